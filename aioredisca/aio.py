@@ -1,0 +1,114 @@
+"""The asyncio transport: a redis-py connection pool behind a semaphore, with deadlines of our own.
+
+One transport belongs to one event loop. A keeper task owns its connections and closes them when the loop
+ends (``asyncio.run`` cancels it), so that no socket is left to the garbage collector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import redis.asyncio as client
+import redis.exceptions
+
+from . import wire
+from .settings import Settings
+from .types import Call, Reply
+
+_BROKEN = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.InvalidResponse, OSError)
+
+
+class AsyncTransport:
+    """Carries calls over up to ``max_connections`` connections of one loop."""
+
+    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
+        self._settings, self._memory = settings, memory
+        self._slots = asyncio.Semaphore(settings.max_connections)
+        self._pool: Any = client.ConnectionPool(
+            connection_class=settings.async_class, max_connections=settings.max_connections, **settings.async_options()
+        )
+        self.loop = asyncio.get_running_loop()
+        # An empty context: else the keeper would pin the session of the first request for ever.
+        self._keeper = self.loop.create_task(self._keep(), context=contextvars.Context(), name="aioredisca keeper")
+
+    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
+        exchange = wire.Exchange(calls, self._memory)
+        while exchange.pending:
+            exchange.take(await self._trip(exchange))
+        return exchange.replies
+
+    def lock(self) -> AbstractAsyncContextManager[Any]:
+        return asyncio.Lock()
+
+    async def _trip(self, exchange: wire.Exchange) -> list[Reply]:
+        settings = self._settings
+        try:
+            async with asyncio.timeout(settings.timeout):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise wire.busy(settings.address, settings.timeout) from None
+        try:
+            connection = await self._connect()
+            try:
+                return await self._talk(connection, exchange)
+            finally:
+                await self._pool.release(connection)
+        finally:
+            self._slots.release()
+
+    async def _connect(self) -> Any:
+        settings = self._settings
+        try:
+            async with asyncio.timeout(settings.connect_timeout):
+                return await self._pool.get_connection()
+        except (*_BROKEN, TimeoutError) as error:
+            raise wire.no_connection(settings.address, error) from None
+        except redis.exceptions.ResponseError as error:
+            raise wire.translated(error) from None
+
+    async def _talk(self, connection: Any, exchange: wire.Exchange) -> list[Reply]:
+        """Send and read within the deadline; a connection that did not finish is never used again."""
+        finished = False
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                commands = exchange.commands()
+                await connection.send_packed_command(connection.pack_commands(commands))
+                replies = [await self._read(connection) for _ in commands]
+            finished = True
+            return replies
+        except (*_BROKEN, TimeoutError) as error:
+            raise wire.lost(self._settings.address, exchange, error) from None
+        finally:
+            if not finished:
+                await connection.disconnect(nowait=True)
+
+    @staticmethod
+    async def _read(connection: Any) -> Reply:
+        try:
+            return await connection.read_response(disable_decoding=True)
+        except redis.exceptions.ResponseError as error:
+            return error
+
+    async def _keep(self) -> None:
+        try:
+            await self.loop.create_future()
+        finally:
+            await self._pool.disconnect()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        self._keeper.cancel()
+        await asyncio.wait([self._keeper])
+
+    def abandon(self) -> None:
+        """Drop what belongs to a loop that is closed, or to a parent process, without touching its sockets."""
+        for connection in [*self._pool._available_connections, *self._pool._in_use_connections]:
+            writer, connection._writer = connection._writer, None
+            if writer is not None and self.loop.is_closed():
+                writer.transport.abort()
+
+

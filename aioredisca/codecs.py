@@ -1,0 +1,274 @@
+"""Value <-> text: one canonical text for each value, so that equal values are equal bytes. All pure.
+
+``read_*`` takes what a program assigns and answers the value of the field's type, or raises ValueError
+with the reason. ``*_text`` writes such a value, ``text_*`` reads what was written (and what redisca
+wrote). ``*_score`` is the text of the number that a range index orders by.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import json
+import math
+import re
+import unicodedata
+import uuid
+from typing import Any
+
+EXACT_INTEGERS = 2**53
+"""Up to here, either side of zero, a double tells every integer from the next."""
+
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+MAX_DECIMAL_DIGITS = 1000
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}\Z")
+_SECONDS = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?\Z")
+_ATOM = r"[^\s@.<>()\[\],;:\\\"\x00-\x1f\x7f]+"
+_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])\Z")
+MAX_EMAIL = 254
+
+
+def kind(value: object) -> str:
+    """The type of a refused value, for the reason of an error (never the value itself)."""
+    return type(value).__name__
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+
+def read_string(value: object) -> str:
+    if isinstance(value, str):
+        return writable(value)
+    if isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool):
+        return str(value)
+    raise ValueError(f"takes a string, not {kind(value)}")
+
+
+def writable(text: str) -> str:
+    """*text* if UTF-8 can write it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds a lone surrogate, which UTF-8 cannot write") from None
+    return text
+
+
+def read_email(value: object) -> str:
+    """Lower-cased and NFC. The length is judged first and the pattern is linear: no slow input exists."""
+    if not isinstance(value, str):
+        raise ValueError(f"takes a string, not {kind(value)}")
+    if len(value) > MAX_EMAIL:
+        raise ValueError(f"is longer than {MAX_EMAIL} characters")
+    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", writable(value)).lower())
+    if not _EMAIL.match(email):
+        raise ValueError("is no e-mail address")
+    return email
+
+
+def read_bytes(value: object) -> bytes:
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value)
+    raise ValueError(f"takes bytes, not {kind(value)}")
+
+
+# -- numbers ---------------------------------------------------------------------------------------
+
+
+def read_integer(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float | decimal.Decimal) and math.isfinite(value) and value == math.floor(value):
+        return int(value)
+    if isinstance(value, str) and _INTEGER.match(value):
+        return int(value)
+    raise ValueError(f"takes a whole number, not {kind(value)}")
+
+
+def integer_text(value: int) -> str:
+    return str(value)
+
+
+def text_integer(text: str) -> int:
+    if not _INTEGER.match(text):
+        raise ValueError("is no integer")
+    return int(text)
+
+
+def read_float(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
+        raise ValueError(f"takes a number, not {kind(value)}")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError("is no number that fits a float") from None
+    if math.isnan(number):
+        raise ValueError("NaN is not a value")
+    return number + 0.0  # -0.0 becomes 0.0
+
+
+def float_text(value: float) -> str:
+    return repr(value)
+
+
+def read_decimal(value: object) -> decimal.Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
+        raise ValueError(f"takes a decimal number, not {kind(value)}")
+    try:
+        number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
+    except decimal.InvalidOperation:
+        raise ValueError("is no decimal number") from None
+    if not number.is_finite():
+        raise ValueError("NaN and infinity are not values")
+    return _normal_decimal(number)
+
+
+def _normal_decimal(number: decimal.Decimal) -> decimal.Decimal:
+    """Without trailing zeros and exponent: 1.10, 1.1 and 11E-1 are one value. Exact at any precision."""
+    sign, digits, exponent = number.as_tuple()
+    whole = int("".join(map(str, digits)))
+    if not whole:
+        return decimal.Decimal(0)
+    text, places = str(whole), -int(exponent)
+    if max(len(text), abs(places)) > MAX_DECIMAL_DIGITS:
+        raise ValueError(f"has more than {MAX_DECIMAL_DIGITS} digits")
+    stripped = text.rstrip("0")
+    places -= len(text) - len(stripped)
+    if places < 0:
+        stripped, places = stripped + "0" * -places, 0
+    return decimal.Decimal((sign, tuple(map(int, stripped)), -places))
+
+
+def decimal_text(value: decimal.Decimal) -> str:
+    return format(value, "f")
+
+
+def text_decimal(text: str) -> decimal.Decimal:
+    return read_decimal(text)
+
+
+def decimal_places(value: decimal.Decimal) -> int:
+    return max(0, -int(value.as_tuple().exponent))
+
+
+def scaled(value: decimal.Decimal, places: int) -> int:
+    """*value* in units of its last allowed place, exactly."""
+    sign, digits, exponent = value.as_tuple()
+    whole = int("".join(map(str, digits))) * 10 ** (places + int(exponent))
+    return -whole if sign else whole
+
+
+def read_bool(value: object) -> bool:
+    """True and False, 1 and 0, and their texts; everything else is refused rather than guessed at."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, int) and value in (0, 1):
+        return value == 1
+    if isinstance(value, str) and value in ("0", "1"):
+        return value == "1"
+    raise ValueError(f"takes True or False, not {kind(value)}")
+
+
+def bool_text(value: bool) -> str:
+    return "1" if value else "0"
+
+
+# -- time ------------------------------------------------------------------------------------------
+
+
+def utcnow() -> dt.datetime:
+    """The present moment, aware, in UTC: ``DateTime(new=utcnow)``."""
+    return dt.datetime.now(dt.UTC)
+
+
+def read_datetime(value: object) -> dt.datetime:
+    """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970."""
+    if isinstance(value, dt.datetime):
+        return _as_utc(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"takes a datetime or a timestamp, not {kind(value)}")
+    try:
+        return EPOCH + dt.timedelta(seconds=value)
+    except (OverflowError, ValueError):
+        raise ValueError("is outside the years 1 to 9999") from None
+
+
+def _as_utc(value: dt.datetime) -> dt.datetime:
+    if value.tzinfo is None:
+        return value.replace(tzinfo=dt.UTC)
+    try:
+        return value.astimezone(dt.UTC)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999 in UTC") from None
+
+
+def datetime_text(value: dt.datetime) -> str:
+    """Seconds since 1970, with up to six decimals, by integer arithmetic only."""
+    since = value - EPOCH
+    micros = (since.days * 86400 + since.seconds) * 1_000_000 + since.microseconds
+    seconds, rest = divmod(abs(micros), 1_000_000)
+    fraction = f".{rest:06d}".rstrip("0") if rest else ""
+    return f"{'-' if micros < 0 else ''}{seconds}{fraction}"
+
+
+def text_datetime(text: str) -> dt.datetime:
+    found = _SECONDS.match(text)
+    if not found:
+        raise ValueError("is no timestamp")
+    sign, seconds, fraction = found.groups()
+    micros = int(seconds) * 1_000_000 + int((fraction or "").ljust(6, "0"))
+    try:
+        return EPOCH + dt.timedelta(microseconds=-micros if sign else micros)
+    except OverflowError:
+        raise ValueError("is outside the years 1 to 9999") from None
+
+
+def read_date(value: object) -> dt.date:
+    if isinstance(value, dt.datetime):
+        raise ValueError("takes a date, not a datetime: say which zone's day by .date()")
+    if isinstance(value, dt.date):
+        return value
+    if isinstance(value, str):
+        return text_date(value)
+    raise ValueError(f"takes a date, not {kind(value)}")
+
+
+def text_date(text: str) -> dt.date:
+    try:
+        return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
+    except ValueError:
+        raise ValueError("is no date of the form YYYY-MM-DD") from None
+
+
+# -- other -----------------------------------------------------------------------------------------
+
+
+def read_uuid(value: object) -> uuid.UUID:
+    if isinstance(value, uuid.UUID):
+        return value
+    if isinstance(value, str):
+        return text_uuid(value)
+    raise ValueError(f"takes a UUID, not {kind(value)}")
+
+
+def text_uuid(text: str) -> uuid.UUID:
+    try:
+        return uuid.UUID(text)
+    except ValueError:
+        raise ValueError("is no UUID") from None
+
+
+def json_text(value: Any) -> str:
+    """Canonical JSON: sorted keys, no spaces, so that equal values are equal text."""
+    try:
+        return writable(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"cannot be written as JSON: {error}") from None
+
+
+def text_json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("is no JSON") from None

@@ -1,0 +1,148 @@
+"""Columns: a field bound to the class it was read from, as in ``User.age``. They make conditions.
+
+``BaseColumn`` makes them lazy queries; the verbs that do the work have a colour: :class:`Column` here
+has coroutines, its sibling in sync.py plain methods.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+from .errors import UsageError
+from .expressions import exclusive
+from .types import MISSING, Missing
+
+if TYPE_CHECKING:
+    from .descriptors import Field
+    from .expressions import Condition
+    from .model import Model
+    from .query import Query
+    from .record import Record
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+R = TypeVar("R", bound="Record")
+R_contra = TypeVar("R_contra", bound="Record", contravariant=True)
+M = TypeVar("M", bound="Model")
+Q = TypeVar("Q")
+
+
+class Output(Generic[R_contra, T_co]):
+    """A column seen as a source of values: what verbs that take columns accept."""
+
+    __slots__ = ()
+
+
+class BaseColumn(Output[R, T], Generic[R, T, Q]):
+    """``User.age``: comparing it makes a query of the class it was read from.
+
+    Two columns are equal when they name the same declared field, and hash alike, so that they live in
+    sets and dicts; comparing one to a value makes a query instead.
+    """
+
+    __slots__ = ("_field", "_model")
+
+    def __init__(self, field: Field[T], model: type[R]) -> None:
+        self._field, self._model = field, model
+
+    @property
+    def field(self) -> Field[T]:
+        """The declared field, shared by all classes that inherit it."""
+        return self._field
+
+    @property
+    def model(self) -> type[R]:
+        """The class this column was read from."""
+        return self._model
+
+    def __repr__(self) -> str:
+        return f"<{self._model.__name__}.{self._field.name}>"
+
+    def __hash__(self) -> int:
+        return hash((self._field.name, id(self._field)))
+
+    def _query(self, condition: Condition, *, children: bool = False) -> Q:
+        return cast("Q", self._model._query_type(self._model, condition, children=children))
+
+    def _equals(self, value: Any, children: bool = False) -> Q:
+        return self._query(self._field.equals(value, self._model), children=children)
+
+    def _range(self, minval: Any, maxval: Any, children: bool = False) -> Q:
+        return self._query(self._field.between(minval, maxval, self._model), children=children)
+
+    def _ordered(self, value: Any) -> Any:
+        if value is None:
+            raise UsageError(f"{self!r}: None has no order; ask `{self._model.__name__}.{self._field.name} == None`")
+        return value
+
+    def __eq__(self, other: T) -> Q:  # type: ignore[override]  # a query, as in every ORM
+        if isinstance(other, BaseColumn):
+            return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is self._field)
+        return self._equals(other)
+
+    def __ne__(self, other: T) -> bool:  # type: ignore[override]
+        if isinstance(other, BaseColumn):
+            return cast("BaseColumn[Any, Any, Any]", other)._field is not self._field
+        raise UsageError(f"{self!r} != ...: there is no index of what records do not hold")
+
+    def __ge__(self, other: T) -> Q:
+        return self._range(self._ordered(other), None)
+
+    def __gt__(self, other: T) -> Q:
+        return self._range(exclusive(self._ordered(other)), None)
+
+    def __le__(self, other: T) -> Q:
+        return self._range(None, self._ordered(other))
+
+    def __lt__(self, other: T) -> Q:
+        return self._range(None, exclusive(self._ordered(other)))
+
+
+def page(query: Any, start: int | None, num: int | None) -> Any:
+    """*query* cut as redisca's ``start`` and ``num`` say."""
+    if start is not None:
+        query = query.offset(start)
+    return query if num is None else query.limit(num)
+
+
+class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
+    """A column of an asyncio model."""
+
+    __slots__ = ()
+
+    async def find(self, value: T, *, children: bool = False) -> list[M]:
+        """Return the records that hold *value*, with ``children`` those of subclasses too.
+
+        EVALSHA, one round trip per 1,000 records. NotIndexed without an index.
+        """
+        return await self._equals(value, children)
+
+    async def range(
+        self,
+        minval: T | exclusive[T] | None = None,
+        maxval: T | exclusive[T] | None = None,
+        start: int | None = None,
+        num: int | None = None,
+        *,
+        children: bool = False,
+    ) -> list[M]:
+        """Return the records whose value lies within the bounds, in its order (ties by id).
+
+        Bounds are included unless given as ``exclusive(value)``; None is an open end. ``start`` records
+        are passed over and at most ``num`` returned. EVALSHA, one round trip per 1,000 records.
+        """
+        query = page(self._range(minval, maxval, children), start, num)
+        return cast("list[M]", await query)
+
+    async def choice(
+        self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False
+    ) -> list[M] | None:
+        """Return up to *count* random records that hold *val* (any value if none is given), each once.
+
+        None where there is no such record. EVALSHA, one round trip.
+        """
+        query = self._query_of(val, children)
+        return await query._choice(count)
+
+    def _query_of(self, val: Any, children: bool) -> Query[M]:
+        return self._range(None, None, children) if val is MISSING else self._equals(val, children)

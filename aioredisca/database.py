@@ -1,0 +1,186 @@
+"""``Database``: one database, without a colour. It hands out the transport of whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+import redis
+import redis.asyncio
+
+from . import blocking
+from .aio import AsyncTransport
+from .blocking import BlockingTransport
+from .config import conf
+from .errors import DriverMisuse, UsageError
+from .keys import bad_namespace
+from .settings import Settings, memory_settings, new_memory_server, read_source
+from .types import Transport
+
+DEFAULT_URL = "redis://localhost:6379/0"
+
+_servers: dict[str, Any] = {}
+"""The stores of ``memory://name``, shared by name within the process."""
+
+_opening = threading.Lock()
+
+
+class Database:
+    """A database: nothing connects before the first command.
+
+    ``source``           a URL (``memory://`` private, ``memory://name`` shared in the process,
+                         ``redis:// rediss:// unix:// valkey:// valkeys://``) or a redis-py client of
+                         either colour, which is read and not used. Default: ``$REDISCA_URL``, else
+                         ``redis://localhost:6379/0``.
+    ``namespace``        goes before every key, as in ``app:``.
+    ``max_connections``  per event loop, and per process for blocking code (50).
+    ``timeout``          seconds that one round trip may take, and that a call waits for a connection (5).
+    ``connect_timeout``  seconds that connecting may take (1).
+    """
+
+    def __init__(
+        self,
+        source: object = None,
+        *,
+        namespace: str = "",
+        max_connections: int | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+    ) -> None:
+        if reason := bad_namespace(namespace):
+            raise UsageError(f"Database(namespace={namespace!r}): {reason}")
+        limits = {"max_connections": max_connections, "timeout": timeout, "connect_timeout": connect_timeout}
+        self._limits = {name: value for name, value in limits.items() if value is not None}
+        for name, value in self._limits.items():
+            if value <= 0:
+                raise UsageError(f"Database({name}={value!r}): must be more than 0")
+        self._namespace = namespace
+        self._settings, self._name = self._read(source or os.environ.get("REDISCA_URL") or DEFAULT_URL)
+        self.memory: dict[Any, Any] = {}
+        self._lock = threading.Lock()
+        self._reset()
+
+    def _read(self, source: object) -> tuple[Settings, str]:
+        if isinstance(source, str) and source.startswith("memory://"):
+            settings, name = memory_settings(_memory_server(source.removeprefix("memory://"))), source
+        else:
+            settings, name = read_source(source)
+        return Settings(**{**vars(settings), **self._limits}), name
+
+    def _reset(self) -> None:
+        """Start without connections. After a fork those of the parent are left alone."""
+        self._pid = os.getpid()
+        self._by_loop: dict[int, tuple[ReferenceType[Any], AsyncTransport]] = {}
+        self._blocking: BlockingTransport | None = None
+
+    @property
+    def namespace(self) -> str:
+        """What goes before every key."""
+        return self._namespace
+
+    @property
+    def stale_rows(self) -> dict[str, int]:
+        """How many rows of an index were dropped because their record said otherwise, by key prefix.
+
+        More than none means that somebody else writes to this store.
+        """
+        return dict(self.memory.get("stale", {}))
+
+    def __repr__(self) -> str:
+        return f"<Database {self._name}{f' namespace {self._namespace!r}' if self._namespace else ''}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Database is not pickled: it holds connections and secrets")
+
+    # -- transports --------------------------------------------------------------------------------
+
+    def transport(self) -> Transport:
+        """The transport of the running event loop, or of blocking code under ``run``."""
+        if self._pid != os.getpid():
+            self._reset()
+        return self._of_process() if blocking.driving() else self._of_loop()
+
+    def _of_process(self) -> BlockingTransport:
+        if self._blocking is None:
+            if self._settings.sync_class is None:
+                raise DriverMisuse(f"{self!r} was made from an asyncio client that blocking code cannot copy: use Database(url)")
+            with self._lock:
+                self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
+        return self._blocking
+
+    def _of_loop(self) -> AsyncTransport:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise DriverMisuse(
+                "no asyncio event loop is running: await this under asyncio, or finish it with aioredisca.sync.run()"
+            ) from None
+        found = self._by_loop.get(id(loop))
+        if found is None or found[0]() is not loop:
+            found = self._open(loop)
+        return found[1]
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[ReferenceType[Any], AsyncTransport]:
+        if self._settings.async_class is None:
+            raise DriverMisuse(f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)")
+        with self._lock:
+            self._drop_dead()
+            opened = self._by_loop[id(loop)] = (ref(loop), AsyncTransport(self._settings, self.memory))
+        return opened
+
+    def _drop_dead(self) -> None:
+        """Let go of the transports whose loops are closed: nobody else will."""
+        for number, (reference, transport) in list(self._by_loop.items()):
+            loop = reference()
+            if loop is None or loop.is_closed():
+                transport.abandon()
+                del self._by_loop[number]
+
+    # -- raw clients and closing -------------------------------------------------------------------
+
+    @property
+    def client(self) -> redis.asyncio.Redis:
+        """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``."""
+        settings = self._settings
+        pool = redis.asyncio.ConnectionPool(connection_class=settings.async_class, **settings.async_options())
+        return redis.asyncio.Redis.from_pool(pool)
+
+    @property
+    def sync_client(self) -> redis.Redis:
+        """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``."""
+        settings = self._settings
+        pool = redis.ConnectionPool(connection_class=settings.sync_class, **settings.sync_options())
+        return redis.Redis.from_pool(pool)
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop, and those of blocking code. It can be used again."""
+        found = self._by_loop.pop(id(asyncio.get_running_loop()), None)
+        if found is not None:
+            await found[1].close()
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections of blocking code. It can be used again."""
+        held, self._blocking = self._blocking, None
+        if held is not None:
+            held.close()
+
+
+def _memory_server(name: str) -> Any:
+    if not name:
+        return new_memory_server()
+    with _opening:
+        if name not in _servers:
+            _servers[name] = new_memory_server()
+        return _servers[name]
+
+
+def open_database(source: object) -> Database:
+    """A Database as it is, or one made of whatever names it."""
+    return source if isinstance(source, Database) else Database(source)
+
+
+conf._open = staticmethod(open_database) if not TYPE_CHECKING else open_database

@@ -1,0 +1,268 @@
+"""``Field``: what a class body holds. It reads, checks and writes one value of a record.
+
+A field is shared by all classes that inherit it and knows none of them. Read from a class it gives a
+column (columns.py), read from a plain mixin itself, read from an instance the value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, cast, overload
+
+from typing_extensions import Self, TypeVar, Unpack
+
+from .errors import UsageError, ValidationError
+from .expressions import Between, Bound, Equals, IsNone, exclusive
+from .keys import bad_field
+from .schema import FieldSpec, IndexKind
+
+if TYPE_CHECKING:
+    from . import sync
+    from .columns import Column
+    from .model import Model
+
+T = TypeVar("T")
+M = TypeVar("M", bound="Model")
+B = TypeVar("B", bound="sync.Model")
+Opt = TypeVar("Opt", default=None)
+"""None, or Never where the field is declared with ``required=True``."""
+
+MAX_BYTES = 1 << 20
+"""Bytes that one stored value may have, unless ``maxbytes`` says otherwise."""
+
+
+class Options(TypedDict, total=False):
+    """Options that every field takes; see :class:`Field`."""
+
+    field: str
+    index: bool | Literal["exact", "range"]
+    unique: bool
+    new: Any
+    secret: bool
+    readonly: bool
+
+
+class Field(Generic[T]):
+    """Base of all fields, and of your own.
+
+    ``field``     the hash field it is stored in; the attribute's name by default.
+    ``index``     keep an index, so that the field can be queried: True for the kind that suits it, or
+                  ``"exact"`` / ``"range"``.
+    ``unique``    no two records of the class hold the same value. None may repeat.
+    ``new``       the value in ``Model.new()``: a value, or a function that is called for each.
+    ``required``  always holds a value: a record is not created without it and reading never gives None.
+    ``secret``    never shown: not in repr, export, errors or logs.
+    ``readonly``  left out of generated input models; code may assign it.
+
+    A field of your own overrides :meth:`coerce` (any value to the field's type, ValueError with the
+    reason), :meth:`check` (limits), :meth:`to_db` and :meth:`from_db` (value <-> text); for a range index
+    :meth:`score` too. Most extend an existing field and override one.
+    """
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = ("exact",)
+    """The indexes this kind of field can have; the first is what ``index=True`` means."""
+
+    mutable: ClassVar[bool] = False
+    """Whether values can change in place: they are compared again at every save, once read."""
+
+    name: str = ""
+    """The attribute's name."""
+
+    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
+        self.required = required
+        self.unique = options.get("unique", False)
+        self.index = self._index_kind(options.get("index", False))
+        self.new = options.get("new")
+        self.secret = options.get("secret", False)
+        self.readonly = options.get("readonly", False)
+        self._key = options.get("field")
+        if unknown := options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__}() got unknown options: {', '.join(sorted(unknown))}")
+        if self.unique and not self.index_kinds:
+            raise UsageError(f"a {type(self).__name__} field cannot be unique")
+        if self._key is not None and (reason := bad_field(self._key, indexed=self.indexed)):
+            raise UsageError(f"field={self._key!r}: {reason}")
+
+    def _index_kind(self, index: bool | str) -> IndexKind | None:
+        if index is False:
+            return None
+        if index is True and self.index_kinds:
+            return self.index_kinds[0]
+        for kind in self.index_kinds:
+            if index == kind:
+                return kind
+        kinds = " or ".join(map(repr, self.index_kinds)) or "none at all"
+        raise UsageError(f"index={index!r}: a {type(self).__name__} field can have the index {kinds}")
+
+    @property
+    def indexed(self) -> bool:
+        return self.unique or self.index is not None
+
+    @property
+    def key(self) -> str:
+        """The hash field that stores the value."""
+        return self._key or self.name
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        if self.name and self.name != name:
+            raise UsageError(f"one field object stands under two names, {self.name!r} and {name!r}")
+        self.name = name
+
+    # -- the descriptor ----------------------------------------------------------------------------
+
+    @overload
+    def __get__(self, obj: None, owner: type[M]) -> Column[M, T]: ...
+    @overload
+    def __get__(self, obj: None, owner: type[B]) -> sync.Column[B, T]: ...
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: object, owner: type) -> T: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        if obj is not None:
+            return obj._value(self)
+        column = getattr(owner, "_column_type", None)
+        return self if column is None else column(self, owner)
+
+    def __set__(self, obj: Any, value: T) -> None:
+        obj._assign(self, *self.accept(value, type(obj)))
+
+    # -- what a kind of field overrides ------------------------------------------------------------
+
+    def coerce(self, value: Any) -> Any:
+        """*value* as the field's type, in its one canonical form. ValueError says why not."""
+        return value
+
+    def check(self, value: Any) -> None:
+        """Refuse a coerced value that breaks the field's own limits, by ValueError."""
+
+    def to_db(self, value: Any) -> str | bytes:
+        """A coerced value as it is stored: equal values must give equal text."""
+        return str(value)
+
+    def from_db(self, text: str) -> Any:
+        """The value of stored *text*. ValueError where it cannot be read."""
+        return text
+
+    def score(self, value: Any) -> str:
+        """The number that a range index orders *value* by, as text; ValueError where it is not exact."""
+        raise UsageError(f"{type(self).__name__} fields have no range index")
+
+    def coerce_stored(self, text: Any) -> Any:
+        """The value that raw *text* means when it is written by the dict API."""
+        return self.coerce(self.from_db(text))
+
+    # -- the same for a field of *owner*: what a Reference means depends on the class ----------------
+
+    def coerce_for(self, value: Any, owner: type[Any]) -> Any:
+        return self.coerce(value)
+
+    def coerce_stored_for(self, text: Any, owner: type[Any]) -> Any:
+        return self.coerce_stored(text)
+
+    def read(self, raw: bytes, owner: type[Any]) -> Any:
+        """The value of stored bytes in a record of *owner*. ValueError where they cannot be read."""
+        return self.decode(raw)
+
+    # -- checked ways in and out -------------------------------------------------------------------
+
+    def encode(self, value: Any) -> bytes:
+        """A coerced value as stored bytes."""
+        stored = self.to_db(value)
+        return stored.encode() if isinstance(stored, str) else stored
+
+    def decode(self, raw: bytes) -> Any:
+        """The value of stored bytes. ValueError where they cannot be read."""
+        return self.from_db(raw.decode())
+
+    def view(self, raw: bytes) -> str | bytes | int:
+        """Stored bytes as the dict API shows them."""
+        return as_text(raw)
+
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        """A value given by a program, coerced and checked, and the bytes that store it."""
+        return self._accept(self.coerce_for, value, owner)
+
+    def accept_stored(self, text: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        """The same for the text of a raw write."""
+        return self._accept(self.coerce_stored_for, text, owner)
+
+    def _accept(
+        self, coerce: Callable[[Any, type[Any]], Any], value: Any, owner: type[Any]
+    ) -> tuple[Any, bytes | None]:
+        if value is None:
+            if self.required:
+                raise self._refuse(owner, "is required and cannot be None", None)
+            return None, None
+        try:
+            coerced = coerce(value, owner)
+            self.check(coerced)
+            raw = self.encode(coerced)
+            self._check_stored(coerced, raw)
+        except ValueError as error:
+            raise self._refuse(owner, str(error), value) from None
+        return coerced, raw
+
+    def _check_stored(self, value: Any, raw: bytes) -> None:
+        limit = getattr(self, "maxbytes", MAX_BYTES)
+        if len(raw) > limit:
+            raise ValueError(f"has {len(raw):,} bytes, at most {limit:,} are allowed")
+        if self.index == "range":
+            self.score(value)
+
+    def _refuse(self, owner: type[Any], reason: str, value: object) -> ValidationError:
+        return ValidationError(owner.__name__, self.name, reason, None if self.secret else value)
+
+    def default(self) -> Any:
+        """The value in ``Model.new()``."""
+        return self.new() if callable(self.new) else self.new
+
+    # -- conditions --------------------------------------------------------------------------------
+
+    def equals(self, value: Any, owner: type[Any]) -> Equals | IsNone:
+        """The condition that this field holds *value*, coerced as in an assignment."""
+        if value is None:
+            return IsNone(self.key)
+        return Equals(self.key, self.encode(self._operand(value, owner)))
+
+    def between(self, minval: Any, maxval: Any, owner: type[Any]) -> Between:
+        """The condition that this field lies within the bounds; None is an open end."""
+        return Between(self.key, self._bound(minval, owner), self._bound(maxval, owner), self._raw_score)
+
+    def _operand(self, value: Any, owner: type[Any]) -> Any:
+        try:
+            return self.coerce_for(value, owner)
+        except ValueError as error:
+            raise self._refuse(owner, str(error), value) from None
+
+    def _bound(self, value: Any, owner: type[Any]) -> Bound | None:
+        if value is None:
+            return None
+        outside = isinstance(value, exclusive)
+        operand = self._operand(cast("Any", value).value if outside else value, owner)
+        try:
+            return Bound(self.score(operand), inclusive=not outside)
+        except ValueError as error:
+            raise self._refuse(owner, str(error), value) from None
+
+    def _raw_score(self, raw: bytes) -> str:
+        return self.score(self.decode(raw))
+
+    def spec(self) -> FieldSpec:
+        """What the storage knows of this field."""
+        score = self._raw_score if self.index == "range" else None
+        return FieldSpec(self.key, self.unique, self.index, self.required, score)
+
+
+def as_text(raw: bytes) -> str | bytes:
+    """Stored bytes as text, or as they are where they are no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
+def ordered_limits(low: Any, high: Any, names: str) -> None:
+    """UsageError where the lower limit in a declaration lies above the upper one."""
+    if low is not None and high is not None and low > high:
+        raise UsageError(f"{names}: {low} is more than {high}")

@@ -1,0 +1,248 @@
+"""The whole error tree. Each error carries its facts as attributes and the cure in its text.
+
+::
+
+    RediscaError
+      UsageError            a mistake of the program, raised before any I/O
+        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows
+      ValidationError       a value that a field refuses (also a ValueError)
+      NotFound              no such record (also a LookupError)
+      Conflict              the server refused a write; nothing of it was written
+        AlreadyExists UniqueViolation StaleWrite Gone BulkError
+      CorruptRecord         stored bytes that a field cannot read
+      StoreError            the database
+        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
+
+Every error can be pickled. Models are named, not referenced, so that errors travel between processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class RediscaError(Exception):
+    """Root of everything this library raises on purpose.
+
+    ``instance`` is the model instance an error of a save or a flush is about, else None.
+    """
+
+    instance: Any = None
+
+
+class UsageError(RediscaError):
+    """The program used the library wrongly. Raised before any I/O."""
+
+
+class NotIndexed(UsageError):
+    """A query on a field that has no index, or whose index is not built yet."""
+
+    def __init__(self, model: str, field: str, reason: str = "") -> None:
+        super().__init__(model, field, reason)
+        self.model, self.field = model, field
+        self.reason = reason or f"declare it with index=True or unique=True to query {field!r}"
+
+    def __str__(self) -> str:
+        return f"{self.model}.{self.field} is not indexed: {self.reason}"
+
+
+class NotLoaded(UsageError):
+    """A value of a record that was never loaded was asked for where no I/O is allowed."""
+
+    def __init__(self, model: str, id: str, field: str, cure: str = "") -> None:
+        super().__init__(model, id, field, cure)
+        self.model, self.id, self.field = model, id, field
+        self.cure = cure or f"await the handle first: record = await {model}({id!r})"
+
+    def __str__(self) -> str:
+        return f"{self.model}({self.id!r}).{self.field} is not loaded: {self.cure}"
+
+
+class FieldUnset(UsageError):
+    """A required field of an unsaved record holds no value yet."""
+
+    def __init__(self, model: str, field: str) -> None:
+        super().__init__(model, field)
+        self.model, self.field = model, field
+
+    def __str__(self) -> str:
+        return f"{self.model}.{self.field} is required and holds no value yet: assign it before reading it"
+
+
+class SessionClosed(UsageError):
+    """A record that belongs to a closed session was changed or saved."""
+
+    def __init__(self, model: str, id: str) -> None:
+        super().__init__(model, id)
+        self.model, self.id = model, id
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model}({self.id!r}) belongs to a session that is closed: change it inside "
+            f"`async with session():`, or load it again"
+        )
+
+
+class DriverMisuse(UsageError):
+    """Blocking code in a running task, asyncio code without a loop, or a foreign awaitable in the core."""
+
+
+class TooManyRows(UsageError):
+    """A query matched more rows than ``conf.max_rows`` lets one list hold."""
+
+    def __init__(self, model: str, limit: int) -> None:
+        super().__init__(model, limit)
+        self.model, self.limit = model, limit
+
+    def __str__(self) -> str:
+        return (
+            f"the query on {self.model} matches more than conf.max_rows = {self.limit:,} records: "
+            f"use .limit(n), stream them with `async for`, or raise conf.max_rows"
+        )
+
+
+class ValidationError(RediscaError, ValueError):
+    """A field refuses a value. The old value is kept and nothing was sent.
+
+    ``value`` is None for fields declared ``secret=True``.
+    """
+
+    def __init__(self, model: str, field: str, reason: str, value: object = None) -> None:
+        super().__init__(model, field, reason, value)
+        self.model, self.field, self.reason, self.value = model, field, reason, value
+
+    def __str__(self) -> str:
+        return f"{self.model}.{self.field}: {self.reason}" if self.field else f"{self.model}: {self.reason}"
+
+
+class NotFound(RediscaError, LookupError):
+    """There is no such record. ``id`` is None where a query, not an id, found nothing."""
+
+    def __init__(self, model: str, id: str | None = None) -> None:
+        super().__init__(model, id)
+        self.model, self.id = model, id
+
+    def __str__(self) -> str:
+        return f"no {self.model} matches" if self.id is None else f"there is no {self.model}({self.id!r})"
+
+
+class Conflict(RediscaError):
+    """The server refused a write. Nothing of the call was written, every change is kept in memory."""
+
+
+class AlreadyExists(Conflict):
+    """A record was to be created under an id that is taken."""
+
+    def __init__(self, model: str, id: str) -> None:
+        super().__init__(model, id)
+        self.model, self.id = model, id
+
+    def __str__(self) -> str:
+        return f"{self.model}({self.id!r}) exists already: load it to change it, or create it under another id"
+
+
+class UniqueViolation(Conflict):
+    """Another record holds the value of a unique field. ``holder`` is the id of that record."""
+
+    def __init__(self, model: str, field: str, holder: str) -> None:
+        super().__init__(model, field, holder)
+        self.model, self.field, self.holder = model, field, holder
+
+    def __str__(self) -> str:
+        return f"{self.model}.{self.field} is unique and {self.model}({self.holder!r}) holds this value already"
+
+
+class StaleWrite(Conflict):
+    """``save(if_unchanged=...)`` found other values stored than those it was based on."""
+
+    def __init__(self, model: str, id: str, fields: Sequence[str]) -> None:
+        super().__init__(model, id, tuple(fields))
+        self.model, self.id, self.fields = model, id, tuple(fields)
+
+    def __str__(self) -> str:
+        names = ", ".join(self.fields)
+        return (
+            f"{self.model}({self.id!r}) was changed by somebody else in {names}: "
+            f"reload() keeps your changes and takes theirs; then decide and save again"
+        )
+
+
+class Gone(Conflict):
+    """A record that was loaded or saved before has vanished since. Saving it again creates it anew."""
+
+    def __init__(self, model: str, id: str) -> None:
+        super().__init__(model, id)
+        self.model, self.id = model, id
+
+    def __str__(self) -> str:
+        return f"{self.model}({self.id!r}) was deleted by somebody else: save() again would create it anew"
+
+
+class BulkError(Conflict):
+    """A bulk write stopped at a refused batch.
+
+    ``saved`` records are stored and clean, ``failed`` is the instance that was refused, ``cause`` the
+    error it met. The rest keep their changes: calling again with the same list resumes.
+    """
+
+    def __init__(self, saved: int, failed: Any, cause: RediscaError) -> None:
+        super().__init__(saved, failed, cause)
+        self.saved, self.failed, self.cause = saved, failed, cause
+        self.instance = failed
+
+    def __str__(self) -> str:
+        return f"stopped after {self.saved} written records: {self.cause}"
+
+
+class CorruptRecord(RediscaError):
+    """Stored bytes that their field cannot read, or a stored record without a required field."""
+
+    def __init__(self, model: str, key: str, field: str, reason: str = "cannot be read") -> None:
+        super().__init__(model, key, field, reason)
+        self.model, self.key, self.field, self.reason = model, key, field, reason
+
+    def __str__(self) -> str:
+        return f"the stored value of {self.model}.{self.field} in {self.key!r} {self.reason}"
+
+
+class StoreError(RediscaError):
+    """The database answered with an error that has no class of its own."""
+
+
+class Unavailable(StoreError):
+    """Nothing ran: the database could not be reached or refuses to work now. Safe to try again."""
+
+
+class OutcomeUnknown(StoreError):
+    """A write was sent and no answer came: it may have happened or not.
+
+    Nothing was sent twice. ``save()`` of the same instance settles it: a record that holds already what
+    was meant counts as saved.
+    """
+
+
+class SchemaMismatch(StoreError):
+    """The store keeps indexes for this prefix that this class does not know, so a write would break them."""
+
+    def __init__(self, model: str, indexes: Sequence[str]) -> None:
+        super().__init__(model, tuple(indexes))
+        self.model, self.indexes = model, tuple(indexes)
+
+    def __str__(self) -> str:
+        names = ", ".join(self.indexes)
+        return (
+            f"the store keeps indexes of {self.model} that this class does not ({names}): "
+            f"deploy the class that has them, or drop them with `aioredisca reindex`"
+        )
+
+
+class PermissionDenied(StoreError):
+    """The database user lacks a right. ``rule`` is the ACL rule to add, as for ``ACL SETUSER``."""
+
+    def __init__(self, rule: str, detail: str = "") -> None:
+        super().__init__(rule, detail)
+        self.rule, self.detail = rule, detail
+
+    def __str__(self) -> str:
+        return f"the database user may not do this: add the rule {self.rule!r}" + (f" ({self.detail})" if self.detail else "")

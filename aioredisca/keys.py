@@ -1,0 +1,130 @@
+"""Where keys come from: the only module that builds a key string.
+
+With ``P`` = namespace + prefix, a record is ``P:id`` and everything else is ``P/...``. No id can name an
+index, because a prefix holds no ``/``, and no two kinds of index share a name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+MAX_ID = 512
+MAX_FIELD = 512
+MAX_INDEXED_FIELD = 64
+LONG_VALUE = 512
+"""Exact-indexed values of more bytes than this stand in key names by their SHA-256."""
+
+MARKER = "_"
+"""Hash field of a record that holds no declared field, so that it exists all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys of one model in one database.
+
+    ``tag`` puts the prefix in braces: Redis Cluster then keeps the whole model in one slot.
+    """
+
+    namespace: str
+    prefix: str
+    tag: bool = False
+
+    @property
+    def base(self) -> str:
+        return f"{self.namespace}{{{self.prefix}}}" if self.tag else f"{self.namespace}{self.prefix}"
+
+    @property
+    def records(self) -> str:
+        """What every record key starts with."""
+        return f"{self.base}:"
+
+    def record(self, id: str) -> str:
+        return f"{self.base}:{id}"
+
+    @property
+    def meta(self) -> str:
+        """Hash: the storage signature and the indexes that are not built yet."""
+        return f"{self.base}/meta"
+
+    @property
+    def ids(self) -> str:
+        """Sorted set of all ids, score 0."""
+        return f"{self.base}/ids"
+
+    def unique(self, field: str) -> str:
+        """Hash: value -> id of the record that holds it."""
+        return f"{self.base}/u/{field}"
+
+    def range(self, field: str) -> str:
+        """Sorted set: id by score."""
+        return f"{self.base}/r/{field}"
+
+    def none(self, field: str) -> str:
+        """Set of the ids that hold no value."""
+        return f"{self.base}/n/{field}"
+
+    def digests(self, field: str) -> str:
+        """Hash: id -> digest of its value, for values too long for a key name."""
+        return f"{self.base}/h/{field}"
+
+    def exact(self, field: str, value: bytes) -> bytes:
+        """Set of the ids that hold *value*."""
+        digest = long_digest(value)
+        if digest:
+            return f"{self.base}/y/{field}/{digest}".encode()
+        return f"{self.base}/x/{field}/".encode() + value
+
+
+def long_digest(value: bytes) -> str:
+    """The SHA-256 of a value too long for a key name, else the empty string."""
+    return hashlib.sha256(value).hexdigest() if len(value) > LONG_VALUE else ""
+
+
+def bad_prefix(prefix: str) -> str:
+    """Why *prefix* cannot be one, or the empty string."""
+    if not isinstance(prefix, str) or not prefix:
+        return "a prefix is a string of at least one character"
+    if bad := next((c for c in prefix if c in "/{}*" or c.isspace()), None):
+        return f"a prefix holds no / {{ }} * and no white space, this one has {bad!r}"
+    return _bad_text(prefix, 128)
+
+
+def bad_namespace(namespace: str) -> str:
+    """Why *namespace* cannot be one, or the empty string."""
+    if not isinstance(namespace, str):
+        return "a namespace is a string"
+    if bad := next((c for c in namespace if c in "{}*" or c.isspace()), None):
+        return f"a namespace holds no {{ }} * and no white space, this one has {bad!r}"
+    return _bad_text(namespace, 128)
+
+
+def bad_field(name: str, *, indexed: bool) -> str:
+    """Why *name* cannot be a hash field (of an index), or the empty string."""
+    if not isinstance(name, str) or not name:
+        return "a hash field is a string of at least one character"
+    if name == MARKER:
+        return f"{MARKER!r} marks empty records and cannot be a field"
+    if indexed and "/" in name:
+        return "the hash field of an index holds no /"
+    return _bad_text(name, MAX_INDEXED_FIELD if indexed else MAX_FIELD)
+
+
+def bad_id(id: str) -> str:
+    """Why *id* cannot name a stored record, or the empty string."""
+    if not id:
+        return "an empty id names no record"
+    return _bad_text(id, MAX_ID)
+
+
+def _bad_text(text: str, limit: int) -> str:
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        return "it holds a lone surrogate, which UTF-8 cannot write"
+    return f"it has {size} bytes of UTF-8, at most {limit} are allowed" if size > limit else ""
+
+
+def glob_literal(text: str) -> str:
+    """*text* for a MATCH pattern, its special characters taken literally."""
+    return "".join(f"\\{c}" if c in "*?[]^\\" else c for c in text)

@@ -1,0 +1,48 @@
+-- Asks, before the first write, which rights this database user lacks; changes nothing that stays.
+--
+-- KEYS   meta, ids and the other fixed keys of the model
+-- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set), key
+-- reply  {signature or '', unbuilt, then command and key of every right that is missing}
+local token = ARGV[1]
+local TRIES = {
+  h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'HSET', token, token}},
+  s = {{'SREM', token}, {'SADD', token}},
+  z = {{'ZREM', token}, {'ZADD', 'XX', '0', token}},
+}
+local UNDO = {HSET = 'HDEL', SADD = 'SREM'}
+
+local function allowed(command, key, ...)
+  if redis.acl_check_cmd then
+    return redis.acl_check_cmd(command, key, ...)
+  end
+  -- Redis 6.2 cannot be asked, only tried: on a name that nothing has, and undone in the same breath.
+  -- Removals come first in TRIES, so nothing is added that could not be taken away.
+  if command == 'UNLINK' then
+    return true
+  end
+  local reply = redis.pcall(command, key, ...)
+  local error = type(reply) == 'table' and reply['err']
+  if error then
+    return not (string.find(error, 'NOPERM') or string.find(error, "can't run this command"))
+  end
+  if UNDO[command] then
+    redis.call(UNDO[command], key, token)
+  end
+  return true
+end
+
+local reply = {
+  redis.call('HGET', KEYS[1], 'signature') or '',
+  redis.call('HGET', KEYS[1], 'unbuilt') or '',
+}
+for at = 2, #ARGV, 2 do
+  for _, try in ipairs(TRIES[ARGV[at]]) do
+    local command = try[1]
+    if not allowed(command, ARGV[at + 1], unpack(try, 2)) then
+      reply[#reply + 1] = command
+      reply[#reply + 1] = ARGV[at + 1]
+      break
+    end
+  end
+end
+return reply

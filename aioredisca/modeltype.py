@@ -1,0 +1,270 @@
+"""The metaclass of models: which fields a class has, what it is called, and where it is stored.
+
+It exists because fields may come late (``User.lang = Reference(...)``), which no other hook sees, and
+because ``User("1")`` must be one object within a session without running ``__init__`` again.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, cast
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+from .config import Settings, conf
+from .descriptors import Field
+from .errors import UsageError, ValidationError
+from .ids import hexid
+from .keys import Keys, bad_field, bad_id, bad_prefix
+from .schema import Schema
+from .session import BaseSession, current
+from .types import Store
+
+RESERVED = frozenset(
+    """
+    Create Read Update all changes count delete delete_many depends exists expire export fill_new free
+    free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id ids
+    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
+    unload update update_or_create watch where
+    """.split()
+)
+"""Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
+
+_newest: dict[tuple[str, str], ReferenceType[ModelType]] = {}
+"""Module and qualified name -> the class defined last under it: a redefinition replaces."""
+
+
+class ModelType(type):
+    """The type of model classes. For a metaclass of your own: ``class MyType(ModelType, ABCMeta)``."""
+
+    _fields: dict[str, Field[Any]]
+    _settings: Settings
+    _version: int
+    _in_use: bool
+    _schemas: WeakKeyDictionary[Any, tuple[int, Schema]]
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
+        super().__init__(name, bases, namespace, **options)
+        cls._put(_settings={}, _version=0, _in_use=False, _schemas=WeakKeyDictionary())
+        cls._collect()
+        _newest[cls.__module__, cls.__qualname__] = ref(cls)
+
+    def _put(cls, **attributes: Any) -> None:
+        for name, value in attributes.items():
+            type.__setattr__(cls, name, value)
+
+    if not TYPE_CHECKING:
+        # Hidden: a visible __setattr__ would let every typo on a class pass the checkers, and a visible
+        # __call__ would make every instance Any.
+
+        def __call__(cls, model_id=None, /):
+            id = cls._id_text(model_id)
+            session = current()
+            if session is None:
+                return super().__call__(id)
+            return session._instance(cls, id, lambda: super(ModelType, cls).__call__(id))
+
+        def __setattr__(cls, name, value):
+            if isinstance(value, Field):
+                cls._add_late(name, value)
+            else:
+                super().__setattr__(name, value)
+
+        def __delattr__(cls, name):
+            if isinstance(vars(cls).get(name), Field):
+                cls._refuse_in_use(vars(cls)[name].indexed)
+            super().__delattr__(name)
+            cls._collect_all()
+
+    # -- fields ------------------------------------------------------------------------------------
+
+    def _collect(cls) -> None:
+        """Find the fields of the class over its MRO, mixins included, and check their names."""
+        found = dict[str, Field[Any]]()
+        for owner in reversed(cls.__mro__):
+            for name, value in vars(owner).items():
+                if isinstance(value, Field):
+                    found[name] = value
+                elif name in found:
+                    del found[name]
+        for name, field in found.items():
+            cls._check_name(name, field)
+        cls._check_keys(found)
+        cls._put(_fields=found, _version=cls._version + 1)
+
+    def _collect_all(cls) -> None:
+        cls._collect()
+        for child in cls._children():
+            child._collect_all()
+
+    def _check_name(cls, name: str, field: Field[Any]) -> None:
+        where = f"{cls.__name__}.{name}"
+        if name.startswith("_"):
+            raise UsageError(f'{where}: names that start with _ are private; write {name.strip("_")} = ...(field="{field.key}")')
+        if name in RESERVED:
+            raise UsageError(f'{where}: {name!r} is part of Model; write {name}_ = {type(field).__name__}(field="{field.key}")')
+        if reason := bad_field(field.key, indexed=field.indexed):
+            raise UsageError(f"{where}: {reason}; give it another hash field by field=")
+
+    def _check_keys(cls, fields: dict[str, Field[Any]]) -> None:
+        names = dict[str, str]()
+        for name, field in fields.items():
+            if names.setdefault(field.key, name) != name:
+                raise UsageError(f"{cls.__name__}: {names[field.key]} and {name} share the hash field {field.key!r}")
+
+    def _add_late(cls, name: str, field: Field[Any]) -> None:
+        cls._refuse_in_use(field.indexed)
+        field.__set_name__(cls, name)
+        cls._check_name(name, field)
+        cls._put(**{name: field})
+        cls._collect_all()
+
+    def _refuse_in_use(cls, indexed: bool) -> None:
+        if indexed and any(c._in_use for c in (cls, *cls.inheritors())):
+            raise UsageError(f"{cls.__name__} is in use already: its indexes are fixed at the first I/O")
+
+    def _nearest(cls, name: str) -> str:
+        """A hint at the field that was meant, for the text of an error."""
+        close = difflib.get_close_matches(name, cls._fields, 1)
+        return f"; did you mean {close[0]!r}?" if close else ""
+
+    def _field(cls, name: str) -> Field[Any]:
+        """The field called *name*, or ValidationError with the nearest one."""
+        if name not in cls._fields:
+            raise ValidationError(cls.__name__, name, f"there is no such field{cls._nearest(name)}")
+        return cls._fields[name]
+
+    # -- the family --------------------------------------------------------------------------------
+
+    def inheritors(cls) -> set[Any]:
+        """Return all subclasses, of any depth. No I/O."""
+        found = set[Any]()
+        for child in cls._children():
+            found |= {child, *child.inheritors()}
+        return {child for child in found if child._is_newest()}
+
+    def _children(cls) -> list[Any]:
+        return cls.__subclasses__()
+
+    def _is_newest(cls) -> bool:
+        newest = _newest.get((cls.__module__, cls.__qualname__))
+        return newest is not None and newest() is cls
+
+    def _named(cls, name: str) -> ModelType:
+        """The class called *name* among those of this colour: of the same module first, else the only one."""
+        colour = cls._column_type  # type: ignore[attr-defined]
+        live = [c for c in (reference() for reference in list(_newest.values())) if c is not None]
+        named = [c for c in live if c.__name__ == name and getattr(c, "_column_type", None) is colour]
+        near = [c for c in named if c.__module__ == cls.__module__] or named
+        if len(near) > 1:
+            near = [c for c in near if c.__qualname__.rpartition(".")[0] == cls.__qualname__.rpartition(".")[0]] or near
+        if len(near) != 1:
+            names = ", ".join(sorted(f"{c.__module__}.{c.__qualname__}" for c in near)) or "none"
+            raise UsageError(f"a reference of {cls.__name__} names {name!r}: classes of that name: {names}")
+        return near[0]
+
+    # -- settings ----------------------------------------------------------------------------------
+
+    def _configure(cls, given: Settings) -> None:
+        storage = given.keys() & {"prefix", "namespace", "tag", "db"}
+        if storage and any(c._in_use for c in (cls, *cls.inheritors())):
+            raise UsageError(f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late")
+        cls._settings.update(given)
+
+    def _setting(cls, name: str) -> Any:
+        for owner in cls.__mro__:
+            value = vars(owner).get("_settings", {}).get(name)
+            if value is not None:
+                return value
+        return None
+
+    def getprefix(cls) -> str:
+        """Return what the keys of this class start with. No I/O."""
+        prefix: str = cls._settings.get("prefix") or cls.__name__.lower()
+        if reason := bad_prefix(prefix):
+            raise UsageError(f"{cls.__name__}: {reason}; set another by @conf(prefix=...)")
+        return prefix
+
+    def getfields(cls) -> dict[str, Any]:
+        """Return the columns of all fields by attribute name. No I/O."""
+        return {name: getattr(cls, name) for name in cls._fields}
+
+    # -- storage -----------------------------------------------------------------------------------
+
+    def _store(cls, session: BaseSession | None = None) -> Store:
+        """The database: of the class, else of the session, else of the process."""
+        session = session or current()
+        own = cls._setting("db")
+        if own is None and session is not None:
+            own = session.db
+        return cast("Store", own or conf.db)
+
+    def _keys(cls, store: Store) -> Keys:
+        namespace = cls._setting("namespace")
+        return Keys(store.namespace if namespace is None else namespace, cls.getprefix(), bool(cls._setting("tag")))
+
+    def _schema(cls, store: Store) -> Schema:
+        """How the class is stored in *store*. From here on its indexes and its prefix are fixed."""
+        version, schema = cls._schemas.get(store, (0, None))
+        if schema is None or version != cls._version:
+            specs = tuple(field.spec() for field in cls._fields.values())
+            schema = Schema(cls.__name__, cls._keys(store), specs)
+            _claim_prefix(store, cls, schema)
+            cls._schemas[store] = (cls._version, schema)
+            cls._put(_in_use=True)
+        return schema
+
+    # -- ids ---------------------------------------------------------------------------------------
+
+    def _id_text(cls, model_id: object) -> str:
+        """An id as text. None is the empty id, which names a handle but no record."""
+        if model_id is None:
+            return ""
+        if isinstance(model_id, bytes):
+            model_id = model_id.decode("utf-8", "surrogateescape")
+        elif isinstance(model_id, int) and not isinstance(model_id, bool):
+            model_id = str(model_id)
+        if not isinstance(model_id, str):
+            raise ValidationError(cls.__name__, "id", f"takes a string or an integer, not {type(model_id).__name__}")
+        if model_id and (reason := bad_id(model_id)):
+            raise ValidationError(cls.__name__, "id", reason)
+        return model_id
+
+    def _new_id(cls) -> str:
+        make: Callable[[], Any] = cls._setting("id") or hexid
+        return cls._id_text(make())
+
+
+def _claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
+    """UsageError where another class of this process keeps other things under the same prefix."""
+    claims: dict[str, ReferenceType[ModelType]] = store.memory.setdefault("classes", {})
+    base = schema.keys.base
+    for other_base, other in _live(claims):
+        if f"{other_base}:".startswith(f"{base}:") and other_base != base or base.startswith(f"{other_base}:"):
+            raise UsageError(
+                f"{model.__qualname__} and {other.__qualname__}: the prefix {min(base, other_base, key=len)!r} "
+                f"followed by ':' starts {max(base, other_base, key=len)!r}, so that ids could name records of both"
+            )
+        if other_base == base and _rivals(model, other) and other._schemas[store][1].storage != schema.storage:
+            raise UsageError(
+                f"{_full(model)} and {_full(other)} share the prefix {base!r} but are stored differently: "
+                f"give one of them another by @conf(prefix=...)"
+            )
+    claims[base] = ref(model)
+
+
+def _live(claims: dict[str, ReferenceType[ModelType]]) -> Iterator[tuple[str, ModelType]]:
+    for base, reference in list(claims.items()):
+        other = reference()
+        if other is not None:
+            yield base, other
+
+
+def _rivals(model: ModelType, other: ModelType) -> bool:
+    """Whether two classes are really two: a redefined class, or one made in a function, gives way."""
+    local = "<locals>" in model.__qualname__ or "<locals>" in other.__qualname__
+    return other is not model and not local and other._is_newest()
+
+
+def _full(model: ModelType) -> str:
+    return f"{model.__module__}.{model.__qualname__}"

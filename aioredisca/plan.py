@@ -1,0 +1,291 @@
+"""Changes -> script arguments, conditions -> index reads, replies -> values. Pure: nothing here awaits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .expressions import All, Between, Condition, Equals, IsNone
+from .keys import MARKER
+from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
+from .scripts import Script, declaration, stored, write_script
+from .types import Arg, Call, Raw, Reply
+
+Mode = Literal["create", "update", "upsert", "delete", "index"]
+_MODE_CODES: dict[Mode, str] = {"create": "c", "update": "u", "upsert": "s", "delete": "d", "index": "i"}
+
+PAGE = 1000
+"""Rows of one round trip; more come in further pages."""
+
+MAX_BATCH = 5000
+"""Records of one atomic write."""
+
+
+# -- writes ----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Change:
+    """What one save or delete asks of the server."""
+
+    schema: Schema
+    id: str
+    mode: Mode
+    sets: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    drops: tuple[str, ...] = ()
+    expect: Raw = field(default_factory=dict[str, "bytes | None"])
+    again: bool = False
+
+    def arguments(self, class_number: int) -> Iterator[Arg]:
+        """This change as ``write.lua`` reads it."""
+        schema, places = self.schema, {name: place for place, name in enumerate(self.sets, 1)}
+        changed = [name for name in (*self.sets, *self.drops) if name in schema.index_numbers]
+        declared = any(name in schema.by_key for name in self.sets)
+        yield from (class_number, self.id, _MODE_CODES[self.mode], int(self.again), int(declared))
+        yield from (len(self.expect), len(changed), len(self.sets), len(self.drops))
+        for name, value in self.expect.items():
+            yield from (name, int(value is not None), value or b"")
+        for name in changed:
+            place = places.get(name, 0)
+            yield from (schema.index_numbers[name], place, schema.by_key[name].extra(self.sets[name]) if place else "")
+        for name, raw in self.sets.items():
+            yield from (name, raw)
+        yield from self.drops
+
+
+def write_call(changes: Sequence[Change]) -> Call:
+    """One script call that writes all *changes* of one database, or none."""
+    schemas = sorted({change.schema.keys.base: change.schema for change in changes}.items())
+    numbers = {base: number for number, (base, _) in enumerate(schemas, 1)}
+    fixed, declarations = list[Arg](), list[str]()
+    for _, schema in schemas:
+        declarations.append(declaration(schema, len(fixed) + 1))
+        fixed += schema.fixed_keys
+    script = write_script(tuple(declarations), len(fixed))
+    records = [change.schema.keys.record(change.id) for change in changes]
+    arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
+    return _call(script, (*fixed, *records), arguments, writes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the server wrote nothing: the code of ``write.lua``, the place of the change, the details."""
+
+    code: str
+    place: int
+    details: tuple[str, ...]
+
+
+def write_outcome(reply: Reply) -> list[bool] | Refusal:
+    """Per change whether it created (or deleted) something, or why nothing was written."""
+    code = reply[0].decode()
+    if code == "OK":
+        return [flag == 1 for flag in reply[1:]]
+    return Refusal(code, reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:]))
+
+
+# -- the storage signature -------------------------------------------------------------------------
+
+
+def probe_call(schema: Schema) -> Call:
+    """Ask for the stored signature and for missing rights. Writes nothing that stays."""
+    token = "probe-" + secrets.token_hex(8)
+    keys = schema.keys
+    checks: list[Arg] = ["h", keys.record(token), "z", keys.ids, "h", keys.meta]
+    kinds = {"unique": "h", "range": "z", "digests": "h", "none": "s"}
+    for spec in schema.indexes:
+        for name, key in schema.slots(spec):
+            checks += [kinds[name], key]
+        if spec.index == "exact":
+            checks += ["s", keys.exact(spec.key, token.encode())]
+    return _call(stored("probe"), schema.fixed_keys, [token, *checks], writes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right."""
+
+    signature: str
+    unbuilt: frozenset[str]
+    missing: tuple[tuple[str, str], ...]
+
+
+def read_probe(reply: Reply) -> Probe:
+    texts = [text.decode("utf-8", "replace") for text in reply]
+    return Probe(texts[0], entries_of("/" + texts[1]) if texts[1] else frozenset(), tuple(zip(texts[2::2], texts[3::2], strict=True)))
+
+
+def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
+    """Write the signature of *schema* over the one that was *seen*.
+
+    Indexes that the store did not keep so far are unbuilt while there are records: those in the set of
+    ids, or *legacy* ones that stand in no index at all.
+    """
+    added = schema.entries - entries_of(seen.signature)
+    behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else frozenset())))
+    ahead = behind if legacy else "/".join(sorted(seen.unbuilt))
+    arguments = [seen.signature, schema.signature, behind, ahead]
+    return _call(stored("declare"), (schema.keys.meta, schema.keys.ids), arguments, writes=True)
+
+
+def meta_call(schema: Schema) -> Call:
+    """Read the stored signature and the unbuilt indexes."""
+    return Call(("HMGET", schema.keys.meta, "signature", "unbuilt"))
+
+
+def read_meta(reply: Reply) -> Probe:
+    signature, unbuilt = (text.decode() if text else "" for text in reply)
+    return Probe(signature, entries_of("/" + unbuilt) if unbuilt else frozenset(), ())
+
+
+# -- reads -----------------------------------------------------------------------------------------
+
+
+def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
+    return Call(("HMGET", schema.keys.record(id), *fields))
+
+
+def load_all_call(schema: Schema, id: str) -> Call:
+    return Call(("HGETALL", schema.keys.record(id)))
+
+
+def exists_call(schema: Schema, id: str) -> Call:
+    return Call(("EXISTS", schema.keys.record(id)))
+
+
+def read_fields(fields: Sequence[str], values: Sequence[bytes | None]) -> Raw | None:
+    """The fields of one record by name, or None where there is no such record."""
+    if all(value is None for value in values):
+        return None
+    raw = dict(zip(fields, values, strict=True))
+    raw.pop(MARKER, None)
+    return raw
+
+
+def read_all_fields(schema: Schema, reply: Sequence[bytes]) -> Raw | None:
+    """Every field of one record by name, declared ones always, or None where there is no such record."""
+    if not reply:
+        return None
+    raw: Raw = dict.fromkeys(schema.by_key)
+    raw.update((name.decode("utf-8", "surrogateescape"), value) for name, value in zip(reply[::2], reply[1::2], strict=True))
+    raw.pop(MARKER, None)
+    return raw
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The index that answers a condition. ``low`` and ``high`` are what the scripts expect for its kind."""
+
+    kind: Literal["set", "scored", "ids", "unique"]
+    key: str | bytes
+    low: Arg = ""
+    high: Arg = ""
+    entry: str = ""
+
+    @property
+    def ordered_by_id(self) -> bool:
+        return self.kind != "scored"
+
+
+def source_of(schema: Schema, condition: Condition) -> Source | None:
+    """The index that answers *condition*, or None where the class has none for it."""
+    if isinstance(condition, All):
+        return Source("ids", schema.keys.ids, entry=IDS_ENTRY)
+    spec = schema.by_key[condition.key]
+    if isinstance(condition, Equals):
+        return _equality_source(schema, spec, condition.value)
+    if isinstance(condition, IsNone):
+        return Source("set", schema.keys.none(spec.key), entry=spec.entries[-1]) if spec.nullable else None
+    return _range_source(schema, spec, condition) if spec.index == "range" else None
+
+
+def _equality_source(schema: Schema, spec: FieldSpec, value: bytes) -> Source | None:
+    if spec.unique:
+        return Source("unique", schema.keys.unique(spec.key), value, entry=spec.entries[0])
+    if spec.index == "exact":
+        return Source("set", schema.keys.exact(spec.key, value), entry=spec.entries[-1])
+    if spec.index == "range" and spec.score:
+        score = spec.score(value)
+        return Source("scored", schema.keys.range(spec.key), f"({score}", score, spec.entries[-1])
+    return None
+
+
+def _range_source(schema: Schema, spec: FieldSpec, condition: Between) -> Source:
+    low = condition.low.outside if condition.low else ""
+    high = condition.high.text if condition.high else ""
+    return Source("scored", schema.keys.range(spec.key), low, high, spec.entries[-1])
+
+
+def select_call(
+    schema: Schema,
+    source: Source,
+    fields: Sequence[str],
+    *,
+    offset: int = 0,
+    limit: int | None = None,
+    cursor: bytes = b"",
+    sort: bool = True,
+) -> Call:
+    """One page of what *source* holds, with *fields* of each record."""
+    most = -1 if limit is None else limit
+    arguments: list[Arg] = [source.kind, source.low, source.high, offset, most, cursor, PAGE, int(sort)]
+    return _call(stored("select"), (source.key, schema.keys.ids), [*arguments, schema.keys.records, *fields])
+
+
+Row = tuple[str, Sequence["bytes | None"]]
+"""An id and the values of the fields that were asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows of one page; an empty cursor says that there are no more, ``offset`` what is still to skip."""
+
+    cursor: bytes
+    offset: int
+    rows: list[Row]
+
+
+def read_page(reply: Reply, width: int) -> Page:
+    cursor, offset, flat = reply
+    return Page(cursor, offset, read_rows(flat, width))
+
+
+def read_rows(flat: Sequence[bytes | None], width: int) -> list[Row]:
+    """Cut a flat reply of ids, each followed by *width* values, into rows."""
+    step = width + 1
+    return [(_id_text(flat[i]), flat[i + 1 : i + step]) for i in range(0, len(flat), step)]
+
+
+def _id_text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "surrogateescape")
+
+
+def choose_call(schema: Schema, source: Source, fields: Sequence[str], count: int) -> Call:
+    """*count* random records of *source*, with *fields* of each."""
+    dice = [secrets.randbelow(2**31) for _ in range(count if source.kind != "set" else 0)]
+    arguments: list[Arg] = [source.kind, source.low, source.high, count, schema.keys.records, len(fields)]
+    return _call(stored("choose"), (source.key,), [*arguments, *fields, *dice])
+
+
+def count_call(source: Source) -> Call | None:
+    """How many ids *source* holds, or None where only the records can tell."""
+    if source.kind == "set":
+        return Call(("SCARD", source.key))
+    if source.kind == "ids":
+        return Call(("ZCARD", source.key))
+    if source.kind == "scored":
+        return Call(("ZCOUNT", source.key, _from(str(source.low)), source.high or "+inf"))
+    return None
+
+
+def _from(outside: str) -> str:
+    """The lower bound of a range, given what lies outside of it."""
+    if not outside:
+        return "-inf"
+    return outside[1:] if outside.startswith("(") else f"({outside}"
+
+
+def _call(script: Script, keys: Sequence[Arg], arguments: Sequence[Arg], *, writes: bool = False) -> Call:
+    return Call((*arguments,), script, (*keys,), writes)

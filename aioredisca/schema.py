@@ -1,0 +1,127 @@
+"""What a class stores, as frozen data: the hash fields, their indexes, the keys and the signature.
+
+A schema is made from a class once per version of the class and database (record.py), and is all that
+plan.py and scripts.py know of a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+from .keys import LONG_VALUE, Keys, long_digest
+
+LAYOUT = "1"
+"""Version of the storage layout, first in every signature."""
+
+IndexKind = Literal["exact", "range"]
+
+IDS_ENTRY = "i:"
+"""The set of all ids, as signatures name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One declared hash field.
+
+    ``score`` gives the text of the number that a range index orders a stored value by.
+    """
+
+    key: str
+    unique: bool = False
+    index: IndexKind | None = None
+    required: bool = False
+    score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def indexed(self) -> bool:
+        return self.unique or self.index is not None
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the index keeps a set of the ids without a value."""
+        return self.index is not None and not self.required
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The indexes of this field as the signature names them, for example ``x?:name``."""
+        kinds = ["u:"] if self.unique else []
+        if self.index:
+            kinds.append(("x" if self.index == "exact" else "r") + ("?:" if self.nullable else ":"))
+        return tuple(kind + self.key for kind in kinds)
+
+    def extra(self, raw: bytes) -> str:
+        """What a write sends along with a value: its score, the digest of a long value, or nothing."""
+        if self.index == "range" and self.score:
+            return self.score(raw)
+        return long_digest(raw) if self.index == "exact" and len(raw) > LONG_VALUE else ""
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The storage of one class in one database."""
+
+    model: str
+    keys: Keys
+    fields: tuple[FieldSpec, ...]
+
+    @cached_property
+    def by_key(self) -> dict[str, FieldSpec]:
+        return {spec.key: spec for spec in self.fields}
+
+    @cached_property
+    def indexes(self) -> tuple[FieldSpec, ...]:
+        return tuple(spec for spec in self.fields if spec.indexed)
+
+    @cached_property
+    def index_numbers(self) -> dict[str, int]:
+        """Hash field -> number of its index in the scripts, from 1."""
+        return {spec.key: number for number, spec in enumerate(self.indexes, 1)}
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        return tuple(spec.key for spec in self.fields if spec.required)
+
+    @cached_property
+    def read_fields(self) -> tuple[str, ...]:
+        """What a load asks for: the declared fields, and the marker where none of them must be there."""
+        names = tuple(spec.key for spec in self.fields)
+        return names if self.required else (*names, "_")
+
+    @cached_property
+    def entries(self) -> frozenset[str]:
+        return frozenset([IDS_ENTRY, *(entry for spec in self.indexes for entry in spec.entries)])
+
+    @cached_property
+    def signature(self) -> str:
+        """Layout version and all indexes; ``/`` separates, because no indexed field holds one."""
+        return "/".join([LAYOUT, *sorted(self.entries)])
+
+    @cached_property
+    def storage(self) -> tuple[object, ...]:
+        """What two classes on one prefix must agree on."""
+        return (self.keys, self.signature, self.required)
+
+    @cached_property
+    def fixed_keys(self) -> tuple[str, ...]:
+        """Every key but records and exact sets, in the order that the write script numbers them."""
+        return (self.keys.meta, self.keys.ids, *(key for spec in self.indexes for _, key in self.slots(spec)))
+
+    def slots(self, spec: FieldSpec) -> tuple[tuple[str, str], ...]:
+        """The fixed keys of one index, by what the write script calls them."""
+        keys = self.keys
+        found = [("unique", keys.unique(spec.key))] if spec.unique else []
+        if spec.index == "range":
+            found.append(("range", keys.range(spec.key)))
+        if spec.index == "exact":
+            found.append(("digests", keys.digests(spec.key)))
+        if spec.nullable:
+            found.append(("none", keys.none(spec.key)))
+        return tuple(found)
+
+
+def entries_of(signature: str) -> frozenset[str]:
+    """The indexes that a stored signature names."""
+    return frozenset(signature.split("/")[1:]) if signature else frozenset()

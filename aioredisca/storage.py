@@ -1,0 +1,152 @@
+"""What a process must know of a store before it may trust it: the storage signature and its own rights.
+
+The store's ``meta`` hash says which indexes of a model exist and which are not built. It is read once per
+process and model, compared by the server in every write, and read again only when it was found unequal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from .keys import glob_literal
+from .plan import Probe, declare_call, meta_call, probe_call, read_meta, read_probe
+from .schema import Schema, entries_of
+from .types import Call, Reply, Store
+
+SCAN_CALLS = 100
+"""How many SCANs of 1,000 keys look for records that no index knows of."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What this process knows of one model in one store."""
+
+    signature: str
+    unbuilt: frozenset[str]
+    declared: bool = False
+
+
+async def read(store: Store, call: Call) -> Reply:
+    """The reply to one call in one round trip; a refusal is raised."""
+    return (await read_together(store, [call]))[0]
+
+
+async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
+    """The replies to several calls in one round trip; the first refusal is raised."""
+    replies = await store.transport().execute(calls)
+    for reply in replies:
+        if isinstance(reply, RediscaError):
+            raise reply
+    return replies
+
+
+def _known(store: Store) -> dict[tuple[str, str], Known]:
+    known: dict[tuple[str, str], Known] = store.memory.setdefault("known", {})
+    return known
+
+
+def _name(schema: Schema) -> tuple[str, str]:
+    return (schema.keys.base, schema.signature)
+
+
+# -- before a read ---------------------------------------------------------------------------------
+
+
+async def ready_to_read(store: Store, schema: Schema, entry: str) -> None:
+    """NotIndexed unless the store has built the index that *entry* names. Asks only what it must."""
+    known = _known(store).get(_name(schema))
+    if known is None or _lacks(known, entry):
+        known = _known(store)[_name(schema)] = await _look(store, schema)
+    if _lacks(known, entry):
+        field = entry.partition(":")[2]
+        raise NotIndexed(schema.model, field, "the index is not built yet: run `aioredisca reindex` once")
+
+
+def _lacks(known: Known, entry: str) -> bool:
+    return entry in known.unbuilt or bool(known.signature and entry not in entries_of(known.signature))
+
+
+async def _look(store: Store, schema: Schema) -> Known:
+    found, size = await read_together(store, [meta_call(schema), Call(("ZCARD", schema.keys.ids))])
+    meta = read_meta(found)
+    if not meta.signature:
+        legacy = await _has_records(store, schema)
+        return Known("", schema.entries if legacy else frozenset())
+    if not size:
+        return Known(schema.signature, meta.unbuilt)  # an index that is not declared yet is empty all the same
+    return Known(meta.signature, meta.unbuilt)
+
+
+async def _has_records(store: Store, schema: Schema) -> bool:
+    """Whether records stand under the prefix of a model that nobody declared, as redisca left them."""
+    cursor: bytes | str = "0"
+    pattern = glob_literal(schema.keys.records) + "*"
+    for _ in range(SCAN_CALLS):
+        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"))
+        cursor, found = await read(store, call)
+        if found:
+            return True
+        if cursor == b"0":
+            break
+    return False
+
+
+# -- before a write --------------------------------------------------------------------------------
+
+
+async def ready_to_write(store: Store, schema: Schema) -> None:
+    """Probe rights and declare the signature of *schema*, once per process and model."""
+    known = _known(store).get(_name(schema))
+    while known is None or not known.declared:
+        known = await _declare(store, schema)
+    _known(store)[_name(schema)] = known
+
+
+def forget(store: Store, schema: Schema) -> None:
+    """Ask again: the server found another signature than this process believes in."""
+    _known(store).pop(_name(schema), None)
+
+
+async def _declare(store: Store, schema: Schema) -> Known | None:
+    seen = await _probe(store, schema)
+    if strange := entries_of(seen.signature) - schema.entries:
+        raise SchemaMismatch(schema.model, sorted(strange))
+    if seen.signature == schema.signature:
+        return Known(seen.signature, seen.unbuilt, declared=True)
+    legacy = not seen.signature and await _has_records(store, schema)
+    await read(store, declare_call(schema, seen, legacy=legacy))
+    return None  # written, or somebody was faster: look again
+
+
+async def _probe(store: Store, schema: Schema) -> Probe:
+    try:
+        seen = read_probe(await read(store, probe_call(schema)))
+    except PermissionDenied as error:
+        raise _sharper(error, schema) from None
+    for command, key in seen.missing:
+        raise PermissionDenied(f"+{command.lower()} {_pattern(schema)}", f"{command} on {key!r} is denied")
+    return seen
+
+
+def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
+    """A denied key names no rule: it takes the patterns of the whole model."""
+    return error if error.rule.startswith("+") else PermissionDenied(_pattern(schema), error.detail)
+
+
+def _pattern(schema: Schema) -> str:
+    base = glob_literal(schema.keys.base)
+    return f"~{base}:* ~{base}/*"
+
+
+# -- how rows are fetched --------------------------------------------------------------------------
+
+
+def may_sort(store: Store) -> bool:
+    """Whether SORT_RO may fetch rows: on until the server refuses it once (Redis 6.2, some ACL users)."""
+    return bool(store.memory.get("sort", True))
+
+
+def never_sort(store: Store) -> None:
+    store.memory["sort"] = False

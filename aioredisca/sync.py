@@ -1,0 +1,368 @@
+"""The blocking face: the same words without ``await``, for Flask, Celery and scripts.
+
+``from aioredisca.sync import Model, String`` as in redisca: reading an attribute of a record that is not
+loaded loads it. For one code base in both colours, use the asyncio models with :func:`run` instead.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+
+from typing_extensions import Self
+
+from . import errors as _errors
+from .blocking import allow_blocking, iterate, run
+from .codecs import utcnow
+from .columns import BaseColumn, Output, page
+from .config import conf
+from .database import Database
+from .descriptors import Field
+from .errors import *  # noqa: F403  # the same errors, by the same names
+from .errors import RediscaError, UsageError
+from .expressions import All, exclusive
+from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from .ids import hexid, intid
+from .ordered import Date, DateTime, Decimal, Float, Integer
+from .query import Select
+from .record import Record, SaveMode
+from .reference import Reference
+from .session import BaseSession, current
+from .types import MISSING, Missing
+from .writes import BATCH
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Record)
+B = TypeVar("B", bound="Model")
+B_co = TypeVar("B_co", bound="Model", covariant=True)
+
+_BOUND = re.compile(r"(\()?(.+)\Z", re.DOTALL)
+
+
+class Query(Select[R]):
+    """A query of a blocking model: fetched once, when it is first looked at, and kept.
+
+    ``len(q)``, ``x in q``, ``q[0]``, ``q[1:3]`` and iteration fetch all of it; ``count()``, ``exists()``,
+    ``first()``, ``one()`` and ``ids()`` ask the server only for what they need.
+    """
+
+    __slots__ = ("_found",)
+
+    def __init__(self, *plan: Any, **options: Any) -> None:
+        super().__init__(*plan, **options)
+        self._found: list[R] | None = None
+
+    def load(self) -> list[R]:
+        """Fetch the matches, unless that was done already. One round trip per 1,000 records."""
+        if self._found is None:
+            self._found = run(self._all())
+        return self._found
+
+    def loaded(self) -> bool:
+        """Return whether the matches were fetched. No I/O."""
+        return self._found is not None
+
+    def unload(self) -> None:
+        """Forget what was fetched. No I/O."""
+        self._found = None
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.load())
+
+    def __len__(self) -> int:
+        return len(self.load())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.load()
+
+    @overload
+    def __getitem__(self, wanted: int) -> R: ...
+    @overload
+    def __getitem__(self, wanted: slice) -> list[R]: ...
+    def __getitem__(self, wanted: int | slice) -> R | list[R]:
+        return self.load()[wanted]
+
+    def stream(self) -> Iterator[R]:
+        """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
+        return iterate(self._stream())
+
+    def first(self) -> R | None:
+        """Return the first match, or None. EVALSHA, one round trip."""
+        return run(self._first())
+
+    def one(self) -> R:
+        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        return run(self._one())
+
+    def exists(self) -> bool:
+        """Return whether anything matches. EVALSHA, one round trip."""
+        return run(self._exists())
+
+    def count(self) -> int:
+        """Return how many match, by the index: SCARD, ZCOUNT or ZCARD, one round trip."""
+        return run(self._count())
+
+    def ids(self) -> list[str]:
+        """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
+        return run(self._ids())
+
+
+class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
+    """A column of a blocking model."""
+
+    __slots__ = ()
+
+    def find(self, value: T, *, children: bool = False) -> list[B]:
+        """Return the records that hold *value*, with ``children`` those of subclasses too.
+
+        EVALSHA, one round trip per 1,000 records. NotIndexed without an index.
+        """
+        return self._equals(value, children).load()
+
+    def range(
+        self,
+        minval: T | exclusive[T] | str | None = None,
+        maxval: T | exclusive[T] | str | None = None,
+        start: int | None = None,
+        num: int | None = None,
+        *,
+        children: bool = False,
+    ) -> list[B]:
+        """Return the records whose value lies within the bounds, in its order (ties by id).
+
+        Bounds are included unless given as ``exclusive(value)`` or, as in redisca, as text like ``"(5"``;
+        None is an open end. ``start`` records are passed over and at most ``num`` returned. EVALSHA, one
+        round trip per 1,000 records.
+        """
+        query = page(self._range(_bound(minval), _bound(maxval), children), start, num)
+        return cast("list[B]", query.load())
+
+    def choice(self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False) -> list[B] | None:
+        """Return up to *count* random records that hold *val* (any value if none is given), each once.
+
+        None where there is no such record. EVALSHA, one round trip.
+        """
+        query = self._range(None, None, children) if val is MISSING else self._equals(val, children)
+        return run(query._choice(count))
+
+
+def _bound(bound: Any) -> Any:
+    """A bound as redisca took it: ``"(5"`` leaves 5 out, ``"-inf"`` and ``"+inf"`` are open ends."""
+    if not isinstance(bound, str):
+        return bound
+    if bound in ("-inf", "+inf"):
+        return None
+    outside, value = cast("re.Match[str]", _BOUND.match(bound)).groups() if bound else (None, bound)
+    return exclusive(value) if outside else value
+
+
+class Loader(Protocol[B_co]):
+    """``User.get``: loads a record by id."""
+
+    def __call__(self, model_id: str | int, /) -> B_co: ...
+
+
+class DictGet(Protocol):
+    """``user.get``: reads a hash field, as ``dict.get`` does."""
+
+    def __call__(self, name: str, default: Any = None, /) -> Any: ...
+
+
+class Get:
+    """``get`` has two meanings: a loader on the class, dict access on an instance."""
+
+    @overload
+    def __get__(self, obj: None, owner: type[B]) -> Loader[B]: ...
+    @overload
+    def __get__(self, obj: Model, owner: type[B]) -> DictGet: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return owner._get if obj is None else obj._dict_get
+
+
+class Model(Record):
+    """A record of Redis, for blocking code. Reading what is not loaded loads it.
+
+    ::
+
+        class User(Model):
+            email = Email(unique=True)
+
+        user = User.new(email="foo@bar.com").save()
+    """
+
+    __slots__ = ()
+
+    _column_type = Column
+    _query_type = Query
+
+    get = Get()
+
+    def _load_hidden(self, name: str, *, raw: bool) -> None:
+        run(self._load(raw=raw))
+
+    @classmethod
+    def _get(cls, model_id: str | int, /) -> Self:
+        """Return the record of that id. NotFound without one. HMGET, one round trip."""
+        return run(cls._handle(model_id)._load(strict=True))
+
+    @classmethod
+    def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:
+        """Return the records of *ids* in that order, None for those that do not exist.
+
+        One HMGET each, all in one round trip.
+        """
+        return run(cls._get_many([*ids]))
+
+    @classmethod
+    def all(cls) -> Query[Self]:
+        """Return the query of all records of this class, in the order of their ids. No I/O."""
+        return Query(cls, All())
+
+    def load(self, *, raw: bool = False, strict: bool = False) -> Self:
+        """Load the record unless it is known already, and return it.
+
+        ``raw``     undeclared hash fields too.
+        ``strict``  NotFound where there is no record, instead of an empty model.
+
+        HMGET (HGETALL with ``raw``), one round trip.
+        """
+        return run(self._load(raw=raw, strict=strict))
+
+    def reload(self) -> Self:
+        """Load the record again, keeping local changes, and return it. HMGET or HGETALL, one round trip."""
+        return run(self._load(again=True))
+
+    def exists(self) -> bool:
+        """Return whether the record is stored. EXISTS, one round trip."""
+        return run(self._exists())
+
+    def save(self, *, mode: SaveMode | None = None, if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False) -> Self:
+        """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
+
+        ``mode``          "create" (AlreadyExists if the id is taken), "update" (Gone if there is no
+                          record) or "upsert". By default: create after ``new()``, after a load that found
+                          nothing and after ``delete()``; update after a load that found it and after a
+                          save; upsert for a bare handle.
+        ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
+                          sequence of columns adds these; "record" compares all fields.
+
+        EVALSHA, one round trip; none where nothing was changed. UniqueViolation, ValidationError for a
+        required field without value, OutcomeUnknown where the answer was lost. Whenever it raises,
+        nothing was written (but for OutcomeUnknown) and every change is kept.
+        """
+        return run(self._save(mode, if_unchanged))
+
+    def delete(self) -> bool:
+        """Delete the record with all its index entries and claims; return whether there was one.
+
+        EVALSHA, one round trip.
+        """
+        return run(self._delete())
+
+    @classmethod
+    def save_all(cls) -> None:
+        """Save the changed records of this class and its subclasses in the session, atomically.
+
+        UsageError outside a session. EVALSHA, one round trip per database.
+        """
+        run(cls._save_all())
+
+    @classmethod
+    def save_many(
+        cls, objs: Iterable[Self], *, batch: int = BATCH, skip_conflicts: bool = False
+    ) -> list[tuple[Self, RediscaError]]:
+        """Save *objs* in atomic batches; return those refused, with their errors.
+
+        The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
+        refused are left out instead and returned. EVALSHA, one round trip per *batch* records.
+        """
+        return run(cls._save_many(objs, batch, skip_conflicts))
+
+    @classmethod
+    def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:
+        """Delete records (or ids) in atomic batches; return how many there were.
+
+        EVALSHA, one round trip per *batch* records.
+        """
+        return run(cls._delete_many(objs, batch))
+
+
+class Session(BaseSession):
+    """A session of blocking code: ``with session() as s:``. See :class:`aioredisca.Session`."""
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        try:
+            if kind is None and self.autosave:
+                run(self._flush())
+        finally:
+            self._close()
+
+    def flush(self) -> None:
+        """Save every changed record and carry out deletes: EVALSHA, one atomic round trip per database.
+
+        Where the server refuses, nothing of that database is written, every change is kept, and the
+        error's ``instance`` is the record it is about. UsageError over 5,000 records.
+        """
+        run(self._flush())
+
+
+class JoinedSession:
+    """``session(join=True)`` inside another session: that session, which goes on after the block."""
+
+    def __init__(self, outer: Session) -> None:
+        self._outer = outer
+
+    def __enter__(self) -> Session:
+        return self._outer
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        return None
+
+
+def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
+    """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
+    outer = current()
+    if join and outer is not None:
+        if not isinstance(outer, Session):
+            raise UsageError("the open session is an asyncio one: a blocking session cannot join it")
+        return JoinedSession(outer)
+    return Session(db, autosave=autosave)
+
+
+__all__ = (
+    "UUID",
+    "Bool",
+    "Bytes",
+    "Column",
+    "Database",
+    "Date",
+    "DateTime",
+    "Decimal",
+    "Email",
+    "Enum",
+    "Field",
+    "Float",
+    "Integer",
+    "Json",
+    "MD5Pass",
+    "Model",
+    "Query",
+    "Reference",
+    "Session",
+    "String",
+    "allow_blocking",
+    "conf",
+    "exclusive",
+    "hexid",
+    "intid",
+    "iterate",
+    "run",
+    "session",
+    "utcnow",
+    *(name for name in vars(_errors) if isinstance(getattr(_errors, name), type) and issubclass(getattr(_errors, name), RediscaError)),
+)

@@ -1,0 +1,81 @@
+"""The dictionary of the domain: what floors below the drivers know of the outside world."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+Arg = str | bytes | int
+Reply = Any
+"""What a server answers, as RESP2 shapes: bytes, int, None, or a list of these."""
+
+Raw = dict[str, bytes | None]
+"""Hash fields by name as they are stored; None is a field known to be absent."""
+
+
+class Missing(enum.Enum):
+    """The type of :data:`MISSING`."""
+
+    MISSING = "missing"
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+
+MISSING: Final = Missing.MISSING
+"""Stands for "not given" or "not known" where None is a value."""
+
+
+class Script(Protocol):
+    """A Lua script as a transport needs it."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def sha(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command, or one script call, as data.
+
+    ``writes`` decides what a lost answer means: Unavailable for a read, OutcomeUnknown for a write.
+    """
+
+    args: tuple[Arg, ...]
+    script: Script | None = None
+    keys: tuple[Arg, ...] = ()
+    writes: bool = False
+
+
+class Transport(Protocol):
+    """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
+
+    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
+        """Send all *calls* in one round trip and return their replies in order.
+
+        A call that the server refused stands in the list as the exception it means. Whatever hits the
+        whole trip is raised: Unavailable when nothing ran, OutcomeUnknown when a write may have.
+        A script that the server does not know is sent again in full (one more trip, nothing ran).
+        """
+        ...
+
+    def lock(self) -> AbstractAsyncContextManager[Any]:
+        """A new lock that orders the tasks or threads which share this transport."""
+        ...
+
+
+class Store(Protocol):
+    """A database: knows no colour, hands out the transport of the running loop or of blocking code."""
+
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """What this process learned of the database: schemas, rights, classes by prefix."""
+        ...
+
+    def transport(self) -> Transport: ...

@@ -1,0 +1,143 @@
+"""What both transports share: how a call becomes a command, and what an error of the client means.
+
+The only place where exceptions of redis-py are translated. Their texts can carry values, so they are
+never chained.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import redis.exceptions as client
+
+from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
+from .types import Arg, Call, Reply
+
+_UNAVAILABLE = {
+    "BUSY": "a script is running",
+    "CLUSTERDOWN": "the cluster is down",
+    "LOADING": "it is loading its data",
+    "MASTERDOWN": "its primary is down",
+    "MISCONF": "it cannot save to disk and refuses writes",
+    "NOREPLICAS": "too few replicas are connected",
+    "OOM": "its memory is full: it refuses writes that need more",
+    "READONLY": "it is a read-only replica",
+    "TRYAGAIN": "the cluster is moving these keys",
+    "UNBLOCKED": "it changed its role",
+}
+_CODE = re.compile(r"[A-Z]+\b")
+_COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
+
+
+class Exchange:
+    """The calls of one round trip on their way: what to send now, and what the answers make of it."""
+
+    def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
+        self._calls, self._memory = calls, memory
+        self._full: set[int] = set()
+        self.replies: list[Reply] = [None] * len(calls)
+        self.pending = list(range(len(calls)))
+
+    @property
+    def writes(self) -> bool:
+        return any(self._calls[place].writes for place in self.pending)
+
+    def commands(self) -> list[tuple[Arg, ...]]:
+        return [self._command(place) for place in self.pending]
+
+    def _command(self, place: int) -> tuple[Arg, ...]:
+        call = self._calls[place]
+        if call.script is None:
+            return call.args
+        full, read_only = place in self._full, not call.writes and self._memory.get("read-only scripts", True)
+        verb = ("EVAL" if full else "EVALSHA") + ("_RO" if read_only else "")
+        return (verb, call.script.text if full else call.script.sha, len(call.keys), *call.keys, *call.args)
+
+    def take(self, replies: Sequence[Reply | Exception]) -> None:
+        """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
+        again = list[int]()
+        for place, reply in zip(self.pending, replies, strict=True):
+            if isinstance(reply, client.NoScriptError) and place not in self._full:
+                self._full.add(place)
+                again.append(place)
+            elif self._unknown_verb(place, reply):
+                self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+                again.append(place)
+            else:
+                self.replies[place] = translated(reply) if isinstance(reply, Exception) else reply
+        self.pending = again
+
+    def _unknown_verb(self, place: int, reply: Reply | Exception) -> bool:
+        call = self._calls[place]
+        if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
+            return False
+        return self._command(place)[0] in ("EVALSHA_RO", "EVAL_RO") and "unknown command" in str(reply).lower()
+
+
+def translated(error: Exception) -> RediscaError:
+    """The error of ours that an error reply means. Error replies say that nothing ran."""
+    text = str(error)
+    if isinstance(error, client.NoPermissionError) or "can't run this command" in text or "NOPERM" in text:
+        return _denied(text)
+    found = _CODE.match(text)
+    code = found[0] if found else ""
+    for word in (code, _code_of(error)):
+        if word in _UNAVAILABLE:
+            return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
+    if isinstance(error, client.AuthenticationError | client.AuthorizationError):
+        return Unavailable(f"the database refuses the login: {text}")
+    return StoreError(_first_line(text))
+
+
+def _code_of(error: Exception) -> str:
+    """redis-py takes the code off the text of errors that have a class of their own."""
+    kinds: dict[type[Exception], str] = {
+        client.OutOfMemoryError: "OOM",
+        client.ReadOnlyError: "READONLY",
+        client.BusyLoadingError: "LOADING",
+        client.MasterDownError: "MASTERDOWN",
+        client.ClusterDownError: "CLUSTERDOWN",
+        client.TryAgainError: "TRYAGAIN",
+    }
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), "")
+
+
+def _denied(text: str) -> PermissionDenied:
+    found = _COMMAND.search(text)
+    if found and found[1]:
+        return PermissionDenied(f"+{found[1]}", "the command is denied")
+    if found:
+        return PermissionDenied("+@read +@write", "a command of the script is denied")
+    return PermissionDenied("~<prefix>:* ~<prefix>/*", "a key is denied")
+
+
+def _first_line(text: str) -> str:
+    """The text of a server error without the trace of the script it came from."""
+    return text.splitlines()[0] if text else "the database answered with an error"
+
+
+def no_connection(address: str, error: BaseException) -> Unavailable:
+    """Nothing was sent: no connection could be had."""
+    reason = _first_line(str(error)) or type(error).__name__
+    return Unavailable(
+        f"cannot connect to {address} ({reason}): start a server there, or set conf.db or "
+        f"$REDISCA_URL to where yours is (memory:// needs none)"
+    )
+
+
+def busy(address: str, seconds: float) -> Unavailable:
+    """Nothing was sent: all connections stayed in use."""
+    return Unavailable(f"no connection to {address} came free within {seconds:g} s: raise max_connections of the Database")
+
+
+def lost(address: str, exchange: Exchange, error: BaseException) -> StoreError:
+    """The connection broke, or the time was up, after something was sent."""
+    reason = "no answer in time" if isinstance(error, TimeoutError | client.TimeoutError) else "the connection was lost"
+    if exchange.writes:
+        return OutcomeUnknown(
+            f"{address}: {reason} after a write was sent, so it may have happened or not; "
+            f"nothing was sent twice: save() again settles it"
+        )
+    return Unavailable(f"{address}: {reason}; only reads were on the way, try again")

@@ -1,0 +1,155 @@
+"""Writing records together: begun, sent as one script call, then finished or put back, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from . import storage
+from .errors import (
+    AlreadyExists,
+    BulkError,
+    Conflict,
+    Gone,
+    RediscaError,
+    SchemaMismatch,
+    StaleWrite,
+    StoreError,
+    UniqueViolation,
+    UsageError,
+    ValidationError,
+)
+from .plan import MAX_BATCH, Change, Mode, Refusal, write_call, write_outcome
+from .types import Store
+
+if TYPE_CHECKING:
+    from .record import Record
+
+BATCH = 100
+"""Records of one script call of a bulk write: long enough to be fast, short enough not to block others."""
+
+ATTEMPTS = 3
+
+Begun = Sequence["tuple[Record, Change]"]
+
+
+@asynccontextmanager
+async def locked(store: Store, records: Sequence[Record]) -> AsyncIterator[None]:
+    """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
+    async with AsyncExitStack() as stack:
+        for record in sorted(records, key=id):
+            await stack.enter_async_context(record._own_lock(store))
+        yield
+
+
+async def write(store: Store, begun: Begun) -> list[bool]:
+    """Send begun changes of one database in one call; per change whether it created or deleted.
+
+    EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
+    """
+    try:
+        flags = await _send(store, begun)
+    except BaseException as error:
+        for record, change in begun:
+            record._put_back(change, error)
+        raise
+    for (record, change), flag in zip(begun, flags, strict=True):
+        record._finish(change, flag)
+    return flags
+
+
+async def _send(store: Store, begun: Begun) -> list[bool]:
+    if len(begun) > MAX_BATCH:
+        raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
+    changes = [change for _, change in begun]
+    schemas = {change.schema.keys.base: change.schema for change in changes}.values()
+    for _ in range(ATTEMPTS):
+        for schema in schemas:
+            await storage.ready_to_write(store, schema)
+        outcome = write_outcome(await storage.read(store, write_call(changes)))
+        if not isinstance(outcome, Refusal):
+            return outcome
+        if outcome.code != "SCHEMA":
+            raise _error(outcome, *begun[outcome.place])
+        for schema in schemas:
+            storage.forget(store, schema)
+    raise SchemaMismatch(changes[0].schema.model, ["another process keeps declaring other indexes"])
+
+
+def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+    error = _plain_error(refusal, record, change)
+    error.instance = record
+    return error
+
+
+def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+    model, names = change.schema.model, [record._attribute(key) for key in refusal.details[:1]]
+    match refusal.code:
+        case "EXISTS":
+            return AlreadyExists(model, change.id)
+        case "GONE":
+            return Gone(model, change.id)
+        case "STALE":
+            return StaleWrite(model, change.id, [record._attribute(key) for key in refusal.details])
+        case "UNIQUE":
+            return UniqueViolation(model, names[0], refusal.details[1])
+        case "REQUIRED":
+            return ValidationError(model, names[0], "is required: a record is not created without it")
+        case _:
+            return StoreError(f"the key {change.schema.keys.record(change.id)!r} holds something that is no record")
+
+
+async def write_each(store: Store, records: Sequence[Record], mode: Mode | None) -> list[bool]:
+    """Lock, begin and write *records* together; False for those that had nothing to write."""
+    async with locked(store, records):
+        begun = begin_all(records, mode)
+        flags = dict(zip([id(record) for record, _ in begun], await write(store, begun), strict=True)) if begun else {}
+    return [flags.get(id(record), False) for record in records]
+
+
+def begin_all(records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
+    """Begin every record that has something to write; where one cannot, none is."""
+    begun = list[tuple[Any, Change]]()
+    try:
+        for record in records:
+            if change := record._begin(mode):
+                begun.append((record, change))
+    except BaseException as error:
+        for record, change in begun:
+            record._put_back(change, error)
+        raise
+    return begun
+
+
+def distinct(records: Sequence[Record]) -> list[Record]:
+    """*records*, each once; UsageError where two instances stand for one record."""
+    found: dict[tuple[type, str], Record] = {}
+    for record in records:
+        if found.setdefault((type(record), record.id), record) is not record:
+            raise UsageError(f"two instances of {type(record).__name__}({record.id!r}) in one batch: which one counts?")
+    return list(found.values())
+
+
+async def write_many(
+    store: Store, records: Sequence[Record], mode: Mode | None, batch: int, skip_conflicts: bool
+) -> tuple[int, list[tuple[Record, RediscaError]]]:
+    """Write *records* in atomic batches: how many were written (or deleted), and which were refused.
+
+    BulkError at the first refused batch, unless conflicts are to be skipped.
+    """
+    written, refused = 0, list[tuple[Any, RediscaError]]()
+    for first in range(0, len(records), batch):
+        rest = list(records[first : first + batch])
+        while rest:
+            try:
+                flags = await write_each(store, rest, mode)
+            except (Conflict, ValidationError) as error:
+                if not skip_conflicts or error.instance is None:
+                    raise BulkError(written, error.instance, error) from None
+                refused.append((error.instance, error))
+                rest = [record for record in rest if record is not error.instance]
+            else:
+                written += sum(flags) if mode == "delete" else len(rest)
+                break
+    return written, refused
