@@ -19,7 +19,12 @@ from . import wire
 from .settings import Settings
 from .types import Call, Reply
 
-_BROKEN = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.InvalidResponse, OSError)
+_BROKEN = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.InvalidResponse,
+    OSError,
+)
 
 
 class AsyncTransport:
@@ -29,11 +34,15 @@ class AsyncTransport:
         self._settings, self._memory = settings, memory
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._pool: Any = client.ConnectionPool(
-            connection_class=settings.async_class, max_connections=settings.max_connections, **settings.async_options()
+            connection_class=settings.async_class,
+            max_connections=settings.max_connections,
+            **settings.async_options(),
         )
         self.loop = asyncio.get_running_loop()
         # An empty context: else the keeper would pin the session of the first request for ever.
-        self._keeper = self.loop.create_task(self._keep(), context=contextvars.Context(), name="aioredisca keeper")
+        self._keeper = self.loop.create_task(
+            self._keep(), context=contextvars.Context(), name="aioredisca keeper"
+        )
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         exchange = wire.Exchange(calls, self._memory)
@@ -105,10 +114,8 @@ class AsyncTransport:
         await asyncio.wait([self._keeper])
 
     def abandon(self) -> None:
-        """Drop what belongs to a loop that is closed, or to a parent process, without touching its sockets."""
+        """Let go of the connections of a loop that is closed already."""
         for connection in [*self._pool._available_connections, *self._pool._in_use_connections]:
             writer, connection._writer = connection._writer, None
             if writer is not None and self.loop.is_closed():
                 writer.transport.abort()
-
-

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import threading
-from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -26,7 +26,12 @@ from .types import Call, Reply
 
 T = TypeVar("T")
 
-_BROKEN = (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError, redis.exceptions.InvalidResponse, OSError)
+_BROKEN = (
+    redis.exceptions.ConnectionError,
+    redis.exceptions.TimeoutError,
+    redis.exceptions.InvalidResponse,
+    OSError,
+)
 
 _driving: ContextVar[bool] = ContextVar("aioredisca_driving", default=False)
 _allowed: ContextVar[bool] = ContextVar("aioredisca_allow_blocking", default=False)
@@ -74,7 +79,7 @@ def iterate(items: AsyncIterator[T]) -> Iterator[T]:
 
 
 @contextmanager
-def allow_blocking() -> Iterator[None]:
+def allow_blocking() -> Generator[None]:
     """Let blocking models work inside a running task in this block. Its loop stands still meanwhile."""
     token = _allowed.set(True)
     try:

@@ -68,7 +68,7 @@ def read_email(value: object) -> str:
 
 
 def read_bytes(value: object) -> bytes:
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, bytes | bytearray):
         return bytes(value)
     raise ValueError(f"takes bytes, not {kind(value)}")
 
@@ -79,8 +79,10 @@ def read_bytes(value: object) -> bytes:
 def read_integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float | decimal.Decimal) and math.isfinite(value) and value == math.floor(value):
-        return int(value)
+    if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
+        whole = int(value)
+        if whole == value:
+            return whole
     if isinstance(value, str) and _INTEGER.match(value):
         return int(value)
     raise ValueError(f"takes a whole number, not {kind(value)}")
@@ -262,7 +264,9 @@ def text_uuid(text: str) -> uuid.UUID:
 def json_text(value: Any) -> str:
     """Canonical JSON: sorted keys, no spaces, so that equal values are equal text."""
     try:
-        return writable(json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False))
+        return writable(
+            json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        )
     except (TypeError, RecursionError) as error:
         raise ValueError(f"cannot be written as JSON: {error}") from None
 

@@ -72,7 +72,9 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
 
     def _ordered(self, value: Any) -> Any:
         if value is None:
-            raise UsageError(f"{self!r}: None has no order; ask `{self._model.__name__}.{self._field.name} == None`")
+            raise UsageError(
+                f"{self!r}: None has no order; ask `{self._model.__name__}.{self._field.name} == None`"
+            )
         return value
 
     def __eq__(self, other: T) -> Q:  # type: ignore[override]  # a query, as in every ORM

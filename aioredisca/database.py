@@ -53,7 +53,7 @@ class Database:
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
         limits = {"max_connections": max_connections, "timeout": timeout, "connect_timeout": connect_timeout}
-        self._limits = {name: value for name, value in limits.items() if value is not None}
+        self._limits: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
         for name, value in self._limits.items():
             if value <= 0:
                 raise UsageError(f"Database({name}={value!r}): must be more than 0")
@@ -106,7 +106,9 @@ class Database:
     def _of_process(self) -> BlockingTransport:
         if self._blocking is None:
             if self._settings.sync_class is None:
-                raise DriverMisuse(f"{self!r} was made from an asyncio client that blocking code cannot copy: use Database(url)")
+                raise DriverMisuse(
+                    f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
+                )
             with self._lock:
                 self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
         return self._blocking
@@ -116,7 +118,8 @@ class Database:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             raise DriverMisuse(
-                "no asyncio event loop is running: await this under asyncio, or finish it with aioredisca.sync.run()"
+                "no asyncio event loop is running: await this under asyncio, "
+                "or finish it with aioredisca.sync.run()"
             ) from None
         found = self._by_loop.get(id(loop))
         if found is None or found[0]() is not loop:
@@ -125,7 +128,9 @@ class Database:
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[ReferenceType[Any], AsyncTransport]:
         if self._settings.async_class is None:
-            raise DriverMisuse(f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)")
+            raise DriverMisuse(
+                f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
+            )
         with self._lock:
             self._drop_dead()
             opened = self._by_loop[id(loop)] = (ref(loop), AsyncTransport(self._settings, self.memory))
@@ -156,7 +161,7 @@ class Database:
         return redis.Redis.from_pool(pool)
 
     async def aclose(self) -> None:
-        """Close the connections of the running event loop, and those of blocking code. It can be used again."""
+        """Close the connections of the running event loop and of blocking code. It can be used again."""
         found = self._by_loop.pop(id(asyncio.get_running_loop()), None)
         if found is not None:
             await found[1].close()

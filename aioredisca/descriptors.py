@@ -7,9 +7,9 @@ column (columns.py), read from a plain mixin itself, read from an instance the v
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDict, cast, overload
 
-from typing_extensions import Self, TypeVar, Unpack
+from typing_extensions import TypeVar, Unpack
 
 from .errors import UsageError, ValidationError
 from .expressions import Between, Bound, Equals, IsNone, exclusive
@@ -71,7 +71,7 @@ class Field(Generic[T]):
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         self.required = required
         self.unique = options.get("unique", False)
-        self.index = self._index_kind(options.get("index", False))
+        self.index: IndexKind | None = self._index_kind(options.get("index", False))
         self.new = options.get("new")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
@@ -125,7 +125,7 @@ class Field(Generic[T]):
         return self if column is None else column(self, owner)
 
     def __set__(self, obj: Any, value: T) -> None:
-        obj._assign(self, *self.accept(value, type(obj)))
+        obj._assign(self, *self.accept(value, cast("type[Any]", type(obj))))
 
     # -- what a kind of field overrides ------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class Field(Generic[T]):
         if value is None:
             return None
         outside = isinstance(value, exclusive)
-        operand = self._operand(cast("Any", value).value if outside else value, owner)
+        operand = self._operand(cast("exclusive[Any]", value).value if outside else value, owner)
         try:
             return Bound(self.score(operand), inclusive=not outside)
         except ValueError as error:

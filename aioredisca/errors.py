@@ -139,7 +139,9 @@ class AlreadyExists(Conflict):
         self.model, self.id = model, id
 
     def __str__(self) -> str:
-        return f"{self.model}({self.id!r}) exists already: load it to change it, or create it under another id"
+        return (
+            f"{self.model}({self.id!r}) exists already: load it to change it, or create it under another id"
+        )
 
 
 class UniqueViolation(Conflict):
@@ -150,7 +152,9 @@ class UniqueViolation(Conflict):
         self.model, self.field, self.holder = model, field, holder
 
     def __str__(self) -> str:
-        return f"{self.model}.{self.field} is unique and {self.model}({self.holder!r}) holds this value already"
+        return (
+            f"{self.model}.{self.field} is unique and {self.model}({self.holder!r}) holds this value already"
+        )
 
 
 class StaleWrite(Conflict):
@@ -245,4 +249,6 @@ class PermissionDenied(StoreError):
         self.rule, self.detail = rule, detail
 
     def __str__(self) -> str:
-        return f"the database user may not do this: add the rule {self.rule!r}" + (f" ({self.detail})" if self.detail else "")
+        return f"the database user may not do this: add the rule {self.rule!r}" + (
+            f" ({self.detail})" if self.detail else ""
+        )

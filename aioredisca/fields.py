@@ -16,6 +16,7 @@ from .errors import UsageError
 from .schema import IndexKind
 
 V = TypeVar("V")
+J = TypeVar("J")
 E = TypeVar("E", bound=enum.Enum)
 
 
@@ -61,7 +62,8 @@ class String(Field[str | Opt], Generic[Opt]):
     ) -> None:
         super().__init__(required=required, **options)
         ordered_limits(minlen, maxlen, "minlen, maxlen")
-        self.minlen, self.maxlen, self.maxbytes, self.normalize = minlen, maxlen, maxbytes, normalize
+        self.minlen, self.maxlen, self.maxbytes = minlen, maxlen, maxbytes
+        self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
 
     def coerce(self, value: Any) -> str:
         text = codecs.read_string(value)
@@ -78,7 +80,9 @@ class Email(Field[str | Opt], Generic[Opt]):
     """An e-mail address, lower-cased and in NFC. Stored values are always readable, valid or not."""
 
     @overload
-    def __init__(self: Email[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
+    def __init__(
+        self: Email[None], *, required: Literal[False] = ..., **options: Unpack[Options]
+    ) -> None: ...
     @overload
     def __init__(self: Email[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
@@ -185,7 +189,9 @@ class Enum(Field[V | Opt], Generic[V, Opt]):
         self: Enum[E, None], of: type[E], *, required: Literal[False] = ..., **options: Unpack[Options]
     ) -> None: ...
     @overload
-    def __init__(self: Enum[E, Never], of: type[E], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
+    def __init__(
+        self: Enum[E, Never], of: type[E], *, required: Literal[True], **options: Unpack[Options]
+    ) -> None: ...
     def __init__(self, of: type[enum.Enum], *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
         self.of = of
@@ -222,7 +228,9 @@ class Bytes(Field[bytes | Opt], Generic[Opt]):
     def __init__(
         self: Bytes[Never], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
     ) -> None: ...
-    def __init__(self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]
+    ) -> None:
         super().__init__(required=required, **options)
         self.maxbytes = maxbytes
 
@@ -250,13 +258,19 @@ class Json(Field[V | Opt], Generic[V, Opt]):
 
     @overload
     def __init__(
-        self: Json[V, None], *, maxbytes: int = ..., required: Literal[False] = ..., **options: Unpack[Options]
+        self: Json[J, None],
+        *,
+        maxbytes: int = ...,
+        required: Literal[False] = ...,
+        **options: Unpack[Options],
     ) -> None: ...
     @overload
     def __init__(
-        self: Json[V, Never], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
+        self: Json[J, Never], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
     ) -> None: ...
-    def __init__(self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]) -> None:
+    def __init__(
+        self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]
+    ) -> None:
         super().__init__(required=required, **options)
         self.maxbytes = maxbytes
 

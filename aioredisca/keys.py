@@ -81,7 +81,7 @@ def long_digest(value: bytes) -> str:
     return hashlib.sha256(value).hexdigest() if len(value) > LONG_VALUE else ""
 
 
-def bad_prefix(prefix: str) -> str:
+def bad_prefix(prefix: object) -> str:
     """Why *prefix* cannot be one, or the empty string."""
     if not isinstance(prefix, str) or not prefix:
         return "a prefix is a string of at least one character"
@@ -90,7 +90,7 @@ def bad_prefix(prefix: str) -> str:
     return _bad_text(prefix, 128)
 
 
-def bad_namespace(namespace: str) -> str:
+def bad_namespace(namespace: object) -> str:
     """Why *namespace* cannot be one, or the empty string."""
     if not isinstance(namespace, str):
         return "a namespace is a string"
@@ -99,7 +99,7 @@ def bad_namespace(namespace: str) -> str:
     return _bad_text(namespace, 128)
 
 
-def bad_field(name: str, *, indexed: bool) -> str:
+def bad_field(name: object, *, indexed: bool) -> str:
     """Why *name* cannot be a hash field (of an index), or the empty string."""
     if not isinstance(name, str) or not name:
         return "a hash field is a string of at least one character"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload
 
-from typing_extensions import Self
-
+from . import bulk
+from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
 from .expressions import All
 from .query import Query
 from .record import Record, SaveMode
-from .writes import BATCH
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -65,7 +64,7 @@ class Model(Record):
     get = Get()
 
     def __await__(self) -> Generator[Any, None, Self]:
-        """Load the record unless it is known already; an empty model where there is none. See :meth:`load`."""
+        """Load the record unless it is known; an empty model where there is none. See :meth:`load`."""
         return self._load().__await__()
 
     @classmethod
@@ -104,7 +103,12 @@ class Model(Record):
         """Return whether the record is stored. EXISTS, one round trip."""
         return await self._exists()
 
-    async def save(self, *, mode: SaveMode | None = None, if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False) -> Self:
+    async def save(
+        self,
+        *,
+        mode: SaveMode | None = None,
+        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+    ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
 
         ``mode``          "create" (AlreadyExists if the id is taken), "update" (Gone if there is no
@@ -144,7 +148,7 @@ class Model(Record):
         The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
         refused are left out instead and returned. EVALSHA, one round trip per *batch* records.
         """
-        return await cls._save_many(objs, batch, skip_conflicts)
+        return await bulk.save_many(cls, objs, batch, skip_conflicts)
 
     @classmethod
     async def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:
@@ -152,6 +156,4 @@ class Model(Record):
 
         EVALSHA, one round trip per *batch* records.
         """
-        return await cls._delete_many(objs, batch)
-
-
+        return await bulk.delete_many(cls, objs, batch)

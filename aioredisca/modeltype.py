@@ -21,12 +21,24 @@ from .session import BaseSession, current
 from .types import Store
 
 RESERVED = frozenset(
-    """
-    Create Read Update all changes count delete delete_many depends exists expire export fill_new free
-    free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id ids
-    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
-    unload update update_or_create watch where
-    """.split()
+    [
+        *(
+            "Create",
+            "Read",
+            "Update",
+            "all",
+            "changes",
+            "count",
+            "delete",
+            "delete_many",
+            "depends",
+            "exists",
+        ),
+        *("expire", "export", "fill_new", "free", "free_all", "get", "get_many", "get_or_create", "getdb"),
+        *("getdiff", "getfields", "getid", "getkey", "getorigin", "getprefix", "id", "ids", "incr"),
+        *("inheritors", "load", "loaded", "new", "persist", "pop", "raw_export", "reload", "revert", "save"),
+        *("save_all", "save_many", "ttl", "unload", "update", "update_or_create", "watch", "where"),
+    ]
 )
 """Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
 
@@ -100,9 +112,11 @@ class ModelType(type):
     def _check_name(cls, name: str, field: Field[Any]) -> None:
         where = f"{cls.__name__}.{name}"
         if name.startswith("_"):
-            raise UsageError(f'{where}: names that start with _ are private; write {name.strip("_")} = ...(field="{field.key}")')
+            cure = f'{name.strip("_")} = {type(field).__name__}(field="{field.key}")'
+            raise UsageError(f"{where}: names that start with _ are private; write {cure}")
         if name in RESERVED:
-            raise UsageError(f'{where}: {name!r} is part of Model; write {name}_ = {type(field).__name__}(field="{field.key}")')
+            cure = f'{name}_ = {type(field).__name__}(field="{field.key}")'
+            raise UsageError(f"{where}: {name!r} is part of Model; write {cure}")
         if reason := bad_field(field.key, indexed=field.indexed):
             raise UsageError(f"{where}: {reason}; give it another hash field by field=")
 
@@ -110,7 +124,9 @@ class ModelType(type):
         names = dict[str, str]()
         for name, field in fields.items():
             if names.setdefault(field.key, name) != name:
-                raise UsageError(f"{cls.__name__}: {names[field.key]} and {name} share the hash field {field.key!r}")
+                raise UsageError(
+                    f"{cls.__name__}: {names[field.key]} and {name} share the hash field {field.key!r}"
+                )
 
     def _add_late(cls, name: str, field: Field[Any]) -> None:
         cls._refuse_in_use(field.indexed)
@@ -157,7 +173,9 @@ class ModelType(type):
         named = [c for c in live if c.__name__ == name and getattr(c, "_column_type", None) is colour]
         near = [c for c in named if c.__module__ == cls.__module__] or named
         if len(near) > 1:
-            near = [c for c in near if c.__qualname__.rpartition(".")[0] == cls.__qualname__.rpartition(".")[0]] or near
+            near = [
+                c for c in near if c.__qualname__.rpartition(".")[0] == cls.__qualname__.rpartition(".")[0]
+            ] or near
         if len(near) != 1:
             names = ", ".join(sorted(f"{c.__module__}.{c.__qualname__}" for c in near)) or "none"
             raise UsageError(f"a reference of {cls.__name__} names {name!r}: classes of that name: {names}")
@@ -168,7 +186,9 @@ class ModelType(type):
     def _configure(cls, given: Settings) -> None:
         storage = given.keys() & {"prefix", "namespace", "tag", "db"}
         if storage and any(c._in_use for c in (cls, *cls.inheritors())):
-            raise UsageError(f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late")
+            raise UsageError(
+                f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late"
+            )
         cls._settings.update(given)
 
     def _setting(cls, name: str) -> Any:
@@ -201,7 +221,9 @@ class ModelType(type):
 
     def _keys(cls, store: Store) -> Keys:
         namespace = cls._setting("namespace")
-        return Keys(store.namespace if namespace is None else namespace, cls.getprefix(), bool(cls._setting("tag")))
+        return Keys(
+            store.namespace if namespace is None else namespace, cls.getprefix(), bool(cls._setting("tag"))
+        )
 
     def _schema(cls, store: Store) -> Schema:
         """How the class is stored in *store*. From here on its indexes and its prefix are fixed."""
@@ -225,7 +247,9 @@ class ModelType(type):
         elif isinstance(model_id, int) and not isinstance(model_id, bool):
             model_id = str(model_id)
         if not isinstance(model_id, str):
-            raise ValidationError(cls.__name__, "id", f"takes a string or an integer, not {type(model_id).__name__}")
+            raise ValidationError(
+                cls.__name__, "id", f"takes a string or an integer, not {type(model_id).__name__}"
+            )
         if model_id and (reason := bad_id(model_id)):
             raise ValidationError(cls.__name__, "id", reason)
         return model_id
@@ -240,17 +264,23 @@ def _claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     claims: dict[str, ReferenceType[ModelType]] = store.memory.setdefault("classes", {})
     base = schema.keys.base
     for other_base, other in _live(claims):
-        if f"{other_base}:".startswith(f"{base}:") and other_base != base or base.startswith(f"{other_base}:"):
-            raise UsageError(
-                f"{model.__qualname__} and {other.__qualname__}: the prefix {min(base, other_base, key=len)!r} "
-                f"followed by ':' starts {max(base, other_base, key=len)!r}, so that ids could name records of both"
-            )
-        if other_base == base and _rivals(model, other) and other._schemas[store][1].storage != schema.storage:
+        if other_base != base:
+            _refuse_nested(model, base, other, other_base)
+        elif _rivals(model, other) and other._schemas[store][1].storage != schema.storage:
             raise UsageError(
                 f"{_full(model)} and {_full(other)} share the prefix {base!r} but are stored differently: "
                 f"give one of them another by @conf(prefix=...)"
             )
     claims[base] = ref(model)
+
+
+def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: str) -> None:
+    short, long = sorted([base, other_base], key=len)
+    if long.startswith(f"{short}:"):
+        raise UsageError(
+            f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + ':'!r}, "
+            f"so a key could belong to either; give one of them another by @conf(prefix=...)"
+        )
 
 
 def _live(claims: dict[str, ReferenceType[ModelType]]) -> Iterator[tuple[str, ModelType]]:

@@ -209,7 +209,9 @@ class Decimal(_Number[decimal.Decimal | Opt], Generic[Opt]):
             return repr(float(value.scaleb(self.places)))  # a bound between two storable values
         units = codecs.scaled(value, self.places)
         if abs(units) > codecs.EXACT_INTEGERS:
-            raise ValueError(f"lies beyond 2**53 units of {self.places} places, where a range index is not exact")
+            raise ValueError(
+                f"lies beyond 2**53 units of {self.places} places, where a range index is not exact"
+            )
         return str(units)
 
 
@@ -223,7 +225,9 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
     @overload
-    def __init__(self: DateTime[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
+    def __init__(
+        self: DateTime[None], *, required: Literal[False] = ..., **options: Unpack[Options]
+    ) -> None: ...
     @overload
     def __init__(self: DateTime[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:

@@ -10,8 +10,8 @@ from typing import Literal
 from .expressions import All, Between, Condition, Equals, IsNone
 from .keys import MARKER
 from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
-from .scripts import Script, declaration, stored, write_script
-from .types import Arg, Call, Raw, Reply
+from .scripts import declaration, stored, write_script
+from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index"]
 _MODE_CODES: dict[Mode, str] = {"create": "c", "update": "u", "upsert": "s", "delete": "d", "index": "i"}
@@ -49,7 +49,11 @@ class Change:
             yield from (name, int(value is not None), value or b"")
         for name in changed:
             place = places.get(name, 0)
-            yield from (schema.index_numbers[name], place, schema.by_key[name].extra(self.sets[name]) if place else "")
+            yield from (
+                schema.index_numbers[name],
+                place,
+                schema.by_key[name].extra(self.sets[name]) if place else "",
+            )
         for name, raw in self.sets.items():
             yield from (name, raw)
         yield from self.drops
@@ -100,7 +104,8 @@ def probe_call(schema: Schema) -> Call:
             checks += [kinds[name], key]
         if spec.index == "exact":
             checks += ["s", keys.exact(spec.key, token.encode())]
-    return _call(stored("probe"), schema.fixed_keys, [token, *checks], writes=True)
+    arguments: list[Arg] = [token, *checks]
+    return _call(stored("probe"), schema.fixed_keys, arguments, writes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +119,11 @@ class Probe:
 
 def read_probe(reply: Reply) -> Probe:
     texts = [text.decode("utf-8", "replace") for text in reply]
-    return Probe(texts[0], entries_of("/" + texts[1]) if texts[1] else frozenset(), tuple(zip(texts[2::2], texts[3::2], strict=True)))
+    return Probe(
+        texts[0],
+        entries_of("/" + texts[1]) if texts[1] else frozenset(),
+        tuple(zip(texts[2::2], texts[3::2], strict=True)),
+    )
 
 
 def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
@@ -124,7 +133,7 @@ def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     ids, or *legacy* ones that stand in no index at all.
     """
     added = schema.entries - entries_of(seen.signature)
-    behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else frozenset())))
+    behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else added)))
     ahead = behind if legacy else "/".join(sorted(seen.unbuilt))
     arguments = [seen.signature, schema.signature, behind, ahead]
     return _call(stored("declare"), (schema.keys.meta, schema.keys.ids), arguments, writes=True)
@@ -169,7 +178,10 @@ def read_all_fields(schema: Schema, reply: Sequence[bytes]) -> Raw | None:
     if not reply:
         return None
     raw: Raw = dict.fromkeys(schema.by_key)
-    raw.update((name.decode("utf-8", "surrogateescape"), value) for name, value in zip(reply[::2], reply[1::2], strict=True))
+    raw.update(
+        (name.decode("utf-8", "surrogateescape"), value)
+        for name, value in zip(reply[::2], reply[1::2], strict=True)
+    )
     raw.pop(MARKER, None)
     return raw
 

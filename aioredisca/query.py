@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from . import storage
 from .config import conf
@@ -46,7 +44,11 @@ class Select(Generic[R]):
         self._offset, self._limit = offset, limit
 
     def __repr__(self) -> str:
-        what = "all" if isinstance(self._condition, All) else f"{type(self._condition).__name__} {self._condition.key}"
+        what = (
+            "all"
+            if isinstance(self._condition, All)
+            else f"{type(self._condition).__name__} {self._condition.key}"
+        )
         return f"<{type(self).__name__} of {self._model.__name__}: {what}>"
 
     def __bool__(self) -> None:  # None, so that checkers see `if query:`
@@ -69,8 +71,9 @@ class Select(Generic[R]):
     def _slice(self, wanted: slice) -> Self:
         """``query[a:b]``: counted from the start of what this query yields. No I/O."""
         start, stop = wanted.start or 0, wanted.stop
-        if wanted.step not in (None, 1) or _whole(start, "slice") is None:
+        if wanted.step not in (None, 1):
             raise UsageError("a query slices forward, step 1")
+        _whole(start, "slice")
         limit = None if stop is None else max(0, _whole(stop, "slice") - start)
         if self._limit is not None:
             rest = max(0, self._limit - start)
@@ -96,7 +99,9 @@ class Select(Generic[R]):
             scans.append(scan)
         return scans
 
-    async def _rows(self, limit: int | None, fields: Sequence[str] | None = None) -> list[tuple[Scan[R], str, Any]]:
+    async def _rows(
+        self, limit: int | None, fields: Sequence[str] | None = None
+    ) -> list[tuple[Scan[R], str, Any]]:
         """All rows, merged over the classes, in order."""
         scans = await self._scans(limit, fields)
         found = list[tuple[Scan[R], str, Any]]()

@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
 from . import storage, writes
 from .descriptors import Field
-from .errors import Gone, NotFound, NotLoaded, OutcomeUnknown, RediscaError, UsageError, ValidationError
+from .errors import (
+    Conflict,
+    Gone,
+    NotFound,
+    NotLoaded,
+    OutcomeUnknown,
+    UsageError,
+    ValidationError,
+)
 from .modeltype import ModelType
-from .plan import MAX_BATCH, Change, Mode, exists_call, load_all_call, load_call, read_all_fields, read_fields
+from .plan import Change, Mode, exists_call, load_all_call, load_call, read_all_fields, read_fields
 from .session import BaseSession, current
 from .types import Raw, Store
 from .values import Values
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from .columns import BaseColumn, Output
 
 SaveMode = Literal["create", "update", "upsert"]
+IfUnchanged: TypeAlias = "bool | Literal['record'] | Sequence[Output[Any, Any]]"
 
 
 class Record(Values):
@@ -101,7 +108,7 @@ class Record(Values):
             "_fresh": self._fresh,
             "_again": self._again,
         }
-        extra = {name: value for name, value in self.__dict__.items()} if hasattr(self, "__dict__") else {}
+        extra = dict(getattr(self, "__dict__", {}))
         return _restore, (type(self), self._id, state, extra)
 
     # -- state -------------------------------------------------------------------------------------
@@ -176,7 +183,13 @@ class Record(Values):
     def _become_new(self) -> None:
         self._check_writable()
         self._raw, self._diff, self._values = {}, {}, {}
-        self._mode, self._fresh, self._blank, self._loaded, self._complete = "create", True, False, False, False
+        self._mode, self._fresh, self._blank, self._loaded, self._complete = (
+            "create",
+            True,
+            False,
+            False,
+            False,
+        )
         if self._session is not None:
             self._session._hold(self)
 
@@ -271,7 +284,7 @@ class Record(Values):
 
     # -- writing -----------------------------------------------------------------------------------
 
-    async def _save(self, mode: SaveMode | None = None, if_unchanged: Any = False) -> Self:
+    async def _save(self, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False) -> Self:
         self._check_writable()
         self._need_id()
         store = self._home()
@@ -289,7 +302,7 @@ class Record(Values):
             change = self._begin("delete")
             return (await writes.write(store, [(self, cast("Change", change))]))[0]
 
-    def _begin(self, mode: Mode | None, if_unchanged: Any = False) -> Change | None:
+    def _begin(self, mode: Mode | None, if_unchanged: IfUnchanged = False) -> Change | None:
         """Take the changes out, as a snapshot, before the first await; None where there are none."""
         self._check_writable()
         self._need_id()
@@ -317,15 +330,17 @@ class Record(Values):
             error.instance = self
             raise error
 
-    def _expectation(self, changes: Raw, if_unchanged: Any) -> Raw:
+    def _expectation(self, changes: Raw, if_unchanged: IfUnchanged) -> Raw:
         """What must still be stored for this save to be allowed."""
         if if_unchanged is False or self._fresh:
             return {}
-        keys = set(changes) if if_unchanged is not False else set[str]()
+        keys = set(changes)
         if if_unchanged == "record":
             keys |= {field.key for field in type(self)._fields.values()}
-        elif if_unchanged is not True:
+        elif not isinstance(if_unchanged, bool | str):
             keys |= {self._own_key(column) for column in if_unchanged}
+        elif if_unchanged is not True:
+            raise UsageError(f"if_unchanged takes True, columns, or 'record'; not {if_unchanged!r}")
         expect: Raw = {}
         for key in sorted(keys):
             if key in self._raw:
@@ -333,13 +348,20 @@ class Record(Values):
             elif self._blank or self._complete:
                 expect[key] = None
             else:
-                raise NotLoaded(type(self).__name__, self._id, self._attribute(key), "if_unchanged compares with what was loaded: load() first")
+                raise NotLoaded(
+                    type(self).__name__,
+                    self._id,
+                    self._attribute(key),
+                    "if_unchanged compares with what was loaded: load() first",
+                )
         return expect
 
     def _own_key(self, column: Any) -> str:
         field = getattr(column, "field", None)
         if not isinstance(field, Field) or type(self)._fields.get(field.name) is not field:
-            raise UsageError(f"if_unchanged takes columns of {type(self).__name__}, 'record', or True; not {column!r}")
+            raise UsageError(
+                f"if_unchanged takes columns of {type(self).__name__}, 'record', or True; not {column!r}"
+            )
         return field.key
 
     def _finish(self, change: Change, flag: bool) -> None:
@@ -372,7 +394,7 @@ class Record(Values):
         self._inflight = {}
         if isinstance(error, Gone) and change.mode == "update":
             self._vanish(change)
-        self._again = self._again and isinstance(error, RediscaError) or _unanswered(error)
+        self._again = _unanswered(error) or (self._again and not isinstance(error, Conflict))
 
     def _vanish(self, change: Change) -> None:
         """Somebody deleted the record: the next save creates it, from all that is known of it."""
@@ -385,41 +407,10 @@ class Record(Values):
     async def _save_all(cls) -> None:
         session = current()
         if session is None:
-            raise UsageError("save_all() outside a session: records are only known within `async with session():`")
+            raise UsageError(
+                "save_all() outside a session: records are only known within `async with session():`"
+            )
         await session._flush(cls)
-
-    @classmethod
-    async def _save_many(cls, objs: Any, batch: int, skip_conflicts: bool) -> list[tuple[Self, RediscaError]]:
-        records = cls._checked(objs, batch)
-        _, refused = await writes.write_many(cls._batch_store(records), records, None, batch, skip_conflicts)
-        return cast("list[tuple[Self, RediscaError]]", refused)
-
-    @classmethod
-    async def _delete_many(cls, objs: Any, batch: int) -> int:
-        handles = [obj if isinstance(obj, Record) else cls._handle(obj) for obj in objs]
-        records = cls._checked(handles, batch)
-        deleted, _ = await writes.write_many(cls._batch_store(records), records, "delete", batch, False)
-        return deleted
-
-    @classmethod
-    def _checked(cls, objs: Any, batch: int) -> list[Any]:
-        """The records of a bulk write, each once, refused as a whole before any I/O if one is no good."""
-        if not 1 <= batch <= MAX_BATCH:
-            raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
-        records = list(objs)
-        for record in records:
-            if not isinstance(record, cls):
-                raise UsageError(f"{cls.__name__} writes its own records, not {type(record).__name__}")
-            record._check_writable()
-            record._need_id()
-        return writes.distinct(records)
-
-    @classmethod
-    def _batch_store(cls, records: list[Any]) -> Store:
-        stores = {record._home() for record in records}
-        if len(stores) > 1:
-            raise UsageError("the records of one bulk write must live in one database")
-        return stores.pop() if stores else cls._store()
 
 
 def _unanswered(error: BaseException) -> bool:
@@ -434,5 +425,5 @@ def _restore(model: type[Record], id: str, state: dict[str, Any], extra: dict[st
     for name, value in state.items():
         setattr(record, name, value)
     if extra:
-        record.__dict__.update(extra)
+        vars(record).update(extra)
     return record

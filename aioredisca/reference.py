@@ -77,9 +77,10 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         if isinstance(value, str | bytes | int) and not isinstance(value, bool):
             return self._handle(target, value)
         if type(value) is target or (self.children and isinstance(value, target)):
-            if not value.id:
+            record = cast("Record", value)
+            if not record.id:
                 raise ValueError("takes a record with an id")
-            return cast("Record", value)
+            return record
         raise ValueError(f"takes a {target.__name__} or its id, not {type(value).__name__}")
 
     def _handle(self, target: type[Any], id: str | bytes | int) -> Record:

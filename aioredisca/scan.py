@@ -53,7 +53,11 @@ class Scan(Generic[R]):
     def _why(self) -> str:
         spec = self.schema.by_key[str(self.condition.key)]
         if isinstance(self.condition, IsNone):
-            return "required fields are never None" if spec.required else "declare it with index=True to ask for None"
+            return (
+                "required fields are never None"
+                if spec.required
+                else "declare it with index=True to ask for None"
+            )
         if isinstance(self.condition, Between) and spec.indexed:
             return "its index has no order"
         return ""
@@ -92,7 +96,9 @@ class Scan(Generic[R]):
     async def first_pages(cls, scans: Sequence[Scan[Any]]) -> None:
         """Read the next page of every scan, in one round trip per database."""
         ready = [scan for scan in scans if not scan.done]
-        replies = await cls._execute([(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready])
+        replies = await cls._execute(
+            [(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready]
+        )
         for scan, reply in zip(ready, replies, strict=True):
             scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
 
@@ -116,7 +122,9 @@ class Scan(Generic[R]):
         replies = list[Reply]([None] * len(calls))
         for store in dict.fromkeys(store for store, _ in calls):
             places = [place for place, (owner, _) in enumerate(calls) if owner is store]
-            for place, reply in zip(places, await store.transport().execute([calls[p][1] for p in places]), strict=True):
+            for place, reply in zip(
+                places, await store.transport().execute([calls[p][1] for p in places]), strict=True
+            ):
                 if isinstance(reply, Unavailable):
                     raise reply
                 replies[place] = reply
@@ -146,7 +154,9 @@ class Scan(Generic[R]):
         """The rows whose records hold what was asked for, as fields by name."""
         for id, values in rows:
             raw = read_fields(self.fields, values)
-            if raw is not None and (self.condition.key is None or self.condition.holds(raw.get(self.condition.key))):
+            if raw is not None and (
+                self.condition.key is None or self.condition.holds(raw.get(self.condition.key))
+            ):
                 yield id, raw
             else:
                 stale = self.store.memory.setdefault("stale", {})

@@ -7,45 +7,38 @@ The write script is composed per set of classes: a table of their declarations, 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from importlib import resources
 
 from .schema import FieldSpec, Schema
-
-
-@dataclass(frozen=True)
-class Script:
-    """A Lua script and the SHA-1 that EVALSHA calls it by."""
-
-    text: str
-
-    @cached_property
-    def sha(self) -> str:
-        return hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+from .types import Script
 
 
 @cache
 def stored(name: str) -> Script:
     """The script in ``lua/<name>.lua``, as it is."""
-    return Script(_body(name))
+    return _script(_body(name))
+
+
+def _script(text: str) -> Script:
+    return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def _body(name: str) -> str:
-    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text("utf-8")
+    return resources.files("aioredisca").joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
 @cache
 def write_script(declarations: tuple[str, ...], fixed: int) -> Script:
     """The write script for classes with these rendered *declarations* and so many *fixed* keys."""
     classes = ",\n".join(declarations)
-    return Script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{_body('write')}")
+    return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{_body('write')}")
 
 
 def declaration(schema: Schema, first: int) -> str:
     """The class as a Lua table; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
     number = first + 2
-    indexes = []
+    indexes = list[str]()
     for spec in schema.indexes:
         indexes.append(_index(schema, spec, number))
         number += len(schema.slots(spec))
@@ -72,4 +65,6 @@ def _strings(names: tuple[str, ...]) -> str:
 
 def quote(text: str) -> str:
     """*text* as a Lua string literal; every byte that is no letter or digit is written as a number."""
-    return '"' + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\{b:03d}" for b in text.encode()) + '"'
+    return (
+        '"' + "".join(chr(b) if chr(b).isalnum() and b < 128 else f"\\{b:03d}" for b in text.encode()) + '"'
+    )

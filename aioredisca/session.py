@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar, Token
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
-
-from typing_extensions import Self
 
 from . import writes
 from .config import conf
@@ -104,7 +102,9 @@ class BaseSession:
                 groups.setdefault(record._home(), []).append(record)
         for store, records in groups.items():
             if len(records) > MAX_BATCH:
-                raise UsageError(f"{len(records):,} changed records of {store!r}: one flush writes up to {MAX_BATCH:,}")
+                raise UsageError(
+                    f"{len(records):,} changed records of {store!r}: one flush writes up to {MAX_BATCH:,}"
+                )
         written = list[Store]()
         for store, records in groups.items():
             try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.asyncio import connection as async_connection
-from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection, parse_url
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
 from .errors import UsageError
+
+redis_connection: Any = importlib.import_module("redis.connection")
+"""Parts of redis-py that carry no types."""
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
 
@@ -35,7 +38,7 @@ _KEPT = {
 
 @dataclass(frozen=True)
 class Settings:
-    """The classes and options of connections, by colour; a class is None where that colour is not to be had."""
+    """The classes and options of connections; a class is None where its colour is not to be had."""
 
     async_class: Any
     sync_class: Any
@@ -58,7 +61,11 @@ class Settings:
         return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": None}
 
     def sync_options(self) -> dict[str, Any]:
-        return {**self._pinned(), "socket_timeout": self.timeout, "socket_connect_timeout": self.connect_timeout}
+        return {
+            **self._pinned(),
+            "socket_timeout": self.timeout,
+            "socket_connect_timeout": self.connect_timeout,
+        }
 
     def _pinned(self) -> dict[str, Any]:
         """RESP2, bytes, and no retries: a client that sends a write twice cannot be made exact."""
@@ -83,11 +90,11 @@ def read_source(source: object) -> tuple[Settings, str]:
 
 def _read_url(url: str) -> tuple[Settings, str]:
     scheme, _, rest = url.partition("://")
-    if scheme not in SCHEMES or not rest and scheme != "memory":
+    if scheme not in SCHEMES or (not rest and scheme != "memory"):
         known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
         raise UsageError(f"a database URL starts with one of {known}; not with {scheme[:20]!r}")
     try:
-        options: dict[str, Any] = dict(cast("Any", parse_url)(f"{SCHEMES[scheme]}://{rest}"))
+        options: dict[str, Any] = dict(redis_connection.parse_url(f"{SCHEMES[scheme]}://{rest}"))
     except ValueError as error:
         raise UsageError(f"the database URL cannot be read: {error}") from None
     kind = options.pop("connection_class", Connection)

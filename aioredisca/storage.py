@@ -75,7 +75,9 @@ async def _look(store: Store, schema: Schema) -> Known:
         legacy = await _has_records(store, schema)
         return Known("", schema.entries if legacy else frozenset())
     if not size:
-        return Known(schema.signature, meta.unbuilt)  # an index that is not declared yet is empty all the same
+        return Known(
+            schema.signature, meta.unbuilt
+        )  # an index that is not declared yet is empty all the same
     return Known(meta.signature, meta.unbuilt)
 
 

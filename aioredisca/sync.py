@@ -8,29 +8,50 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from typing_extensions import Self
-
-from . import errors as _errors
+from . import bulk
 from .blocking import allow_blocking, iterate, run
+from .bulk import BATCH
 from .codecs import utcnow
 from .columns import BaseColumn, Output, page
 from .config import conf
 from .database import Database
 from .descriptors import Field
-from .errors import *  # noqa: F403  # the same errors, by the same names
-from .errors import RediscaError, UsageError
+from .errors import (
+    AlreadyExists,
+    BulkError,
+    Conflict,
+    CorruptRecord,
+    DriverMisuse,
+    FieldUnset,
+    Gone,
+    NotFound,
+    NotIndexed,
+    NotLoaded,
+    OutcomeUnknown,
+    PermissionDenied,
+    RediscaError,
+    SchemaMismatch,
+    SessionClosed,
+    StaleWrite,
+    StoreError,
+    TooManyRows,
+    Unavailable,
+    UniqueViolation,
+    UsageError,
+    ValidationError,
+)
 from .expressions import All, exclusive
 from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
 from .ids import hexid, intid
+from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .query import Select
 from .record import Record, SaveMode
 from .reference import Reference
 from .session import BaseSession, current
 from .types import MISSING, Missing
-from .writes import BATCH
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Record)
@@ -237,7 +258,12 @@ class Model(Record):
         """Return whether the record is stored. EXISTS, one round trip."""
         return run(self._exists())
 
-    def save(self, *, mode: SaveMode | None = None, if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False) -> Self:
+    def save(
+        self,
+        *,
+        mode: SaveMode | None = None,
+        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+    ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
 
         ``mode``          "create" (AlreadyExists if the id is taken), "update" (Gone if there is no
@@ -277,7 +303,7 @@ class Model(Record):
         The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
         refused are left out instead and returned. EVALSHA, one round trip per *batch* records.
         """
-        return run(cls._save_many(objs, batch, skip_conflicts))
+        return run(bulk.save_many(cls, objs, batch, skip_conflicts))
 
     @classmethod
     def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:
@@ -285,7 +311,7 @@ class Model(Record):
 
         EVALSHA, one round trip per *batch* records.
         """
-        return run(cls._delete_many(objs, batch))
+        return run(bulk.delete_many(cls, objs, batch))
 
 
 class Session(BaseSession):
@@ -336,25 +362,48 @@ def session(db: object = None, *, autosave: bool = False, join: bool = False) ->
 
 __all__ = (
     "UUID",
+    "AlreadyExists",
     "Bool",
+    "BulkError",
     "Bytes",
     "Column",
+    "Conflict",
+    "CorruptRecord",
     "Database",
     "Date",
     "DateTime",
     "Decimal",
+    "DriverMisuse",
     "Email",
     "Enum",
     "Field",
+    "FieldUnset",
     "Float",
+    "Gone",
     "Integer",
     "Json",
     "MD5Pass",
     "Model",
+    "ModelType",
+    "NotFound",
+    "NotIndexed",
+    "NotLoaded",
+    "OutcomeUnknown",
+    "PermissionDenied",
     "Query",
+    "RediscaError",
     "Reference",
+    "SchemaMismatch",
     "Session",
+    "SessionClosed",
+    "StaleWrite",
+    "StoreError",
     "String",
+    "TooManyRows",
+    "Unavailable",
+    "UniqueViolation",
+    "UsageError",
+    "ValidationError",
     "allow_blocking",
     "conf",
     "exclusive",
@@ -364,5 +413,4 @@ __all__ = (
     "run",
     "session",
     "utcnow",
-    *(name for name in vars(_errors) if isinstance(getattr(_errors, name), type) and issubclass(getattr(_errors, name), RediscaError)),
 )

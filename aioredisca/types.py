@@ -29,13 +29,12 @@ MISSING: Final = Missing.MISSING
 """Stands for "not given" or "not known" where None is a value."""
 
 
-class Script(Protocol):
-    """A Lua script as a transport needs it."""
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Lua script and the SHA-1 that EVALSHA calls it by."""
 
-    @property
-    def text(self) -> str: ...
-    @property
-    def sha(self) -> str: ...
+    text: str
+    sha: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ class Values(metaclass=ModelType):
                 raise AttributeError(f"{type(self).__name__} has no field {name!r}{hint}")
             object.__setattr__(self, name, value)
 
-    def _stored(self, key: str) -> bytes | None | Missing:
+    def _stored(self, key: str) -> bytes | Missing | None:
         """The bytes of a hash field as this instance would save them, or MISSING where not known."""
         for layer in (self._diff, self._inflight, self._raw):
             if key in layer:
@@ -97,7 +97,9 @@ class Values(metaclass=ModelType):
             return
         if self._blank or self._mode == "create":
             raise FieldUnset(type(self).__name__, field.name)
-        raise CorruptRecord(type(self).__name__, self.getkey(), field.name, "is missing, though the field is required")
+        raise CorruptRecord(
+            type(self).__name__, self.getkey(), field.name, "is missing, though the field is required"
+        )
 
     def _decoded(self, field: Field[Any], raw: bytes) -> Any:
         try:
@@ -242,10 +244,10 @@ class Values(metaclass=ModelType):
         return values
 
 
-def _hash_field(model: type[Values], name: str) -> str:
+def _hash_field(model: type[Values], name: object) -> str:
     if reason := bad_field(name, indexed=False):
-        raise ValidationError(model.__name__, name if isinstance(name, str) else repr(name), reason)
-    return name
+        raise ValidationError(model.__name__, str(name), reason)
+    return str(name)
 
 
 def _raw_value(model: type[Values], name: str, value: object) -> bytes:
@@ -256,8 +258,12 @@ def _raw_value(model: type[Values], name: str, value: object) -> bytes:
         try:
             return str(value).encode()
         except UnicodeEncodeError:
-            raise ValidationError(model.__name__, name, "holds a lone surrogate, which UTF-8 cannot write") from None
-    raise ValidationError(model.__name__, name, f"a hash field takes text, bytes or a number, not {type(value).__name__}")
+            raise ValidationError(
+                model.__name__, name, "holds a lone surrogate, which UTF-8 cannot write"
+            ) from None
+    raise ValidationError(
+        model.__name__, name, f"a hash field takes text, bytes or a number, not {type(value).__name__}"
+    )
 
 
 def _stored_text(model: type[Values], field: Field[Any], value: object) -> str | bytes:

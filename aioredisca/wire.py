@@ -73,7 +73,9 @@ class Exchange:
         call = self._calls[place]
         if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
             return False
-        return self._command(place)[0] in ("EVALSHA_RO", "EVAL_RO") and "unknown command" in str(reply).lower()
+        return (
+            self._command(place)[0] in ("EVALSHA_RO", "EVAL_RO") and "unknown command" in str(reply).lower()
+        )
 
 
 def translated(error: Exception) -> RediscaError:
@@ -129,12 +131,18 @@ def no_connection(address: str, error: BaseException) -> Unavailable:
 
 def busy(address: str, seconds: float) -> Unavailable:
     """Nothing was sent: all connections stayed in use."""
-    return Unavailable(f"no connection to {address} came free within {seconds:g} s: raise max_connections of the Database")
+    return Unavailable(
+        f"no connection to {address} came free within {seconds:g} s: raise max_connections of the Database"
+    )
 
 
 def lost(address: str, exchange: Exchange, error: BaseException) -> StoreError:
     """The connection broke, or the time was up, after something was sent."""
-    reason = "no answer in time" if isinstance(error, TimeoutError | client.TimeoutError) else "the connection was lost"
+    reason = (
+        "no answer in time"
+        if isinstance(error, TimeoutError | client.TimeoutError)
+        else "the connection was lost"
+    )
     if exchange.writes:
         return OutcomeUnknown(
             f"{address}: {reason} after a write was sent, so it may have happened or not; "

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import storage
 from .errors import (
     AlreadyExists,
-    BulkError,
-    Conflict,
     Gone,
     RediscaError,
     SchemaMismatch,
@@ -26,16 +24,13 @@ from .types import Store
 if TYPE_CHECKING:
     from .record import Record
 
-BATCH = 100
-"""Records of one script call of a bulk write: long enough to be fast, short enough not to block others."""
-
 ATTEMPTS = 3
 
 Begun = Sequence["tuple[Record, Change]"]
 
 
 @asynccontextmanager
-async def locked(store: Store, records: Sequence[Record]) -> AsyncIterator[None]:
+async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
     """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
     async with AsyncExitStack() as stack:
         for record in sorted(records, key=id):
@@ -97,15 +92,9 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
-            return StoreError(f"the key {change.schema.keys.record(change.id)!r} holds something that is no record")
-
-
-async def write_each(store: Store, records: Sequence[Record], mode: Mode | None) -> list[bool]:
-    """Lock, begin and write *records* together; False for those that had nothing to write."""
-    async with locked(store, records):
-        begun = begin_all(records, mode)
-        flags = dict(zip([id(record) for record, _ in begun], await write(store, begun), strict=True)) if begun else {}
-    return [flags.get(id(record), False) for record in records]
+            return StoreError(
+                f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
+            )
 
 
 def begin_all(records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
@@ -120,36 +109,3 @@ def begin_all(records: Sequence[Record], mode: Mode | None) -> list[tuple[Record
             record._put_back(change, error)
         raise
     return begun
-
-
-def distinct(records: Sequence[Record]) -> list[Record]:
-    """*records*, each once; UsageError where two instances stand for one record."""
-    found: dict[tuple[type, str], Record] = {}
-    for record in records:
-        if found.setdefault((type(record), record.id), record) is not record:
-            raise UsageError(f"two instances of {type(record).__name__}({record.id!r}) in one batch: which one counts?")
-    return list(found.values())
-
-
-async def write_many(
-    store: Store, records: Sequence[Record], mode: Mode | None, batch: int, skip_conflicts: bool
-) -> tuple[int, list[tuple[Record, RediscaError]]]:
-    """Write *records* in atomic batches: how many were written (or deleted), and which were refused.
-
-    BulkError at the first refused batch, unless conflicts are to be skipped.
-    """
-    written, refused = 0, list[tuple[Any, RediscaError]]()
-    for first in range(0, len(records), batch):
-        rest = list(records[first : first + batch])
-        while rest:
-            try:
-                flags = await write_each(store, rest, mode)
-            except (Conflict, ValidationError) as error:
-                if not skip_conflicts or error.instance is None:
-                    raise BulkError(written, error.instance, error) from None
-                refused.append((error.instance, error))
-                rest = [record for record in rest if record is not error.instance]
-            else:
-                written += sum(flags) if mode == "delete" else len(rest)
-                break
-    return written, refused
