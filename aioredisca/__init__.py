@@ -41,6 +41,7 @@ from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .query import Query
 from .reference import Reference
+from .reindex import Reindexed, reindex
 from .session import Session, session
 
 __version__ = "0.1.0"
@@ -78,6 +79,7 @@ __all__ = (
     "Query",
     "RediscaError",
     "Reference",
+    "Reindexed",
     "SchemaMismatch",
     "Session",
     "SessionClosed",
@@ -93,6 +95,7 @@ __all__ = (
     "exclusive",
     "hexid",
     "intid",
+    "reindex",
     "session",
     "utcnow",
 )

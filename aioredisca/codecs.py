@@ -80,7 +80,7 @@ def read_integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
-        whole = int(value)
+        whole: int = math.trunc(value)
         if whole == value:
             return whole
     if isinstance(value, str) and _INTEGER.match(value):
@@ -157,7 +157,7 @@ def decimal_places(value: decimal.Decimal) -> int:
 def scaled(value: decimal.Decimal, places: int) -> int:
     """*value* in units of its last allowed place, exactly."""
     sign, digits, exponent = value.as_tuple()
-    whole = int("".join(map(str, digits))) * 10 ** (places + int(exponent))
+    whole: int = int("".join(map(str, digits))) * 10 ** (places + int(exponent))
     return -whole if sign else whole
 
 

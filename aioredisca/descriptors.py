@@ -125,7 +125,7 @@ class Field(Generic[T]):
         return self if column is None else column(self, owner)
 
     def __set__(self, obj: Any, value: T) -> None:
-        obj._assign(self, *self.accept(value, cast("type[Any]", type(obj))))
+        obj._assign(self, *self.accept(value, obj.__class__))
 
     # -- what a kind of field overrides ------------------------------------------------------------
 

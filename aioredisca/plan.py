@@ -139,6 +139,13 @@ def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     return _call(stored("declare"), (schema.keys.meta, schema.keys.ids), arguments, writes=True)
 
 
+def build_call(schema: Schema, seen: Probe, unbuilt: frozenset[str]) -> Call:
+    """Write the signature of *schema* over the one that was *seen*, with exactly these indexes unbuilt."""
+    behind = "/".join(sorted(unbuilt))
+    arguments = [seen.signature, schema.signature, behind, behind]
+    return _call(stored("declare"), (schema.keys.meta, schema.keys.ids), arguments, writes=True)
+
+
 def meta_call(schema: Schema) -> Call:
     """Read the stored signature and the unbuilt indexes."""
     return Call(("HMGET", schema.keys.meta, "signature", "unbuilt"))

@@ -60,7 +60,7 @@ async def ready_to_read(store: Store, schema: Schema, entry: str) -> None:
     if known is None or _lacks(known, entry):
         known = _known(store)[_name(schema)] = await _look(store, schema)
     if _lacks(known, entry):
-        field = entry.partition(":")[2]
+        field = entry.partition(":")[2] or "id"
         raise NotIndexed(schema.model, field, "the index is not built yet: run `aioredisca reindex` once")
 
 

@@ -1,0 +1,82 @@
+"""The command line: ``aioredisca reindex app.models:User``. Needs the extra ``aioredisca[cli]``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Annotated, Any
+
+from .blocking import run
+from .config import conf
+from .errors import RediscaError
+from .record import Record
+from .reindex import Reindexed, reindex
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+except ImportError:
+    sys.exit("the command line needs its extra: pip install 'aioredisca[cli]'")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools for stores that aioredisca writes.")
+console = Console()
+
+
+@app.callback()
+def main() -> None:
+    """Tools for stores that aioredisca writes."""
+
+
+@app.command("reindex")
+def reindex_command(
+    model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
+    url: Annotated[str, typer.Option(help="the database, where the class and conf.db name none")] = "",
+    everything: Annotated[bool, typer.Option(help="build all indexes anew, built or not")] = False,
+) -> None:
+    """Build the indexes of a model from its records, and drop those it no longer has.
+
+    Run it once after an index was added or removed, and over data that redisca wrote.
+    """
+    kind = _model(model)
+    if url:
+        conf.db = url
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} records"))
+    try:
+        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+            task = bar.add_task(f"indexing {kind.__name__}", total=None)
+            done = run(reindex(kind, everything=everything, progress=lambda n: bar.update(task, completed=n)))
+    except RediscaError as error:
+        raise _failure(str(error)) from None
+    _tell(kind, done)
+
+
+def _model(path: str) -> type[Any]:
+    sys.path.insert(0, "")
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise _failure(f"{path}: {error}") from None
+    if not (isinstance(found, type) and issubclass(found, Record)):
+        raise _failure(f"{path} is no model class")
+    return found
+
+
+def _failure(text: str) -> typer.Exit:
+    console.print(f"[red]error:[/red] {escape(text)}", highlight=False)
+    return typer.Exit(1)
+
+
+def _tell(kind: type[Record], done: Reindexed) -> None:
+    if not done.built and not done.problems:
+        console.print(f"{kind.__name__}: every index is built.")
+    else:
+        console.print(
+            f"{kind.__name__}: {done.records:,} records indexed; built: {', '.join(done.built) or 'none'}"
+        )
+    for id, error in done.problems:
+        console.print(f"[yellow]left out[/yellow] {escape(f'{id!r}: {error}')}", highlight=False)
+    if done.problems:
+        raise typer.Exit(2)
