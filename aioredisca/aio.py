@@ -16,6 +16,7 @@ import redis.asyncio as client
 import redis.exceptions
 
 from . import wire
+from .errors import StoreError
 from .settings import Settings
 from .types import Call, Reply
 
@@ -25,6 +26,20 @@ _BROKEN = (
     redis.exceptions.InvalidResponse,
     OSError,
 )
+
+
+class _Trip:
+    """How far a round trip came: it decides what running out of time means."""
+
+    stage = "wait"
+    finished = False
+
+    def meaning(self, settings: Settings, exchange: wire.Exchange, error: TimeoutError) -> StoreError:
+        if self.stage == "wait":
+            return wire.busy(settings.address, settings.timeout)
+        if self.stage == "connect":
+            return wire.no_connection(settings.address, error)
+        return wire.lost(settings.address, exchange, error)
 
 
 class AsyncTransport:
@@ -54,46 +69,39 @@ class AsyncTransport:
         return asyncio.Lock()
 
     async def _trip(self, exchange: wire.Exchange) -> list[Reply]:
-        settings = self._settings
+        """Wait for a connection, send and read, all within one deadline."""
+        settings, trip = self._settings, _Trip()
         try:
-            async with asyncio.timeout(settings.timeout):
-                await self._slots.acquire()
-        except TimeoutError:
-            raise wire.busy(settings.address, settings.timeout) from None
-        try:
-            connection = await self._connect()
-            try:
-                return await self._talk(connection, exchange)
-            finally:
-                await self._pool.release(connection)
-        finally:
-            self._slots.release()
+            async with asyncio.timeout(settings.timeout), self._slots:
+                connection = await self._connect(trip)
+                try:
+                    return await self._talk(connection, exchange, trip)
+                finally:
+                    if not trip.finished:  # half a reply may be left in it: it is never used again
+                        await connection.disconnect(nowait=True)
+                    await self._pool.release(connection)
+        except TimeoutError as error:
+            raise trip.meaning(settings, exchange, error) from None
 
-    async def _connect(self) -> Any:
-        settings = self._settings
+    async def _connect(self, trip: _Trip) -> Any:
+        trip.stage = "connect"
         try:
-            async with asyncio.timeout(settings.connect_timeout):
-                return await self._pool.get_connection()
-        except (*_BROKEN, TimeoutError) as error:
-            raise wire.no_connection(settings.address, error) from None
+            return await self._pool.get_connection()
+        except _BROKEN as error:
+            raise wire.no_connection(self._settings.address, error) from None
         except redis.exceptions.ResponseError as error:
             raise wire.translated(error) from None
 
-    async def _talk(self, connection: Any, exchange: wire.Exchange) -> list[Reply]:
-        """Send and read within the deadline; a connection that did not finish is never used again."""
-        finished = False
+    async def _talk(self, connection: Any, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
+        trip.stage = "talk"
         try:
-            async with asyncio.timeout(self._settings.timeout):
-                commands = exchange.commands()
-                await connection.send_packed_command(connection.pack_commands(commands))
-                replies = [await self._read(connection) for _ in commands]
-            finished = True
-            return replies
-        except (*_BROKEN, TimeoutError) as error:
+            commands = exchange.commands()
+            await connection.send_packed_command(connection.pack_commands(commands))
+            replies = [await self._read(connection) for _ in commands]
+        except _BROKEN as error:
             raise wire.lost(self._settings.address, exchange, error) from None
-        finally:
-            if not finished:
-                await connection.disconnect(nowait=True)
+        trip.finished = True
+        return replies
 
     @staticmethod
     async def _read(connection: Any) -> Reply:

@@ -57,8 +57,8 @@ class Settings:
         return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
 
     def async_options(self) -> dict[str, Any]:
-        # No socket timeout: on Python 3.11 it swallows cancellations. Deadlines are the transport's.
-        return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": None}
+        # No socket timeout: on Python 3.11 it swallows cancellations. The deadline is the transport's.
+        return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": self.connect_timeout}
 
     def sync_options(self) -> dict[str, Any]:
         return {
