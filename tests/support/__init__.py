@@ -1,0 +1,1 @@
+"""What the tests stand on: real servers, a proxy that counts and fails, the drift check."""
