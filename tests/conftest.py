@@ -98,6 +98,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     return True
 
 
+@pytest.fixture
+def driver() -> str:
+    """Which driver a test runs under; parametrized for every test that asks, async ones ask by themselves."""
+    raise AssertionError("parametrized by pytest_generate_tests")
+
+
 # -- servers and databases ------------------------------------------------------------------------
 
 

@@ -1,0 +1,172 @@
+"""Several records in one atomic call: uniques are judged on the final state, all or nothing is written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aioredisca import (
+    AlreadyExists,
+    BulkError,
+    Database,
+    Email,
+    Gone,
+    Integer,
+    Model,
+    String,
+    UniqueViolation,
+    UsageError,
+    ValidationError,
+    session,
+)
+
+from .support.drift import drift
+
+
+class User(Model):
+    email = Email(unique=True)
+    name = String(index=True)
+
+
+class Post(Model):
+    slug = String(unique=True)
+    rank = Integer(index=True)
+
+
+async def test_two_uniques_swap_in_one_batch(db: Database, raw: Any) -> None:
+    a = await User.new("a", email="x@x.xx").save()
+    b = await User.new("b", email="y@y.yy").save()
+    async with session(autosave=True):
+        first, second = await User.get_many(["a", "b"])
+        assert first is not None
+        assert second is not None
+        first.email, second.email = second.email, first.email
+    assert [user.email for user in (await a.reload(), await b.reload())] == ["y@y.yy", "x@x.xx"]
+    assert drift(raw, [User]) == []
+
+
+async def test_a_value_freed_in_a_batch_can_be_taken_in_it(db: Database, raw: Any) -> None:
+    await User.new("a", email="x@x.xx").save()
+    await User.new("b", email="y@y.yy").save()
+    async with session(autosave=True) as unit:
+        unit.delete(User("a"))
+        User.new("c", email="x@x.xx")
+        (await User("b")).email = None
+        User.new("d", email="y@y.yy")
+    assert (await User.email.find("x@x.xx"))[0].id == "c"
+    assert (await User.email.find("y@y.yy"))[0].id == "d"
+    assert drift(raw, [User]) == []
+
+
+async def test_two_claims_of_one_value_in_a_batch_refuse_it_whole(db: Database, raw: Any) -> None:
+    users = [User.new("a", email="x@x.xx"), User.new("b", email="x@x.xx")]
+    with pytest.raises(BulkError) as caught:
+        await User.save_many(users)
+    assert isinstance(caught.value.cause, UniqueViolation)
+    assert {caught.value.cause.holder, caught.value.failed.id} == {"a", "b"}
+    assert caught.value.saved == 0
+    assert raw.keys("user:*") == []
+    assert all(user.getdiff() for user in users)
+    assert drift(raw, [User]) == []
+
+
+async def test_a_unit_over_two_classes_is_written_whole_or_not_at_all(db: Database, raw: Any) -> None:
+    await Post.new("taken", slug="s").save()
+    with pytest.raises(UniqueViolation) as caught:
+        async with session(autosave=True):
+            User.new("a", email="x@x.xx")
+            Post.new("p", slug="s")
+    assert (caught.value.field, caught.value.holder) == ("slug", "taken")
+    assert caught.value.instance.id == "p"
+    assert raw.keys("user:*") == []
+    async with session(autosave=True):
+        User.new("a", email="x@x.xx")
+        Post.new("p", slug="t", rank=1)
+    assert await (User.email == "x@x.xx")
+    assert await (Post.rank == 1)
+    assert drift(raw, [User, Post]) == []
+
+
+async def test_a_claim_whose_record_was_deleted_behind_our_back_is_free(db: Database, raw: Any) -> None:
+    await User.new("a", email="x@x.xx").save()
+    raw.delete("user:a")
+    await User.new("b", email="x@x.xx").save()
+    assert [user.id for user in await User.email.find("x@x.xx")] == ["b"]
+    assert raw.hgetall("user/u/email") == {b"x@x.xx": b"b"}
+
+
+async def test_save_many_writes_in_atomic_batches_and_resumes_after_a_refusal(db: Database, raw: Any) -> None:
+    await User.new("old", email="57@x.xx").save()
+    users = [User.new(f"{i:03}", email=f"{i}@x.xx") for i in range(100)]
+    with pytest.raises(BulkError) as caught:
+        await User.save_many(users, batch=10)
+    assert caught.value.saved == 50
+    assert caught.value.failed is users[57]
+    assert caught.value.instance is users[57]
+    assert [bool(user.getdiff()) for user in users] == [False] * 50 + [True] * 50
+    users[57].email = "free@x.xx"
+    assert await User.save_many(users, batch=10) == []
+    assert await User.all().count() == 101
+    assert drift(raw, [User]) == []
+
+
+async def test_save_many_can_leave_out_what_conflicts(db: Database, raw: Any) -> None:
+    await User.new("3", email="free@x.xx").save()
+    await User.new("old", email="7@x.xx").save()
+    users = [User.new(str(i), email=f"{i}@x.xx") for i in range(20)]
+    refused = await User.save_many(users, batch=6, skip_conflicts=True)
+    assert [(user.id, type(error)) for user, error in refused] == [("3", AlreadyExists), ("7", UniqueViolation)]
+    assert await User.all().count() == 20
+    assert drift(raw, [User]) == []
+
+
+async def test_a_bulk_write_is_judged_as_a_whole_before_any_io(db: Database, raw: Any) -> None:
+    class Other(Model):
+        name = String()
+
+    good = User.new("1", email="a@b.cc")
+    with pytest.raises(UsageError, match="two instances"):
+        await User.save_many([good, User.new("1")])
+    with pytest.raises(UsageError, match="writes its own records"):
+        await User.save_many([good, Other.new("2")])  # type: ignore[list-item]
+    with pytest.raises(ValidationError, match="empty id"):
+        await User.save_many([good, User("")])
+    with pytest.raises(UsageError, match="batch"):
+        await User.save_many([good], batch=0)
+    assert raw.keys("*") == []
+    assert await User.save_many([good, good]) == []  # the same instance twice is one record
+    assert await User.save_many([]) == []
+
+
+async def test_delete_many_takes_records_and_ids_and_counts_what_was_there(db: Database, raw: Any) -> None:
+    users = [User.new(str(i), email=f"{i}@x.xx") for i in range(250)]
+    await User.save_many(users)
+    assert await User.delete_many([*users[:100], *(str(i) for i in range(100, 260))], batch=60) == 250
+    assert raw.keys("*") == [b"user/meta"]
+
+
+async def test_a_batch_with_a_vanished_record_is_refused_and_says_which(db: Database) -> None:
+    users = [await User.new(str(i), name="a").save() for i in range(3)]
+    await User("1").delete()
+    for user in users:
+        user.name = "b"
+    with pytest.raises(BulkError) as caught:
+        await User.save_many(users)
+    assert isinstance(caught.value.cause, Gone)
+    assert caught.value.failed is users[1]
+    assert [user.name for user in await User.all()] == ["a", "a"]
+
+
+async def test_a_flush_of_more_than_5000_records_is_refused_before_io(db: Database, raw: Any) -> None:
+    async with session() as unit:
+        users = [User.new(str(i)) for i in range(5001)]
+        with pytest.raises(UsageError, match="5,001"):
+            await unit.flush()
+        assert raw.keys("*") == []
+        unit.discard()
+        del users
+    async with session(autosave=True):
+        users = [User.new(str(i)) for i in range(5000)]
+    assert await User.all().count() == 5000
+    assert drift(raw, [User]) == []
