@@ -50,7 +50,7 @@ def types(session: nox.Session) -> None:
     """Run three type checkers; the type tests themselves run in the test suite too."""
     session.install("-e", ".[types]", "nox")
     session.run("mypy")
-    session.run("pyright")
+    session.run("pyright", "--project", "pyproject.toml")
     session.run("pyrefly", "check")
     session.run("pytest", "-q", "tests/test_typing.py")
 
