@@ -1,15 +1,15 @@
 """The asyncio transport: a redis-py connection pool behind a semaphore, with deadlines of our own.
 
-One transport belongs to one event loop. A keeper task owns its connections and closes them when the loop
-ends (``asyncio.run`` cancels it), so that no socket is left to the garbage collector.
+One transport belongs to one event loop. Its connections are owned by an async generator, which the loop
+closes when it ends (``asyncio.run``) and when the transport is dropped before: no socket is left over.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import redis.asyncio as client
@@ -54,10 +54,9 @@ class AsyncTransport:
             **settings.async_options(),
         )
         self.loop = asyncio.get_running_loop()
-        # An empty context: else the keeper would pin the session of the first request for ever.
-        self._keeper = self.loop.create_task(
-            self._keep(), context=contextvars.Context(), name="aioredisca keeper"
-        )
+        self._keeper = _keep(self._pool)
+        # An empty context: else the generator would pin the session of the first request for ever.
+        contextvars.Context().run(_start, self._keeper)
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         exchange = wire.Exchange(calls, self._memory)
@@ -110,16 +109,9 @@ class AsyncTransport:
         except redis.exceptions.ResponseError as error:
             return error
 
-    async def _keep(self) -> None:
-        try:
-            await self.loop.create_future()
-        finally:
-            await self._pool.disconnect()
-
     async def close(self) -> None:
         """Close all connections."""
-        self._keeper.cancel()
-        await asyncio.wait([self._keeper])
+        await self._keeper.aclose()
 
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
@@ -127,3 +119,17 @@ class AsyncTransport:
             writer, connection._writer = connection._writer, None
             if writer is not None and self.loop.is_closed():
                 writer.transport.abort()
+
+
+async def _keep(pool: Any) -> AsyncGenerator[None]:
+    """Own the connections of *pool*: whoever closes this closes them."""
+    try:
+        yield
+    finally:
+        await pool.disconnect()
+
+
+def _start(keeper: AsyncGenerator[None]) -> None:
+    """Run *keeper* up to its ``yield``, which makes it known to the running loop."""
+    with suppress(StopIteration):
+        keeper.asend(None).send(None)

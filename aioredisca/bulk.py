@@ -75,7 +75,7 @@ async def _write(
                 flags = await _write_batch(store, rest, mode)
             except (Conflict, ValidationError) as error:
                 if not skip_conflicts or error.instance is None:
-                    raise BulkError(written, error.instance, error) from None
+                    raise BulkError(written, error) from None
                 refused.append((error.instance, error))
                 rest = [record for record in rest if record is not error.instance]
             else:

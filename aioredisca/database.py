@@ -89,6 +89,12 @@ class Database:
         """
         return dict(self.memory.get("stale", {}))
 
+    @property
+    def round_trips(self) -> int:
+        """How many round trips this process has made to it, connecting not counted."""
+        trips: int = self.memory.get("trips", 0)
+        return trips
+
     def __repr__(self) -> str:
         return f"<Database {self._name}{f' namespace {self._namespace!r}' if self._namespace else ''}>"
 

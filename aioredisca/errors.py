@@ -13,7 +13,8 @@
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
 
-Every error can be pickled. Models are named, not referenced, so that errors travel between processes.
+Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
+travel between processes without the data of the record.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ class RediscaError(Exception):
     """
 
     instance: Any = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {name: value for name, value in vars(self).items() if name != "instance"}
+        return type(self), self.args, facts
 
 
 class UsageError(RediscaError):
@@ -190,10 +195,15 @@ class BulkError(Conflict):
     error it met. The rest keep their changes: calling again with the same list resumes.
     """
 
-    def __init__(self, saved: int, failed: Any, cause: RediscaError) -> None:
-        super().__init__(saved, failed, cause)
-        self.saved, self.failed, self.cause = saved, failed, cause
-        self.instance = failed
+    def __init__(self, saved: int, cause: RediscaError) -> None:
+        super().__init__(saved, cause)
+        self.saved, self.cause = saved, cause
+        self.instance = cause.instance
+
+    @property
+    def failed(self) -> Any:
+        """The instance that was refused; None in another process."""
+        return self.instance
 
     def __str__(self) -> str:
         return f"stopped after {self.saved} written records: {self.cause}"

@@ -136,7 +136,7 @@ class ModelType(type):
         cls._collect_all()
 
     def _refuse_in_use(cls, indexed: bool) -> None:
-        if indexed and any(c._in_use for c in (cls, *cls.inheritors())):
+        if indexed and any(c._in_use for c in (cls, *cls._inheritors())):
             raise UsageError(f"{cls.__name__} is in use already: its indexes are fixed at the first I/O")
 
     def _nearest(cls, name: str) -> str:
@@ -152,11 +152,10 @@ class ModelType(type):
 
     # -- the family --------------------------------------------------------------------------------
 
-    def inheritors(cls) -> set[Any]:
-        """Return all subclasses, of any depth. No I/O."""
+    def _inheritors(cls) -> set[Any]:
         found = set[Any]()
         for child in cls._children():
-            found |= {child, *child.inheritors()}
+            found |= {child, *child._inheritors()}
         return {child for child in found if child._is_newest()}
 
     def _children(cls) -> list[Any]:
@@ -185,7 +184,7 @@ class ModelType(type):
 
     def _configure(cls, given: Settings) -> None:
         storage = given.keys() & {"prefix", "namespace", "tag", "db"}
-        if storage and any(c._in_use for c in (cls, *cls.inheritors())):
+        if storage and any(c._in_use for c in (cls, *cls._inheritors())):
             raise UsageError(
                 f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late"
             )
@@ -198,16 +197,11 @@ class ModelType(type):
                 return value
         return None
 
-    def getprefix(cls) -> str:
-        """Return what the keys of this class start with. No I/O."""
+    def _prefix(cls) -> str:
         prefix: str = cls._settings.get("prefix") or cls.__name__.lower()
         if reason := bad_prefix(prefix):
             raise UsageError(f"{cls.__name__}: {reason}; set another by @conf(prefix=...)")
         return prefix
-
-    def getfields(cls) -> dict[str, Any]:
-        """Return the columns of all fields by attribute name. No I/O."""
-        return {name: getattr(cls, name) for name in cls._fields}
 
     # -- storage -----------------------------------------------------------------------------------
 
@@ -222,7 +216,7 @@ class ModelType(type):
     def _keys(cls, store: Store) -> Keys:
         namespace = cls._setting("namespace")
         return Keys(
-            store.namespace if namespace is None else namespace, cls.getprefix(), bool(cls._setting("tag"))
+            store.namespace if namespace is None else namespace, cls._prefix(), bool(cls._setting("tag"))
         )
 
     def _schema(cls, store: Store) -> Schema:

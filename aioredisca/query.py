@@ -95,7 +95,7 @@ class Select(Generic[R]):
             # Classes are merged here, so each must yield what the others may not fill.
             offset, most = (0, _plus(self._offset, limit)) if merged else (self._offset, limit)
             scan = Scan(model, self._condition, fields, offset=offset, limit=most)
-            await storage.ready_to_read(scan.store, scan.schema, scan.source.entry)
+            await storage.ready_to_read(scan.store, scan.schema, scan.source.entry, scan.field)
             scans.append(scan)
         return scans
 

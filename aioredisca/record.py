@@ -20,7 +20,6 @@ from .errors import (
     UsageError,
     ValidationError,
 )
-from .modeltype import ModelType
 from .plan import Change, Mode, exists_call, load_all_call, load_call, read_all_fields, read_fields
 from .session import BaseSession, current
 from .types import Raw, Store
@@ -63,17 +62,17 @@ class Record(Values):
     @classmethod
     def getprefix(cls) -> str:
         """Return what the keys of this class start with. No I/O."""
-        return ModelType.getprefix(cls)
+        return cls._prefix()
 
     @classmethod
     def getfields(cls) -> dict[str, Any]:
         """Return the columns of all fields by attribute name. No I/O."""
-        return ModelType.getfields(cls)
+        return {name: getattr(cls, name) for name in cls._fields}
 
     @classmethod
     def inheritors(cls) -> set[type[Self]]:
         """Return all subclasses, of any depth. No I/O."""
-        return ModelType.inheritors(cls)
+        return cls._inheritors()
 
     @classmethod
     def getdb(cls) -> Any:
@@ -143,11 +142,9 @@ class Record(Values):
 
     @classmethod
     def free_all(cls) -> None:
-        """Take all instances of this class and its subclasses out of the session. UsageError without one."""
+        """Take all instances of this class and its subclasses out of the session, if there is one. No I/O."""
         session = current()
-        if session is None:
-            raise UsageError("free_all() outside a session: there is nothing to take records out of")
-        for record in list(session._mapped.values()):
+        for record in list(session._mapped.values()) if session else []:
             if isinstance(record, cls):
                 record.free()
 
@@ -268,10 +265,10 @@ class Record(Values):
 
     @classmethod
     async def _get_many(cls, ids: Sequence[str | int]) -> list[Self | None]:
-        records = [cls._handle(id) for id in ids]
+        records = [cls._handle(given) for given in ids]
         for record in records:
             record._need_id()
-        unknown = list({id(r): r for r in records if not r._known(raw=False)}.values())
+        unknown = list({id(record): record for record in records if not record._known(raw=False)}.values())
         if unknown:
             store = cls._store()
             schema = cls._schema(store)

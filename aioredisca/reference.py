@@ -81,7 +81,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
             if not record.id:
                 raise ValueError("takes a record with an id")
             return record
-        raise ValueError(f"takes a {target.__name__} or its id, not {type(value).__name__}")
+        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
 
     def _handle(self, target: type[Any], id: str | bytes | int) -> Record:
         if not id and id != 0:

@@ -44,10 +44,15 @@ class Scan(Generic[R]):
         self._offset, self._limit, self._cursor = offset, limit, b""
         self._streamed_ids: set[str] | None = None
 
+    @property
+    def field(self) -> str:
+        """The attribute that the condition is about."""
+        return "id" if self.condition.key is None else self.model._attribute(self.condition.key)
+
     def _source(self) -> Source:
         source = source_of(self.schema, self.condition)
         if source is None:
-            raise NotIndexed(self.model.__name__, str(self.condition.key), self._why())
+            raise NotIndexed(self.model.__name__, self.field, self._why())
         return source
 
     def _why(self) -> str:

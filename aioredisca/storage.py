@@ -54,13 +54,12 @@ def _name(schema: Schema) -> tuple[str, str]:
 # -- before a read ---------------------------------------------------------------------------------
 
 
-async def ready_to_read(store: Store, schema: Schema, entry: str) -> None:
-    """NotIndexed unless the store has built the index that *entry* names. Asks only what it must."""
+async def ready_to_read(store: Store, schema: Schema, entry: str, field: str) -> None:
+    """NotIndexed unless the store has built the index *entry* of *field*. Asks only what it must."""
     known = _known(store).get(_name(schema))
     if known is None or _lacks(known, entry):
         known = _known(store)[_name(schema)] = await _look(store, schema)
     if _lacks(known, entry):
-        field = entry.partition(":")[2] or "id"
         raise NotIndexed(schema.model, field, "the index is not built yet: run `aioredisca reindex` once")
 
 

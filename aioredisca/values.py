@@ -137,11 +137,18 @@ class Values(metaclass=ModelType):
         changed: Raw = {}
         for name, value in self._values.items():
             field = type(self)._fields.get(name)
-            if field is not None and field.mutable and field.key not in self._diff:
+            if field is not None and field.mutable:
                 _, raw = field.accept(value, type(self))
-                if raw != self._stored(field.key):
+                if raw is not None and not self._holds(field, raw):
                     changed[field.key] = raw
         return changed
+
+    def _holds(self, field: Field[Any], raw: bytes) -> bool:
+        """Whether *raw* means what is stored, which others may have written in another form."""
+        stored = self._stored(field.key)
+        return stored == raw or (
+            isinstance(stored, bytes) and field.accept(self._decoded(field, stored), type(self))[1] == raw
+        )
 
     def _changed(self) -> bool:
         return bool(self._diff) or self._fresh or bool(self._touched())

@@ -28,7 +28,11 @@ _UNAVAILABLE = {
     "UNBLOCKED": "it changed its role",
 }
 _CODE = re.compile(r"[A-Z]+\b")
+_DENIED = re.compile(
+    r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
+)
 _COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
+_TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
 class Exchange:
@@ -45,6 +49,8 @@ class Exchange:
         return any(self._calls[place].writes for place in self.pending)
 
     def commands(self) -> list[tuple[Arg, ...]]:
+        """What one round trip sends, which counts it."""
+        self._memory["trips"] = self._memory.get("trips", 0) + 1
         return [self._command(place) for place in self.pending]
 
     def _command(self, place: int) -> tuple[Arg, ...]:
@@ -81,7 +87,7 @@ class Exchange:
 def translated(error: Exception) -> RediscaError:
     """The error of ours that an error reply means. Error replies say that nothing ran."""
     text = str(error)
-    if isinstance(error, client.NoPermissionError) or "can't run this command" in text or "NOPERM" in text:
+    if isinstance(error, client.NoPermissionError) or _DENIED.search(text):
         return _denied(text)
     found = _CODE.match(text)
     code = found[0] if found else ""
@@ -117,7 +123,7 @@ def _denied(text: str) -> PermissionDenied:
 
 def _first_line(text: str) -> str:
     """The text of a server error without the trace of the script it came from."""
-    return text.splitlines()[0] if text else "the database answered with an error"
+    return _TRACE.sub("", text.splitlines()[0]) if text else "the database answered with an error"
 
 
 def no_connection(address: str, error: BaseException) -> Unavailable:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from . import storage
 from .errors import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 3
 
-Begun = Sequence["tuple[Record, Change]"]
+Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
 
 
 @asynccontextmanager

@@ -38,9 +38,7 @@ from aioredisca import (
     conf,
     session,
     sync,
-    wire,
 )
-from aioredisca.types import Arg
 
 NAMESPACE = "aioredisca-airports:"
 BATCH = 100
@@ -173,29 +171,6 @@ TOUR: tuple[Callable[[], Awaitable[Shown]], ...] = (
 )
 
 
-# -- counting round trips --------------------------------------------------------------------------
-
-
-class RoundTrips:
-    """Counts round trips: both transports take what one of them sends from an Exchange, once."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self._seen = 0
-        commands = wire.Exchange.commands
-
-        def counted(exchange: wire.Exchange) -> list[tuple[Arg, ...]]:
-            self.total += 1
-            return commands(exchange)
-
-        wire.Exchange.commands = counted  # type: ignore[assignment,method-assign]
-
-    def since_last(self) -> int:
-        """How many there were since this was asked before."""
-        self._seen, before = self.total, self._seen
-        return self._seen - before
-
-
 # -- the real data ---------------------------------------------------------------------------------
 
 
@@ -231,14 +206,18 @@ class Guide:
     """Prints the tour to *console* and keeps the round trips of each step."""
 
     console: Console
-    trips: RoundTrips
     figures: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
 
     def note(self, title: str) -> str:
         """Close a step: how many round trips it took, in words."""
-        count = self.trips.since_last()
+        count = conf.db.round_trips - self.total
         self.figures.append((title, count))
         return f"{count:,} round trip{'' if count == 1 else 's'}"
+
+    @property
+    def total(self) -> int:
+        """The round trips of all closed steps."""
+        return sum(count for _, count in self.figures)
 
     def show(self, number: int, step: Callable[[], object], shown: Shown) -> None:
         """Print the code of a step, what it found, and its round trips."""
@@ -260,7 +239,7 @@ class Guide:
         """Print the round trips of all steps."""
         table = Table(box=SIMPLE, show_footer=True)
         table.add_column("step", "all")
-        table.add_column("round trips", f"{self.trips.total:,}", justify="right", style="cyan")
+        table.add_column("round trips", f"{self.total:,}", justify="right", style="cyan")
         for title, count in self.figures:
             table.add_row(title, f"{count:,}")
         self.console.print(table)
@@ -348,7 +327,7 @@ def main() -> int:
     parser.add_argument("--clean", action="store_true", help="delete the airports at the end")
     options = parser.parse_args()
     console = Console(highlight=False)
-    guide = Guide(console, RoundTrips())
+    guide = Guide(console)
     try:
         conf.db = Database(options.url, namespace=NAMESPACE)
         console.print(Text(f"{conf.db!r}", "dim"))

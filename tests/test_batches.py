@@ -116,7 +116,10 @@ async def test_save_many_can_leave_out_what_conflicts(db: Database, raw: Any) ->
     await User.new("old", email="7@x.xx").save()
     users = [User.new(str(i), email=f"{i}@x.xx") for i in range(20)]
     refused = await User.save_many(users, batch=6, skip_conflicts=True)
-    assert [(user.id, type(error)) for user, error in refused] == [("3", AlreadyExists), ("7", UniqueViolation)]
+    assert [(user.id, type(error)) for user, error in refused] == [
+        ("3", AlreadyExists),
+        ("7", UniqueViolation),
+    ]
     assert await User.all().count() == 20
     assert drift(raw, [User]) == []
 
@@ -167,6 +170,7 @@ async def test_a_flush_of_more_than_5000_records_is_refused_before_io(db: Databa
         unit.discard()
         del users
     async with session(autosave=True):
-        users = [User.new(str(i)) for i in range(5000)]
+        for i in range(5000):
+            User.new(str(i))
     assert await User.all().count() == 5000
     assert drift(raw, [User]) == []

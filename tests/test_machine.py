@@ -47,7 +47,7 @@ class Thing(Model):
     email = Email(unique=True)
     name = String(index=True)
     age = Integer(index=True)
-    note = Json[Any]()
+    note: Json[Any] = Json()
 
 
 class Machine(RuleBasedStateMachine):
@@ -84,7 +84,9 @@ class Machine(RuleBasedStateMachine):
 
     def holder(self, values: Row, *but: str) -> bool:
         email = values.get("email")
-        return email is not None and any(row.get("email") == email for id, row in self.store.items() if id not in but)
+        return email is not None and any(
+            row.get("email") == email for id, row in self.store.items() if id not in but
+        )
 
     def put(self, id: str, values: Row) -> None:
         row = {**self.store.get(id, {}), **values}
@@ -120,7 +122,9 @@ class Machine(RuleBasedStateMachine):
         if not values:
             self.do(thing.save(mode=mode))  # nothing changed: no I/O
             return
-        self.written(thing.save(mode=mode), id, values, must={"update": True, "upsert": None, "create": False}[mode])
+        self.written(
+            thing.save(mode=mode), id, values, must={"update": True, "upsert": None, "create": False}[mode]
+        )
 
     @rule(id=IDS)
     def take_a_copy(self, id: str) -> None:
@@ -158,7 +162,7 @@ class Machine(RuleBasedStateMachine):
         thing, _ = self.copies[id]
         self.do(thing.reload())
         self.copies[id] = (thing, dict(self.store.get(id, {})))
-        assert {n: v for n, v in thing.export().items()} == self.store.get(id, {})
+        assert thing.export() == self.store.get(id, {})
 
     @rule(id=IDS)
     def delete(self, id: str) -> None:
@@ -174,7 +178,10 @@ class Machine(RuleBasedStateMachine):
     @rule(rows=st.dictionaries(IDS, VALUES, max_size=4))
     def save_many(self, rows: dict[str, Row]) -> None:
         """One batch: final state decides, all or nothing."""
-        after = {**self.store, **{id: {n: v for n, v in row.items() if v is not None} for id, row in rows.items()}}
+        after = {
+            **self.store,
+            **{id: {n: v for n, v in row.items() if v is not None} for id, row in rows.items()},
+        }
         emails = [row["email"] for row in after.values() if "email" in row]
         refused = bool(rows.keys() & self.store.keys()) or len(emails) != len(set(emails))
         things = [Thing.new(id, **row) for id, row in rows.items()]

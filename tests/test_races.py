@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -160,10 +161,8 @@ def test_threads_race_alike(server: Any) -> None:
             won = list[str]()
 
             def claim(i: int, number: int = number, won: list[str] = won) -> None:
-                try:
+                with suppress(UniqueViolation):
                     won.append(Person.new(f"{number}-{i}", email=f"{number}@x.yz").save().id)
-                except UniqueViolation:
-                    pass
 
             threads = [threading.Thread(target=claim, args=(i,)) for i in range(8)]
             for thread in threads:

@@ -77,7 +77,9 @@ async def test_an_index_added_to_a_store_without_records_is_built(url: str, db: 
     assert len(await new.city.find("Rome")) == 1
 
 
-async def test_data_of_redisca_is_readable_at_once_and_queryable_after_reindex(db: Database, raw: Any) -> None:
+async def test_data_of_redisca_is_readable_at_once_and_queryable_after_reindex(
+    db: Database, raw: Any
+) -> None:
     class User(Model):
         email = Email(unique=True, field="eml")
         age = Integer(index=True)
@@ -105,7 +107,9 @@ async def test_data_of_redisca_is_readable_at_once_and_queryable_after_reindex(d
     assert drift(raw, [User]) == []
 
 
-async def test_reindex_reports_what_it_cannot_index_and_leaves_the_index_unbuilt(db: Database, raw: Any) -> None:
+async def test_reindex_reports_what_it_cannot_index_and_leaves_the_index_unbuilt(
+    db: Database, raw: Any
+) -> None:
     class User(Model):
         email = Email(unique=True)
         age = Integer(index=True)
