@@ -20,13 +20,6 @@ from .errors import StoreError
 from .settings import Settings
 from .types import Call, Reply
 
-_BROKEN = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.InvalidResponse,
-    OSError,
-)
-
 
 class _Trip:
     """How far a round trip came: it decides what running out of time means."""
@@ -86,10 +79,10 @@ class AsyncTransport:
         trip.stage = "connect"
         try:
             return await self._pool.get_connection()
-        except _BROKEN as error:
-            raise wire.no_connection(self._settings.address, error) from None
-        except redis.exceptions.ResponseError as error:
+        except wire.NO_LOGIN as error:
             raise wire.translated(error) from None
+        except wire.BROKEN as error:
+            raise wire.no_connection(self._settings.address, error) from None
 
     async def _talk(self, connection: Any, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
         trip.stage = "talk"
@@ -97,7 +90,7 @@ class AsyncTransport:
             commands = exchange.commands()
             await connection.send_packed_command(connection.pack_commands(commands))
             replies = [await self._read(connection) for _ in commands]
-        except _BROKEN as error:
+        except wire.BROKEN as error:
             raise wire.lost(self._settings.address, exchange, error) from None
         trip.finished = True
         return replies

@@ -26,13 +26,6 @@ from .types import Call, Reply
 
 T = TypeVar("T")
 
-_BROKEN = (
-    redis.exceptions.ConnectionError,
-    redis.exceptions.TimeoutError,
-    redis.exceptions.InvalidResponse,
-    OSError,
-)
-
 _driving: ContextVar[bool] = ContextVar("aioredisca_driving", default=False)
 _allowed: ContextVar[bool] = ContextVar("aioredisca_allow_blocking", default=False)
 
@@ -138,14 +131,12 @@ class BlockingTransport:
         settings = self._settings
         try:
             return self._pool.get_connection()
-        except redis.exceptions.ConnectionError as error:
+        except wire.NO_LOGIN as error:
+            raise wire.translated(error) from None
+        except wire.BROKEN as error:
             if "No connection available" in str(error):
                 raise wire.busy(settings.address, settings.timeout) from None
             raise wire.no_connection(settings.address, error) from None
-        except _BROKEN as error:
-            raise wire.no_connection(settings.address, error) from None
-        except redis.exceptions.ResponseError as error:
-            raise wire.translated(error) from None
 
     def _talk(self, connection: Any, exchange: wire.Exchange) -> list[Reply]:
         finished = False
@@ -155,7 +146,7 @@ class BlockingTransport:
             replies = [self._read(connection) for _ in commands]
             finished = True
             return replies
-        except _BROKEN as error:
+        except wire.BROKEN as error:
             raise wire.lost(self._settings.address, exchange, error) from None
         finally:
             if not finished:

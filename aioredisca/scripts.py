@@ -7,7 +7,7 @@ The write script is composed per set of classes: a table of their declarations, 
 from __future__ import annotations
 
 import hashlib
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 from .schema import FieldSpec, Schema
@@ -28,7 +28,7 @@ def _body(name: str) -> str:
     return resources.files("aioredisca").joinpath("lua", f"{name}.lua").read_text("utf-8")
 
 
-@cache
+@lru_cache(maxsize=1024)
 def write_script(declarations: tuple[str, ...], fixed: int) -> Script:
     """The write script for classes with these rendered *declarations* and so many *fixed* keys."""
     classes = ",\n".join(declarations)

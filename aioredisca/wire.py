@@ -15,6 +15,12 @@ import redis.exceptions as client
 from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
 from .types import Arg, Call, Reply
 
+BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
+"""What the client raises when a connection cannot be had, or breaks."""
+
+NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.ResponseError)
+"""What the client raises when the database refuses the handshake. The first two are connection errors too."""
+
 _UNAVAILABLE = {
     "BUSY": "a script is running",
     "CLUSTERDOWN": "the cluster is down",

@@ -367,7 +367,9 @@ end
 for _, r in ipairs(records) do
   write_indexes(r)
 end
-for _, command in ipairs({'HDEL', 'HSET', 'SREM', 'ZREM', 'SADD', 'ZADD'}) do
+-- SADD first: its keys alone are named by values. Where one of them holds something foreign the server stops
+-- here, and all that was written is a hint too many, which reads see through.
+for _, command in ipairs({'SADD', 'HDEL', 'HSET', 'SREM', 'ZREM', 'ZADD'}) do
   send(command)
 end
 local reply = {'OK'}
