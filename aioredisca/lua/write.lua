@@ -265,7 +265,7 @@ end
 local function write_indexes(r)
   for _, change in ipairs(r.list) do
     local index, before, after = change.index, change.before, change.after
-    if index.exact and before then
+    if index.exact and before and before ~= after then
       leave_exact(r, index, before)
     end
     if index.exact and after then
