@@ -38,6 +38,9 @@ _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
 )
 _COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
+_WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+: @user_script: \d+: -?")
+"""What Redis 6.2 puts before the error of a command inside a script."""
+
 _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
@@ -92,7 +95,7 @@ class Exchange:
 
 def translated(error: Exception) -> RediscaError:
     """The error of ours that an error reply means. Error replies say that nothing ran."""
-    text = str(error)
+    text = _WRAPPING.sub("", str(error))
     if isinstance(error, client.NoPermissionError) or _DENIED.search(text):
         return _denied(text)
     found = _CODE.match(text)

@@ -17,13 +17,13 @@ local function allowed(command, key, ...)
   end
   -- Redis 6.2 cannot be asked, only tried: on a name that nothing has, and undone in the same breath.
   -- Removals come first in TRIES, so nothing is added that could not be taken away.
-  if command == 'UNLINK' then
+  if command == 'UNLINK' and not string.find(key, token, 1, true) then
     return true
   end
   local reply = redis.pcall(command, key, ...)
   local error = type(reply) == 'table' and reply['err']
   if error then
-    return not (string.find(error, 'NOPERM') or string.find(error, "can't run this command"))
+    return not (string.find(error, 'NOPERM') or string.find(error, "executing the script can't"))
   end
   if UNDO[command] then
     redis.call(UNDO[command], key, token)
@@ -31,6 +31,9 @@ local function allowed(command, key, ...)
   return true
 end
 
+if not allowed('HGET', KEYS[1], 'signature') then
+  return {'', '', 'HGET', KEYS[1]}
+end
 local reply = {
   redis.call('HGET', KEYS[1], 'signature') or '',
   redis.call('HGET', KEYS[1], 'unbuilt') or '',
