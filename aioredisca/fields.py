@@ -16,7 +16,6 @@ from .errors import UsageError
 from .schema import IndexKind
 
 V = TypeVar("V")
-J = TypeVar("J")
 E = TypeVar("E", bound=enum.Enum)
 
 
@@ -248,9 +247,10 @@ class Bytes(Field[bytes | Opt], Generic[Opt]):
 
 
 class Json(Field[V | Opt], Generic[V, Opt]):
-    """Whatever JSON can hold, as canonical text. ``Json[dict[str, int]]()`` types it for checkers.
+    """Whatever JSON can hold, as canonical text.
 
-    The value can be changed in place: once read, it is compared again at every save. It has no index.
+    ``Json[dict[str, int]]()`` types it for checkers, ``Json[dict[str, int], Never](required=True)`` where
+    it is never None. The value can be changed in place: once read, it is compared again at every save. It has no index.
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()
@@ -258,7 +258,7 @@ class Json(Field[V | Opt], Generic[V, Opt]):
 
     @overload
     def __init__(
-        self: Json[J, None],
+        self: Json[V, None],
         *,
         maxbytes: int = ...,
         required: Literal[False] = ...,
@@ -266,7 +266,7 @@ class Json(Field[V | Opt], Generic[V, Opt]):
     ) -> None: ...
     @overload
     def __init__(
-        self: Json[J, Never], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
+        self: Json[V, Opt], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
     ) -> None: ...
     def __init__(
         self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]

@@ -282,6 +282,8 @@ class Record(Values):
     # -- writing -----------------------------------------------------------------------------------
 
     async def _save(self, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False) -> Self:
+        if mode not in (None, "create", "update", "upsert"):
+            raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
         self._check_writable()
         self._need_id()
         store = self._home()
@@ -332,12 +334,12 @@ class Record(Values):
         if if_unchanged is False or self._fresh:
             return {}
         keys = set(changes)
-        if if_unchanged == "record":
-            keys |= {field.key for field in type(self)._fields.values()}
-        elif not isinstance(if_unchanged, bool | str):
+        if isinstance(if_unchanged, list | tuple | set | frozenset):
             keys |= {self._own_key(column) for column in if_unchanged}
+        elif isinstance(if_unchanged, str) and if_unchanged == "record":
+            keys |= {field.key for field in type(self)._fields.values()}
         elif if_unchanged is not True:
-            raise UsageError(f"if_unchanged takes True, columns, or 'record'; not {if_unchanged!r}")
+            raise UsageError(f"if_unchanged takes True, a list of columns, or 'record'; not {if_unchanged!r}")
         expect: Raw = {}
         for key in sorted(keys):
             if key in self._raw:

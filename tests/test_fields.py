@@ -9,6 +9,7 @@ import multiprocessing
 import re
 import time
 import uuid
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
@@ -162,7 +163,7 @@ async def test_a_value_is_stored_in_one_canonical_form_and_reads_back(
     again = await Everything("1")
     assert getattr(again, name) == expected
     assert type(getattr(again, name)) is type(expected)
-    key = record._fields[name].key
+    key = type(record)._fields[name].key
     assert raw.hget("everything:1", key) == stored
     assert again.getdiff() == {}
 
@@ -313,7 +314,13 @@ async def test_stored_bytes_that_cannot_be_read_are_told_without_the_bytes(
 
 def test_no_email_takes_long_to_judge() -> None:
     """The control is redisca's kind of pattern, which backtracks."""
-    hostile = ["a." * 120 + "@", "a@" + "b." * 120, "a" * 250, "a@" + "a-" * 120 + "!", "\u0130" * 250 + "@x.yz"]
+    hostile = [
+        "a." * 120 + "@",
+        "a@" + "b." * 120,
+        "a" * 250,
+        "a@" + "a-" * 120 + "!",
+        "\u0130" * 250 + "@x.yz",
+    ]
     began = time.perf_counter()
     for text in hostile * 20:
         with pytest.raises(ValidationError):
@@ -327,7 +334,7 @@ def test_no_email_takes_long_to_judge() -> None:
 
 
 def test_declarations_that_make_no_sense_are_refused() -> None:
-    for wrong in (
+    senseless: list[Callable[[], object]] = [
         lambda: Integer(minval=5, maxval=1),
         lambda: String(minlen=5, maxlen=1),
         lambda: String(index="range"),
@@ -340,7 +347,8 @@ def test_declarations_that_make_no_sense_are_refused() -> None:
         lambda: String(field="x" * 65, unique=True),
         lambda: String(field="x" * 513),
         lambda: Decimal(index=True),
-    ):
+    ]
+    for wrong in senseless:
         with pytest.raises(UsageError):
             wrong()
     with pytest.raises(TypeError, match="unknown options: idnex"):

@@ -29,9 +29,7 @@ async def warm_up() -> None:
 
 async def ten(db: Database) -> None:
     await warm_up()
-    await User.save_many(
-        [User.new(str(i), email=f"{i}@x.yz", name=f"n{i % 2}", age=i) for i in range(10)]
-    )
+    await User.save_many([User.new(str(i), email=f"{i}@x.yz", name=f"n{i % 2}", age=i) for i in range(10)])
 
 
 def one(count: Count, command: str) -> None:
@@ -81,12 +79,12 @@ async def test_queries_are_one_round_trip_each(proxied: Database, proxy: Proxy) 
     queries: list[tuple[str, Any, int]] = [
         ("find by an exact index", lambda: User.name.find("n1"), 5),
         ("find by a unique value", lambda: User.email.find("3@x.yz"), 1),
-        ("a condition", lambda: (User.name == "n0"), 5),
-        ("None", lambda: (User.name == None), 0),  # noqa: E711
+        ("a condition", lambda: User.name == "n0", 5),
+        ("None", lambda: User.name == None, 0),  # noqa: E711
         ("range", lambda: User.age.range(2, 6), 5),
         ("a page of a range", lambda: User.age.range(2, 6, 1, 2), 2),
-        ("an open range", lambda: (User.age > 3), 6),
-        ("equality by a range index", lambda: (User.age == 3), 1),
+        ("an open range", lambda: User.age > 3, 6),
+        ("equality by a range index", lambda: User.age == 3, 1),
         ("all", lambda: User.all(), 10),
         ("a slice of all", lambda: User.all()[2:4], 2),
         ("ids", lambda: User.all().ids(), 10),
