@@ -104,9 +104,7 @@ class Field(Generic[T]):
         return self._key or self.name
 
     def __set_name__(self, owner: type, name: str) -> None:
-        if self.name and self.name != name:
-            raise UsageError(f"one field object stands under two names, {self.name!r} and {name!r}")
-        self.name = name
+        self.name = self.name or name  # under a second name it is refused, when the class is complete
 
     # -- the descriptor ----------------------------------------------------------------------------
 

@@ -250,7 +250,8 @@ class Json(Field[V | Opt], Generic[V, Opt]):
     """Whatever JSON can hold, as canonical text.
 
     ``Json[dict[str, int]]()`` types it for checkers, ``Json[dict[str, int], Never](required=True)`` where
-    it is never None. The value can be changed in place: once read, it is compared again at every save. It has no index.
+    it is never None. The value can be changed in place: once read, it is compared again at every save.
+    It has no index.
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()

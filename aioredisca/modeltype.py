@@ -111,6 +111,8 @@ class ModelType(type):
 
     def _check_name(cls, name: str, field: Field[Any]) -> None:
         where = f"{cls.__name__}.{name}"
+        if field.name != name:
+            raise UsageError(f"{where}: this very field object is {field.name!r} already; make another")
         if name.startswith("_"):
             cure = f'{name.strip("_")} = {type(field).__name__}(field="{field.key}")'
             raise UsageError(f"{where}: names that start with _ are private; write {cure}")
