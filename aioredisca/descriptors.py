@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDi
 
 from typing_extensions import TypeVar, Unpack
 
-from .errors import UsageError, ValidationError
+from .errors import NotIndexed, UsageError, ValidationError
 from .expressions import Between, Bound, Equals, IsNone, exclusive
 from .keys import bad_field
 from .schema import FieldSpec, IndexKind
@@ -225,6 +225,8 @@ class Field(Generic[T]):
 
     def between(self, minval: Any, maxval: Any, owner: type[Any]) -> Between:
         """The condition that this field lies within the bounds; None is an open end."""
+        if "range" not in self.index_kinds:
+            raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no order")
         return Between(self.key, self._bound(minval, owner), self._bound(maxval, owner), self._raw_score)
 
     def _operand(self, value: Any, owner: type[Any]) -> Any:

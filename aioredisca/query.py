@@ -15,7 +15,7 @@ from .config import conf
 from .errors import NotFound, TooManyRows, UsageError
 from .expressions import All, Condition
 from .plan import choose_call, count_call, read_rows
-from .scan import Scan
+from .scan import Scan, by_id
 
 if TYPE_CHECKING:
     from .record import Record
@@ -116,8 +116,8 @@ class Select(Generic[R]):
         if len(scans) > 1:
             found.sort(key=lambda row: row[0].rank(row[1], row[2]))
             return found[self._offset : _plus(self._offset, limit)]
-        if scans[0].streamed:
-            found.sort(key=lambda row: row[1].encode("utf-8", "surrogateescape"))
+        if scans[0].unordered:
+            found.sort(key=lambda row: by_id(row[1:]))
         return found
 
     def _refuse_too_many(self, rows: int, limit: int | None) -> None:

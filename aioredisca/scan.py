@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import storage
 from .errors import NotIndexed, StoreError, Unavailable
 from .expressions import All, Between, Condition, Equals, IsNone
-from .plan import Page, Row, Source, read_fields, read_page, select_call, source_of
+from .plan import Row, Source, read_fields, read_page, select_call, source_of
 from .schema import Schema
 from .types import Call, Raw, Reply, Store
 
@@ -42,7 +42,7 @@ class Scan(Generic[R]):
         self.rows: list[tuple[str, Raw]] = []
         self.done = limit == 0
         self._offset, self._limit, self._cursor = offset, limit, b""
-        self._streamed_ids: set[str] | None = None
+        self._seen: set[str] = set()
 
     @property
     def field(self) -> str:
@@ -76,9 +76,9 @@ class Scan(Generic[R]):
         return self.schema.read_fields
 
     @property
-    def streamed(self) -> bool:
-        """Whether rows came in the order of a set, that is, in none."""
-        return self._streamed_ids is not None
+    def unordered(self) -> bool:
+        """Whether rows come as a set yields them: in no order, and some of them twice while it changes."""
+        return self.source.kind == "set" and self._limit is None
 
     # -- one page ----------------------------------------------------------------------------------
 
@@ -137,21 +137,20 @@ class Scan(Generic[R]):
 
     def _take(self, reply: Reply) -> None:
         page = read_page(reply, len(self.fields))
-        self.rows = self._fresh(page, list(self.judge(page.rows)))
+        self.rows = list(self.judge(page.rows))
+        if self.unordered:
+            self.rows = self._fresh(self.rows)
         if self._limit is not None:
             self.rows = self.rows[: self._limit]
             self._limit -= len(self.rows)
         self._cursor, self._offset = page.cursor, page.offset
         self.done = not page.cursor or self._limit == 0
 
-    def _fresh(self, page: Page, rows: list[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
-        """Without what came before: the stream of a set that changes may repeat itself."""
-        if self._streamed_ids is None and not page.cursor.startswith(b"s"):
-            return rows
-        seen = self._streamed_ids = self._streamed_ids or set()
-        fresh = list({id: (id, raw) for id, raw in rows if id not in seen}.values())
-        seen.update(id for id, _ in fresh)
-        return fresh
+    def _fresh(self, rows: list[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
+        """Without what came before, and sorted by id."""
+        fresh = {id: raw for id, raw in rows if id not in self._seen}
+        self._seen |= fresh.keys()
+        return sorted(fresh.items(), key=by_id)
 
     # -- one row -----------------------------------------------------------------------------------
 
@@ -179,4 +178,9 @@ class Scan(Generic[R]):
             score_of = self.schema.by_key[str(self.condition.key)].score
             if stored is not None and score_of is not None:
                 score = float(score_of(stored))
-        return score, id.encode("utf-8", "surrogateescape")
+        return score, by_id((id, raw))
+
+
+def by_id(row: tuple[str, Any]) -> bytes:
+    """What orders rows by id: its bytes, as the server compares them."""
+    return row[0].encode("utf-8", "surrogateescape")

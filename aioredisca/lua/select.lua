@@ -6,8 +6,8 @@
 --        1 if SORT_RO may fetch rows, what record keys start with, field ...
 -- reply  {cursor (empty: that was all), offset still to skip, {id, value ..., id, value ...}}
 --
--- Order: scored by (score, id), else by id; only a set of more than a page without limit comes in the
--- set's own order, streamed. Ids are compared by bytes. One call examines BUDGET ids at the most.
+-- Order: scored by (score, id), else by id; only a set without limit comes as it likes, for the client to
+-- sort. Ids are compared by bytes. One call examines BUDGET ids at the most.
 
 local BUDGET, STEP, SLICE = 2000, 512, 1000
 local call, min = redis.call, math.min
@@ -121,7 +121,7 @@ local function unique()
   return {'', 0, fetch_all({id})}
 end
 
--- A small set: whole, or a sorted slice of it.
+-- A small set: whole as it comes, or a sorted slice of it.
 local function small_set(size)
   if limit < 0 and offset == 0 and may_sort and #ARGV - FIELDS <= SLICE then
     return {'', 0, fetch_ranks(INDEX, 0, size)}
