@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, TypeVar, overload
+from collections.abc import Coroutine, Generator, Iterable, Sequence
+from typing import Any, Literal, Protocol, Self, TypeVar, overload
 
 from . import bulk
 from .bulk import BATCH
@@ -13,9 +13,6 @@ from .expressions import All
 from .query import Query
 from .record import Record, SaveMode
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable
-
 M = TypeVar("M", bound="Model")
 M_co = TypeVar("M_co", bound="Model", covariant=True)
 
@@ -23,7 +20,7 @@ M_co = TypeVar("M_co", bound="Model", covariant=True)
 class Loader(Protocol[M_co]):
     """``User.get``: loads a record by id."""
 
-    def __call__(self, model_id: str | int, /) -> Awaitable[M_co]: ...
+    def __call__(self, model_id: str | int, /) -> Coroutine[Any, Any, M_co]: ...
 
 
 class DictGet(Protocol):
