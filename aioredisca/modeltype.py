@@ -21,24 +21,12 @@ from .session import BaseSession, current
 from .types import Store
 
 RESERVED = frozenset(
-    [
-        *(
-            "Create",
-            "Read",
-            "Update",
-            "all",
-            "changes",
-            "count",
-            "delete",
-            "delete_many",
-            "depends",
-            "exists",
-        ),
-        *("expire", "export", "fill_new", "free", "free_all", "get", "get_many", "get_or_create", "getdb"),
-        *("getdiff", "getfields", "getid", "getkey", "getorigin", "getprefix", "id", "ids", "incr"),
-        *("inheritors", "load", "loaded", "new", "persist", "pop", "raw_export", "reload", "revert", "save"),
-        *("save_all", "save_many", "ttl", "unload", "update", "update_or_create", "watch", "where"),
-    ]
+    """
+    Create Read Update all changes delete delete_many depends exists expire export fill_new free
+    free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id
+    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
+    unload update update_or_create watch where
+    """.split()
 )
 """Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
 
