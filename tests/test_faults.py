@@ -38,7 +38,7 @@ class User(Model):
 
 
 @pytest.fixture
-def plain(server: Server) -> Iterator[redis.Redis]:
+def plain(server: Server) -> Iterator[Any]:
     """A plain client that goes past the proxy."""
     with server.client() as client:
         yield client
@@ -55,7 +55,7 @@ async def learned(db: Database) -> User:
 
 
 async def test_a_script_flush_between_any_two_calls_is_survived(
-    server: Server, db: Database, plain: redis.Redis
+    server: Server, db: Database, plain: Any
 ) -> None:
     await learned(db)
     user = User.new("3", email="c@x.yz", name="Ada", age=1)
@@ -75,7 +75,7 @@ async def test_a_script_flush_between_any_two_calls_is_survived(
     assert drift(plain, [User]) == []
 
 
-async def test_control_evalsha_without_a_second_try_fails(server: Server, plain: redis.Redis) -> None:
+async def test_control_evalsha_without_a_second_try_fails(server: Server, plain: Any) -> None:
     """The known-bad way."""
     sha = plain.script_load("return 1")
     plain.script_flush()
@@ -87,7 +87,7 @@ async def test_control_evalsha_without_a_second_try_fails(server: Server, plain:
 
 
 async def test_a_lost_answer_of_a_write_is_unknown_sent_once_and_settled_by_the_next_save(
-    proxied: Database, proxy: Proxy, plain: redis.Redis
+    proxied: Database, proxy: Proxy, plain: Any
 ) -> None:
     await learned(proxied)
     user = User.new("2", email="b@x.yz", name="Bob", age=2)
@@ -105,7 +105,7 @@ async def test_a_lost_answer_of_a_write_is_unknown_sent_once_and_settled_by_the_
 
 
 async def test_a_lost_create_does_not_swallow_somebody_elses_record(
-    proxied: Database, proxy: Proxy, plain: redis.Redis
+    proxied: Database, proxy: Proxy, plain: Any
 ) -> None:
     """The known-bad way: to take any record under the id for one's own."""
     await learned(proxied)
@@ -120,7 +120,7 @@ async def test_a_lost_create_does_not_swallow_somebody_elses_record(
 
 
 async def test_a_request_that_never_arrived_is_written_by_the_next_save(
-    proxied: Database, proxy: Proxy, plain: redis.Redis
+    proxied: Database, proxy: Proxy, plain: Any
 ) -> None:
     user = await learned(proxied)
     user.age = 2
@@ -134,7 +134,7 @@ async def test_a_request_that_never_arrived_is_written_by_the_next_save(
 
 
 async def test_a_lost_update_with_if_unchanged_settles_too(
-    proxied: Database, proxy: Proxy, plain: redis.Redis
+    proxied: Database, proxy: Proxy, plain: Any
 ) -> None:
     user = await learned(proxied)
     user.age = 2
@@ -146,7 +146,7 @@ async def test_a_lost_update_with_if_unchanged_settles_too(
     assert user.getdiff() == {}
 
 
-async def test_a_lost_delete_settles(proxied: Database, proxy: Proxy, plain: redis.Redis) -> None:
+async def test_a_lost_delete_settles(proxied: Database, proxy: Proxy, plain: Any) -> None:
     user = await learned(proxied)
     proxy.lose_next_reply()
     with pytest.raises(OutcomeUnknown):
@@ -156,7 +156,7 @@ async def test_a_lost_delete_settles(proxied: Database, proxy: Proxy, plain: red
     assert drift(plain, [User]) == []
 
 
-async def test_a_lost_batch_settles(proxied: Database, proxy: Proxy, plain: redis.Redis) -> None:
+async def test_a_lost_batch_settles(proxied: Database, proxy: Proxy, plain: Any) -> None:
     await learned(proxied)
     users = [User.new(f"b{i}", email=f"{i}@x.yz", age=i) for i in range(10)]
     proxy.lose_next_reply()
@@ -167,7 +167,7 @@ async def test_a_lost_batch_settles(proxied: Database, proxy: Proxy, plain: redi
     assert drift(plain, [User]) == []
 
 
-async def test_a_lost_flush_settles(proxied: Database, proxy: Proxy, plain: redis.Redis) -> None:
+async def test_a_lost_flush_settles(proxied: Database, proxy: Proxy, plain: Any) -> None:
     await learned(proxied)
     async with session() as unit:
         User.new("2", name="Bob")
@@ -217,9 +217,7 @@ async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_re
 
 
 @pytest.mark.asyncio_only
-async def test_a_cancelled_save_counts_as_unanswered(
-    proxied: Database, proxy: Proxy, plain: redis.Redis
-) -> None:
+async def test_a_cancelled_save_counts_as_unanswered(proxied: Database, proxy: Proxy, plain: Any) -> None:
     await learned(proxied)
     user = User.new("2", email="b@x.yz", name="Bob")
     proxy.delay = 0.2
@@ -263,7 +261,7 @@ async def test_no_server_is_told_within_a_second(operation: Any) -> None:
     assert "secret-password" not in text
 
 
-async def test_a_wrong_password_is_told(server: Server, plain: redis.Redis) -> None:
+async def test_a_wrong_password_is_told(server: Server, plain: Any) -> None:
     async with session(Database(f"redis://nobody:secret-password@127.0.0.1:{server.port}/0")) as unit:
         with pytest.raises(RediscaError, match="refuses the login") as caught:
             await User.get("1")
@@ -272,7 +270,7 @@ async def test_a_wrong_password_is_told(server: Server, plain: redis.Redis) -> N
 
 
 async def test_a_server_that_comes_back_is_used_again(
-    backend: str, server: Server, proxied: Database, plain: redis.Redis
+    backend: str, server: Server, proxied: Database, plain: Any
 ) -> None:
     """Idle connections that the server closed are noticed: nothing is lost, and the next try works."""
     user = await learned(proxied)
@@ -285,7 +283,7 @@ async def test_a_server_that_comes_back_is_used_again(
 
 
 async def test_a_full_server_is_unavailable_and_nothing_is_half_written(
-    server: Server, db: Database, plain: redis.Redis
+    server: Server, db: Database, plain: Any
 ) -> None:
     user = await learned(db)
     before = plain.dbsize()
@@ -305,7 +303,7 @@ async def test_a_full_server_is_unavailable_and_nothing_is_half_written(
 
 
 async def test_a_replica_reads_and_refuses_writes(
-    backend: str, server: Server, db: Database, plain: redis.Redis
+    backend: str, server: Server, db: Database, plain: Any
 ) -> None:
     user = await learned(db)
     plain.execute_command("REPLICAOF", "127.0.0.1", free_port())

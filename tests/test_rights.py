@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import redis
@@ -14,6 +15,15 @@ from .support.drift import drift
 from .support.servers import Server
 
 WRITES = ["hget", "hmget", "hset", "hdel", "unlink", "sadd", "srem", "zadd", "zrem", "evalsha"]
+PATTERNS = "~user:* ~user/*"
+
+
+class User(Model):
+    email = Email(unique=True)
+    name = String(index=True)
+    age = Integer(index=True)
+
+
 READS: list[tuple[str, Callable[[], object]]] = [
     ("hmget", lambda: User.get("1")),
     ("hgetall", lambda: User("1").load(raw=True)),
@@ -26,23 +36,16 @@ READS: list[tuple[str, Callable[[], object]]] = [
     ("zrange", lambda: User.age.choice()),
     ("srandmember", lambda: User.name.choice("Ada")),
 ]
-PATTERNS = "~user:* ~user/*"
-
-
-class User(Model):
-    email = Email(unique=True)
-    name = String(index=True)
-    age = Integer(index=True)
 
 
 @pytest.fixture
-def admin(server: Server) -> Iterator[redis.Redis]:
+def admin(server: Server) -> Iterator[Any]:
     with server.client() as client:
         yield client
         client.acl_deluser("app")
 
 
-def restrict(server: Server, admin: redis.Redis, *rules: str) -> Database:
+def restrict(server: Server, admin: Any, *rules: str) -> Database:
     """The database as a user sees it who has everything but what *rules* take."""
     admin.execute_command("ACL", "SETUSER", "app", "reset", "on", ">secret", *rules)
     return Database(f"redis://app:secret@127.0.0.1:{server.port}/0")
@@ -58,7 +61,7 @@ async def close(database: Database, driver: str) -> None:
 
 @pytest.mark.parametrize("command", WRITES)
 async def test_a_missing_command_is_named_before_anything_is_written(
-    server: Server, db: Database, admin: redis.Redis, driver: str, command: str
+    server: Server, db: Database, admin: Any, driver: str, command: str
 ) -> None:
     await a_record()
     before = {key: admin.dump(key) for key in admin.keys("*")}
@@ -76,7 +79,7 @@ async def test_a_missing_command_is_named_before_anything_is_written(
     assert drift(admin, [User]) == []
 
 
-async def test_control_without_a_probe_a_script_stops_half_way(server: Server, admin: redis.Redis) -> None:
+async def test_control_without_a_probe_a_script_stops_half_way(server: Server, admin: Any) -> None:
     """The known-bad way: a right that is missed in the middle of a script."""
     restricted = restrict(server, admin, "~*", "&*", "+@all", "-sadd")
     client = restricted.sync_client
@@ -90,7 +93,7 @@ async def test_control_without_a_probe_a_script_stops_half_way(server: Server, a
 
 @pytest.mark.parametrize("missing", ["~user:*", "~user/*"])
 async def test_a_missing_key_pattern_is_named_before_anything_is_written(
-    server: Server, db: Database, admin: redis.Redis, driver: str, missing: str
+    server: Server, db: Database, admin: Any, driver: str, missing: str
 ) -> None:
     await a_record()
     before = {key: admin.dump(key) for key in admin.keys("*")}
@@ -111,7 +114,7 @@ async def test_a_missing_key_pattern_is_named_before_anything_is_written(
 async def test_a_read_without_its_right_names_it(
     server: Server,
     db: Database,
-    admin: redis.Redis,
+    admin: Any,
     driver: str,
     command: str,
     read: Callable[[], object],
@@ -132,7 +135,7 @@ async def test_a_read_without_its_right_names_it(
 
 
 async def test_a_right_that_is_granted_later_is_used_without_a_restart(
-    server: Server, db: Database, admin: redis.Redis, driver: str
+    server: Server, db: Database, admin: Any, driver: str
 ) -> None:
     restricted = restrict(server, admin, "~*", "&*", "+@all", "-sadd")
     async with session(restricted):

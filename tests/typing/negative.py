@@ -1,0 +1,81 @@
+"""What checkers must refuse: after ``# E:`` stand those that do."""
+
+from __future__ import annotations
+
+from aioredisca import Enum, Integer, Model, Reference, String, exclusive, session, sync
+from aioredisca.sync import run
+
+
+class Language(Model):
+    name = String()
+
+
+class User(Model):
+    name = String(index=True)
+    must = String(required=True)
+    age = Integer(index=True)
+    lang = Reference(Language)
+
+
+class BlockingUser(sync.Model):
+    name = String(index=True)
+    age = Integer()
+
+
+def assigning(user: User) -> None:
+    user.name = 5  # E: mypy pyright pyrefly
+    user.must = None  # E: mypy pyright pyrefly
+    user.age = "5"  # E: mypy pyright pyrefly
+    user.lang = User("1")  # E: mypy pyright pyrefly
+    user.nmae = "x"  # E: mypy pyright pyrefly
+    user.nmae  # E: mypy pyright pyrefly
+    user.id = "x"  # E: mypy pyright pyrefly
+
+
+def declaring() -> None:
+    String(idnex=True)  # E: mypy pyright pyrefly
+    String(index="rangee")  # E: mypy pyright pyrefly
+    Integer(minval="5")  # E: mypy pyright pyrefly
+    Enum(str)  # E: mypy pyright pyrefly
+
+
+class Clashes(Model):
+    save = String()  # E: mypy pyright pyrefly
+    id = String()  # E: mypy pyright pyrefly
+
+
+async def awaiting(user: User) -> None:
+    user.save()  # E: mypy pyright pyrefly
+    User.get("1")  # E: mypy pyright pyrefly
+    User.name.find("x")  # E: mypy pyright pyrefly
+    User.get("1").name  # E: mypy pyright pyrefly
+    for _ in User.age >= 3:  # E: mypy pyright pyrefly
+        pass
+    len(User.all())  # E: mypy pyright pyrefly
+    User.all()[0]  # E: mypy pyright pyrefly
+    await user.save(mode="insert")  # E: mypy pyright pyrefly
+    await user.save(if_unchanged=[Language.name])  # E: mypy pyright pyrefly
+    await user.save(True)  # E: mypy pyright pyrefly
+    with session():  # E: mypy pyright pyrefly
+        pass
+
+
+async def finding() -> None:
+    await User.name.find(5)  # E: mypy pyright pyrefly
+    await User.age.range(minval="a")  # E: mypy pyright pyrefly
+    await User.age.range(exclusive("a"))  # E: mypy pyright pyrefly
+    User.age >= "5"  # E: mypy pyright pyrefly
+    if User.age >= 3:  # E: pyright
+        pass
+    await User.save_many([Language("1")])  # E: mypy pyright pyrefly
+
+
+async def colours(user: BlockingUser) -> None:
+    await user.save()  # E: mypy pyright pyrefly
+    await BlockingUser.get("1")  # E: mypy pyright pyrefly
+    await BlockingUser("1")  # E: mypy pyright pyrefly
+    await (BlockingUser.age >= 3)  # E: mypy pyright pyrefly
+    async for _ in BlockingUser.all():  # E: mypy pyright pyrefly
+        pass
+    run(BlockingUser.get("1"))  # E: mypy pyright pyrefly
+    user.age = "5"  # E: mypy pyright pyrefly

@@ -1,0 +1,231 @@
+"""What checkers must infer. Every line is clean in all of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Never, assert_type
+
+from aioredisca import (
+    UUID,
+    Bool,
+    Bytes,
+    Column,
+    Database,
+    Date,
+    DateTime,
+    Decimal,
+    Email,
+    Enum,
+    Field,
+    Float,
+    Integer,
+    Json,
+    MD5Pass,
+    Model,
+    Query,
+    RediscaError,
+    Reference,
+    Session,
+    String,
+    conf,
+    exclusive,
+    hexid,
+    intid,
+    reindex,
+    session,
+    sync,
+    utcnow,
+)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+class Shared:
+    """A plain mixin for both colours."""
+
+    note = String()
+
+    def shout(self) -> str | None:
+        return self.note and self.note.upper()
+
+
+@conf(prefix="lng")
+class Language(Model):
+    name = String(required=True)
+
+
+class User(Shared, Model):
+    string = String(minlen=1, index=True)
+    must = String(required=True)
+    email = Email(unique=True)
+    integer = Integer(index=True, minval=0)
+    floating = Float()
+    money = Decimal(places=2)
+    on = Bool()
+    when = DateTime(new=utcnow)
+    day = Date()
+    uid = UUID()
+    colour = Enum(Colour)
+    hard = Enum(Colour, required=True)
+    blob = Bytes()
+    data = Json[dict[str, int]]()
+    tight = Json[list[str], Never](required=True)
+    password = MD5Pass()
+    lang = Reference(Language)
+    later = Reference(lambda: Country)
+    sure = Reference(Language, required=True)
+    named = Reference("Language")
+
+
+class Admin(User):
+    level = Integer()
+
+
+class Country(Model):
+    name = String()
+
+
+class BlockingUser(Shared, sync.Model):
+    name = String()
+    age = Integer(required=True)
+
+
+def values(user: User) -> None:
+    assert_type(user.string, str | None)
+    assert_type(user.must, str)
+    assert_type(user.email, str | None)
+    assert_type(user.integer, int | None)
+    assert_type(user.floating, float | None)
+    assert_type(user.money, decimal.Decimal | None)
+    assert_type(user.on, bool | None)
+    assert_type(user.when, dt.datetime | None)
+    assert_type(user.day, dt.date | None)
+    assert_type(user.uid, uuid.UUID | None)
+    assert_type(user.colour, Colour | None)
+    assert_type(user.hard, Colour)
+    assert_type(user.blob, bytes | None)
+    assert_type(user.data, dict[str, int] | None)
+    assert_type(user.tight, list[str])
+    assert_type(user.password, str | None)
+    assert_type(user.lang, Language | None)
+    assert_type(user.later, Country | None)
+    assert_type(user.sure, Language)
+    assert_type(user.named, Any | None)
+    assert_type(user.note, str | None)
+    assert_type(user.id, str)
+    assert_type(user.shout(), str | None)
+    user.string = "x"
+    user.string = None
+    user.must = "x"
+    user.integer = 5
+    user.lang = Language("en")
+
+
+def columns() -> None:
+    assert_type(User.string, Column[User, str | None])
+    assert_type(User.must, Column[User, str])
+    assert_type(Admin.string, Column[Admin, str | None])
+    assert_type(BlockingUser.name, sync.Column[BlockingUser, str | None])
+    assert_type(User.string == "x", Query[User])
+    assert_type(User.integer >= 5, Query[User])
+    assert_type(Admin.integer < 5, Query[Admin])
+    assert_type(BlockingUser.age > 5, sync.Query[BlockingUser])
+    assert_type(User.all(), Query[User])
+    assert_type((User.integer >= 5).limit(3).offset(1)[2:], Query[User])
+    assert_type(Shared.note, String[None])
+
+
+async def verbs(user: User) -> None:
+    assert_type(User("1"), User)
+    assert_type(await User("1"), User)
+    assert_type(await User.get("1"), User)
+    assert_type(await Admin.get(1), Admin)
+    assert_type(await User.get_many(["1"]), list[User | None])
+    assert_type(User.new("1", string="x"), User)
+    assert_type(await user.save(), User)
+    assert_type(await user.save(mode="create", if_unchanged=[User.string]), User)
+    assert_type(await user.save(if_unchanged="record"), User)
+    assert_type(await user.load(raw=True), User)
+    assert_type(await user.reload(), User)
+    assert_type(await user.delete(), bool)
+    assert_type(await user.exists(), bool)
+    assert_type(await User.save_many([user], skip_conflicts=True), list[tuple[User, RediscaError]])
+    assert_type(await User.delete_many([user, "2", 3]), int)
+    assert_type(User.inheritors(), set[type[User]])
+    user.get("name", 5)
+    user["extra"] = 2.5
+
+
+async def queries() -> None:
+    assert_type(await (User.integer >= 5), list[User])
+    assert_type(await User.string.find("x"), list[User])
+    assert_type(await User.integer.range(1, exclusive(5), start=0, num=3, children=True), list[User])
+    assert_type(await User.string.choice("x", 3), list[User] | None)
+    assert_type(await User.all().first(), User | None)
+    assert_type(await User.all().one(), User)
+    assert_type(await User.all().count(), int)
+    assert_type(await User.all().ids(), list[str])
+    assert_type(await User.all().exists(), bool)
+    async for found in User.all():
+        assert_type(found, User)
+    assert_type(aiter(User.all()), AsyncIterator[User])
+
+
+def blocking(user: BlockingUser) -> None:
+    assert_type(BlockingUser.get("1"), BlockingUser)
+    assert_type(user.save(), BlockingUser)
+    assert_type(user.delete(), bool)
+    assert_type(user.age, int)
+    assert_type(BlockingUser.name.find("x"), list[BlockingUser])
+    assert_type(BlockingUser.age.range("(1", 5), list[BlockingUser])
+    assert_type((BlockingUser.age >= 5)[0], BlockingUser)
+    assert_type((BlockingUser.age >= 5)[0:2], list[BlockingUser])
+    assert_type(len(BlockingUser.all()), int)
+    for found in BlockingUser.all():
+        assert_type(found, BlockingUser)
+    assert_type(BlockingUser.all().stream(), Iterator[BlockingUser])
+    assert_type(sync.run(User.get("1")), User)
+    assert_type(sync.run(User.integer >= 5), list[User])
+    with sync.session(autosave=True) as unit:
+        unit.flush()
+
+
+async def others() -> None:
+    async with session(autosave=True) as unit:
+        assert_type(unit, Session)
+        await unit.flush()
+    conf.db = "memory://"
+    assert_type(conf.db, Database)
+    assert_type(hexid(), str)
+    assert_type(intid(), int)
+    done = await reindex(User)
+    assert_type(done.records, int)
+
+
+class Slug(String[None]):
+    """A field of one's own."""
+
+    def check(self, value: str) -> None:
+        if " " in value:
+            raise ValueError("holds a space")
+
+
+class Point(Field[tuple[int, int] | None]):
+    """Another, from the ground up."""
+
+
+class Place(Model):
+    slug = Slug(unique=True, required=False)
+    at = Point()
+
+
+def own(place: Place) -> None:
+    assert_type(place.slug, str | None)
+    assert_type(place.at, tuple[int, int] | None)
+    assert_type(Place.slug == "x", Query[Place])
