@@ -257,18 +257,6 @@ class Json(Field[V | Opt], Generic[V, Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()
     mutable: ClassVar[bool] = True
 
-    @overload
-    def __init__(
-        self: Json[V, None],
-        *,
-        maxbytes: int = ...,
-        required: Literal[False] = ...,
-        **options: Unpack[Options],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Json[V, Opt], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
-    ) -> None: ...
     def __init__(
         self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]
     ) -> None:
