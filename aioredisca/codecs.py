@@ -83,7 +83,7 @@ def read_integer(value: object) -> int:
         whole: int = math.trunc(value)
         if whole == value:
             return whole
-        raise ValueError(f"takes a whole number, not {value}")
+        raise ValueError("takes a whole number, and this one has a fraction")
     if isinstance(value, str) and _INTEGER.match(value):
         return int(value)
     raise ValueError(f"takes a whole number, not {kind(value)}")

@@ -141,7 +141,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
     ) -> list[M] | None:
         """Return up to *count* random records that hold *val* (any value if none is given), each once.
 
-        None where there is no such record. EVALSHA, one round trip.
+        None where there is no such record; UsageError above 1,000. EVALSHA, one round trip.
         """
         query = self._query_of(val, children)
         return await query._choice(count)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 
+MAX_CHOICE = 1000
+"""Records that one call draws at random: they come in one step of the server."""
+
 
 class Select(Generic[R]):
     """What to read: a class, a condition, how many to pass over and how many to take.
@@ -157,7 +160,9 @@ class Select(Generic[R]):
         return total if self._limit is None else min(total, self._limit)
 
     async def _choice(self, count: int) -> list[R] | None:
-        if _whole(count, "count") == 0:
+        if _whole(count, "count") > MAX_CHOICE:
+            raise UsageError(f"choice() draws at most {MAX_CHOICE:,} records, not {count:,}")
+        if not count:
             return None
         scans = await self._scans(None)
         calls = [(scan.store, choose_call(scan.schema, scan.source, scan.fields, count)) for scan in scans]

@@ -162,7 +162,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
     def choice(self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False) -> list[B] | None:
         """Return up to *count* random records that hold *val* (any value if none is given), each once.
 
-        None where there is no such record. EVALSHA, one round trip.
+        None where there is no such record; UsageError above 1,000. EVALSHA, one round trip.
         """
         query = self._range(None, None, children) if val is MISSING else self._equals(val, children)
         return run(query._choice(count))

@@ -219,6 +219,7 @@ async def test_planted_secrets_show_nowhere(
     refuse("token", SECRET * 3)
     refuse("token", LONELY)
     refuse("code", SECRET)
+    refuse("code", 987654321.5)
     refuse("pin", [SECRET])
     refuse("password", [SECRET])
     with pytest.raises(ValidationError) as caught:

@@ -306,6 +306,8 @@ async def test_choice_gives_distinct_records_that_match(db: Database) -> None:
     assert await Row.name.choice("x", 0) is None
     with pytest.raises(UsageError, match="count takes a whole number"):
         await Row.name.choice("x", -1)
+    with pytest.raises(UsageError, match="draws at most 1,000 records, not 1,001"):
+        await Row.age.choice(1, 1001)
 
 
 async def test_choice_reaches_everybody(db: Database) -> None:

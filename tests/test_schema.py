@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -150,6 +151,37 @@ async def test_reindex_everything_mends_what_foreign_writers_broke(db: Database,
     done = await reindex(user, everything=True)
     assert done.records == 5
     assert drift(raw, [user]) == []
+
+
+@pytest.mark.asyncio_only
+async def test_reindex_goes_on_beside_writers_who_know_the_indexes(db: Database, raw: Any) -> None:
+    user = new_class()
+    await user.save_many([user.new(str(i), city="Rome", email=f"{i}@x.xx") for i in range(400)])
+    counts = list[int]()
+
+    async def write(first: int) -> None:
+        for i in range(first, 400, 4):
+            one = await user.get(str(i))
+            if i % 5 == 0:
+                await one.delete()
+            elif i % 5 == 1:
+                one.city, one.email = None, f"new{i}@x.xx"
+                await one.save()
+            else:
+                one.city = f"Bern{i % 7}"
+                await one.save()
+            await user.new(f"late{i}", city="Oslo").save()
+
+    writers = [asyncio.create_task(write(first)) for first in range(4)]
+    done = await reindex(user, everything=True, progress=counts.append)
+    again = await reindex(user, everything=True)
+    await asyncio.gather(*writers)
+    assert done.problems == again.problems == []
+    assert counts == sorted(counts)
+    assert counts[-1] == done.records
+    assert drift(raw, [user]) == []
+    assert await user.city.find("Oslo")
+    await db.aclose()
 
 
 async def test_foreign_writes_are_detected_and_never_handed_out(db: Database, raw: Any) -> None:
