@@ -7,6 +7,7 @@ index, because a prefix holds no ``/``, and no two kinds of index share a name.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 MAX_ID = 512
@@ -60,6 +61,18 @@ class Keys:
         """Sorted set: id by score."""
         return f"{self.base}/r/{field}"
 
+    def sorted(self, field: str) -> str:
+        """Sorted set, score 0: the value (see :func:`sortable`), NUL, the id."""
+        return f"{self.base}/s/{field}"
+
+    def unique_together(self, fields: tuple[str, ...]) -> str:
+        """Hash: values together (see :func:`joined`) -> id of the record that holds them."""
+        return f"{self.base}/u/{'/'.join(fields)}"
+
+    def compound(self, first: str, second: str, value: bytes) -> bytes:
+        """Sorted set of the ids that hold *value* in *first*, by the score of *second*."""
+        return f"{self.base}/c/{first}/{second}/".encode() + value
+
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""
         return f"{self.base}/n/{field}"
@@ -74,6 +87,19 @@ class Keys:
         if digest:
             return f"{self.base}/y/{field}/{digest}".encode()
         return f"{self.base}/x/{field}/".encode() + value
+
+
+def sortable(value: bytes) -> bytes:
+    """*value* so that what follows it cannot change its place: without NUL, in the same order.
+
+    NUL becomes 1 1 and 1 becomes 1 2, so that NUL may end the value in a member of a sorted index.
+    """
+    return value.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+
+
+def joined(values: Iterable[bytes]) -> bytes:
+    """Several values as one, so that no two lists of values are alike."""
+    return b"".join(b"%d:%b" % (len(value), value) for value in values)
 
 
 def long_digest(value: bytes) -> str:

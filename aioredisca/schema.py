@@ -16,7 +16,10 @@ from .keys import LONG_VALUE, Keys, long_digest
 LAYOUT = "1"
 """Version of the storage layout, first in every signature."""
 
-IndexKind = Literal["exact", "range"]
+IndexKind = Literal["exact", "range", "sorted", "tags"]
+"""exact: a set per value. range: by score. sorted: text by its bytes. tags: a set per element."""
+
+_LETTERS: dict[IndexKind, str] = {"exact": "x", "range": "r", "sorted": "s", "tags": "t"}
 
 IDS_ENTRY = "i:"
 """The set of all ids, as signatures name it."""
@@ -49,7 +52,7 @@ class FieldSpec:
         """The indexes of this field as the signature names them, for example ``x?:name``."""
         kinds = ["u:"] if self.unique else []
         if self.index:
-            kinds.append(("x" if self.index == "exact" else "r") + ("?:" if self.nullable else ":"))
+            kinds.append(_LETTERS[self.index] + ("?:" if self.nullable else ":"))
         return tuple(kind + self.key for kind in kinds)
 
     def extra(self, raw: bytes) -> str:
@@ -59,6 +62,23 @@ class FieldSpec:
         return long_digest(raw) if self.index == "exact" and len(raw) > LONG_VALUE else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """An index over several hash fields, by ``conf(unique=[...])`` or ``conf(index=[...])``.
+
+    Unique: no two records hold the same values together. Else: two fields, the records of one value of the
+    first by the score of the second, which has a range index of its own.
+    """
+
+    fields: tuple[str, ...]
+    unique: bool = False
+
+    @property
+    def entry(self) -> str:
+        """As the signature names it: each field with its length, for any character may stand in a name."""
+        return ("U:" if self.unique else "c:") + "".join(f"{len(name)}:{name}" for name in self.fields)
+
+
 @dataclass(frozen=True)
 class Schema:
     """The storage of one class in one database."""
@@ -66,6 +86,7 @@ class Schema:
     model: str
     keys: Keys
     fields: tuple[FieldSpec, ...]
+    compounds: tuple[Compound, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -92,7 +113,8 @@ class Schema:
 
     @cached_property
     def entries(self) -> frozenset[str]:
-        return frozenset([IDS_ENTRY, *(entry for spec in self.indexes for entry in spec.entries)])
+        single = (entry for spec in self.indexes for entry in spec.entries)
+        return frozenset([IDS_ENTRY, *single, *(compound.entry for compound in self.compounds)])
 
     @cached_property
     def signature(self) -> str:
