@@ -6,10 +6,11 @@ has coroutines, its sibling in sync.py plain methods.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from .errors import UsageError
-from .expressions import exclusive
+from .expressions import And, IsNone, Not, Or, exclusive
 from .types import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     """``User.age``: comparing it makes a query of the class it was read from.
 
     Two columns are equal when they name the same declared field, and hash alike, so that they live in
-    sets and dicts; comparing one to a value makes a query instead.
+    sets and dicts; comparing one to a value makes a query instead. Operands are coerced as in an assignment.
     """
 
     __slots__ = ("_field", "_model")
@@ -62,7 +63,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return hash((self._field.name, id(self._field)))
 
     def _query(self, condition: Condition, *, children: bool = False) -> Q:
-        return cast("Q", self._model._query_type(self._model, condition, children=children))
+        return cast("Q", self._model._query_type._of(self._model, condition, children=children))
 
     def _equals(self, value: Any, children: bool = False) -> Q:
         return self._query(self._field.equals(value, self._model), children=children)
@@ -73,19 +74,21 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     def _ordered(self, value: Any) -> Any:
         if value is None:
             raise UsageError(
-                f"{self!r}: None has no order; ask `{self._model.__name__}.{self._field.name} == None`"
+                f"{self!r}: None has no order; ask `{self._model.__name__}.{self._field.name}.is_none()`"
             )
         return value
+
+    # -- conditions --------------------------------------------------------------------------------
 
     def __eq__(self, other: T) -> Q:  # type: ignore[override]  # a query, as in every ORM
         if isinstance(other, BaseColumn):
             return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is self._field)
         return self._equals(other)
 
-    def __ne__(self, other: T) -> bool:  # type: ignore[override]
+    def __ne__(self, other: T) -> Q:  # type: ignore[override]
         if isinstance(other, BaseColumn):
-            return cast("BaseColumn[Any, Any, Any]", other)._field is not self._field
-        raise UsageError(f"{self!r} != ...: there is no index of what records do not hold")
+            return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is not self._field)
+        return self._query(Not(self._field.equals(other, self._model)))
 
     def __ge__(self, other: T) -> Q:
         return self._range(self._ordered(other), None)
@@ -98,6 +101,81 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
 
     def __lt__(self, other: T) -> Q:
         return self._range(None, exclusive(self._ordered(other)))
+
+    def between(self, low: T | exclusive[T], high: T | exclusive[T]) -> Q:
+        """The records whose value lies within both bounds, which are included but for ``exclusive(x)``."""
+        return self._range(self._ordered(low), self._ordered(high))
+
+    def in_(self, values: Iterable[T]) -> Q:
+        """The records that hold one of *values*, at most 1,000; None among them finds those without."""
+        return self._query(self._field.any_of(values, self._model))
+
+    def not_in(self, values: Iterable[T]) -> Q:
+        """The records that hold none of *values*, those without a value among them."""
+        return self._query(Not(self._field.any_of(values, self._model)))
+
+    def is_none(self) -> Q:
+        """The records that hold no value."""
+        return self._query(IsNone(self._field.key))
+
+    def not_none(self) -> Q:
+        """The records that hold a value."""
+        return self._query(Not(IsNone(self._field.key)))
+
+    def startswith(self: BaseColumn[R, str, Q] | BaseColumn[R, str | None, Q], prefix: str) -> Q:
+        """The records whose text begins with *prefix*. Needs ``String(index="sorted")``, or ``scan()``."""
+        column = cast("BaseColumn[R, Any, Q]", self)
+        return column._query(column._field.starts_with(prefix, column._model))
+
+    def has(self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], element: str) -> Q:
+        """The records whose Tags hold *element*."""
+        return cast("BaseColumn[R, Any, Q]", self)._having([element], And)
+
+    def has_all(
+        self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
+    ) -> Q:
+        """The records whose Tags hold all of *elements*."""
+        return cast("BaseColumn[R, Any, Q]", self)._having(elements, And)
+
+    def has_any(
+        self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
+    ) -> Q:
+        """The records whose Tags hold one of *elements*."""
+        return cast("BaseColumn[R, Any, Q]", self)._having(elements, Or)
+
+    def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:
+        if isinstance(elements, str):
+            raise UsageError(f"{self!r}: has_all() and has_any() take several elements; ask has() for one")
+        return self._query(join(tuple(self._field.has(element, self._model) for element in elements)))
+
+    def of(self, target: T) -> Q:
+        """The records that refer to *target*: a relation read backwards."""
+        return self._equals(target)
+
+    # -- order -------------------------------------------------------------------------------------
+
+    def desc(self) -> Descending[R, T]:
+        """This column, falling: for ``order_by()``."""
+        return Descending(self)
+
+
+class Descending(Output[R, T]):
+    """A column to order by, from its largest value down."""
+
+    __slots__ = ("column",)
+
+    descending = True
+
+    def __init__(self, column: BaseColumn[R, T, Any]) -> None:
+        self.column = column
+
+    @property
+    def field(self) -> Field[T]:
+        """The declared field."""
+        return self.column.field
+
+    def __repr__(self) -> str:
+        return f"{self.column!r}.desc()"
 
 
 def page(query: Any, start: int | None, num: int | None) -> Any:
@@ -144,7 +222,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
         None where there is no such record; UsageError above 1,000. EVALSHA, one round trip.
         """
         query = self._query_of(val, children)
-        return await query._choice(count)
+        return await query.random(count) or None
 
     def _query_of(self, val: Any, children: bool) -> Query[M]:
         return self._range(None, None, children) if val is MISSING else self._equals(val, children)

@@ -24,12 +24,14 @@ class Conf:
                         ``$REDISCA_URL``, else ``redis://localhost:6379/0``. Nothing connects before the
                         first command.
     ``max_rows``        how many records one list of a query may hold (100,000); None for no limit.
+    ``secret``          bytes that sign the cursors of pages, so that none can be forged; empty by default.
     ``allow_blocking``  let blocking models work inside a running task, whose loop they block.
 
     As a decorator, ``@conf(prefix="usr")`` sets one class; see :meth:`__call__`.
     """
 
     max_rows: int | None = 100_000
+    secret: bytes = b""
     allow_blocking: bool = False
 
     _open: Callable[[Any], Any]

@@ -6,13 +6,26 @@ column (columns.py), read from a plain mixin itself, read from an instance the v
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDict, cast, overload
 
 from typing_extensions import TypeVar, Unpack
 
 from .errors import NotIndexed, UsageError, ValidationError
-from .expressions import Between, Bound, Equals, IsNone, exclusive
+from .expressions import (
+    AnyOf,
+    Between,
+    Bound,
+    Condition,
+    Edge,
+    Equals,
+    Has,
+    IsNone,
+    Or,
+    StartsWith,
+    TextBetween,
+    exclusive,
+)
 from .keys import bad_field
 from .schema import FieldSpec, IndexKind
 
@@ -26,6 +39,9 @@ M = TypeVar("M", bound="Model")
 B = TypeVar("B", bound="sync.Model")
 Opt = TypeVar("Opt", default=None)
 """None, or Never where the field is declared with ``required=True``."""
+
+MAX_VALUES = 1000
+"""Values that one in_() may list."""
 
 MAX_BYTES = 1 << 20
 """Bytes that one stored value may have, unless ``maxbytes`` says otherwise."""
@@ -223,11 +239,47 @@ class Field(Generic[T]):
             return IsNone(self.key)
         return Equals(self.key, self.encode(self._operand(value, owner)))
 
-    def between(self, minval: Any, maxval: Any, owner: type[Any]) -> Between:
+    def any_of(self, values: Iterable[Any], owner: type[Any]) -> Condition:
+        """The condition that this field holds one of *values*, None among them too."""
+        given = list(values)
+        known = [self.encode(self._operand(value, owner)) for value in given if value is not None]
+        some = AnyOf(self.key, tuple(dict.fromkeys(known)))
+        if len(some.values) > MAX_VALUES:
+            raise UsageError(
+                f"{owner.__name__}.{self.name}: in_() takes at most {MAX_VALUES:,} values, "
+                f"not {len(some.values):,}"
+            )
+        return some if len(known) == len(given) else Or((some, IsNone(self.key)))
+
+    def between(self, minval: Any, maxval: Any, owner: type[Any]) -> Condition:
         """The condition that this field lies within the bounds; None is an open end."""
-        if "range" not in self.index_kinds:
-            raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no order")
-        return Between(self.key, self._bound(minval, owner), self._bound(maxval, owner), self._raw_score)
+        if "range" in self.index_kinds:
+            return Between(self.key, self._bound(minval, owner), self._bound(maxval, owner), self._raw_score)
+        if "sorted" in self.index_kinds:
+            return TextBetween(self.key, self._edge(minval, owner), self._edge(maxval, owner))
+        raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no order")
+
+    def starts_with(self, prefix: Any, owner: type[Any]) -> StartsWith:
+        """The condition that the text of this field begins with *prefix*."""
+        if "sorted" not in self.index_kinds:
+            raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no beginning")
+        if not isinstance(prefix, str):
+            raise self._refuse(owner, f"startswith takes a string, not {type(prefix).__name__}", prefix)
+        return StartsWith(self.key, self._prefix(prefix, owner))
+
+    def _prefix(self, prefix: str, owner: type[Any]) -> bytes:
+        try:
+            return prefix.encode()
+        except UnicodeEncodeError:
+            raise self._refuse(owner, "holds a lone surrogate, which UTF-8 cannot write", prefix) from None
+
+    def has(self, element: Any, owner: type[Any]) -> Has:
+        """The condition that the set in this field holds *element*."""
+        raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no elements")
+
+    def rank(self, raw: bytes) -> Any:
+        """What orders a stored value among others; ValueError where it cannot be read."""
+        return self.decode(raw) if "range" in self.index_kinds else raw
 
     def _operand(self, value: Any, owner: type[Any]) -> Any:
         try:
@@ -244,6 +296,13 @@ class Field(Generic[T]):
             return Bound(self.score(operand), inclusive=not outside)
         except ValueError as error:
             raise self._refuse(owner, str(error), value) from None
+
+    def _edge(self, value: Any, owner: type[Any]) -> Edge | None:
+        if value is None:
+            return None
+        outside = isinstance(value, exclusive)
+        operand = self._operand(cast("exclusive[Any]", value).value if outside else value, owner)
+        return Edge(self.encode(operand), inclusive=not outside)
 
     def _raw_score(self, raw: bytes) -> str:
         return self.score(self.decode(raw))

@@ -1,14 +1,16 @@
 """Conditions as frozen data: what a query asks, with no idea how it will be answered. All pure.
 
-A condition knows the hash field it looks at, its operands as canonical text, and how to judge one stored
-value (:meth:`holds`): every row an index yields is judged by it before it is handed out.
+A condition knows the hash fields it looks at, its operands as canonical text, and how to judge a record
+(:meth:`holds`): every row that an index yields is judged by it before it is handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+from .types import Raw
 
 T = TypeVar("T")
 
@@ -22,7 +24,7 @@ class exclusive(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """One end of a range, as the text of a score."""
+    """One end of a range of numbers, as the text of a score."""
 
     score: str
     inclusive: bool = True
@@ -32,20 +34,16 @@ class Bound:
         """As ZRANGEBYSCORE and ZCOUNT take it."""
         return self.score if self.inclusive else f"({self.score}"
 
-    @property
-    def outside(self) -> str:
-        """The end of what lies just outside of a lower bound, as ZCOUNT takes it."""
-        return f"({self.score}" if self.inclusive else self.score
-
 
 @dataclass(frozen=True, slots=True)
-class All:
-    """Every record."""
+class Edge:
+    """One end of a range of texts, as stored bytes."""
 
-    key: str | None = None
+    value: bytes
+    inclusive: bool = True
 
-    def holds(self, raw: bytes | None) -> bool:
-        return True
+
+# -- conditions on one field -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +53,19 @@ class Equals:
     key: str
     value: bytes
 
-    def holds(self, raw: bytes | None) -> bool:
-        return raw == self.value
+    def holds(self, raw: Raw) -> bool:
+        return raw.get(self.key) == self.value
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf:
+    """The field holds one of these values."""
+
+    key: str
+    values: tuple[bytes, ...]
+
+    def holds(self, raw: Raw) -> bool:
+        return raw.get(self.key) in self.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,8 @@ class IsNone:
 
     key: str
 
-    def holds(self, raw: bytes | None) -> bool:
-        return raw is None
+    def holds(self, raw: Raw) -> bool:
+        return raw.get(self.key) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +87,12 @@ class Between:
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
 
-    def holds(self, raw: bytes | None) -> bool:
-        if raw is None:
+    def holds(self, raw: Raw) -> bool:
+        value = raw.get(self.key)
+        if value is None:
             return False
         try:
-            score = float(self.score(raw))
+            score = float(self.score(value))
         except ValueError:
             return False
         return self._above(score) and self._below(score)
@@ -95,5 +105,199 @@ class Between:
         high = self.high
         return high is None or score < float(high.score) or (high.inclusive and score == float(high.score))
 
+    def narrowed(self, other: Between) -> Between:
+        """What lies within both."""
+        lows = [bound for bound in (self.low, other.low) if bound]
+        highs = [bound for bound in (self.high, other.high) if bound]
+        low = max(lows, key=lambda bound: (float(bound.score), not bound.inclusive), default=None)
+        high = min(highs, key=lambda bound: (float(bound.score), bound.inclusive), default=None)
+        return Between(self.key, low, high, self.score)
 
-Condition = All | Equals | IsNone | Between
+
+@dataclass(frozen=True, slots=True)
+class TextBetween:
+    """The text of the field lies within the edges, by its bytes; None is an open end."""
+
+    key: str
+    low: Edge | None
+    high: Edge | None
+
+    def holds(self, raw: Raw) -> bool:
+        value, low, high = raw.get(self.key), self.low, self.high
+        if value is None:
+            return False
+        above = low is None or value > low.value or (low.inclusive and value == low.value)
+        return above and (high is None or value < high.value or (high.inclusive and value == high.value))
+
+    def narrowed(self, other: TextBetween) -> TextBetween:
+        """What lies within both."""
+        lows = [edge for edge in (self.low, other.low) if edge]
+        highs = [edge for edge in (self.high, other.high) if edge]
+        low = max(lows, key=lambda edge: (edge.value, not edge.inclusive), default=None)
+        high = min(highs, key=lambda edge: (edge.value, edge.inclusive), default=None)
+        return TextBetween(self.key, low, high)
+
+
+@dataclass(frozen=True, slots=True)
+class StartsWith:
+    """The text of the field begins with this one."""
+
+    key: str
+    prefix: bytes
+
+    def holds(self, raw: Raw) -> bool:
+        value = raw.get(self.key)
+        return value is not None and value.startswith(self.prefix)
+
+
+@dataclass(frozen=True, slots=True)
+class Has:
+    """The set in the field holds this element."""
+
+    key: str
+    element: bytes
+    elements: Callable[[bytes], tuple[bytes, ...]] = field(compare=False, repr=False)
+
+    def holds(self, raw: Raw) -> bool:
+        value = raw.get(self.key)
+        if value is None:
+            return False
+        try:
+            return self.element in self.elements(value)
+        except ValueError:
+            return False
+
+
+Leaf = Equals | AnyOf | IsNone | Between | TextBetween | StartsWith | Has
+
+# -- conditions on conditions ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class All:
+    """Every record."""
+
+    def holds(self, raw: Raw) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class And:
+    """All of the parts hold."""
+
+    parts: tuple[Condition, ...]
+
+    def holds(self, raw: Raw) -> bool:
+        return all(part.holds(raw) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Or:
+    """One of the parts holds; without parts, none does."""
+
+    parts: tuple[Condition, ...]
+
+    def holds(self, raw: Raw) -> bool:
+        return any(part.holds(raw) for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Not:
+    """The part does not hold. A record without a value is no exception: ``!= "x"`` finds it."""
+
+    part: Condition
+
+    def holds(self, raw: Raw) -> bool:
+        return not self.part.holds(raw)
+
+
+Condition = Leaf | All | And | Or | Not
+
+NOTHING = Or(())
+
+
+def keys_of(condition: Condition) -> Iterator[str]:
+    """The hash fields that a condition looks at, some of them twice."""
+    match condition:
+        case All():
+            return
+        case And(parts) | Or(parts):
+            for part in parts:
+                yield from keys_of(part)
+        case Not(part):
+            yield from keys_of(part)
+        case _:
+            yield condition.key
+
+
+# -- the normal form -------------------------------------------------------------------------------
+
+
+def normal(condition: Condition, negated: bool = False) -> Condition:
+    """The same condition with NOT only before leaves, flat, and with what is about one field merged."""
+    match condition:
+        case Not(part):
+            return normal(part, not negated)
+        case All():
+            return NOTHING if negated else condition
+        case And(parts) | Or(parts):
+            conjunction = isinstance(condition, And) is not negated
+            normals = [normal(part, negated) for part in parts]
+            return _conjunction(normals) if conjunction else _disjunction(normals)
+        case AnyOf(_, ()):
+            return All() if negated else NOTHING
+        case AnyOf(key, (value,)):
+            return normal(Equals(key, value), negated)
+        case _:
+            return Not(condition) if negated else condition
+
+
+def _conjunction(parts: list[Condition]) -> Condition:
+    flat = list[Condition]()
+    for part in parts:
+        flat += part.parts if isinstance(part, And) else [part]
+    merged = list(dict.fromkeys(_narrowed(part for part in flat if not isinstance(part, All))))
+    if NOTHING in merged:
+        return NOTHING
+    if len(merged) < 2:
+        return merged[0] if merged else All()
+    return And(tuple(merged))
+
+
+def _narrowed(parts: Iterator[Condition]) -> Iterator[Condition]:
+    """Ranges of one field as one range."""
+    ranges = dict[str, Between | TextBetween]()
+    for part in parts:
+        match part, ranges.get(getattr(part, "key", "")):
+            case (Between(), Between() as other) | (TextBetween(), TextBetween() as other):
+                ranges[part.key] = part.narrowed(other)  # type: ignore[arg-type]
+            case ((Between() | TextBetween()), _):
+                ranges[part.key] = part
+            case _:
+                yield part
+    yield from ranges.values()
+
+
+def _disjunction(parts: list[Condition]) -> Condition:
+    flat = list[Condition]()
+    for part in parts:
+        flat += part.parts if isinstance(part, Or) else [part]
+    merged = list(dict.fromkeys(_gathered(flat)))
+    if any(isinstance(part, All) for part in merged):
+        return All()
+    return merged[0] if len(merged) == 1 else Or(tuple(merged))
+
+
+def _gathered(parts: list[Condition]) -> Iterator[Condition]:
+    """Values of one field as one list of values."""
+    values = dict[str, dict[bytes, None]]()
+    for part in parts:
+        match part:
+            case Equals(key, value):
+                values.setdefault(key, {})[value] = None
+            case AnyOf(key, some):
+                values.setdefault(key, {}).update(dict.fromkeys(some))
+            case _:
+                yield part
+    for key, found in values.items():
+        yield normal(AnyOf(key, tuple(found)))

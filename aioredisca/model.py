@@ -9,9 +9,9 @@ from . import bulk
 from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
-from .expressions import All
-from .query import Query
+from .query import Asked, Query
 from .record import Record, SaveMode
+from .search import Search
 
 M = TypeVar("M", bound="Model")
 M_co = TypeVar("M_co", bound="Model", covariant=True)
@@ -80,7 +80,12 @@ class Model(Record):
     @classmethod
     def all(cls) -> Query[Self]:
         """Return the query of all records of this class, in the order of their ids. No I/O."""
-        return Query(cls, All())
+        return Query(Search(cls))
+
+    @classmethod
+    def where(cls, *conditions: Asked[Self]) -> Query[Self]:
+        """Return the query of the records that meet every condition. No I/O."""
+        return cls.all().where(*conditions)
 
     async def load(self, *, raw: bool = False, strict: bool = False) -> Self:
         """Load the record unless it is known already, and return it.

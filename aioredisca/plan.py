@@ -1,4 +1,4 @@
-"""Changes -> script arguments, conditions -> index reads, replies -> values. Pure: nothing here awaits."""
+"""Changes -> script arguments, replies -> values. Pure: nothing here awaits. Queries: planner.py."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .expressions import All, Between, Condition, Equals, IsNone
 from .keys import MARKER
 from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
 from .scripts import declaration, stored, write_script
@@ -15,9 +14,6 @@ from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index"]
 _MODE_CODES: dict[Mode, str] = {"create": "c", "update": "u", "upsert": "s", "delete": "d", "index": "i"}
-
-PAGE = 1000
-"""Rows of one round trip; more come in further pages."""
 
 MAX_BATCH = 5000
 """Records of one atomic write."""
@@ -37,6 +33,8 @@ class Change:
     drops: tuple[str, ...] = ()
     expect: Raw = field(default_factory=dict[str, "bytes | None"])
     again: bool = False
+    skip: bool = False
+    """Whether the server passes over a record that is not as expected, instead of refusing all."""
 
     def arguments(self, class_number: int) -> Iterator[Arg]:
         """This change as ``write.lua`` reads it."""
@@ -191,119 +189,6 @@ def read_all_fields(schema: Schema, reply: Sequence[bytes]) -> Raw | None:
     )
     raw.pop(MARKER, None)
     return raw
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """The index that answers a condition. ``low`` and ``high`` are what the scripts expect for its kind."""
-
-    kind: Literal["set", "scored", "ids", "unique"]
-    key: str | bytes
-    low: Arg = ""
-    high: Arg = ""
-    entry: str = ""
-
-    @property
-    def ordered_by_id(self) -> bool:
-        return self.kind != "scored"
-
-
-def source_of(schema: Schema, condition: Condition) -> Source | None:
-    """The index that answers *condition*, or None where the class has none for it."""
-    if isinstance(condition, All):
-        return Source("ids", schema.keys.ids, entry=IDS_ENTRY)
-    spec = schema.by_key[condition.key]
-    if isinstance(condition, Equals):
-        return _equality_source(schema, spec, condition.value)
-    if isinstance(condition, IsNone):
-        return Source("set", schema.keys.none(spec.key), entry=spec.entries[-1]) if spec.nullable else None
-    return _range_source(schema, spec, condition) if spec.index == "range" else None
-
-
-def _equality_source(schema: Schema, spec: FieldSpec, value: bytes) -> Source | None:
-    if spec.unique:
-        return Source("unique", schema.keys.unique(spec.key), value, entry=spec.entries[0])
-    if spec.index == "exact":
-        return Source("set", schema.keys.exact(spec.key, value), entry=spec.entries[-1])
-    if spec.index == "range" and spec.score:
-        score = spec.score(value)
-        return Source("scored", schema.keys.range(spec.key), f"({score}", score, spec.entries[-1])
-    return None
-
-
-def _range_source(schema: Schema, spec: FieldSpec, condition: Between) -> Source:
-    low = condition.low.outside if condition.low else ""
-    high = condition.high.text if condition.high else ""
-    return Source("scored", schema.keys.range(spec.key), low, high, spec.entries[-1])
-
-
-def select_call(
-    schema: Schema,
-    source: Source,
-    fields: Sequence[str],
-    *,
-    offset: int = 0,
-    limit: int | None = None,
-    cursor: bytes = b"",
-    sort: bool = True,
-) -> Call:
-    """One page of what *source* holds, with *fields* of each record."""
-    most = -1 if limit is None else limit
-    arguments: list[Arg] = [source.kind, source.low, source.high, offset, most, cursor, PAGE, int(sort)]
-    return _call(stored("select"), (source.key, schema.keys.ids), [*arguments, schema.keys.records, *fields])
-
-
-Row = tuple[str, Sequence["bytes | None"]]
-"""An id and the values of the fields that were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Rows of one page; an empty cursor says that there are no more, ``offset`` what is still to skip."""
-
-    cursor: bytes
-    offset: int
-    rows: list[Row]
-
-
-def read_page(reply: Reply, width: int) -> Page:
-    cursor, offset, flat = reply
-    return Page(cursor, offset, read_rows(flat, width))
-
-
-def read_rows(flat: Sequence[bytes | None], width: int) -> list[Row]:
-    """Cut a flat reply of ids, each followed by *width* values, into rows."""
-    step = width + 1
-    return [(_id_text(flat[i]), flat[i + 1 : i + step]) for i in range(0, len(flat), step)]
-
-
-def _id_text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "surrogateescape")
-
-
-def choose_call(schema: Schema, source: Source, fields: Sequence[str], count: int) -> Call:
-    """*count* random records of *source*, with *fields* of each."""
-    dice = [secrets.randbelow(2**31) for _ in range(count if source.kind != "set" else 0)]
-    arguments: list[Arg] = [source.kind, source.low, source.high, count, schema.keys.records, len(fields)]
-    return _call(stored("choose"), (source.key,), [*arguments, *fields, *dice])
-
-
-def count_call(source: Source) -> Call | None:
-    """How many ids *source* holds, or None where only the records can tell."""
-    if source.kind == "set":
-        return Call(("SCARD", source.key))
-    if source.kind == "ids":
-        return Call(("ZCARD", source.key))
-    if source.kind == "scored":
-        return Call(("ZCOUNT", source.key, _from(str(source.low)), source.high or "+inf"))
-    return None
-
-
-def _from(outside: str) -> str:
-    """The lower bound of a range, given what lies outside of it."""
-    if not outside:
-        return "-inf"
-    return outside[1:] if outside.startswith("(") else f"({outside}"
 
 
 def _call(script: Script, keys: Sequence[Arg], arguments: Sequence[Arg], *, writes: bool = False) -> Call:

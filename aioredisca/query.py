@@ -1,189 +1,169 @@
 """Queries: frozen, lazy, and data until the moment somebody awaits them.
 
-:class:`Select` holds the plan and everything that runs it, once for both colours; :class:`Query` gives it
-the asyncio face, its sibling in sync.py the blocking one.
+:class:`Select` holds the search and all that shapes it, once for both colours; :class:`Query` gives it the
+asyncio face, its sibling in sync.py the blocking one.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Generator, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from collections.abc import AsyncIterator, Generator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from . import storage
-from .config import conf
-from .errors import NotFound, TooManyRows, UsageError
+from . import changes, fetch, figures, pages
+from .errors import UsageError
 from .expressions import All, Condition
-from .plan import choose_call, count_call, read_rows
-from .scan import Scan, by_id
+from .figures import Aggregate, Explanation
+from .pages import Page
+from .prefetch import path_of
+from .search import Ordering, Search
 
 if TYPE_CHECKING:
+    from .columns import Output
+    from .descriptors import Field
     from .record import Record
 
 R = TypeVar("R", bound="Record")
+R_contra = TypeVar("R_contra", bound="Record", contravariant=True)
+K = TypeVar("K")
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
 
-MAX_CHOICE = 1000
-"""Records that one call draws at random: they come in one step of the server."""
+
+class Asked(Generic[R_contra]):
+    """A query seen as a condition: what ``where()``, ``&`` and ``|`` accept. A parent's fits its children."""
+
+    __slots__ = ("_search",)
+
+    _search: Search[Any]
 
 
-class Select(Generic[R]):
-    """What to read: a class, a condition, how many to pass over and how many to take.
+class Select(Asked[R]):
+    """A class, a condition, an order, and how much of it.
 
-    Order: of the range index (score, then id) for a range, else of the ids, by bytes.
+    Order: as :meth:`order_by` says; else of its values (ties by id) for a condition that is one range, and
+    of the ids, by bytes, for everything else.
     """
 
-    __slots__ = ("_children", "_condition", "_limit", "_model", "_offset")
+    __slots__ = ()
 
-    def __init__(
-        self,
-        model: type[R],
-        condition: Condition,
-        *,
-        offset: int = 0,
-        limit: int | None = None,
-        children: bool = False,
-    ) -> None:
-        self._model, self._condition, self._children = model, condition, children
-        self._offset, self._limit = offset, limit
+    def __init__(self, search: Search[R]) -> None:
+        self._search = search
+
+    @classmethod
+    def _of(cls, model: type[Any], condition: Condition | None = None, *, children: bool = False) -> Self:
+        return cls(Search(model, condition or All(), children=children))
+
+    def _with(self, **changes: Any) -> Self:
+        return type(self)(replace(self._search, **changes))
 
     def __repr__(self) -> str:
-        what = (
-            "all"
-            if isinstance(self._condition, All)
-            else f"{type(self._condition).__name__} {self._condition.key}"
-        )
-        return f"<{type(self).__name__} of {self._model.__name__}: {what}>"
+        what = figures.describe(self._search.condition)
+        return f"<{type(self).__name__} of {self._search.model.__name__}: {what}>"
 
     def __bool__(self) -> None:  # None, so that checkers see `if query:`
         raise TypeError(
             "a query has no truth value: ask .exists() or .count(), or fetch it; "
-            "write a chained comparison as .range(minval, maxval)"
+            "join conditions with & | ~, and write a chained comparison as .between(low, high)"
         )
 
-    def _copy(self, offset: int, limit: int | None) -> Self:
-        return type(self)(self._model, self._condition, offset=offset, limit=limit, children=self._children)
+    def _field(self, column: Any) -> Field[Any]:
+        return field_of(self._search.model, column)
+
+    # -- conditions --------------------------------------------------------------------------------
+
+    def __and__(self, other: Asked[R]) -> Self:
+        return type(self)(self._search.joined(_search_of(other), either=False))
+
+    def __or__(self, other: Asked[R]) -> Self:
+        return type(self)(self._search.joined(_search_of(other), either=True))
+
+    def __invert__(self) -> Self:
+        return type(self)(self._search.inverted())
+
+    def where(self, *conditions: Asked[R]) -> Self:
+        """Narrow the query: every condition must hold. No I/O."""
+        search = self._search
+        for condition in conditions:
+            search = search.where(_search_of(condition))
+        return type(self)(search)
+
+    def scan(self) -> Self:
+        """Allow parts of the condition that no index answers: their candidates are read one by one. No I/O."""
+        return self._with(scan=True)
+
+    # -- shape -------------------------------------------------------------------------------------
+
+    def order_by(self, *columns: Output[R, Any]) -> Self:
+        """Order by columns, indexed or not, each ``.desc()`` where it is to fall. No I/O.
+
+        Records without a value come last in either direction; ties are broken by the id, in the direction
+        of the last column. One column with a range or sorted index is ordered by the server; else all
+        matches are read and sorted in the client.
+        """
+        return self._with(order=tuple(_ordering(self._search.model, column) for column in columns))
 
     def limit(self, count: int) -> Self:
         """Take at most *count* records. No I/O."""
-        return self._copy(self._offset, _whole(count, "limit"))
+        return self._with(limit=whole(count, "limit"))
 
     def offset(self, count: int) -> Self:
         """Pass over the first *count* records. No I/O."""
-        return self._copy(_whole(count, "offset"), self._limit)
+        return self._with(offset=whole(count, "offset"))
 
     def _slice(self, wanted: slice) -> Self:
         """``query[a:b]``: counted from the start of what this query yields. No I/O."""
         start, stop = wanted.start or 0, wanted.stop
         if wanted.step not in (None, 1):
             raise UsageError("a query slices forward, step 1")
-        _whole(start, "slice")
-        limit = None if stop is None else max(0, _whole(stop, "slice") - start)
-        if self._limit is not None:
-            rest = max(0, self._limit - start)
-            limit = rest if limit is None else min(limit, rest)
-        return self._copy(self._offset + start, limit)
+        whole(start, "slice")
+        return type(self)(self._search.sliced(start, None if stop is None else whole(stop, "slice")))
 
-    # -- running it --------------------------------------------------------------------------------
+    def only(self, *columns: Output[R, Any]) -> Self:
+        """Load these fields alone; reading another one is NotLoaded (blocking records load it). No I/O."""
+        model = self._search.model
+        return self._with(only=tuple(field_of(model, column) for column in columns))
 
-    def _targets(self) -> list[type[R]]:
-        if not self._children:
-            return [self._model]
-        return [self._model, *sorted(self._model.inheritors(), key=lambda model: model.__qualname__)]
+    def prefetch(self, *references: Output[R, Any] | str) -> Self:
+        """Load referred records along: columns, or paths like ``"author.country"``. No I/O.
 
-    async def _scans(self, limit: int | None, fields: Sequence[str] | None = None) -> list[Scan[R]]:
-        """A scan per class, each checked to have its index, before the first row is read."""
-        merged = len(self._targets()) > 1
-        scans = list[Scan[R]]()
-        for model in self._targets():
-            # Classes are merged here, so each must yield what the others may not fill.
-            offset, most = (0, _plus(self._offset, limit)) if merged else (self._offset, limit)
-            scan = Scan(model, self._condition, fields, offset=offset, limit=most)
-            await storage.ready_to_read(scan.store, scan.schema, scan.source.entry, scan.field)
-            scans.append(scan)
-        return scans
+        HMGETs in one more round trip per level, however many records.
+        """
+        paths = (path_of(self._search.model, given) for given in references)
+        return self._with(prefetch=tuple(dict.fromkeys((*self._search.prefetch, *paths))))
 
-    async def _rows(
-        self, limit: int | None, fields: Sequence[str] | None = None
-    ) -> list[tuple[Scan[R], str, Any]]:
-        """All rows, merged over the classes, in order."""
-        scans = await self._scans(limit, fields)
-        found = list[tuple[Scan[R], str, Any]]()
-        await Scan.first_pages(scans)
-        for scan in scans:
-            while True:
-                found += [(scan, id, raw) for id, raw in scan.rows]
-                self._refuse_too_many(len(found), limit)
-                if scan.done:
-                    break
-                await scan.advance()
-        if len(scans) > 1:
-            found.sort(key=lambda row: row[0].rank(row[1], row[2]))
-            return found[self._offset : _plus(self._offset, limit)]
-        if scans[0].unordered:
-            found.sort(key=lambda row: by_id(row[1:]))
-        return found
 
-    def _refuse_too_many(self, rows: int, limit: int | None) -> None:
-        most = conf.max_rows
-        if limit is None and most is not None and rows > most:
-            raise TooManyRows(self._model.__name__, most)
+def whole(count: Any, what: str) -> int:
+    """*count*, if it is a whole number that is not negative."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
+    return count
 
-    async def _all(self, limit: int | None = None) -> list[R]:
-        rows = await self._rows(_least(limit, self._limit))
-        return [scan.record(id, raw) for scan, id, raw in rows]
 
-    async def _first(self) -> R | None:
-        found = await self._all(1)
-        return found[0] if found else None
+def _search_of(condition: Any) -> Search[Any]:
+    if not isinstance(condition, Asked):
+        hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
+        raise UsageError(
+            f"a condition is made of columns, as in User.age >= 18; this is {type(condition).__name__}{hint}"
+        )
+    return condition._search
 
-    async def _one(self) -> R:
-        found = await self._all(2)
-        if not found:
-            raise NotFound(self._model.__name__)
-        if len(found) > 1:
-            raise UsageError(f"more than one {self._model.__name__} matches where one was asked for")
-        return found[0]
 
-    async def _exists(self) -> bool:
-        return bool(await self._rows(_least(1, self._limit), fields=()))
+def field_of(model: type[Any], column: Any) -> Field[Any]:
+    """The field of a column of *model*."""
+    field = getattr(column, "field", None)
+    if field is None or not any(field is own for own in model._fields.values()):
+        raise UsageError(f"{column!r} is no column of {model.__name__}")
+    return field
 
-    async def _ids(self) -> list[str]:
-        return [id for _, id, _ in await self._rows(self._limit, fields=())]
 
-    async def _count(self) -> int:
-        scans = await self._scans(None, fields=())
-        calls = [call for scan in scans if (call := count_call(scan.source))]
-        if len(calls) < len(scans):
-            return len(await self._rows(self._limit, fields=()))  # a unique value: only records can tell
-        counts = await Scan.together([(scan.store, call) for scan, call in zip(scans, calls, strict=True)])
-        total = max(0, sum(counts) - self._offset)
-        return total if self._limit is None else min(total, self._limit)
-
-    async def _choice(self, count: int) -> list[R] | None:
-        if _whole(count, "count") > MAX_CHOICE:
-            raise UsageError(f"choice() draws at most {MAX_CHOICE:,} records, not {count:,}")
-        if not count:
-            return None
-        scans = await self._scans(None)
-        calls = [(scan.store, choose_call(scan.schema, scan.source, scan.fields, count)) for scan in scans]
-        found = list[R]()
-        for scan, reply in zip(scans, await Scan.together(calls), strict=True):
-            found += [scan.record(id, raw) for id, raw in scan.judge(read_rows(reply, len(scan.fields)))]
-        return shuffled(found)[:count] or None
-
-    async def _stream(self) -> AsyncIterator[R]:
-        if self._children:
-            for record in await self._all():
-                yield record
-            return
-        (scan,) = await self._scans(self._limit)
-        await scan.advance()
-        while True:
-            for id, raw in scan.rows:
-                yield scan.record(id, raw)
-            if scan.done:
-                return
-            await scan.advance()
+def _ordering(model: type[Any], column: Any) -> Ordering:
+    field = field_of(model, column)
+    if field.mutable:
+        raise UsageError(f"{column!r}: the values of a {type(field).__name__} field have no order")
+    return Ordering(field, getattr(column, "descending", False))
 
 
 class Query(Select[R]):
@@ -192,18 +172,19 @@ class Query(Select[R]):
     __slots__ = ()
 
     def __await__(self) -> Generator[Any, None, list[R]]:
-        """Return every match. EVALSHA, one round trip and one snapshot to 1,000 records, then per 1,000.
+        """Return every match, in order. TooManyRows beyond ``conf.max_rows``, unless there is a limit.
 
-        TooManyRows beyond ``conf.max_rows``, unless there is a limit.
+        EVALSHA, one round trip and one snapshot for up to 1,000 records out of 2,000 candidates; then one
+        per 1,000 records or 2,000 candidates.
         """
-        return self._all().__await__()
+        return fetch.records(self._search).__await__()
 
     def __aiter__(self) -> AsyncIterator[R]:
-        """Stream the matches, a round trip per 1,000 records, without any limit.
+        """Stream the matches, without any limit. EVALSHA, a round trip per 1,000 records.
 
-        More than 1,000 records of one exact value come in no particular order.
+        In the order of :meth:`order_by`; without one, in that of the index that is walked.
         """
-        return self._stream()
+        return fetch.stream(self._search)
 
     def __getitem__(self, wanted: slice) -> Self:
         """``query[a:b]``. No I/O."""
@@ -213,39 +194,98 @@ class Query(Select[R]):
 
     async def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return await self._first()
+        return await fetch.first(self._search)
 
     async def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return await self._one()
+        return await fetch.one(self._search)
+
+    async def one_or_none(self) -> R | None:
+        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        return await fetch.one_or_none(self._search)
 
     async def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return await self._exists()
+        return await fetch.exists(self._search)
 
     async def count(self) -> int:
-        """Return how many match, by the index: SCARD, ZCOUNT or ZCARD, one round trip."""
-        return await self._count()
+        """Return how many match, by the indexes.
+
+        SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
+        where no index tells the number.
+        """
+        return await fetch.count(self._search)
 
     async def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return await self._ids()
+        return await fetch.ids(self._search)
 
+    @overload
+    async def values(self, a: Output[R, A], /) -> list[A]: ...
+    @overload
+    async def values(self, a: Output[R, A], b: Output[R, B], /) -> list[tuple[A, B]]: ...
+    @overload
+    async def values(self, a: Output[R, A], b: Output[R, B], c: Output[R, C], /) -> list[tuple[A, B, C]]: ...
+    @overload
+    async def values(
+        self, a: Output[R, A], b: Output[R, B], c: Output[R, C], d: Output[R, D], /, *more: Output[R, Any]
+    ) -> list[tuple[A, B, C, D]]: ...
+    async def values(self, *columns: Any) -> list[Any]:
+        """Return the values of one column, or tuples of several, in order; no records are made.
 
-def _whole(count: Any, what: str) -> int:
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-        raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
-    return count
+        EVALSHA, one round trip per 1,000 matches.
+        """
+        return await figures.values(self._search, [self._field(column) for column in columns])
 
+    async def random(self, count: int = 1) -> list[R]:
+        """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
 
-def _plus(offset: int, limit: int | None) -> int | None:
-    return None if limit is None else offset + limit
+        EVALSHA, one round trip where one index answers the condition; else all ids are read first.
+        """
+        return await fetch.choice(self._search, whole(count, "count"))
 
+    @overload
+    async def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
+    @overload
+    async def aggregate(
+        self, column: Output[R, A] | None = None, /, *, by: Output[R, K]
+    ) -> dict[K, Aggregate[A]]: ...
+    async def aggregate(self, column: Any = None, /, *, by: Any = None) -> Any:
+        """Return count, sum, min, max and avg of a column; with ``by``, of each of its values.
 
-def _least(a: int | None, b: int | None) -> int | None:
-    return b if a is None else a if b is None else min(a, b)
+        EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
+        """
+        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        return await figures.aggregate(self._search, figure, group)
 
+    async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
+        """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
-def shuffled(records: list[R]) -> list[R]:
-    """In random order: records of several classes must not come class by class."""
-    return random.sample(records, len(records))
+        Pages stay right while records come and go: no record that is left alone is missed or comes twice.
+        ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
+        """
+        return await pages.page(self._search, whole(size, "size"), after)
+
+    async def explain(self) -> Explanation:
+        """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
+        return await figures.explain(self._search)
+
+    async def update(self, **values: Any) -> int:
+        """Set fields of every match; return how many records were changed.
+
+        Records are written in atomic batches of 100. One that no longer meets the condition when its turn
+        comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
+        one round trip to read and one to write per batch.
+        """
+        return await changes.update(self._search, values)
+
+    async def delete(self) -> int:
+        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+        return await changes.delete(self._search)
+
+    async def incr(self, column: Output[R, int | None], by: int = 1) -> int:
+        """Add to a field of every match, None counting as 0; return how many records were changed.
+
+        Exact under concurrency. Batches and round trips as in :meth:`update`.
+        """
+        return await changes.incr(self._search, self._field(column), by)

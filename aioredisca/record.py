@@ -258,6 +258,22 @@ class Record(Values):
             record._take(fresh, complete=False)
         return record
 
+    @classmethod
+    def _found_part(cls, id: str, raw: Raw) -> Self:
+        """The same for a row of some fields: the others stay unknown, if they were."""
+        record = cls(id)
+        if not record._known(raw=False):
+            record._raw = {**raw, **record._raw}
+            record._mode = "update"
+        return record
+
+    @classmethod
+    def _detached(cls, id: str) -> Self:
+        """A handle that belongs to no session."""
+        record = cls.__new__(cls)
+        Record.__init__(record, id)
+        return record
+
     async def _exists(self) -> bool:
         self._need_id()
         store = self._home()
@@ -419,8 +435,7 @@ def _unanswered(error: BaseException) -> bool:
 
 def _restore(model: type[Record], id: str, state: dict[str, Any], extra: dict[str, Any]) -> Record:
     """Make a copied or unpickled record. It belongs to no session."""
-    record = model.__new__(model)
-    Record.__init__(record, id)
+    record = model._detached(id)
     for name, value in state.items():
         setattr(record, name, value)
     if extra:

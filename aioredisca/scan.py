@@ -1,186 +1,208 @@
-"""``Scan``: one condition read from one class, page by page, each row judged before it is handed on."""
+"""``Scan``: one search carried out on one class, step by step, each row judged before it is handed on."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import storage
 from .errors import NotIndexed, StoreError, Unavailable
-from .expressions import All, Between, Condition, Equals, IsNone
-from .plan import Row, Source, read_fields, read_page, select_call, source_of
+from .plan import read_fields
+from .planner import (
+    ASK_WITHOUT_ORDER,
+    Order,
+    Plan,
+    Row,
+    Walk,
+    plan,
+    query_call,
+    read_rows,
+    read_step,
+)
 from .schema import Schema
+from .search import Search
 from .types import Call, Raw, Reply, Store
 
 if TYPE_CHECKING:
     from .record import Record
 
 R = TypeVar("R", bound="Record")
+Found = tuple[str, Raw]
+"""An id and the hash fields that were asked for."""
 
 
 class Scan(Generic[R]):
-    """A position in an index: what was read last (``rows``) and where to go on.
+    """A position in what a search finds in one class: the rows read last, and where to go on.
+
+    ``ordered``  whether the server keeps the order. Else rows come as they are found, all of them, and
+                 whoever reads them sorts and cuts.
 
     An index only hints. A row whose record is gone or does not hold what was asked for is dropped and
     counted in ``Database.stale_rows``; where a limit is set, further rows take its place.
     """
 
-    def __init__(
-        self,
-        model: type[R],
-        condition: Condition,
-        fields: Sequence[str] | None,
-        *,
-        offset: int = 0,
-        limit: int | None = None,
-    ) -> None:
-        self.model, self.condition = model, condition
+    def __init__(self, search: Search[R], model: type[R], fields: Sequence[str] | None = None) -> None:
+        self.search, self.model = search, model
         self.store: Store = model._store()
         self.schema: Schema = model._schema(self.store)
-        self.source = self._source()
-        self.fields = tuple(self.schema.read_fields if fields is None else self._proof())
-        self.rows: list[tuple[str, Raw]] = []
-        self.done = limit == 0
-        self._offset, self._limit, self._cursor = offset, limit, b""
+        self.plan = self._plan()
+        self.fields = tuple(self.schema.read_fields if fields is None else self._needed(fields))
+        self.rows: list[Found] = []
+        self.done = search.limit == 0
+        self.ordered = False
+        self.gave_up = False
+        """Whether the last step only told that the order is too dear: it begins anew without."""
+        self._walk: Walk | None = None
+        self._want: int | None = None
+        self._offset, self._cursor = 0, b""
         self._seen: set[str] = set()
+        # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
+        known = any(name in self.fields for name in (*self.schema.required, "_"))
+        self._prove = not known and self.plan.condition.holds({})
 
-    @property
-    def field(self) -> str:
-        """The attribute that the condition is about."""
-        return "id" if self.condition.key is None else self.model._attribute(self.condition.key)
+    def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
+        order = [Order(one.field.key, one.descending) for one in self.search.order]
+        attribute = self.model._attribute
+        return plan(
+            self.schema,
+            self.search.condition,
+            order,
+            scan=self.search.scan,
+            unbuilt=unbuilt,
+            attribute=attribute,
+        )
 
-    def _source(self) -> Source:
-        source = source_of(self.schema, self.condition)
-        if source is None:
-            raise NotIndexed(self.model.__name__, self.field, self._why())
-        return source
+    def _needed(self, fields: Sequence[str]) -> Iterator[str]:
+        """*fields*, and what it takes to judge and to order a row."""
+        return iter(dict.fromkeys([*fields, *self.plan.read]))
 
-    def _why(self) -> str:
-        spec = self.schema.by_key[str(self.condition.key)]
-        if isinstance(self.condition, IsNone):
-            return (
-                "required fields are never None"
-                if spec.required
-                else "declare it with index=True to ask for None"
+    async def ready(self) -> None:
+        """Check that the store has built every index of the plan. No I/O but once per process and model."""
+        lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
+        if lacking:
+            self.plan = self._plan(unbuilt=frozenset(lacking))
+            lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
+        for field in lacking.values():
+            name = self.model._attribute(field) if field else "id"
+            raise NotIndexed(
+                self.model.__name__, name, "the index is not built yet: run `aioredisca reindex` once"
             )
-        if isinstance(self.condition, Between) and spec.indexed:
-            return "its index has no order"
-        return ""
 
-    def _proof(self) -> tuple[str, ...]:
-        """The fewest fields that prove a row: the record is there and holds what was asked for."""
-        if isinstance(self.condition, Equals | Between):
-            return (self.condition.key,)
-        if self.schema.required:
-            return tuple(dict.fromkeys([self.schema.required[0], *filter(None, [self.condition.key])]))
-        return self.schema.read_fields
+    # -- how to read -------------------------------------------------------------------------------
+
+    def in_order(self, walk: Walk, *, want: int | None = None, offset: int = 0, cursor: bytes = b"") -> None:
+        """Let the server walk an order: *want* rows of it (None: all) after *offset* others."""
+        self.ordered, self._walk, self._want = True, walk, want
+        self._offset, self._cursor = offset, cursor
 
     @property
-    def unordered(self) -> bool:
-        """Whether rows come as a set yields them: in no order, and some of them twice while it changes."""
-        return self.source.kind == "set" and self._limit is None
-
-    # -- one page ----------------------------------------------------------------------------------
+    def sorted(self) -> bool:
+        """Whether rows come in the order of the plan, though nobody asked the server for it."""
+        single = self.plan.single
+        if single is None or self.plan.walk is None or self.plan.walk.descending:
+            return False
+        return single.kind in "AH" if self.plan.walk.kind == "id" else single.key == self.plan.walk.key
 
     def _call(self, sort: bool) -> Call:
-        return select_call(
-            self.schema,
-            self.source,
+        exact = self.plan.exact
+        return query_call(
+            replace(self.plan, walk=self._walk),
+            "rows",
             self.fields,
+            ordered=self.ordered,
+            limit=self._want if exact else None,
             offset=self._offset,
-            limit=self._limit,
             cursor=self._cursor,
             sort=sort,
+            prove=self._prove,
         )
+
+    # -- one step ----------------------------------------------------------------------------------
 
     async def advance(self) -> None:
-        """Read the next page into ``rows``, which may be empty. EVALSHA, one round trip."""
-        await self.first_pages([self])
+        """Read the next rows into ``rows``, which may be none. EVALSHA, one round trip."""
+        await self.advance_all([self])
 
     @classmethod
-    async def first_pages(cls, scans: Sequence[Scan[Any]]) -> None:
-        """Read the next page of every scan, in one round trip per database."""
+    async def advance_all(cls, scans: Sequence[Scan[Any]]) -> None:
+        """Read the next rows of every scan, in one round trip per database."""
         ready = [scan for scan in scans if not scan.done]
-        replies = await cls._execute(
-            [(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready]
-        )
-        for scan, reply in zip(ready, replies, strict=True):
+        calls = [(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready]
+        for scan, reply in zip(ready, await execute(calls), strict=True):
             scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
 
     async def _without_sort(self) -> Reply:
-        """The same page without SORT_RO. Where that works, SORT_RO is never tried again."""
+        """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
         reply = await storage.read(self.store, self._call(sort=False))
         storage.never_sort(self.store)
         return reply
 
-    @classmethod
-    async def together(cls, calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
-        """The replies to calls of several databases, in one round trip each; a refusal is raised."""
-        replies = await cls._execute(calls)
-        for reply in replies:
-            if isinstance(reply, StoreError):
-                raise reply
-        return replies
-
-    @staticmethod
-    async def _execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
-        replies = list[Reply]([None] * len(calls))
-        for store in dict.fromkeys(store for store, _ in calls):
-            places = [place for place, (owner, _) in enumerate(calls) if owner is store]
-            for place, reply in zip(
-                places, await store.transport().execute([calls[p][1] for p in places]), strict=True
-            ):
-                if isinstance(reply, Unavailable):
-                    raise reply
-                replies[place] = reply
-        return replies
-
     def _take(self, reply: Reply) -> None:
-        page = read_page(reply, len(self.fields))
-        self.rows = list(self.judge(page.rows))
-        if self.unordered:
-            self.rows = self._fresh(self.rows)
-        if self._limit is not None:
-            self.rows = self.rows[: self._limit]
-            self._limit -= len(self.rows)
-        self._cursor, self._offset = page.cursor, page.offset
-        self.done = not page.cursor or self._limit == 0
+        step = read_step(reply)
+        if step.cursor == ASK_WITHOUT_ORDER:
+            self.ordered, self._walk, self._want, self._offset, self._cursor = False, None, None, 0, b""
+            self.rows, self.gave_up = [], True
+            return
+        self.gave_up = False
+        self.rows = list(self.judge(read_rows(step.found, len(self.fields))))
+        if not self.ordered:
+            self.rows = self._fresh(self.rows) if step.cursor or self._seen else self.rows
+        elif self._want is not None:
+            self.rows = self.rows[: self._want]
+            self._want -= len(self.rows)
+        self._cursor, self._offset = step.cursor, step.offset
+        self.done = not step.cursor or self._want == 0
 
-    def _fresh(self, rows: list[tuple[str, Raw]]) -> list[tuple[str, Raw]]:
-        """Without what came before, and sorted by id."""
+    def _fresh(self, rows: list[Found]) -> list[Found]:
+        """Without what came before: a set that changes while it is read may yield a member twice."""
         fresh = {id: raw for id, raw in rows if id not in self._seen}
         self._seen |= fresh.keys()
-        return sorted(fresh.items(), key=by_id)
+        return list(fresh.items())
 
     # -- one row -----------------------------------------------------------------------------------
 
-    def judge(self, rows: Iterable[Row]) -> Iterable[tuple[str, Raw]]:
+    def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
         """The rows whose records hold what was asked for, as fields by name."""
+        holds = self.plan.condition.holds
         for id, values in rows:
-            raw = read_fields(self.fields, values)
-            if raw is not None and (
-                self.condition.key is None or self.condition.holds(raw.get(self.condition.key))
-            ):
+            raw = self._read(values)
+            if raw is not None and holds(raw):
                 yield id, raw
-            else:
+            elif self.plan.exact:
                 stale = self.store.memory.setdefault("stale", {})
                 stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + 1
 
+    def _read(self, values: Sequence[bytes | None]) -> Raw | None:
+        if self._prove:  # the server left out what does not exist
+            return dict(zip(self.fields, values, strict=True))
+        return read_fields(self.fields, values)
+
     def record(self, id: str, raw: Raw) -> R:
         """The row as an instance."""
-        return self.model._found(id, raw)
-
-    def rank(self, id: str, raw: Raw) -> tuple[float, bytes]:
-        """What orders the rows of several classes: the score where there is one, then the id."""
-        score = 0.0
-        if not isinstance(self.condition, All) and self.source.kind == "scored":
-            stored = raw[str(self.condition.key)]
-            score_of = self.schema.by_key[str(self.condition.key)].score
-            if stored is not None and score_of is not None:
-                score = float(score_of(stored))
-        return score, by_id((id, raw))
+        loads = self.search.loads
+        if loads is None:
+            return self.model._found(id, raw)
+        return self.model._found_part(id, {name: raw.get(name) for name in loads})
 
 
-def by_id(row: tuple[str, Any]) -> bytes:
-    """What orders rows by id: its bytes, as the server compares them."""
-    return row[0].encode("utf-8", "surrogateescape")
+async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
+    """The replies to calls of several databases, in one round trip each; refusals stand in the list."""
+    replies = list[Reply]([None] * len(calls))
+    for store in dict.fromkeys(store for store, _ in calls):
+        places = [place for place, (owner, _) in enumerate(calls) if owner is store]
+        answers = await store.transport().execute([calls[place][1] for place in places])
+        for place, reply in zip(places, answers, strict=True):
+            if isinstance(reply, Unavailable):
+                raise reply
+            replies[place] = reply
+    return replies
+
+
+async def together(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
+    """The same; the first refusal is raised."""
+    replies = await execute(calls)
+    for reply in replies:
+        if isinstance(reply, StoreError):
+            raise reply
+    return replies

@@ -15,9 +15,9 @@ from .types import Script
 
 
 @cache
-def stored(name: str) -> Script:
-    """The script in ``lua/<name>.lua``, as it is."""
-    return _script(_body(name))
+def stored(*names: str) -> Script:
+    """The script in ``lua/<name>.lua``, as it is; of several files one after the other."""
+    return _script("".join(map(_body, names)))
 
 
 def _script(text: str) -> Script:

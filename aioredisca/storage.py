@@ -6,10 +6,10 @@ process and model, compared by the server in every write, and read again only wh
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from .errors import PermissionDenied, RediscaError, SchemaMismatch
 from .keys import glob_literal
 from .plan import Probe, declare_call, meta_call, probe_call, read_meta, read_probe
 from .schema import Schema, entries_of
@@ -54,13 +54,12 @@ def _name(schema: Schema) -> tuple[str, str]:
 # -- before a read ---------------------------------------------------------------------------------
 
 
-async def ready_to_read(store: Store, schema: Schema, entry: str, field: str) -> None:
-    """NotIndexed unless the store has built the index *entry* of *field*. Asks only what it must."""
+async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
+    """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
     known = _known(store).get(_name(schema))
-    if known is None or _lacks(known, entry):
+    if known is None or any(_lacks(known, entry) for entry in entries):
         known = _known(store)[_name(schema)] = await _look(store, schema)
-    if _lacks(known, entry):
-        raise NotIndexed(schema.model, field, "the index is not built yet: run `aioredisca reindex` once")
+    return {entry: field for entry, field in entries.items() if _lacks(known, entry)}
 
 
 def _lacks(known: Known, entry: str) -> bool:

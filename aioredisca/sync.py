@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import bulk
+from . import bulk, changes, fetch, figures, pages
 from .blocking import allow_blocking, iterate, run
 from .bulk import BATCH
 from .codecs import utcnow
@@ -42,18 +42,26 @@ from .errors import (
     UsageError,
     ValidationError,
 )
-from .expressions import All, exclusive
+from .expressions import exclusive
+from .figures import Aggregate, Explanation
 from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
 from .ids import hexid, intid
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
-from .query import Select
+from .pages import Page
+from .query import Asked, Select, whole
 from .record import Record, SaveMode
 from .reference import Reference
+from .search import Search
 from .session import BaseSession, current
 from .types import MISSING, Missing
 
 T = TypeVar("T")
+A = TypeVar("A")
+V = TypeVar("V")
+C = TypeVar("C")
+D = TypeVar("D")
+K = TypeVar("K")
 R = TypeVar("R", bound=Record)
 B = TypeVar("B", bound="Model")
 B_co = TypeVar("B_co", bound="Model", covariant=True)
@@ -64,20 +72,20 @@ _BOUND = re.compile(r"(\()?(.+)\Z", re.DOTALL)
 class Query(Select[R]):
     """A query of a blocking model: fetched once, when it is first looked at, and kept.
 
-    ``len(q)``, ``x in q``, ``q[0]``, ``q[1:3]`` and iteration fetch all of it; ``count()``, ``exists()``,
-    ``first()``, ``one()`` and ``ids()`` ask the server only for what they need.
+    ``len(q)``, ``x in q``, ``q[0]``, ``q[1:3]`` and iteration fetch all of it; the other verbs ask the
+    server only for what they need.
     """
 
     __slots__ = ("_found",)
 
-    def __init__(self, *plan: Any, **options: Any) -> None:
-        super().__init__(*plan, **options)
+    def __init__(self, search: Search[R]) -> None:
+        super().__init__(search)
         self._found: list[R] | None = None
 
     def load(self) -> list[R]:
         """Fetch the matches, unless that was done already. One round trip per 1,000 records."""
         if self._found is None:
-            self._found = run(self._all())
+            self._found = run(fetch.records(self._search))
         return self._found
 
     def loaded(self) -> bool:
@@ -106,27 +114,105 @@ class Query(Select[R]):
 
     def stream(self) -> Iterator[R]:
         """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
-        return iterate(self._stream())
+        return iterate(fetch.stream(self._search))
 
     def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return run(self._first())
+        return run(fetch.first(self._search))
 
     def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return run(self._one())
+        return run(fetch.one(self._search))
+
+    def one_or_none(self) -> R | None:
+        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        return run(fetch.one_or_none(self._search))
 
     def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return run(self._exists())
+        return run(fetch.exists(self._search))
 
     def count(self) -> int:
-        """Return how many match, by the index: SCARD, ZCOUNT or ZCARD, one round trip."""
-        return run(self._count())
+        """Return how many match, by the indexes.
+
+        SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
+        where no index tells the number.
+        """
+        return run(fetch.count(self._search))
 
     def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return run(self._ids())
+        return run(fetch.ids(self._search))
+
+    @overload
+    def values(self, a: Output[R, A], /) -> list[A]: ...
+    @overload
+    def values(self, a: Output[R, A], b: Output[R, V], /) -> list[tuple[A, V]]: ...
+    @overload
+    def values(self, a: Output[R, A], b: Output[R, V], c: Output[R, C], /) -> list[tuple[A, V, C]]: ...
+    @overload
+    def values(
+        self, a: Output[R, A], b: Output[R, V], c: Output[R, C], d: Output[R, D], /, *more: Output[R, Any]
+    ) -> list[tuple[A, V, C, D]]: ...
+    def values(self, *columns: Any) -> list[Any]:
+        """Return the values of one column, or tuples of several, in order; no records are made.
+
+        EVALSHA, one round trip per 1,000 matches.
+        """
+        return run(figures.values(self._search, [self._field(column) for column in columns]))
+
+    def random(self, count: int = 1) -> list[R]:
+        """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
+
+        EVALSHA, one round trip where one index answers the condition; else all ids are read first.
+        """
+        return run(fetch.choice(self._search, whole(count, "count")))
+
+    @overload
+    def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
+    @overload
+    def aggregate(
+        self, column: Output[R, A] | None = None, /, *, by: Output[R, K]
+    ) -> dict[K, Aggregate[A]]: ...
+    def aggregate(self, column: Any = None, /, *, by: Any = None) -> Any:
+        """Return count, sum, min, max and avg of a column; with ``by``, of each of its values.
+
+        EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
+        """
+        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        return run(figures.aggregate(self._search, figure, group))
+
+    def page(self, size: int = 50, after: str | None = None) -> Page[R]:
+        """Return *size* records behind the cursor *after*, and the cursor of the next page.
+
+        Pages stay right while records come and go: no record that is left alone is missed or comes twice.
+        ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
+        """
+        return run(pages.page(self._search, whole(size, "size"), after))
+
+    def explain(self) -> Explanation:
+        """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
+        return run(figures.explain(self._search))
+
+    def update(self, **values: Any) -> int:
+        """Set fields of every match; return how many records were changed.
+
+        Records are written in atomic batches of 100. One that no longer meets the condition when its turn
+        comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
+        one round trip to read and one to write per batch.
+        """
+        return run(changes.update(self._search, values))
+
+    def delete(self) -> int:
+        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+        return run(changes.delete(self._search))
+
+    def incr(self, column: Output[R, int | None], by: int = 1) -> int:
+        """Add to a field of every match, None counting as 0; return how many records were changed.
+
+        Exact under concurrency. Batches and round trips as in :meth:`update`.
+        """
+        return run(changes.incr(self._search, self._field(column), by))
 
 
 class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
@@ -165,7 +251,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         None where there is no such record; UsageError above 1,000. EVALSHA, one round trip.
         """
         query = self._range(None, None, children) if val is MISSING else self._equals(val, children)
-        return run(query._choice(count))
+        return query.random(count) or None
 
 
 def _bound(bound: Any) -> Any:
@@ -238,7 +324,12 @@ class Model(Record):
     @classmethod
     def all(cls) -> Query[Self]:
         """Return the query of all records of this class, in the order of their ids. No I/O."""
-        return Query(cls, All())
+        return Query(Search(cls))
+
+    @classmethod
+    def where(cls, *conditions: Asked[Self]) -> Query[Self]:
+        """Return the query of the records that meet every condition. No I/O."""
+        return cls.all().where(*conditions)
 
     def load(self, *, raw: bool = False, strict: bool = False) -> Self:
         """Load the record unless it is known already, and return it.

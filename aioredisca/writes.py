@@ -44,7 +44,7 @@ async def write(store: Store, begun: Begun) -> list[bool]:
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
     try:
-        flags = await _send(store, begun)
+        flags = await send(store, begun)
     except BaseException as error:
         for record, change in begun:
             record._put_back(change, error)
@@ -54,7 +54,8 @@ async def write(store: Store, begun: Begun) -> list[bool]:
     return flags
 
 
-async def _send(store: Store, begun: Begun) -> list[bool]:
+async def send(store: Store, begun: Begun) -> list[bool]:
+    """The same for records whose state is nobody's concern."""
     if len(begun) > MAX_BATCH:
         raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
     changes = [change for _, change in begun]

@@ -155,10 +155,8 @@ async def test_what_cannot_be_asked_is_told_before_io(db: Database) -> None:
         await Other.required.find(None)  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         await Row.age.find("abc")  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match=r"None has no order; ask `Row\.age == None`"):
+    with pytest.raises(UsageError, match=r"None has no order; ask `Row\.age\.is_none\(\)`"):
         Row.age >= None
-    with pytest.raises(UsageError, match="there is no index of what records do not hold"):
-        Row.age != 5
     assert db.round_trips == before
 
 
@@ -177,6 +175,7 @@ async def test_a_query_has_no_truth_value(db: Database) -> None:
         with pytest.raises(TypeError, match=r"ask \.exists\(\) or \.count\(\)"):
             use()
     assert repr(query) == "<Query of Row: Equals age>"
+    assert repr((Row.age == 3) & ~(Row.name == "x")) == "<Query of Row: (Equals age & ~Equals name)>"
     assert repr(Row.all()) == "<Query of Row: all>"
 
 
@@ -306,7 +305,7 @@ async def test_choice_gives_distinct_records_that_match(db: Database) -> None:
     assert await Row.name.choice("x", 0) is None
     with pytest.raises(UsageError, match="count takes a whole number"):
         await Row.name.choice("x", -1)
-    with pytest.raises(UsageError, match="draws at most 1,000 records, not 1,001"):
+    with pytest.raises(UsageError, match="at most 1,000 records are drawn at random, not 1,001"):
         await Row.age.choice(1, 1001)
 
 

@@ -1,8 +1,8 @@
--- Picks random records out of an index, each at most once, with the fields asked for. Writes nothing.
+-- Picks random records out of one index, each at most once, with the fields asked for. Writes nothing.
 --
 -- KEYS   the index
--- ARGV   kind (set, scored, ids, unique), unique: the value | scored: what ZCOUNT counts below the range,
---        scored: upper bound, how many, what record keys start with, number of fields, field ...,
+-- ARGV   kind (S set, Z scores, L texts, A ids, H hash), two bounds (Z L) or value and field (H),
+--        how many, what record keys start with, number of fields, field ...,
 --        then as many random integers as records are wanted (Lua in Redis has no randomness of its own)
 -- reply  {id, value ..., id, value ...}
 
@@ -10,34 +10,41 @@ local call = redis.call
 local kind, low, high = ARGV[1], ARGV[2], ARGV[3]
 local wanted, records, fields = tonumber(ARGV[4]), ARGV[5], tonumber(ARGV[6])
 local DICE = 6 + fields
+local COUNT = {Z = 'ZCOUNT', L = 'ZLEXCOUNT'}
+local FIRST, LAST = {Z = '-inf', L = '-'}, {Z = '+inf', L = '+'}
 
 -- Floyd's sample: distinct ranks out of first .. stop - 1, one throw each.
 local function sample(first, stop)
   local total = math.max(0, stop - first)
-  local taken, ids = {}, {}
+  local taken, found = {}, {}
   for i = math.max(0, total - wanted), total - 1 do
     local throw = tonumber(ARGV[DICE + i - math.max(0, total - wanted) + 1]) % (i + 1)
     local rank = taken[throw] and i or throw
     taken[rank] = true
-    ids[#ids + 1] = call('ZRANGE', KEYS[1], first + rank, first + rank)[1]
+    found[#found + 1] = call('ZRANGE', KEYS[1], first + rank, first + rank)[1]
   end
-  return ids
+  return found
 end
 
 local function pick()
-  if kind == 'set' then
+  if kind == 'S' then
     return call('SRANDMEMBER', KEYS[1], wanted)
-  elseif kind == 'ids' then
-    return sample(0, call('ZCARD', KEYS[1]))
-  elseif kind == 'scored' then
-    local first = low == '' and 0 or call('ZCOUNT', KEYS[1], '-inf', low)
-    return sample(first, high == '' and call('ZCARD', KEYS[1]) or call('ZCOUNT', KEYS[1], '-inf', high))
+  elseif kind == 'H' then
+    return {call('HGET', KEYS[1], low) or nil}
   end
-  return {call('HGET', KEYS[1], low) or nil}
+  local size = call('ZCARD', KEYS[1])
+  if kind == 'A' then
+    return sample(0, size)
+  end
+  local first = size - call(COUNT[kind], KEYS[1], low, LAST[kind])
+  return sample(first, call(COUNT[kind], KEYS[1], FIRST[kind], high))
 end
 
 local rows = {}
 for _, id in ipairs(pick()) do
+  if kind == 'L' then
+    id = string.sub(id, string.find(id, '\0', 1, true) + 1)
+  end
   rows[#rows + 1] = id
   for first = 7, DICE, 1000 do
     local values = call('HMGET', records .. id, unpack(ARGV, first, math.min(first + 999, DICE)))

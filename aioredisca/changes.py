@@ -1,0 +1,119 @@
+"""Changing what a query finds: update, delete and incr by query, exact about which records are changed.
+
+All matches are read first, so that a change which moves a record in an index cannot make it come again. Then
+each batch is one atomic call, in which the server passes over every record whose fields are no longer as they
+were judged; those are read and judged again, and tried again if they still match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from . import fetch, storage, writes
+from .errors import BulkError, Conflict, UsageError, ValidationError
+from .ordered import Integer
+from .plan import Change, Mode, load_call, read_fields
+from .scan import Scan
+from .search import Search
+from .types import Raw
+
+if TYPE_CHECKING:
+    from .descriptors import Field
+    from .record import Record
+
+R = TypeVar("R", bound="Record")
+
+BATCH = 100
+"""Records of one script call: long enough to be fast, short enough not to hold up others."""
+
+Sets: TypeAlias = "Mapping[str, bytes | None]"
+Work: TypeAlias = Callable[[Raw], Sets]
+"""What to set in a record, given what it holds; None removes."""
+
+
+async def update(search: Search[R], values: Mapping[str, Any]) -> int:
+    """Set fields of every match; how many records were changed."""
+    if not values:
+        raise UsageError("update() of a query takes the fields to set, as in update(age=3)")
+    model = search.model
+    sets = dict[str, bytes | None]()
+    for name, value in values.items():
+        field = model._field(name)
+        sets[field.key] = field.accept(value, model)[1]
+    return await _change(search, (), "update", lambda raw: sets)
+
+
+async def delete(search: Search[R]) -> int:
+    """Delete every match; how many there were."""
+    return await _change(search, (), "delete", lambda raw: {})
+
+
+async def incr(search: Search[R], field: Field[Any], by: int) -> int:
+    """Add *by* to an Integer of every match; how many records were changed."""
+    if not isinstance(field, Integer):
+        raise UsageError(f"incr() counts in an Integer; {field.name} is a {type(field).__name__}")
+    if not isinstance(by, int) or isinstance(by, bool):
+        raise UsageError(f"incr() adds a whole number, not {by!r}")
+
+    def add(raw: Raw) -> Sets:
+        stored = raw.get(field.key)
+        return {
+            field.key: field.accept((0 if stored is None else field.decode(stored)) + by, search.model)[1]
+        }
+
+    return await _change(search, (field.key,), "update", add)
+
+
+async def _change(search: Search[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
+    found = await fetch.rows(search, fields, bounded=False)
+    changed = 0
+    for scan in dict.fromkeys(row.scan for row in found):
+        mine = {row.id: row.raw for row in found if row.scan is scan}
+        names = list(mine)
+        for first in range(0, len(names), BATCH):
+            batch = {id: mine[id] for id in names[first : first + BATCH]}
+            try:
+                changed += await _change_batch(scan, batch, mode, work)
+            except (Conflict, ValidationError) as error:
+                raise BulkError(changed, error) from None
+    return changed
+
+
+async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work: Work) -> int:
+    """Change the records of one batch, trying those again that were changed by others meanwhile."""
+    changed = 0
+    while batch:
+        begun = [_begin(scan, id, raw, mode, work) for id, raw in batch.items()]
+        flags = await writes.send(scan.store, begun)
+        passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
+        changed += len(batch) - len(passed)
+        batch = await _judged_again(scan, passed)
+    return changed
+
+
+def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[Record, Change]:
+    record = scan.model._detached(id)
+    try:
+        wanted = work(raw)
+    except ValidationError as error:
+        error.instance = record
+        raise
+    sets = {name: value for name, value in wanted.items() if value is not None}
+    drops = tuple(name for name, value in wanted.items() if value is None)
+    expect = {name: raw.get(name) for name in scan.fields}
+    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True)
+
+
+async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
+    """Those of *ids* that still meet the condition, with what they hold now. One round trip."""
+    if not ids:
+        return {}
+    fields = (*scan.fields, *scan.schema.read_fields)
+    replies = await storage.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    found = dict[str, Raw]()
+    for id, reply in zip(ids, replies, strict=True):
+        raw = read_fields(fields, reply)
+        if raw is not None and scan.plan.condition.holds(raw):
+            found[id] = raw
+    return found

@@ -1,0 +1,71 @@
+"""Keyset paging: a page and the cursor behind it, which stays good while records come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from . import cursors, fetch, prefetch
+from .config import conf
+from .errors import UsageError, ValidationError
+from .fetch import Row
+from .scan import Scan
+from .search import Search
+
+if TYPE_CHECKING:
+    from .record import Record
+
+R = TypeVar("R", bound="Record")
+
+MAX_SIZE = 1000
+"""Records of one page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Some records of a query; ``next`` is the cursor of the page behind it, None at the end."""
+
+    items: list[R]
+    next: str | None
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+async def page(search: Search[R], size: int, after: str | None) -> Page[R]:
+    """*size* records of *search* behind the cursor *after*."""
+    if not search.whole:
+        raise UsageError("page() takes its own size: leave limit, offset and slices away")
+    if not 1 <= size <= MAX_SIZE:
+        raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
+    scan = Scan(search, search.model, ())
+    last = None if after is None else _row_of(scan, after)
+    rows = await fetch.rows(replace(search, limit=size + 1), after=last)
+    items = [row.record() for row in rows[:size]]
+    await prefetch.load(search, items)
+    return Page(items, _cursor(scan, rows[size - 1]) if len(rows) > size else None)
+
+
+def _query_name(scan: Scan[Any]) -> str:
+    """What a cursor is bound to: the class, its condition with all operands, and the order."""
+    search = scan.search
+    return repr((scan.schema.keys.base, search.children, scan.plan.condition, scan.plan.order))
+
+
+def _cursor(scan: Scan[Any], row: Row[Any]) -> str:
+    ranks = [row.raw.get(one.key) for one in scan.plan.order]
+    return cursors.encode(_query_name(scan), conf.secret, ranks, row.id)
+
+
+def _row_of(scan: Scan[R], after: str) -> Row[R]:
+    """The row that a cursor stands behind, as far as the order goes."""
+    order = scan.plan.order
+    try:
+        ranks, id = cursors.decode(_query_name(scan), conf.secret, after, len(order))
+    except cursors.BadCursor as error:
+        raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
+    return Row(scan, id, {one.key: raw for one, raw in zip(order, ranks, strict=True)})

@@ -1,0 +1,69 @@
+"""Loading referred records along with those that refer to them: one round trip a level, however many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .errors import UsageError
+from .plan import load_call, read_fields
+from .reference import Reference
+from .scan import together
+from .types import Call, Store
+
+if TYPE_CHECKING:
+    from .record import Record
+    from .search import Search
+
+
+def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
+    """A column, or text like ``"author.country"``, as attribute names. UsageError where it leads nowhere."""
+    names = given if isinstance(given, str) else getattr(getattr(given, "field", None), "name", "")
+    path, owner = tuple(names.split(".")), model
+    for name in path:
+        field = owner._fields.get(name)
+        if not isinstance(field, Reference):
+            raise UsageError(
+                f"prefetch({given!r}): {owner.__name__} has no reference {name!r}{owner._nearest(name)}"
+            )
+        owner = field.target(owner)
+    return path
+
+
+async def load(search: Search[Any], records: Sequence[Any]) -> None:
+    """Load what the paths of *search* lead to from *records*. HMGETs in one round trip per level."""
+    for depth in range(max(map(len, search.prefetch), default=0)):
+        # Paths with the same beginning share its levels.
+        heads = dict.fromkeys(path[: depth + 1] for path in search.prefetch if len(path) > depth)
+        await _load_level([_follow(records, path[:-1]) for path in heads], [path[-1] for path in heads])
+
+
+def _follow(records: Iterable[Any], path: Sequence[str]) -> list[Any]:
+    """The records that *path* leads to, those that are there."""
+    found = list(records)
+    for name in path:
+        found = [target for record in found if (target := getattr(record, name)) is not None and target]
+    return found
+
+
+async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None:
+    """Load one reference of each group of records; all that name one record share one instance."""
+    targets = dict[tuple[type[Any], str], Any]()
+    for records, name in zip(groups, names, strict=True):
+        for record in records:
+            handle = getattr(record, name)
+            if handle is not None:
+                record._values[name] = targets.setdefault((type(handle), handle.id), handle)
+    await _load_all([target for target in targets.values() if not target._known(raw=False)])
+
+
+async def _load_all(targets: Sequence[Record]) -> None:
+    calls = list[tuple[Store, Call]]()
+    for target in targets:
+        store = target._home()
+        schema = type(target)._schema(store)
+        calls.append((store, load_call(schema, target.id, schema.read_fields)))
+    for target, reply in zip(targets, await together(calls), strict=True):
+        if not target._known(raw=False):
+            fields = type(target)._schema(target._home()).read_fields
+            target._take(read_fields(fields, reply), complete=False)
