@@ -10,7 +10,7 @@ from typing import Literal
 from .expressions import All, Between, Condition, Equals, IsNone
 from .keys import MARKER
 from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
-from .scripts import declaration, stored, write_script
+from .scripts import declaration, stored, write_parts, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index"]
@@ -67,7 +67,7 @@ def write_call(changes: Sequence[Change]) -> Call:
     for _, schema in schemas:
         declarations.append(declaration(schema, len(fixed) + 1))
         fixed += schema.fixed_keys
-    script = write_script(tuple(declarations), len(fixed))
+    script = write_script(tuple(declarations), len(fixed), write_parts(schema for _, schema in schemas))
     records = [change.schema.keys.record(change.id) for change in changes]
     arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
     return _call(script, (*fixed, *records), arguments, writes=True)
@@ -98,12 +98,18 @@ def probe_call(schema: Schema) -> Call:
     token = "probe-" + secrets.token_hex(8)
     keys = schema.keys
     checks: list[Arg] = ["h", keys.record(token), "z", keys.ids, "h", keys.meta]
-    kinds = {"unique": "h", "range": "z", "digests": "h", "none": "s"}
+    kinds = {"unique": "h", "range": "z", "sorted": "z", "digests": "h", "none": "s"}
     for spec in schema.indexes:
         for name, key in schema.slots(spec):
             checks += [kinds[name], key]
-        if spec.index == "exact":
+        if spec.index in ("exact", "tags"):
             checks += ["s", keys.exact(spec.key, token.encode())]
+    for compound in schema.compounds:
+        if compound.unique:
+            checks += ["h", keys.unique_together(compound.fields)]
+        else:
+            first, second = compound.fields
+            checks += ["r", keys.range(second), "z", keys.compound(first, second, token.encode())]
     arguments: list[Arg] = [token, *checks]
     return _call(stored("probe"), schema.fixed_keys, arguments, writes=True)
 
@@ -132,7 +138,7 @@ def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     Indexes that the store did not keep so far are unbuilt while there are records: those in the set of
     ids, or *legacy* ones that stand in no index at all.
     """
-    added = schema.entries - entries_of(seen.signature)
+    added = schema.with_dependents(schema.entries - entries_of(seen.signature))
     behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else added)))
     ahead = behind if legacy else "/".join(sorted(seen.unbuilt))
     arguments = [seen.signature, schema.signature, behind, ahead]

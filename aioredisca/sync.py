@@ -51,6 +51,7 @@ from .query import Select
 from .record import Record, SaveMode
 from .reference import Reference
 from .session import BaseSession, current
+from .tags import Tags
 from .types import MISSING, Missing
 
 T = TypeVar("T")
@@ -399,6 +400,7 @@ __all__ = (
     "StaleWrite",
     "StoreError",
     "String",
+    "Tags",
     "TooManyRows",
     "Unavailable",
     "UniqueViolation",

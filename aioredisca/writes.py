@@ -79,16 +79,16 @@ def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
 
 
 def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
-    model, names = change.schema.model, [record._attribute(key) for key in refusal.details[:1]]
+    model, names = change.schema.model, [record._attribute(key) for key in refusal.details]
     match refusal.code:
         case "EXISTS":
             return AlreadyExists(model, change.id)
         case "GONE":
             return Gone(model, change.id)
         case "STALE":
-            return StaleWrite(model, change.id, [record._attribute(key) for key in refusal.details])
+            return StaleWrite(model, change.id, names)
         case "UNIQUE":
-            return UniqueViolation(model, names[0], refusal.details[1])
+            return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
