@@ -43,6 +43,7 @@ from .query import Query
 from .reference import Reference
 from .reindex import Reindexed, reindex
 from .session import Session, session
+from .tags import Tags
 
 __version__ = "0.1.0"
 
@@ -86,6 +87,7 @@ __all__ = (
     "StaleWrite",
     "StoreError",
     "String",
+    "Tags",
     "TooManyRows",
     "Unavailable",
     "UniqueViolation",

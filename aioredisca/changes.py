@@ -86,8 +86,8 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
     while batch:
         begun = [_begin(scan, id, raw, mode, work) for id, raw in batch.items()]
         flags = await writes.send(scan.store, begun)
+        changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
         passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
-        changed += len(batch) - len(passed)
         batch = await _judged_again(scan, passed)
     return changed
 

@@ -172,7 +172,7 @@ class Descending(Output[R, T]):
     @property
     def field(self) -> Field[T]:
         """The declared field."""
-        return self.column.field
+        return self.column._field
 
     def __repr__(self) -> str:
         return f"{self.column!r}.desc()"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import UsageError
@@ -65,6 +65,8 @@ class Conf:
         id: Callable[[], str | int] | None = None,
         namespace: str | None = None,
         tag: bool | None = None,
+        unique: Sequence[Sequence[str]] | None = None,
+        index: Sequence[tuple[str, str]] | None = None,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -74,11 +76,28 @@ class Conf:
         ``id``         makes the ids of ``new()``; :func:`hexid` by default.
         ``namespace``  goes before every key; that of the database by default.
         ``tag``        put the prefix in braces, so that Redis Cluster keeps the model in one slot.
+        ``unique``     attributes whose values no two records hold together:
+                       ``unique=[("owner", "slug")]``. A record without one of the values claims nothing.
+        ``index``      pairs of attributes for queries that hold the first equal and bound, order or count
+                       the second: ``index=[("country", "elevation")]``. The second has a range index of
+                       its own, values of the first have at most 512 bytes, and a record without one of
+                       the two is not in it.
+
+        ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
+        checked at the first I/O: UsageError.
 
         Everything but ``prefix`` is inherited. Settings are read at the first I/O of the class; changing
         them after that is a UsageError.
         """
-        settings = {"prefix": prefix, "db": db, "id": id, "namespace": namespace, "tag": tag}
+        settings = {
+            "prefix": prefix,
+            "db": db,
+            "id": id,
+            "namespace": namespace,
+            "tag": tag,
+            "unique": unique,
+            "index": index,
+        }
         given = {name: value for name, value in settings.items() if value is not None}
         self._check(given)
 
@@ -95,8 +114,23 @@ class Conf:
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")
+        for name in given.keys() & {"unique", "index"}:
+            given[name] = _attribute_lists(name, given[name])
         if "db" in given:
             given["db"] = self._open(given["db"])
+
+
+def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:
+    """What ``unique=`` or ``index=`` of a class lists, as tuples of attribute names."""
+    lists = tuple(tuple(names) for names in given if isinstance(names, list | tuple))
+    if isinstance(given, str) or len(lists) < len(given):
+        raise UsageError(f'conf({setting}=) takes lists of attribute names, as in {setting}=[("a", "b")]')
+    for names in lists:
+        if not all(isinstance(name, str) for name in names) or len({*names}) < len(names) or len(names) < 2:
+            raise UsageError(f"conf({setting}=): {names!r} names no two or more different attributes")
+        if setting == "index" and len(names) != 2:
+            raise UsageError(f"conf(index=): {names!r} must be two attributes, the second with a range index")
+    return tuple(dict.fromkeys(lists))
 
 
 conf = Conf()

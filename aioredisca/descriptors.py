@@ -7,7 +7,7 @@ column (columns.py), read from a plain mixin itself, read from an instance the v
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypedDict, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, cast, overload
 
 from typing_extensions import TypeVar, Unpack
 
@@ -26,7 +26,7 @@ from .expressions import (
     TextBetween,
     exclusive,
 )
-from .keys import bad_field
+from .keys import LONG_VALUE, bad_field
 from .schema import FieldSpec, IndexKind
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Options(TypedDict, total=False):
     """Options that every field takes; see :class:`Field`."""
 
     field: str
-    index: bool | Literal["exact", "range"]
+    index: bool | IndexKind
     unique: bool
     new: Any
     secret: bool
@@ -63,7 +63,7 @@ class Field(Generic[T]):
 
     ``field``     the hash field it is stored in; the attribute's name by default.
     ``index``     keep an index, so that the field can be queried: True for the kind that suits it, or
-                  ``"exact"`` / ``"range"``.
+                  ``"exact"`` / ``"range"`` / ``"sorted"``.
     ``unique``    no two records of the class hold the same value. None may repeat.
     ``new``       the value in ``Model.new()``: a value, or a function that is called for each.
     ``required``  always holds a value: a record is not created without it and reading never gives None.
@@ -212,13 +212,15 @@ class Field(Generic[T]):
             coerced = coerce(value, owner)
             self.check(coerced)
             raw = self.encode(coerced)
-            self._check_stored(coerced, raw)
+            self._check_stored(coerced, raw, owner)
         except ValueError as error:
             raise self._refuse(owner, str(error), value) from None
         return coerced, raw
 
-    def _check_stored(self, value: Any, raw: bytes) -> None:
-        limit = getattr(self, "maxbytes", MAX_BYTES)
+    def _check_stored(self, value: Any, raw: bytes, owner: type[Any]) -> None:
+        limit: int = getattr(self, "maxbytes", MAX_BYTES)
+        if owner._is_short(self):
+            limit = min(limit, LONG_VALUE)
         if len(raw) > limit:
             raise ValueError(f"has {len(raw):,} bytes, at most {limit:,} are allowed")
         if self.index == "range":

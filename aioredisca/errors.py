@@ -150,13 +150,21 @@ class AlreadyExists(Conflict):
 
 
 class UniqueViolation(Conflict):
-    """Another record holds the value of a unique field. ``holder`` is the id of that record."""
+    """Another record holds the value of a unique field. ``holder`` is the id of that record.
+
+    ``field`` is the attribute; of fields that are unique together all of them, as in ``"owner, slug"``.
+    """
 
     def __init__(self, model: str, field: str, holder: str) -> None:
         super().__init__(model, field, holder)
         self.model, self.field, self.holder = model, field, holder
 
     def __str__(self) -> str:
+        if ", " in self.field:
+            return (
+                f"{self.model}: {self.field} are unique together and {self.model}({self.holder!r}) "
+                f"holds these values already"
+            )
         return (
             f"{self.model}.{self.field} is unique and {self.model}({self.holder!r}) holds this value already"
         )

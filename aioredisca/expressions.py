@@ -266,16 +266,16 @@ def _conjunction(parts: list[Condition]) -> Condition:
 
 def _narrowed(parts: Iterator[Condition]) -> Iterator[Condition]:
     """Ranges of one field as one range."""
-    ranges = dict[str, Between | TextBetween]()
+    numbers, texts = dict[str, Between](), dict[str, TextBetween]()
     for part in parts:
-        match part, ranges.get(getattr(part, "key", "")):
-            case (Between(), Between() as other) | (TextBetween(), TextBetween() as other):
-                ranges[part.key] = part.narrowed(other)  # type: ignore[arg-type]
-            case ((Between() | TextBetween()), _):
-                ranges[part.key] = part
-            case _:
-                yield part
-    yield from ranges.values()
+        if isinstance(part, Between):
+            numbers[part.key] = part.narrowed(numbers[part.key]) if part.key in numbers else part
+        elif isinstance(part, TextBetween):
+            texts[part.key] = part.narrowed(texts[part.key]) if part.key in texts else part
+        else:
+            yield part
+    yield from numbers.values()
+    yield from texts.values()
 
 
 def _disjunction(parts: list[Condition]) -> Condition:

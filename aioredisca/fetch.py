@@ -297,17 +297,15 @@ async def _count_on(scan: Scan[Any], reply: Any) -> int:
 def _count_call(plan: Plan) -> Call:
     """One plain command where that tells, else a step of the script."""
     index = plan.single
-    match index.kind if index else "":
-        case "S":
-            return Call(("SCARD", index.key))
-        case "A":
-            return Call(("ZCARD", plan.schema.keys.ids))
-        case "Z":
-            return Call(("ZCOUNT", index.key, *index.args))
-        case "L":
-            return Call(("ZLEXCOUNT", index.key, *index.args[1:]))
-        case _:
-            return query_call(plan, "count")
+    if index is None or index.kind == "H":
+        return query_call(plan, "count")
+    if index.kind == "S":
+        return Call(("SCARD", index.key))
+    if index.kind == "Z":
+        return Call(("ZCOUNT", index.key, *index.args))
+    if index.kind == "L":
+        return Call(("ZLEXCOUNT", index.key, *index.args[1:]))
+    return Call(("ZCARD", plan.schema.keys.ids))
 
 
 # -- samples ---------------------------------------------------------------------------------------

@@ -19,13 +19,21 @@ V = TypeVar("V")
 E = TypeVar("E", bound=enum.Enum)
 
 
+TEXT: tuple[IndexKind, ...] = ("exact", "sorted")
+
+
 class String(Field[str | Opt], Generic[Opt]):
     """Text. Takes str, and int, float and Decimal by ``str()``.
 
     ``minlen`` ``maxlen``  limits in characters.
     ``maxbytes``           limit in bytes of UTF-8, 1 MiB by default.
     ``normalize``          a Unicode form such as "NFC" to bring values into; as given by default.
+
+    ``index="sorted"`` keeps the values in the order of their bytes (that of code points), for ranges and
+    prefixes. Such values have at most 512 bytes.
     """
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
 
     @overload
     def __init__(
@@ -76,7 +84,12 @@ class String(Field[str | Opt], Generic[Opt]):
 
 
 class Email(Field[str | Opt], Generic[Opt]):
-    """An e-mail address, lower-cased and in NFC. Stored values are always readable, valid or not."""
+    """An e-mail address, lower-cased and in NFC. Stored values are always readable, valid or not.
+
+    ``index="sorted"`` as for :class:`String`.
+    """
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
 
     @overload
     def __init__(

@@ -16,7 +16,7 @@ from .descriptors import Field
 from .errors import UsageError, ValidationError
 from .ids import hexid
 from .keys import Keys, bad_field, bad_id, bad_prefix
-from .schema import Schema
+from .schema import Compound, Schema
 from .session import BaseSession, current
 from .types import Store
 
@@ -42,10 +42,11 @@ class ModelType(type):
     _version: int
     _in_use: bool
     _schemas: WeakKeyDictionary[Any, tuple[int, Schema]]
+    _leading: frozenset[str] | None
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
-        cls._put(_settings={}, _version=0, _in_use=False, _schemas=WeakKeyDictionary())
+        cls._put(_settings={}, _version=0, _in_use=False, _schemas=WeakKeyDictionary(), _leading=None)
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
 
@@ -173,12 +174,14 @@ class ModelType(type):
     # -- settings ----------------------------------------------------------------------------------
 
     def _configure(cls, given: Settings) -> None:
-        storage = given.keys() & {"prefix", "namespace", "tag", "db"}
+        storage = given.keys() & {"prefix", "namespace", "tag", "db", "unique", "index"}
         if storage and any(c._in_use for c in (cls, *cls._inheritors())):
             raise UsageError(
                 f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late"
             )
         cls._settings.update(given)
+        for model in (cls, *cls._inheritors()):
+            model._put(_leading=None)
 
     def _setting(cls, name: str) -> Any:
         for owner in cls.__mro__:
@@ -214,11 +217,40 @@ class ModelType(type):
         version, schema = cls._schemas.get(store, (0, None))
         if schema is None or version != cls._version:
             specs = tuple(field.spec() for field in cls._fields.values())
-            schema = Schema(cls.__name__, cls._keys(store), specs)
+            schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds())
             _claim_prefix(store, cls, schema)
             cls._schemas[store] = (cls._version, schema)
             cls._put(_in_use=True)
         return schema
+
+    def _compounds(cls) -> tuple[Compound, ...]:
+        """The indexes over several fields, by ``conf(unique=, index=)``. UsageError where one cannot be."""
+        together = [Compound(cls._members("unique", names), True) for names in cls._setting("unique") or ()]
+        pairs = [Compound(cls._members("index", names)) for names in cls._setting("index") or ()]
+        for _, second in cls._setting("index") or ():
+            if cls._fields[second].index != "range":
+                raise UsageError(
+                    f"{cls.__name__}: conf(index=) orders by {second!r}, which needs a range index of its own"
+                )
+        return (*together, *pairs)
+
+    def _members(cls, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The hash fields of the attributes that a compound index names."""
+        for name in names:
+            where = f"{cls.__name__}: conf({setting}=) names {name!r}"
+            if name not in cls._fields:
+                raise UsageError(f"{where}: there is no such field{cls._nearest(name)}")
+            if "exact" not in cls._fields[name].index_kinds:
+                raise UsageError(f"{where}: a {type(cls._fields[name]).__name__} field cannot be part of it")
+            if reason := bad_field(cls._fields[name].key, indexed=True):
+                raise UsageError(f"{where}: {reason}; give it another hash field by field=")
+        return tuple(cls._fields[name].key for name in names)
+
+    def _is_short(cls, field: Field[Any]) -> bool:
+        """Whether values of *field* stand in members or key names as they are: at most 512 bytes."""
+        if cls._leading is None:
+            cls._put(_leading=frozenset(first for first, _ in cls._setting("index") or ()))
+        return field.index == "sorted" or field.name in (cls._leading or ())
 
     # -- ids ---------------------------------------------------------------------------------------
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .keys import MARKER
-from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
-from .scripts import declaration, stored, write_script
+from .schema import Schema, entries_of
+from .scripts import declaration, stored, write_parts, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index"]
@@ -41,7 +41,8 @@ class Change:
         schema, places = self.schema, {name: place for place, name in enumerate(self.sets, 1)}
         changed = [name for name in (*self.sets, *self.drops) if name in schema.index_numbers]
         declared = any(name in schema.by_key for name in self.sets)
-        yield from (class_number, self.id, _MODE_CODES[self.mode], int(self.again), int(declared))
+        again = "p" if self.skip else int(self.again)
+        yield from (class_number, self.id, _MODE_CODES[self.mode], again, int(declared))
         yield from (len(self.expect), len(changed), len(self.sets), len(self.drops))
         for name, value in self.expect.items():
             yield from (name, int(value is not None), value or b"")
@@ -65,7 +66,7 @@ def write_call(changes: Sequence[Change]) -> Call:
     for _, schema in schemas:
         declarations.append(declaration(schema, len(fixed) + 1))
         fixed += schema.fixed_keys
-    script = write_script(tuple(declarations), len(fixed))
+    script = write_script(tuple(declarations), len(fixed), write_parts(schema for _, schema in schemas))
     records = [change.schema.keys.record(change.id) for change in changes]
     arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
     return _call(script, (*fixed, *records), arguments, writes=True)
@@ -80,11 +81,14 @@ class Refusal:
     details: tuple[str, ...]
 
 
-def write_outcome(reply: Reply) -> list[bool] | Refusal:
-    """Per change whether it created (or deleted) something, or why nothing was written."""
+def write_outcome(reply: Reply) -> list[bool | None] | Refusal:
+    """Per change whether it created (or deleted) something, None where it was passed over.
+
+    Or why nothing was written.
+    """
     code = reply[0].decode()
     if code == "OK":
-        return [flag == 1 for flag in reply[1:]]
+        return [None if flag == 2 else flag == 1 for flag in reply[1:]]
     return Refusal(code, reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:]))
 
 
@@ -96,12 +100,18 @@ def probe_call(schema: Schema) -> Call:
     token = "probe-" + secrets.token_hex(8)
     keys = schema.keys
     checks: list[Arg] = ["h", keys.record(token), "z", keys.ids, "h", keys.meta]
-    kinds = {"unique": "h", "range": "z", "digests": "h", "none": "s"}
+    kinds = {"unique": "h", "range": "z", "sorted": "z", "digests": "h", "none": "s"}
     for spec in schema.indexes:
         for name, key in schema.slots(spec):
             checks += [kinds[name], key]
-        if spec.index == "exact":
+        if spec.index in ("exact", "tags"):
             checks += ["s", keys.exact(spec.key, token.encode())]
+    for compound in schema.compounds:
+        if compound.unique:
+            checks += ["h", keys.unique_together(compound.fields)]
+        else:
+            first, second = compound.fields
+            checks += ["r", keys.range(second), "z", keys.compound(first, second, token.encode())]
     arguments: list[Arg] = [token, *checks]
     return _call(stored("probe"), schema.fixed_keys, arguments, writes=True)
 
@@ -130,7 +140,7 @@ def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     Indexes that the store did not keep so far are unbuilt while there are records: those in the set of
     ids, or *legacy* ones that stand in no index at all.
     """
-    added = schema.entries - entries_of(seen.signature)
+    added = schema.with_dependents(schema.entries - entries_of(seen.signature))
     behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else added)))
     ahead = behind if legacy else "/".join(sorted(seen.unbuilt))
     arguments = [seen.signature, schema.signature, behind, ahead]

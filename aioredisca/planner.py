@@ -72,7 +72,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The index that keeps an order: of ids, of scores or of texts, in which those without a value are missing."""
+    """The index that keeps an order: of ids, of scores or of texts. Those without a value are missing."""
 
     kind: Literal["id", "score", "text"]
     field: str = ""
@@ -296,7 +296,8 @@ class _Planner:
         for compound in self.compounds:
             if not compound.unique and compound.fields[1] == order.key and compound.fields[0] in values:
                 spec = self.schema.by_key[order.key]
-                key = self.schema.keys.compound(*compound.fields, values[compound.fields[0]].value)
+                first = values[compound.fields[0]]
+                key = self.schema.keys.compound(first.key, spec.key, first.value)
                 none = self.schema.keys.none(spec.key) if spec.nullable else ""
                 return Walk("score", spec.key, key, none, compound.entry, order.descending)
         return None

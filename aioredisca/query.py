@@ -7,8 +7,8 @@ asyncio face, its sibling in sync.py the blocking one.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Generator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
 
 from . import changes, fetch, figures, pages
 from .errors import UsageError
@@ -91,7 +91,7 @@ class Select(Asked[R]):
         return type(self)(search)
 
     def scan(self) -> Self:
-        """Allow parts of the condition that no index answers: their candidates are read one by one. No I/O."""
+        """Allow parts of the condition that no index answers: their candidates are all read. No I/O."""
         return self._with(scan=True)
 
     # -- shape -------------------------------------------------------------------------------------
@@ -153,10 +153,11 @@ def _search_of(condition: Any) -> Search[Any]:
 
 def field_of(model: type[Any], column: Any) -> Field[Any]:
     """The field of a column of *model*."""
-    field = getattr(column, "field", None)
-    if field is None or not any(field is own for own in model._fields.values()):
-        raise UsageError(f"{column!r} is no column of {model.__name__}")
-    return field
+    wanted = getattr(column, "field", None)
+    for field in model._fields.values():
+        if field is wanted:
+            return cast("Field[Any]", field)
+    raise UsageError(f"{column!r} is no column of {model.__name__}")
 
 
 def _ordering(model: type[Any], column: Any) -> Ordering:

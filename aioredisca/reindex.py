@@ -25,7 +25,7 @@ from .plan import (
     write_call,
     write_outcome,
 )
-from .schema import IDS_ENTRY, Schema, entries_of
+from .schema import IDS_ENTRY, Schema, entries_of, fields_of
 from .types import Call, Raw, Store
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset
         seen = read_meta(await storage.read(store, meta_call(schema)))
         kept = entries_of(seen.signature)
         behind = schema.entries if everything or not kept else seen.unbuilt | (schema.entries - kept)
-        behind &= schema.entries
+        behind = schema.with_dependents(behind & schema.entries)
         if await storage.read(store, build_call(schema, seen, behind)):
             break
     await _unlink(store, schema, kept - schema.entries)
@@ -95,22 +95,33 @@ async def _unlink(store: Store, schema: Schema, entries: frozenset[str]) -> None
     keys = schema.keys
     for entry in entries - {IDS_ENTRY}:
         kind, _, name = entry.partition(":")
+        fixed, stems = list[str](), list[str]()
         if kind == "u":
-            await storage.read(store, Call(("UNLINK", keys.unique(name)), writes=True))
-            continue
-        fixed = (keys.range(name), keys.none(name), keys.digests(name))
+            fixed = [keys.unique(name)]
+        elif kind == "U":
+            fixed = [keys.unique_together(fields_of(entry))]
+        elif kind == "c":
+            first, second = fields_of(entry)
+            stems = [keys.compound(first, second, b"").decode()]
+        else:
+            fixed = [keys.range(name), keys.sorted(name), keys.none(name), keys.digests(name)]
+            stems = [f"{keys.base}/{letter}/{name}/" for letter in ("x", "y") if kind[0] in "xt"]
+        await _unlink_keys(store, fixed, stems)
+
+
+async def _unlink_keys(store: Store, fixed: list[str], stems: list[str]) -> None:
+    if fixed:
         await storage.read(store, Call(("UNLINK", *fixed), writes=True))
-        if kind.startswith("x"):
-            for stem in (f"{keys.base}/x/{name}/", f"{keys.base}/y/{name}/"):
-                async for found in _scan(store, stem, "set"):
-                    await storage.read(store, Call(("UNLINK", *found), writes=True))
+    for stem in stems:
+        async for found in _scan(store, stem):
+            await storage.read(store, Call(("UNLINK", *found), writes=True))
 
 
-async def _scan(store: Store, stem: str, kind: str) -> AsyncIterator[list[bytes]]:
-    """The keys of one type that start with *stem*, as the pages of a SCAN yield them."""
+async def _scan(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[bytes]]:
+    """The keys that start with *stem*, as the pages of a SCAN yield them."""
     cursor: bytes | str = "0"
     while True:
-        call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, "TYPE", kind))
+        call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, *of_type))
         cursor, found = await storage.read(store, call)
         if found:
             yield found
@@ -121,7 +132,7 @@ async def _scan(store: Store, stem: str, kind: str) -> AsyncIterator[list[bytes]
 async def _ids(store: Store, schema: Schema) -> AsyncIterator[list[str]]:
     """All ids in batches; SCAN may name one twice, which does no harm."""
     stem = len(schema.keys.records.encode())
-    async for keys in _scan(store, schema.keys.records, "hash"):
+    async for keys in _scan(store, schema.keys.records, "TYPE", "hash"):
         ids = [key[stem:].decode("utf-8", "surrogateescape") for key in keys]
         for first in range(0, len(ids), BATCH):
             yield ids[first : first + BATCH]
@@ -151,8 +162,9 @@ async def _index_batch(
 
 def _report(done: Reindexed, model: type[Any], id: str, refusal: Refusal) -> None:
     if refusal.code == "UNIQUE":
-        name, holder = model._attribute(refusal.details[0]), refusal.details[1]
-        done.problems.append((id, UniqueViolation(model.__name__, name, holder)))
+        holder, *keys = refusal.details
+        names = ", ".join(model._attribute(key) for key in keys)
+        done.problems.append((id, UniqueViolation(model.__name__, names, holder)))
     elif refusal.code != "GONE":
         done.problems.append((id, StoreError(f"the record was refused: {refusal.code}")))
 
@@ -160,11 +172,11 @@ def _report(done: Reindexed, model: type[Any], id: str, refusal: Refusal) -> Non
 async def _changes(
     store: Store, schema: Schema, model: type[Any], ids: list[str], done: Reindexed
 ) -> list[Change]:
-    fields = tuple(spec.key for spec in schema.indexes) or schema.read_fields
+    fields = tuple(spec.key for spec in schema.tracked) or schema.read_fields
     replies = await storage.read_together(store, [load_call(schema, id, fields) for id in ids])
     changes = list[Change]()
     for id, reply in zip(ids, replies, strict=True):
-        stored = read_fields(fields, reply) or dict.fromkeys(spec.key for spec in schema.indexes)
+        stored = read_fields(fields, reply) or dict.fromkeys(spec.key for spec in schema.tracked)
         try:
             changes.append(_change(schema, model, id, stored))
         except CorruptRecord as error:
@@ -175,13 +187,13 @@ async def _changes(
 def _change(schema: Schema, model: type[Any], id: str, stored: Raw) -> Change:
     """Write every indexed field of a record anew, in its canonical text, if it is still as it was read."""
     sets, drops = dict[str, bytes](), list[str]()
-    for spec in schema.indexes:
+    for spec in schema.tracked:
         raw = stored.get(spec.key)
         if raw is None:
             drops.append(spec.key)
         else:
             sets[spec.key] = _canonical(schema, model, id, spec.key, raw)
-    expect: Raw = {spec.key: stored.get(spec.key) for spec in schema.indexes}
+    expect: Raw = {spec.key: stored.get(spec.key) for spec in schema.tracked}
     return Change(schema, id, "index", sets, tuple(drops), expect)
 
 
@@ -191,7 +203,7 @@ def _canonical(schema: Schema, model: type[Any], id: str, key: str, raw: bytes) 
     try:
         value = declared.read(raw, model)
         encoded: bytes = declared.encode(value)
-        schema.by_key[key].extra(encoded)
+        schema.check_indexable(key, encoded)
     except ValueError:
         raise CorruptRecord(model.__name__, schema.keys.record(id), name) from None
     return encoded

@@ -29,7 +29,8 @@ IDS_ENTRY = "i:"
 class FieldSpec:
     """One declared hash field.
 
-    ``score`` gives the text of the number that a range index orders a stored value by.
+    ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
+    encoded elements of a stored value that an index of elements knows it by.
     """
 
     key: str
@@ -37,6 +38,7 @@ class FieldSpec:
     index: IndexKind | None = None
     required: bool = False
     score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
+    elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
 
     @property
     def indexed(self) -> bool:
@@ -97,9 +99,29 @@ class Schema:
         return tuple(spec for spec in self.fields if spec.indexed)
 
     @cached_property
+    def tracked(self) -> tuple[FieldSpec, ...]:
+        """The fields whose changes the write script must know: indexed ones and members of compounds."""
+        members = {name for compound in self.compounds for name in compound.fields}
+        return tuple(spec for spec in self.fields if spec.indexed or spec.key in members)
+
+    @cached_property
     def index_numbers(self) -> dict[str, int]:
-        """Hash field -> number of its index in the scripts, from 1."""
-        return {spec.key: number for number, spec in enumerate(self.indexes, 1)}
+        """Tracked hash field -> its number in the write script, from 1."""
+        return {spec.key: number for number, spec in enumerate(self.tracked, 1)}
+
+    @cached_property
+    def short(self) -> frozenset[str]:
+        """The fields whose values stand in members or key names as they are: at most 512 bytes."""
+        firsts = {compound.fields[0] for compound in self.compounds if not compound.unique}
+        return frozenset(firsts | {spec.key for spec in self.fields if spec.index == "sorted"})
+
+    def check_indexable(self, key: str, raw: bytes) -> None:
+        """ValueError where the indexes cannot hold the value *raw* of the hash field *key*."""
+        spec = self.by_key[key]
+        spec.extra(raw)
+        names = spec.elements(raw) if spec.elements else (raw,) if key in self.short else ()
+        if any(len(name) > LONG_VALUE for name in names):
+            raise ValueError(f"has more than {LONG_VALUE} bytes")
 
     @cached_property
     def required(self) -> tuple[str, ...]:
@@ -128,8 +150,18 @@ class Schema:
 
     @cached_property
     def fixed_keys(self) -> tuple[str, ...]:
-        """Every key but records and exact sets, in the order that the write script numbers them."""
-        return (self.keys.meta, self.keys.ids, *(key for spec in self.indexes for _, key in self.slots(spec)))
+        """Every key that no value is part of, in the order that the write script numbers them."""
+        single = (key for spec in self.tracked for _, key in self.slots(spec))
+        together = (self.keys.unique_together(c.fields) for c in self.compounds if c.unique)
+        return (self.keys.meta, self.keys.ids, *single, *together)
+
+    def with_dependents(self, entries: frozenset[str]) -> frozenset[str]:
+        """*entries* and the compound indexes that take their scores from one of them."""
+        return entries | {
+            compound.entry
+            for compound in self.compounds
+            if not compound.unique and self.by_key[compound.fields[1]].entries[-1] in entries
+        }
 
     def slots(self, spec: FieldSpec) -> tuple[tuple[str, str], ...]:
         """The fixed keys of one index, by what the write script calls them."""
@@ -137,6 +169,8 @@ class Schema:
         found = [("unique", keys.unique(spec.key))] if spec.unique else []
         if spec.index == "range":
             found.append(("range", keys.range(spec.key)))
+        if spec.index == "sorted":
+            found.append(("sorted", keys.sorted(spec.key)))
         if spec.index == "exact":
             found.append(("digests", keys.digests(spec.key)))
         if spec.nullable:
@@ -147,3 +181,13 @@ class Schema:
 def entries_of(signature: str) -> frozenset[str]:
     """The indexes that a stored signature names."""
     return frozenset(signature.split("/")[1:]) if signature else frozenset()
+
+
+def fields_of(entry: str) -> tuple[str, ...]:
+    """The hash fields that the name of a compound index holds, each after its length."""
+    found, rest = list[str](), entry[2:]
+    while rest:
+        size, _, rest = rest.partition(":")
+        found.append(rest[: int(size)])
+        rest = rest[int(size) :]
+    return tuple(found)

@@ -1,16 +1,18 @@
 """The Lua scripts: read from ``lua/``, composed, and named by their SHA-1.
 
-The write script is composed per set of classes: a table of their declarations, then the body of
-``write.lua``. Only class declarations enter its text, each through :func:`quote`; data comes in ARGV.
+The write script is composed per set of classes: a table of their declarations, then the parts that they
+need, then ``write.lua``. Only class declarations enter its text, each through :func:`quote`; data comes in
+ARGV.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from functools import cache, lru_cache
 from importlib import resources
 
-from .schema import FieldSpec, Schema
+from .schema import Compound, FieldSpec, Schema
 from .types import Script
 
 
@@ -29,24 +31,38 @@ def _body(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def write_script(declarations: tuple[str, ...], fixed: int) -> Script:
+def write_script(declarations: tuple[str, ...], fixed: int, parts: tuple[str, ...] = ()) -> Script:
     """The write script for classes with these rendered *declarations* and so many *fixed* keys."""
     classes = ",\n".join(declarations)
-    return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{_body('write')}")
+    bodies = "\n".join(_body(name) for name in ("batch", "indexes", *parts, "commit", "write"))
+    return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{bodies}")
+
+
+def write_parts(schemas: Iterable[Schema]) -> tuple[str, ...]:
+    """The parts of the write script that only some classes need, by name."""
+    needed = set[str]()
+    for schema in schemas:
+        needed |= {spec.index for spec in schema.indexes if spec.index in ("sorted", "tags")}
+        needed |= {"compounds"} if schema.compounds else set()
+    return tuple(sorted(needed))
 
 
 def declaration(schema: Schema, first: int) -> str:
     """The class as a Lua table; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
     number = first + 2
-    indexes = list[str]()
-    for spec in schema.indexes:
+    indexes, compounds = list[str](), list[str]()
+    for spec in schema.tracked:
         indexes.append(_index(schema, spec, number))
         number += len(schema.slots(spec))
+    for compound in schema.compounds:
+        compounds.append(_compound(schema, compound, number))
+        number += int(compound.unique)
     return (
         f"{{meta={first},ids={first + 1},signature={quote(schema.signature)},"
         f"witness={'true' if schema.required else 'false'},"
         f"required={_strings(schema.required)},"
         f"declared={_strings(tuple(schema.by_key))},"
+        f"compounds={{{','.join(compounds)}}},"
         f"indexes={{{','.join(indexes)}}}}}"
     )
 
@@ -54,9 +70,18 @@ def declaration(schema: Schema, first: int) -> str:
 def _index(schema: Schema, spec: FieldSpec, number: int) -> str:
     parts = [f"field={quote(spec.key)}"]
     parts += [f"{name}={number + i}" for i, (name, _) in enumerate(schema.slots(spec))]
-    if spec.index == "exact":
-        parts.append("exact=true")
+    if spec.index:
+        parts.append(f"kind={quote(spec.index)}")
     return f"{{{','.join(parts)}}}"
+
+
+def _compound(schema: Schema, compound: Compound, number: int) -> str:
+    members = ",".join(str(schema.index_numbers[name]) for name in compound.fields)
+    if compound.unique:
+        return f"{{members={{{members}}},fields={_strings(compound.fields)},unique={number}}}"
+    return (
+        f"{{members={{{members}}},kind='pair',stem={quote(f'c/{compound.fields[0]}/{compound.fields[1]}/')}}}"
+    )
 
 
 def _strings(names: tuple[str, ...]) -> str:

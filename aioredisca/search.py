@@ -1,4 +1,4 @@
-"""``Search``: what a query asks for, as frozen data. Everything that runs it is in fetch.py and changes.py."""
+"""``Search``: what a query asks for, as frozen data. What runs it is in fetch.py and changes.py."""
 
 from __future__ import annotations
 

@@ -43,8 +43,8 @@ from .errors import (
     ValidationError,
 )
 from .expressions import exclusive
-from .figures import Aggregate, Explanation
 from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from .figures import Aggregate, Explanation
 from .ids import hexid, intid
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
@@ -54,6 +54,7 @@ from .record import Record, SaveMode
 from .reference import Reference
 from .search import Search
 from .session import BaseSession, current
+from .tags import Tags
 from .types import MISSING, Missing
 
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class Query(Select[R]):
 
     def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return run(fetch.one(self._search))
+        return cast("R", run(fetch.one(self._search)))
 
     def one_or_none(self) -> R | None:
         """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
@@ -490,6 +491,7 @@ __all__ = (
     "StaleWrite",
     "StoreError",
     "String",
+    "Tags",
     "TooManyRows",
     "Unavailable",
     "UniqueViolation",

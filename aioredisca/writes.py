@@ -44,7 +44,7 @@ async def write(store: Store, begun: Begun) -> list[bool]:
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
     try:
-        flags = await send(store, begun)
+        flags = [bool(flag) for flag in await send(store, begun)]
     except BaseException as error:
         for record, change in begun:
             record._put_back(change, error)
@@ -54,8 +54,8 @@ async def write(store: Store, begun: Begun) -> list[bool]:
     return flags
 
 
-async def send(store: Store, begun: Begun) -> list[bool]:
-    """The same for records whose state is nobody's concern."""
+async def send(store: Store, begun: Begun) -> list[bool | None]:
+    """The same for records whose state is nobody's concern; None for those that were passed over."""
     if len(begun) > MAX_BATCH:
         raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
     changes = [change for _, change in begun]
@@ -80,16 +80,16 @@ def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
 
 
 def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
-    model, names = change.schema.model, [record._attribute(key) for key in refusal.details[:1]]
+    model, names = change.schema.model, [record._attribute(key) for key in refusal.details]
     match refusal.code:
         case "EXISTS":
             return AlreadyExists(model, change.id)
         case "GONE":
             return Gone(model, change.id)
         case "STALE":
-            return StaleWrite(model, change.id, [record._attribute(key) for key in refusal.details])
+            return StaleWrite(model, change.id, names)
         case "UNIQUE":
-            return UniqueViolation(model, names[0], refusal.details[1])
+            return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:

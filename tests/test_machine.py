@@ -23,6 +23,7 @@ from aioredisca import (
     Model,
     StaleWrite,
     String,
+    Tags,
     UniqueViolation,
     conf,
     session,
@@ -39,15 +40,49 @@ EMAILS = st.none() | st.sampled_from(["a@x.yz", "b@x.yz", "c@x.yz"])
 NAMES = st.none() | st.sampled_from(["", "Rome", "Bern", "None", "x" * 600, "y" * 600])
 AGES = st.none() | st.integers(-3, 3)
 NOTES = st.none() | st.sampled_from([{"a": 1}, {"a": 2}, []])
-VALUES = st.fixed_dictionaries({}, optional={"email": EMAILS, "name": NAMES, "age": AGES, "note": NOTES})
+CODES = st.none() | st.sampled_from(["", "a", "ab", "a\0", "a\1", "a\0b", "\1\1", "é"])
+TAGS = st.none() | st.sets(st.sampled_from(["red", "green", "a/b", "\0", '"', "[]"]), max_size=3)
+OWNERS = st.none() | st.sampled_from(["1:a", "b", ""])
+SLUGS = st.none() | st.sampled_from(["x", "y"])
+VALUES = st.fixed_dictionaries(
+    {},
+    optional={
+        "email": EMAILS,
+        "name": NAMES,
+        "age": AGES,
+        "note": NOTES,
+        "code": CODES,
+        "tags": TAGS,
+        "owner": OWNERS,
+        "slug": SLUGS,
+    },
+)
 Row = dict[str, Any]
 
 
+@conf(unique=[("owner", "slug")], index=[("owner", "age")])
 class Thing(Model):
     email = Email(unique=True)
     name = String(index=True)
     age = Integer(index=True)
     note: Json[Any] = Json()
+    code = String(index="sorted")
+    tags = Tags(index=True)
+    owner = String()
+    slug = String(field="slg")
+
+
+def claims(row: Row) -> set[tuple[Any, ...]]:
+    """The unique values that a record claims."""
+    single = {("email", row["email"])} if row.get("email") is not None else set[tuple[Any, ...]]()
+    together = (row.get("owner"), row.get("slug"))
+    return single if None in together else single | {together}
+
+
+def clash(store: dict[str, Row]) -> bool:
+    """Whether two records claim one unique value."""
+    claimed = [claim for row in store.values() for claim in claims(row)]
+    return len(claimed) != len(set(claimed))
 
 
 class Machine(RuleBasedStateMachine):
@@ -82,11 +117,9 @@ class Machine(RuleBasedStateMachine):
 
     # -- what the store should do ------------------------------------------------------------------
 
-    def holder(self, values: Row, *but: str) -> bool:
-        email = values.get("email")
-        return email is not None and any(
-            row.get("email") == email for id, row in self.store.items() if id not in but
-        )
+    def clashes(self, id: str, values: Row) -> bool:
+        row = {**self.store.get(id, {}), **values}
+        return clash({**self.store, id: row})
 
     def put(self, id: str, values: Row) -> None:
         row = {**self.store.get(id, {}), **values}
@@ -100,7 +133,7 @@ class Machine(RuleBasedStateMachine):
         elif must is False and exists:
             expected = AlreadyExists
         else:
-            expected = UniqueViolation if self.holder(values, id) else None
+            expected = UniqueViolation if self.clashes(id, values) else None
         if expected is not None:
             with pytest.raises(expected):
                 self.do(operation)
@@ -142,7 +175,7 @@ class Machine(RuleBasedStateMachine):
             self.do(thing.save(if_unchanged=check))
             return
         now = self.store.get(id, {})
-        names = ["email", "name", "age", "note"] if check == "record" else list(changed)
+        names = list(Thing.getfields()) if check == "record" else list(changed)
         stale = {name for name in names if now.get(name) != seen.get(name)} if check else set()
         was_there, is_there = bool(thing._mode == "update"), id in self.store
         if was_there != is_there:
@@ -182,8 +215,7 @@ class Machine(RuleBasedStateMachine):
             **self.store,
             **{id: {n: v for n, v in row.items() if v is not None} for id, row in rows.items()},
         }
-        emails = [row["email"] for row in after.values() if "email" in row]
-        refused = bool(rows.keys() & self.store.keys()) or len(emails) != len(set(emails))
+        refused = bool(rows.keys() & self.store.keys()) or clash(after)
         things = [Thing.new(id, **row) for id, row in rows.items()]
         if refused:
             with pytest.raises(BulkError):
@@ -202,7 +234,6 @@ class Machine(RuleBasedStateMachine):
             elif values:
                 row = {**after.get(id, {}), **values}
                 after[id] = {name: value for name, value in row.items() if value is not None}
-        emails = [row["email"] for row in after.values() if "email" in row]
 
         async def unit() -> None:
             async with session(autosave=True) as work:
@@ -213,7 +244,7 @@ class Machine(RuleBasedStateMachine):
                     for name, value in (values or {}).items():
                         setattr(thing, name, value)
 
-        if len(emails) != len(set(emails)):
+        if clash(after):
             with pytest.raises(UniqueViolation):
                 self.do(unit())
         else:

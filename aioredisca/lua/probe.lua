@@ -1,13 +1,14 @@
 -- Asks, before the first write, which rights this database user lacks; changes nothing that stays.
 --
 -- KEYS   meta, ids and the other fixed keys of the model
--- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set), key
+-- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores), key
 -- reply  {signature or '', unbuilt, then command and key of every right that is missing}
 local token = ARGV[1]
 local TRIES = {
   h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'HSET', token, token}},
   s = {{'SREM', token}, {'SADD', token}},
   z = {{'ZREM', token}, {'ZADD', 'XX', '0', token}},
+  r = {{'ZSCORE', token}},
 }
 local UNDO = {HSET = 'HDEL', SADD = 'SREM'}
 

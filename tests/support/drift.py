@@ -6,6 +6,7 @@ It knows the storage contract (docs/storage.md) on its own, not through the libr
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,10 @@ class Layout:
         default_factory=dict[bytes, Callable[[bytes], float]]
     )
     nullable: set[bytes] = field(default_factory=set[bytes])
+    sorted: set[bytes] = field(default_factory=set[bytes])
+    tags: set[bytes] = field(default_factory=set[bytes])
+    together: list[tuple[bytes, ...]] = field(default_factory=list[tuple[bytes, ...]])
+    pairs: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
 
 
 def layout_of(model: Any) -> Layout:
@@ -40,8 +45,18 @@ def layout_of(model: Any) -> Layout:
         if spec.index == "range":
             score = spec.score
             layout.ranges[name] = lambda raw, score=score: float(score(raw))  # type: ignore[misc]
+        if spec.index == "sorted":
+            layout.sorted.add(name)
+        if spec.index == "tags":
+            layout.tags.add(name)
         if spec.index and not spec.required:
             layout.nullable.add(name)
+    for compound in schema.compounds:
+        names = tuple(name.encode() for name in compound.fields)
+        if compound.unique:
+            layout.together.append(names)
+        else:
+            layout.pairs.append((names[0], names[1]))
     return layout
 
 
@@ -99,6 +114,22 @@ def _expect(
             expected.setdefault(base + b"/y/" + name + b"/" + digest, set()).add(id)
         else:
             expected.setdefault(base + b"/x/" + name + b"/" + value, set()).add(id)
+    for name in layout.sorted & declared.keys():
+        value = declared[name].replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+        expected.setdefault(base + b"/s/" + name, {})[value + b"\0" + id] = 0.0
+    for name in layout.tags & declared.keys():
+        for element in json.loads(declared[name]):
+            expected.setdefault(base + b"/x/" + name + b"/" + element.encode(), set()).add(id)
+    for names in layout.together:
+        if declared.keys() >= set(names):
+            claims = expected.setdefault(base + b"/u/" + b"/".join(names), {})
+            value = b"".join(b"%d:%s" % (len(declared[name]), declared[name]) for name in names)
+            if claims.setdefault(value, id) != id:
+                problems.append(f"two records hold {names!r} = {value!r}")
+    for first, second in layout.pairs:
+        if declared.keys() >= {first, second}:
+            key = base + b"/c/" + first + b"/" + second + b"/" + declared[first]
+            expected.setdefault(key, {})[id] = layout.ranges[second](declared[second])
     for name in layout.nullable - declared.keys():
         expected.setdefault(base + b"/n/" + name, set()).add(id)
 

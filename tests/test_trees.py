@@ -1,0 +1,186 @@
+"""Random trees of conditions against brute force in Python: objects, ids, counts, orders, pages, cursors."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aioredisca import Database, Float, Integer, Model, String, Tags, conf
+
+from .support.drift import drift
+from .support.trees import Trees, Values, ordered, random_values
+
+FULL = os.environ.get("REDISCA_FULL") == "1"
+TREES = 3000 if FULL else 300
+RECORDS = 400
+
+
+@conf(unique=[("country", "code")], index=[("country", "height")])
+class Place(Model):
+    code = String(unique=True)
+    country = String(index=True)
+    height = Integer(index=True)
+    ratio = Float(index=True)
+    name = String(index="sorted")
+    tags = Tags(index=True)
+    plain = String()
+
+
+ORDERS: list[list[tuple[str, bool]]] = [
+    [],
+    [("height", False)],
+    [("height", True)],
+    [("name", False)],
+    [("name", True)],
+    [("plain", False)],
+    [("country", True), ("name", False)],
+    [("height", True), ("plain", True)],
+    [("plain", False), ("height", True)],
+]
+
+
+def columns(by: list[tuple[str, bool]]) -> list[Any]:
+    return [getattr(Place, name).desc() if falling else getattr(Place, name) for name, falling in by]
+
+
+async def fill(count: int, seed: int = 7) -> dict[str, Values]:
+    chance = random.Random(seed)
+    rows = {f"{number:04}": random_values(chance, number) for number in range(count)}
+    await Place.save_many([Place.new(id, **values) for id, values in rows.items()])
+    return rows
+
+
+async def test_random_trees_find_what_brute_force_finds(db: Database) -> None:
+    rows = await fill(RECORDS)
+    trees = Trees(Place, seed=1, ids=RECORDS)
+    chance = random.Random(2)
+    for number in range(TREES):
+        tree = trees.tree(4)
+        matches = {id: row for id, row in rows.items() if tree.holds(row)}
+        by = ORDERS[number % len(ORDERS)]
+        expected = ordered(matches, by)
+        query = Place.where(tree.condition).order_by(*columns(by))
+        found = await query
+        if not by:  # one range alone comes in its own order, which pages and slices must keep to
+            assert sorted(place.id for place in found) == expected, tree.text
+            expected = [place.id for place in found]
+        assert [place.id for place in found] == expected, tree.text
+        assert all(place.export() == _held(rows[place.id]) for place in found), tree.text
+        start, size = chance.randrange(30), chance.randrange(1, 40)
+        part = await query[start : start + size].ids()
+        assert part == expected[start : start + size], (tree.text, by, start, size)
+        assert await query.count() == len(expected), tree.text
+        if number % 5 == 0:
+            assert await to_the_end(query, chance.randrange(1, 60)) == expected, (tree.text, by)
+            assert await query.exists() == bool(expected)
+            first = await query.first()
+            assert (first.id if first else None) == (expected[0] if expected else None)
+            assert sorted([place.id async for place in query]) == sorted(expected), tree.text
+    assert drift(db.sync_client, [Place]) == []
+
+
+def _held(values: Values) -> Values:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+async def to_the_end(query: Any, size: int, pause: Callable[[], Awaitable[None]] | None = None) -> list[str]:
+    """The ids of all pages of *query*, by their cursors."""
+    found, cursor = list[str](), None
+    while True:
+        if pause is not None:
+            await pause()
+        page = await query.page(size, after=cursor)
+        found += [record.id for record in page]
+        assert len(page) <= size
+        if page.next is None:
+            return found
+        cursor = page.next
+
+
+BIG = 6000
+"""More than one step examines, so that walks, counts and sorts go on by cursors."""
+
+
+async def test_trees_over_many_records_go_on_by_cursors(db: Database, backend: str) -> None:
+    count = 2500 if backend == "memory" else BIG
+    rows = await fill(count)
+    trees = Trees(Place, seed=3, ids=count)
+    chance = random.Random(4)
+    for number in range(200 if FULL else 18):
+        tree = trees.tree(3)
+        by = ORDERS[number % len(ORDERS)]
+        expected = ordered({id: row for id, row in rows.items() if tree.holds(row)}, by)
+        query = Place.where(tree.condition).order_by(*columns(by))
+        if not by:
+            assert sorted(found := await query.ids()) == expected, tree.text
+            expected = found
+        assert await query.ids() == expected, tree.text
+        assert await query.count() == len(expected), tree.text
+        start, size = chance.randrange(len(expected) + 1), chance.choice([1, 20, 500, 1500])
+        part = await query[start : start + size].ids()
+        assert part == expected[start : start + size], (tree.text, by, start, size)
+        if number % 3 == 0:
+            assert await to_the_end(query, 999) == expected, (tree.text, by)
+            assert sorted([place.id async for place in query]) == sorted(expected), tree.text
+
+
+@pytest.mark.asyncio_only
+async def test_beside_writers_every_row_met_the_condition_and_pages_miss_nothing(
+    db: Database, backend: str
+) -> None:
+    """20 writers change every fourth record; the others must come exactly once, in order."""
+    rows = await fill(RECORDS)
+    touched = {id for id in rows if int(id) % 4 == 0}
+    stop = asyncio.Event()
+
+    async def write(worker: int) -> int:
+        chance, count = random.Random(worker), 0
+        mine = [id for id in touched if int(id) // 4 % 20 == worker]
+        while not stop.is_set():
+            place = Place(chance.choice(mine))
+            for name, value in random_values(chance, int(place.id)).items():
+                if name != "code":
+                    setattr(place, name, value)
+            await place.save()
+            count += 1
+            await asyncio.sleep(0)
+        return count
+
+    writers = [asyncio.create_task(write(worker)) for worker in range(20)]
+    try:
+        trees = Trees(Place, seed=5, ids=RECORDS)
+        for number in range(6 if backend == "memory" else 120 if FULL else 24):
+            tree = trees.tree(3)
+            by = ORDERS[number % 5]
+            still = ordered(
+                {id: row for id, row in rows.items() if id not in touched and tree.holds(row)}, by
+            )
+            query = Place.where(tree.condition).order_by(*columns(by))
+            for place in await query:
+                assert tree.holds(values_of(place)), tree.text
+            everything = await to_the_end(query, 17, pause=lambda: asyncio.sleep(0.001))
+            pages = [id for id in everything if id not in touched]
+            assert (pages if by else sorted(pages)) == still, (tree.text, by)
+    finally:
+        stop.set()
+        written = await asyncio.gather(*writers)
+    assert min(written) > 0
+    assert drift(db.sync_client, [Place]) == []
+
+
+def values_of(place: Place) -> Values:
+    return place.export(keep_none=True)
+
+
+def test_the_reference_itself_can_tell_right_from_wrong() -> None:
+    """Control: trees and orders differ where they should, so that equality above means something."""
+    rows = {f"{n:04}": random_values(random.Random(n), n) for n in range(100)}
+    trees = Trees(Place, seed=1, ids=100)
+    sizes = {len([row for row in rows.values() if trees.tree(4).holds(row)]) for _ in range(50)}
+    assert len(sizes) > 10
+    assert len({tuple(ordered(rows, by)) for by in ORDERS}) == len(ORDERS)
