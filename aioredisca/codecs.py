@@ -14,6 +14,7 @@ import math
 import re
 import unicodedata
 import uuid
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 EXACT_INTEGERS = 2**53
@@ -53,6 +54,13 @@ def writable(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("holds a lone surrogate, which UTF-8 cannot write") from None
     return text
+
+
+def read_items(value: Any) -> list[Any]:
+    """The items of an iterable that means several values, as a string and a mapping do not."""
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping):
+        return list[Any](value)
+    raise ValueError(f"takes a set or another iterable of strings, not {type(value).__name__}")
 
 
 def read_email(value: object) -> str:
