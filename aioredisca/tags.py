@@ -89,11 +89,7 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
         return codecs.json_text(sorted(value))
 
     def from_db(self, text: str) -> set[str]:
-        found = codecs.text_json(text)
-        items: list[Any] = found if isinstance(found, list) else [None]
-        if not all(isinstance(item, str) for item in items):
-            raise ValueError("is no list of strings")
-        return set(items)
+        return codecs.text_strings(text)
 
     def element_raw(self, value: Any, owner: type[Any]) -> bytes:
         """One element as the index knows it, coerced as in an assignment. ValidationError says why not."""
