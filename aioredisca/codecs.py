@@ -14,7 +14,8 @@ import math
 import re
 import unicodedata
 import uuid
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
 
 EXACT_INTEGERS = 2**53
 """Up to here, either side of zero, a double tells every integer from the next."""
@@ -53,6 +54,17 @@ def writable(text: str) -> str:
     except UnicodeEncodeError:
         raise ValueError("holds a lone surrogate, which UTF-8 cannot write") from None
     return text
+
+
+def read_items(value: Any) -> list[Any]:
+    """The items of an iterable that means several values, as a string and a mapping do not."""
+    if not _is_several(value):
+        raise ValueError(f"takes a set or another iterable of strings, not {kind(value)}")
+    return [*value]
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping)
 
 
 def read_email(value: object) -> str:
@@ -277,3 +289,11 @@ def text_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("is no JSON") from None
+
+
+def text_strings(text: str) -> set[str]:
+    """The elements of a JSON list of strings."""
+    found = text_json(text)
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in cast("list[object]", found)):
+        raise ValueError("is no list of strings")
+    return set(cast("list[str]", found))

@@ -122,9 +122,9 @@ class Conf:
 
 def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:
     """What ``unique=`` or ``index=`` of a class lists, as tuples of attribute names."""
-    lists = tuple(tuple(names) for names in given if isinstance(names, list | tuple))
-    if isinstance(given, str) or len(lists) < len(given):
+    if isinstance(given, str) or not all(isinstance(names, list | tuple) for names in given):
         raise UsageError(f'conf({setting}=) takes lists of attribute names, as in {setting}=[("a", "b")]')
+    lists: list[tuple[Any, ...]] = [tuple(names) for names in given]
     for names in lists:
         if not all(isinstance(name, str) for name in names) or len({*names}) < len(names) or len(names) < 2:
             raise UsageError(f"conf({setting}=): {names!r} names no two or more different attributes")

@@ -94,7 +94,7 @@ class Field(Generic[T]):
         self._key = options.get("field")
         if unknown := options.keys() - Options.__annotations__.keys():
             raise TypeError(f"{type(self).__name__}() got unknown options: {', '.join(sorted(unknown))}")
-        if self.unique and not self.index_kinds:
+        if self.unique and not self.comparable:
             raise UsageError(f"a {type(self).__name__} field cannot be unique")
         if self._key is not None and (reason := bad_field(self._key, indexed=self.indexed)):
             raise UsageError(f"field={self._key!r}: {reason}")
@@ -113,6 +113,11 @@ class Field(Generic[T]):
     @property
     def indexed(self) -> bool:
         return self.unique or self.index is not None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether a value as a whole can stand in an index, and so be unique."""
+        return any(kind != "tags" for kind in self.index_kinds)
 
     @property
     def key(self) -> str:

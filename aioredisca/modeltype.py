@@ -240,7 +240,7 @@ class ModelType(type):
             where = f"{cls.__name__}: conf({setting}=) names {name!r}"
             if name not in cls._fields:
                 raise UsageError(f"{where}: there is no such field{cls._nearest(name)}")
-            if "exact" not in cls._fields[name].index_kinds:
+            if not cls._fields[name].comparable:
                 raise UsageError(f"{where}: a {type(cls._fields[name]).__name__} field cannot be part of it")
             if reason := bad_field(cls._fields[name].key, indexed=True):
                 raise UsageError(f"{where}: {reason}; give it another hash field by field=")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Set
 from dataclasses import replace
 from typing import Any, ClassVar, Generic, Literal, Never, cast, overload
 
@@ -68,9 +68,7 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
         super().__set__(obj, cast("set[str]", value))
 
     def coerce(self, value: Any) -> set[str]:
-        if isinstance(value, str | bytes | bytearray | Mapping) or not isinstance(value, Iterable):
-            raise ValueError(f"takes a set or another iterable of strings, not {codecs.kind(value)}")
-        return {codecs.read_string(element) for element in value}
+        return {codecs.read_string(element) for element in codecs.read_items(value)}
 
     def check(self, value: set[str]) -> None:
         if len(value) > self.maxitems:
@@ -92,10 +90,7 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
         return codecs.json_text(sorted(value))
 
     def from_db(self, text: str) -> set[str]:
-        found = codecs.text_json(text)
-        if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
-            raise ValueError("is no list of strings")
-        return set(cast("list[str]", found))
+        return codecs.text_strings(text)
 
     def element_raw(self, value: Any, owner: type[Any]) -> bytes:
         """One element as the index knows it, coerced as in an assignment. ValidationError says why not."""

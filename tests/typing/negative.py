@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioredisca import Enum, Integer, Model, Reference, String, exclusive, session, sync
+from aioredisca import Enum, Integer, Model, Reference, String, Tags, conf, exclusive, session, sync
 from aioredisca.sync import run
 
 
@@ -15,6 +15,7 @@ class User(Model):
     must = String(required=True)
     age = Integer(index=True)
     lang = Reference(Language)
+    tags = Tags(required=True)
 
 
 class BlockingUser(sync.Model):
@@ -27,6 +28,9 @@ def assigning(user: User) -> None:
     user.must = None  # E: mypy pyright pyrefly
     user.age = "5"  # E: mypy pyright pyrefly
     user.lang = User("1")  # E: mypy pyright pyrefly
+    user.tags = "x"  # E: mypy pyright pyrefly
+    user.tags = [1]  # E: mypy pyright pyrefly
+    user.tags = None  # E: mypy pyright pyrefly
     user.nmae = "x"  # E: mypy pyright pyrefly
     user.nmae  # E: mypy pyright pyrefly
     user.id = "x"  # E: mypy pyright pyrefly
@@ -35,6 +39,8 @@ def assigning(user: User) -> None:
 def declaring() -> None:
     String(idnex=True)  # E: mypy pyright pyrefly
     String(index="rangee")  # E: mypy pyright pyrefly
+    Tags(index="sorted2")  # E: mypy pyright pyrefly
+    conf(index=[("a", "b", "c")])  # E: mypy pyright pyrefly
     Integer(minval="5")  # E: mypy pyright pyrefly
     Enum(str)  # E: mypy pyright pyrefly
 

@@ -31,6 +31,7 @@ from aioredisca import (
     Reference,
     Session,
     String,
+    Tags,
     conf,
     exclusive,
     hexid,
@@ -75,6 +76,8 @@ class User(Shared, Model):
     hard = Enum(Colour, required=True)
     blob = Bytes()
     data = Json[dict[str, int]]()
+    tags = Tags(index=True, maxitems=5)
+    labels = Tags(required=True)
     tight = Json[list[str], Never](required=True)
     password = MD5Pass()
     lang = Reference(Language)
@@ -111,6 +114,11 @@ def values(user: User) -> None:
     assert_type(user.hard, Colour)
     assert_type(user.blob, bytes | None)
     assert_type(user.data, dict[str, int] | None)
+    assert_type(user.tags, set[str] | None)
+    assert_type(user.labels, set[str])
+    user.tags = ["a"]
+    user.labels = frozenset("a")
+    user.tags = None
     assert_type(user.tight, list[str])
     assert_type(user.password, str | None)
     assert_type(user.lang, Language | None)
