@@ -43,6 +43,8 @@ async def page(search: Search[R], size: int, after: str | None) -> Page[R]:
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
     scan = Scan(search, search.model, ())
+    if any(search.model._fields[search.model._attribute(one.key)].secret for one in scan.plan.order):
+        raise UsageError("a cursor would show the values of a secret field: order the pages by another")
     last = None if after is None else _row_of(scan, after)
     rows = await fetch.rows(replace(search, limit=size + 1), after=last)
     items = [row.record() for row in rows[:size]]
@@ -66,6 +68,19 @@ def _row_of(scan: Scan[R], after: str) -> Row[R]:
     order = scan.plan.order
     try:
         ranks, id = cursors.decode(_query_name(scan), conf.secret, after, len(order))
-    except cursors.BadCursor as error:
+        for one, raw in zip(order, ranks, strict=True):
+            _check_rank(scan, one.key, raw)
+    except ValueError as error:
         raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
     return Row(scan, id, {one.key: raw for one, raw in zip(order, ranks, strict=True)})
+
+
+def _check_rank(scan: Scan[Any], key: str, raw: bytes | None) -> None:
+    """BadCursor where *raw* is no value of the field: without a secret, digests can be made by anybody."""
+    score = scan.schema.by_key[key].score
+    try:
+        if raw is not None:
+            scan.model._fields[scan.model._attribute(key)].rank(raw)
+            float(score(raw) if score else 0)
+    except ValueError:
+        raise cursors.BadCursor("it is no cursor of this query") from None

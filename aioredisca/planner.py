@@ -176,9 +176,13 @@ class _Planner:
             case Not(part):
                 return self._negated(self.tree(part))
             case AnyOf(key, values):
-                return Tree("+", tuple(self._leaf(Equals(key, value)) for value in values))
+                return self._any_of(self._leaf(Equals(key, value)) for value in values)
             case _:
                 return self._leaf(condition)
+
+    def _any_of(self, trees: Iterable[Tree | Index]) -> Tree | Index:
+        parts = tuple(tree for tree in dict.fromkeys(trees) if tree != NOBODY)
+        return parts[0] if len(parts) == 1 else Tree("+", parts) if parts else NOBODY
 
     def _negated(self, tree: Tree | Index) -> Tree | Index:
         if tree == NOBODY:

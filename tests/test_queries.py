@@ -145,12 +145,21 @@ async def test_every_kind_of_index_finds_and_conditions_coerce_as_assignments_do
 
 async def test_what_cannot_be_asked_is_told_before_io(db: Database) -> None:
     before = db.round_trips
-    queries: list[Any] = [Row.plain == "x", Row.email == None, Row.exact > 5]  # noqa: E711
-    for query in queries:
-        with pytest.raises(NotIndexed):
+    queries: list[tuple[Any, str]] = [
+        (Row.plain == "x", "declare it with index=True or unique=True to query"),
+        (Row.email == None, "declare it with index=True to ask for None"),  # noqa: E711
+        (Row.exact > 5, "its index has no order"),
+        (Row.name >= "a", 'declare it with index="sorted" to ask for its order or its beginning'),
+        (Row.name.startswith("a"), 'declare it with index="sorted" to ask for its order or its beginning'),
+        ((Row.age > 3) & ~(Row.plain == "x"), r"Row\.plain is not indexed"),
+    ]
+    for query, reason in queries:
+        with pytest.raises(NotIndexed, match=reason):
             await query
-    with pytest.raises(NotIndexed, match=r"Row\.name is not indexed: a String field has no order"):
-        Row.name >= "a"
+        with pytest.raises(NotIndexed, match=reason):
+            await query.count()
+    with pytest.raises(NotIndexed, match=r"Row\.on is not indexed: a Bool field has no order"):
+        Row.on >= True
     with pytest.raises(NotIndexed, match=r"Other\.required is not indexed: required fields are never None"):
         await Other.required.find(None)  # type: ignore[arg-type]
     with pytest.raises(ValidationError):

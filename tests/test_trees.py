@@ -117,7 +117,8 @@ async def test_trees_over_many_records_go_on_by_cursors(db: Database, backend: s
         expected = ordered({id: row for id, row in rows.items() if tree.holds(row)}, by)
         query = Place.where(tree.condition).order_by(*columns(by))
         if not by:
-            assert sorted(found := await query.ids()) == expected, tree.text
+            found = await query.ids()
+            assert sorted(found) == expected, tree.text
             expected = found
         assert await query.ids() == expected, tree.text
         assert await query.count() == len(expected), tree.text
