@@ -53,16 +53,21 @@ async def incr(search: Search[R], field: Field[Any], by: int) -> int:
     """Add *by* to an Integer of every match; how many records were changed."""
     if not isinstance(field, Integer):
         raise UsageError(f"incr() counts in an Integer; {field.name} is a {type(field).__name__}")
-    if not isinstance(by, int) or isinstance(by, bool):
-        raise UsageError(f"incr() adds a whole number, not {by!r}")
+    step = _whole_number(by)
 
     def add(raw: Raw) -> Sets:
         stored = raw.get(field.key)
         return {
-            field.key: field.accept((0 if stored is None else field.decode(stored)) + by, search.model)[1]
+            field.key: field.accept((0 if stored is None else field.decode(stored)) + step, search.model)[1]
         }
 
     return await _change(search, (field.key,), "update", add)
+
+
+def _whole_number(by: Any) -> int:
+    if not isinstance(by, int) or isinstance(by, bool):
+        raise UsageError(f"incr() adds a whole number, not {by!r}")
+    return by
 
 
 async def _change(search: Search[R], fields: Sequence[str], mode: Mode, work: Work) -> int:

@@ -88,10 +88,11 @@ async def aggregate(search: Search[R], field: Field[Any] | None, by: Field[Any] 
 def _figures(rows: Iterable[Row[Any]], field: Field[Any] | None) -> Aggregate[Any]:
     if field is None:
         return Aggregate(sum(1 for _ in rows))
-    held = [row for row in rows if row.raw.get(field.key) is not None]
+    key = field.key
+    held = [row for row in rows if row.raw.get(key) is not None]
     if not held:
         return Aggregate()
-    least, most = (one(held, key=lambda row: row.rank(field.key)) for one in (min, max))
+    least, most = (one(held, key=lambda row: row.rank(key)) for one in (min, max))
     total = _sum([_value(row, field) for row in held], field)
     average = None if total is None else total / len(held)
     return Aggregate(len(held), total, _value(least, field), _value(most, field), average)

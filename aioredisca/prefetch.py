@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .errors import UsageError
 from .plan import load_call, read_fields
@@ -51,9 +51,10 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
     targets = dict[tuple[type[Any], str], Any]()
     for records, name in zip(groups, names, strict=True):
         for record in records:
-            handle = getattr(record, name)
+            handle: Any = getattr(record, name)
             if handle is not None:
-                record._values[name] = targets.setdefault((type(handle), handle.id), handle)
+                who = (cast("type[Any]", type(handle)), str(handle.id))
+                record._values[name] = targets.setdefault(who, handle)
     await _load_all([target for target in targets.values() if not target._known(raw=False)])
 
 

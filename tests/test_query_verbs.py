@@ -141,11 +141,11 @@ async def test_what_cannot_be_joined_is_refused_with_the_cure(db: Database) -> N
     with pytest.raises(UsageError, match="cannot be joined"):
         Row.where(City.name == "x")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="became a bool"):
-        Row.where(Row.size == Row.size)  # type: ignore[arg-type]
+        Row.where(Row.size == Row.size)  # type: ignore[operator]
     with pytest.raises(UsageError, match="a condition is made of columns"):
         Row.where("size > 3")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"join conditions with & \| ~"):
-        big and big  # type: ignore[truthy-bool]
+        big and big
     with pytest.raises(UsageError, match=r"<City\.name> is no column of Row"):
         big.order_by(City.name)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="have no order"):
@@ -170,7 +170,7 @@ async def test_a_condition_of_a_parent_fits_its_children(db: Database) -> None:
     await Child.new("2", age=5, level=2).save()
     await Base.new("3", age=5).save()
     assert ids(await Child.where(Base.age == 5, Child.level == 2)) == ["2"]
-    assert ids(await ((Base.age == 5) & (Child.level == 1))) == ["1"]
+    assert ids(await ((Child.level == 1) & (Base.age == 5))) == ["1"]
     with pytest.raises(UsageError, match="a condition on Child does not fit Base"):
         Base.where(Child.level == 1)  # type: ignore[arg-type]
 
@@ -262,7 +262,7 @@ async def test_values_are_columns_in_order(db: Database) -> None:
     with pytest.raises(UsageError, match="at least one column"):
         await Row.all().values()  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="no column of Row"):
-        await Row.all().values(City.name)  # type: ignore[call-overload]
+        await Row.all().values(City.name)  # type: ignore[arg-type]
 
 
 async def test_values_of_what_cannot_be_read_are_told(db: Database, raw: Any) -> None:
@@ -322,7 +322,7 @@ async def test_aggregates_are_exact(db: Database) -> None:
         "SE": (4, 22),
         None: (4, 26),
     }
-    counts = await Row.all().aggregate(by=Row.country)
+    counts: dict[str | None, Any] = await Row.all().aggregate(by=Row.country)
     assert {key: one.count for key, one in counts.items()} == {"FI": 4, "SE": 4, None: 4}
     nothing = await (Row.size > 99).aggregate(Row.size)
     assert (nothing.count, nothing.sum, nothing.min, nothing.avg) == (0, None, None, None)

@@ -115,7 +115,8 @@ class Trees:
         return Tree(column.not_none(), lambda row: row[name] is not None, f"{name} is not None")
 
     def any_of(self) -> Tree:
-        name, domain = self.random.choice([("country", COUNTRIES), ("height", HEIGHTS), ("name", NAMES)])
+        domains: list[tuple[str, list[Any]]] = [("country", COUNTRIES), ("height", HEIGHTS), ("name", NAMES)]
+        name, domain = self.random.choice(domains)
         some = [*self.random.sample(domain, self.random.randint(0, 4)), *self.random.choice([[], [None]])]
         column = getattr(self.model, name)
         if self.random.random() < 0.3:
