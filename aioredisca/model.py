@@ -10,6 +10,7 @@ from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
 from .expressions import All
+from .ids import listed
 from .query import Query
 from .record import Record, SaveMode
 
@@ -75,7 +76,7 @@ class Model(Record):
 
         One HMGET each, all in one round trip.
         """
-        return await cls._get_many([*ids])
+        return await cls._get_many(listed(ids))
 
     @classmethod
     def all(cls) -> Query[Self]:

@@ -67,6 +67,8 @@ class ModelType(type):
         def __setattr__(cls, name, value):
             if isinstance(value, Field):
                 cls._add_late(name, value)
+            elif name in cls._fields:
+                raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
             else:
                 super().__setattr__(name, value)
 

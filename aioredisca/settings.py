@@ -35,6 +35,14 @@ _KEPT = {
 }
 """Options of a connection that say where and as whom. Decoding, retries and timeouts are ours."""
 
+_LIMITS = {"max_connections", "socket_timeout", "socket_connect_timeout"}
+
+_OURS = {
+    *("decode_responses", "encoding", "encoding_errors", "protocol", "health_check_interval"),
+    *("retry", "retry_on_error", "retry_on_timeout", "socket_read_size"),
+}
+"""Options of redis-py that a URL may carry and that are not used."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -96,8 +104,18 @@ def _read_url(url: str) -> tuple[Settings, str]:
         options: dict[str, Any] = dict(redis_connection.parse_url(f"{SCHEMES[scheme]}://{rest}"))
     except ValueError as error:
         raise UsageError(f"the database URL cannot be read: {error}") from None
+    _check_url(url, options)
     kind = options.pop("connection_class", Connection)
     return _settings(kind, options), _bare(url)
+
+
+def _check_url(url: str, options: dict[str, Any]) -> None:
+    """UsageError for what redis-py passes over or would refuse when it connects: it would be missed."""
+    path = urlsplit(url).path.strip("/")
+    if "path" not in options and path and not path.isdecimal():
+        raise UsageError(f"the database URL cannot be read: {path[:20]!r} is no number of a database")
+    if unknown := options.keys() - _KEPT - _LIMITS - _OURS - {"connection_class"}:
+        raise UsageError(f"the database URL has an unknown option: {', '.join(sorted(unknown))}")
 
 
 def _settings(kind: Any, options: dict[str, Any]) -> Settings:

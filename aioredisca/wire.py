@@ -107,7 +107,9 @@ def translated(error: Exception) -> RediscaError:
         if word in _UNAVAILABLE:
             return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
     if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
-        return Unavailable(f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL")
+        return Unavailable(
+            f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL"
+        )
     return StoreError(_first_line(text))
 
 

@@ -142,6 +142,17 @@ async def test_a_bulk_write_is_judged_as_a_whole_before_any_io(db: Database, raw
     assert await User.save_many([]) == []
 
 
+async def test_one_id_is_no_list_of_ids(db: Database, raw: Any) -> None:
+    """The known-bad way deletes the records of its letters."""
+    await User.save_many([User.new(id) for id in "abc"])
+    uses: tuple[Any, ...] = (User.delete_many, User.get_many, User.save_many)
+    for use in uses:
+        with pytest.raises(UsageError, match="takes a list of records or ids") as caught:
+            await use("ab")
+        assert "ab" not in str(caught.value)
+    assert await User.all().ids() == ["a", "b", "c"]
+
+
 async def test_delete_many_takes_records_and_ids_and_counts_what_was_there(db: Database, raw: Any) -> None:
     users = [User.new(str(i), email=f"{i}@x.xx") for i in range(250)]
     await User.save_many(users)

@@ -285,14 +285,17 @@ async def test_a_missing_password_is_told_by_every_operation(server: Server, pla
                 lambda: User.name.find("x"),
                 lambda: User.new("1", email="a@x.yz", name="Ada", age=1).save(),
             ):
-                with pytest.raises(Unavailable, match="refuses the login: .*: see user and password"):
-                    await operation()  # type: ignore[no-untyped-call]
+                with pytest.raises(Unavailable, match=r"refuses the login: .*: see user and password"):
+                    await operation()
     finally:
         plain.config_set("requirepass", "")
         database.close() if driver == "blocking" else await database.aclose()
 
 
-REFUSING = b"-NOAUTH Authentication required.\r\n", b"-ERR Protocol error: unauthenticated multibulk length\r\n"
+REFUSING = (
+    b"-NOAUTH Authentication required.\r\n",
+    b"-ERR Protocol error: unauthenticated multibulk length\r\n",
+)
 
 
 @pytest.mark.parametrize("answer", REFUSING, ids=["short", "long"])
@@ -302,7 +305,7 @@ async def test_a_login_asked_for_after_the_handshake_is_told(answer: bytes, driv
         database = Database(f"redis://127.0.0.1:{port}/0")
         async with session(database):
             for operation in (User.get("2"), User.new("1", name="Ada").save()):
-                with pytest.raises(Unavailable, match="refuses the login: .*: see user and password"):
+                with pytest.raises(Unavailable, match=r"refuses the login: .*: see user and password"):
                     await operation
         database.close() if driver == "blocking" else await database.aclose()
 
@@ -331,7 +334,9 @@ async def test_a_server_that_never_answers_is_told_in_time(driver: str) -> None:
         database = Database(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout=0.3)
         started = time.monotonic()
         async with session(database):
-            with pytest.raises(Unavailable, match=r"cannot connect to 127\.0\.0\.1:\d+ \((no answer|Timeout)"):
+            with pytest.raises(
+                Unavailable, match=r"cannot connect to 127\.0\.0\.1:\d+ \((no answer|Timeout)"
+            ):
                 await User.get("1")
         assert time.monotonic() - started < 1
         database.close() if driver == "blocking" else await database.aclose()

@@ -272,6 +272,15 @@ async def test_deletes_join_the_flush(db: Database, raw: Any) -> None:
     assert drift(raw, [User]) == []
 
 
+async def test_a_session_deletes_its_own_records_only(db: Database) -> None:
+    outside = await User.new("1", name="Ada").save()
+    async with session() as unit:
+        for wrong in (outside, "1"):
+            with pytest.raises(UsageError, match="does not belong to this session"):
+                unit.delete(wrong)  # type: ignore[arg-type]
+        assert unit.dirty == ()
+
+
 async def test_an_explicit_save_is_at_once_and_stays(db: Database, raw: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         async with session(autosave=True):
