@@ -87,6 +87,8 @@ class ModelType(type):
             for name, value in vars(owner).items():
                 if isinstance(value, Field):
                     found[name] = value
+                elif isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
+                    raise UsageError(f"{cls.__name__}.{name} is a class of fields: write {value.__name__}()")
                 elif name in found:
                     del found[name]
         for name, field in found.items():

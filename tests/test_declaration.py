@@ -103,7 +103,15 @@ def test_other_bad_names_are_refused() -> None:
             a = field
             b = field
 
+    with pytest.raises(UsageError, match=r"Forgot.a is a class of fields: write String\(\)"):
+
+        class Forgot(Model):
+            a = String
+
     class Fine(Model):
+        class Upper(String):
+            """A field of one's own may stand where it is used."""
+
         id_ = String(field="id")
         hidden = String(field="_hidden")
         count = Integer()  # a verb of queries, so free for fields
