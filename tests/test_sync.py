@@ -189,6 +189,17 @@ def test_every_public_verb_exists_in_both_colours_with_one_signature_and_one_doc
     assert not inspect.iscoroutinefunction(sync.Model.get)
 
 
+def test_every_verb_says_what_it_costs() -> None:
+    for kind in (aioredisca.Model, aioredisca.Query, aioredisca.Column, aioredisca.Session):
+        for name in dir(kind):
+            verb = inspect.getattr_static(kind, name)
+            verb = getattr(verb, "__func__", verb)
+            if not name.startswith("_") and inspect.isfunction(verb):
+                assert re.search("No I/O|round trip", inspect.getdoc(verb) or ""), f"{kind.__name__}.{name}"
+    for load in (Model.get, sync.Model.get):
+        assert "HMGET, one round trip" in (inspect.getdoc(load) or "")
+
+
 def first_line(function: Any) -> str:
     return re.sub(r"\s+", " ", (inspect.getdoc(function) or "undocumented").partition("\n")[0])
 
