@@ -108,7 +108,7 @@ def translated(error: Exception) -> RediscaError:
             return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
     if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
         return Unavailable(
-            f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL"
+            f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
         )
     return StoreError(_first_line(text))
 
