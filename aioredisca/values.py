@@ -110,7 +110,7 @@ class Values(metaclass=ModelType):
 
     def _load_hidden(self, name: str, *, raw: bool) -> None:
         """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
-        cure = f"await the record's load(raw=True) to read {name!r}" if raw else ""
+        cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
         raise NotLoaded(type(self).__name__, self._id, name, cure)
 
     def _check_writable(self) -> None:
