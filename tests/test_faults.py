@@ -221,12 +221,20 @@ async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_re
 
 
 @pytest.mark.asyncio_only
-async def test_a_cancelled_save_counts_as_unanswered(proxied: Database, proxy: Proxy, plain: Any) -> None:
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_cancelled_save_counts_as_unanswered(
+    proxied: Database, proxy: Proxy, plain: Any, arrives: bool
+) -> None:
+    """Whether or not it was written: the known-bad way meets its own record as AlreadyExists."""
     await learned(proxied)
     user = User.new("2", email="b@x.yz", name="Bob")
-    proxy.delay = 0.2
+    if arrives:
+        proxy.swallow_next_reply()
+    else:
+        proxy.delay = 0.2
     task = asyncio.create_task(user.save())
     await asyncio.sleep(0.1)
+    assert bool(plain.exists("user:2")) is arrives
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
