@@ -24,6 +24,7 @@ from aioredisca import (
     String,
     UniqueViolation,
     UsageError,
+    ValidationError,
     conf,
     session,
     sync,
@@ -250,6 +251,29 @@ async def test_a_refused_flush_writes_nothing_keeps_everything_and_names_the_rec
         await unit.flush()
         assert unit.dirty == ()
     assert sorted(raw.keys("user:*")) == [b"user:1", b"user:2", b"user:3"]
+    assert drift(raw, [User]) == []
+
+
+async def test_a_value_spoilt_in_place_stops_the_flush_before_io_and_is_named(db: Database, raw: Any) -> None:
+    await User.save_many([User.new("1", data={"a": 1}), User.new("2", age=2)])
+    async with session() as unit:
+        spoilt, sound = await User.get("1"), await User.get("2")
+        assert spoilt.data is not None
+        spoilt.data["a"] = {1}  # type: ignore[assignment]
+        sound.age = 3
+        new = User.new("3", name="Ada")
+        unit.delete(User("4"))
+        assert spoilt in unit.dirty
+        before = db.round_trips
+        with pytest.raises(ValidationError, match=r"User\.data: cannot be written as JSON") as caught:
+            await unit.flush()
+        assert caught.value.instance is spoilt
+        assert db.round_trips == before
+        assert (sound.getdiff(), new.getdiff(), len(unit.dirty)) == ({"age": 3}, {"name": "Ada"}, 4)
+        spoilt.data = {"a": 2}
+        await unit.flush()
+        assert unit.dirty == ()
+    assert await User.all().ids() == ["1", "2", "3"]
     assert drift(raw, [User]) == []
 
 
