@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import inspect
 import os
@@ -478,16 +479,33 @@ async def test_a_storm_of_cancellations_mixes_nothing_up(db: Database, raw: Any)
     await db.aclose()
 
 
+class Request:
+    """What a context variable of a program may hold."""
+
+
+_request: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
+
+
 @pytest.mark.asyncio_only
-async def test_no_task_is_pinned_to_the_first_request(db: Database) -> None:
-    """What the library starts in the background must not inherit the session of whoever came first."""
-    async with session():
-        user = User("1")
+@pytest.mark.parametrize("control", [False, True])
+async def test_no_task_is_pinned_to_the_first_request(url: str, control: bool) -> None:
+    """What the library starts in the background must not inherit the context of whoever came first.
+
+    A session would not show it, for it is cleared when it closes. The control is a task that does inherit.
+    """
+    database, stop = Database(url), asyncio.Event()
+    token = _request.set(Request())
+    reference = weakref.ref(_request.get())
+    async with session(database):
         with allow_blocking():
-            user.exists()
-        twin = await Twin("1")
-        references: list[Any] = [weakref.ref(user), weakref.ref(twin)]
-        del user, twin
+            User("1").exists()
+        await Twin("1")
+    task = asyncio.create_task(stop.wait()) if control else None
+    _request.reset(token)
+    del token
     gc.collect()
-    assert [reference() for reference in references] == [None, None]
-    await db.aclose()
+    assert (reference() is not None) is control
+    stop.set()
+    if task is not None:
+        await task
+    await database.aclose()
