@@ -13,7 +13,6 @@ from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
 import redis.asyncio as client
-import redis.exceptions
 
 from . import wire
 from .errors import StoreError
@@ -98,8 +97,8 @@ class AsyncTransport:
     @staticmethod
     async def _read(connection: Any) -> Reply:
         try:
-            return await connection.read_response(disable_decoding=True)
-        except redis.exceptions.ResponseError as error:
+            return await connection.read_response(disable_decoding=True, disconnect_on_error=False)
+        except wire.NO_LOGIN as error:
             return error
 
     async def close(self) -> None:

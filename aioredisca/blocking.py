@@ -16,7 +16,6 @@ from types import TracebackType
 from typing import Any, TypeVar, cast
 
 import redis
-import redis.exceptions
 
 from . import wire
 from .config import conf
@@ -155,8 +154,8 @@ class BlockingTransport:
     @staticmethod
     def _read(connection: Any) -> Reply:
         try:
-            return connection.read_response(disable_decoding=True)
-        except redis.exceptions.ResponseError as error:
+            return connection.read_response(disable_decoding=True, disconnect_on_error=False)
+        except wire.NO_LOGIN as error:
             return error
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import writes
 from .errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
+from .ids import listed
 from .plan import MAX_BATCH, Mode
 from .types import Store
 
@@ -23,14 +24,14 @@ async def save_many(
     model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
-    records = _checked(model, list(objs), batch)
+    records = _checked(model, listed(objs), batch)
     _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
     return cast("list[tuple[R, RediscaError]]", refused)
 
 
 async def delete_many(model: type[R], objs: Iterable[R | str | int], batch: int) -> int:
     """Delete records, or the records of ids; how many there were."""
-    handles = [model._handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in objs]
+    handles = [model._handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in listed(objs)]
     records = _checked(model, handles, batch)
     deleted, _ = await _write(_store_of(model, records), records, "delete", batch, False)
     return deleted

@@ -40,10 +40,10 @@ def reindex_command(
     Run it once after an index was added or removed, and over data that redisca wrote.
     """
     kind = _model(model)
-    if url:
-        conf.db = url
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} records"))
     try:
+        if url:
+            conf.db = url
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
             task = bar.add_task(f"indexing {kind.__name__}", total=None)
             done = run(reindex(kind, everything=everything, progress=lambda n: bar.update(task, completed=n)))
@@ -73,9 +73,8 @@ def _tell(kind: type[Record], done: Reindexed) -> None:
     if not done.built and not done.problems:
         console.print(f"{kind.__name__}: every index is built.")
     else:
-        console.print(
-            f"{kind.__name__}: {done.records:,} records indexed; built: {', '.join(done.built) or 'none'}"
-        )
+        records = "1 record" if done.records == 1 else f"{done.records:,} records"
+        console.print(f"{kind.__name__}: {records} indexed; built: {', '.join(done.built) or 'none'}")
     for id, error in done.problems:
         console.print(f"[yellow]left out[/yellow] {escape(f'{id!r}: {error}')}", highlight=False)
     if done.problems:

@@ -40,6 +40,14 @@ class Conf:
     def __init__(self) -> None:
         self._db: Any = None
 
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name, value):
+            if name[:1] != "_" and not hasattr(type(self), name):
+                known = ", ".join(sorted(n for n in dir(type(self)) if n[:1] != "_"))
+                raise AttributeError(f"conf has no setting {name!r}; there are {known}")
+            object.__setattr__(self, name, value)
+
     if TYPE_CHECKING:
         # Reads back as a Database; takes also what names one.
         @property

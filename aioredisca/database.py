@@ -58,7 +58,9 @@ class Database:
             if value <= 0:
                 raise UsageError(f"Database({name}={value!r}): must be more than 0")
         self._namespace = namespace
-        self._settings, self._name = self._read(source or os.environ.get("REDISCA_URL") or DEFAULT_URL)
+        self._settings, self._name = self._read(
+            os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
+        )
         self.memory: dict[Any, Any] = {}
         self._lock = threading.Lock()
         self._reset()

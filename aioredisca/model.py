@@ -9,6 +9,7 @@ from . import bulk
 from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
+from .ids import listed
 from .query import Asked, Query
 from .record import Record, SaveMode
 from .search import Search
@@ -75,7 +76,7 @@ class Model(Record):
 
         One HMGET each, all in one round trip.
         """
-        return await cls._get_many([*ids])
+        return await cls._get_many(listed(ids))
 
     @classmethod
     def all(cls) -> Query[Self]:

@@ -68,6 +68,8 @@ class ModelType(type):
         def __setattr__(cls, name, value):
             if isinstance(value, Field):
                 cls._add_late(name, value)
+            elif name in cls._fields:
+                raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
             else:
                 super().__setattr__(name, value)
 
@@ -86,6 +88,8 @@ class ModelType(type):
             for name, value in vars(owner).items():
                 if isinstance(value, Field):
                     found[name] = value
+                elif isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
+                    raise UsageError(f"{cls.__name__}.{name} is a class of fields: write {value.__name__}()")
                 elif name in found:
                     del found[name]
         for name, field in found.items():

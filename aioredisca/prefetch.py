@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
 from .plan import load_call, read_fields
@@ -53,7 +53,7 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
         for record in records:
             handle: Any = getattr(record, name)
             if handle is not None:
-                who = (cast("type[Any]", type(handle)), str(handle.id))
+                who: Any = (type(handle), handle.id)
                 record._values[name] = targets.setdefault(who, handle)
     await _load_all([target for target in targets.values() if not target._known(raw=False)])
 

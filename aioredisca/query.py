@@ -187,6 +187,9 @@ class Query(Select[R]):
         """
         return fetch.stream(self._search)
 
+    def __iter__(self) -> None:  # None, so that checkers see `for user in query:`
+        raise TypeError("a query is data until it is awaited: write `for user in await query` or `async for`")
+
     def __getitem__(self, wanted: slice) -> Self:
         """``query[a:b]``. No I/O."""
         if not isinstance(wanted, slice):  # pyright: ignore[reportUnnecessaryIsInstance]

@@ -83,7 +83,7 @@ class BaseSession:
 
     def delete(self, record: Record) -> None:
         """Delete *record* with the next flush, in the same atomic call as the changes. No I/O."""
-        if record._session is not self:
+        if getattr(record, "_session", None) is not self:
             raise UsageError(f"{record!r} does not belong to this session")
         record._check_writable()
         self._deleted[id(record)] = record

@@ -35,6 +35,19 @@ _KEPT = {
 }
 """Options of a connection that say where and as whom. Decoding, retries and timeouts are ours."""
 
+_BLOCKING_ONLY = {
+    *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled", "ssl_ocsp_context", "ssl_ocsp_expected_cert"),
+}
+"""Checks that the asyncio connections of redis-py cannot make, and so must not be asked for by them."""
+
+_LIMITS = {"max_connections", "socket_timeout", "socket_connect_timeout"}
+
+_OURS = {
+    *("decode_responses", "encoding", "encoding_errors", "protocol", "health_check_interval"),
+    *("retry", "retry_on_error", "retry_on_timeout", "socket_read_size"),
+}
+"""Options of redis-py that a URL may carry and that are not used."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -96,12 +109,21 @@ def _read_url(url: str) -> tuple[Settings, str]:
         options: dict[str, Any] = dict(redis_connection.parse_url(f"{SCHEMES[scheme]}://{rest}"))
     except ValueError as error:
         raise UsageError(f"the database URL cannot be read: {error}") from None
+    _check_url(url, options)
     kind = options.pop("connection_class", Connection)
     return _settings(kind, options), _bare(url)
 
 
+def _check_url(url: str, options: dict[str, Any]) -> None:
+    """UsageError for what redis-py passes over or would refuse when it connects: it would be missed."""
+    path = urlsplit(url).path.strip("/")
+    if "path" not in options and path and not path.isdecimal():
+        raise UsageError(f"the database URL cannot be read: {path[:20]!r} is no number of a database")
+    if unknown := options.keys() - _KEPT - _LIMITS - _OURS - {"connection_class"}:
+        raise UsageError(f"the database URL has an unknown option: {', '.join(sorted(unknown))}")
+
+
 def _settings(kind: Any, options: dict[str, Any]) -> Settings:
-    kept = {name: value for name, value in options.items() if name in _KEPT}
     limits: dict[str, Any] = {}
     if options.get("max_connections"):
         limits["max_connections"] = int(options["max_connections"])
@@ -109,7 +131,14 @@ def _settings(kind: Any, options: dict[str, Any]) -> Settings:
         limits["timeout"] = float(options["socket_timeout"])
     if options.get("socket_connect_timeout"):
         limits["connect_timeout"] = float(options["socket_connect_timeout"])
-    return Settings(_TWINS.get(kind), kind, kept, **limits)
+    return _made(kind, _TWINS.get(kind), options, **limits)
+
+
+def _made(sync_class: Any, async_class: Any, options: dict[str, Any], **limits: Any) -> Settings:
+    kept = {n: value for n, value in options.items() if n in _KEPT and (value or n not in _BLOCKING_ONLY)}
+    if kept.keys() & _BLOCKING_ONLY:
+        async_class = None
+    return Settings(async_class, sync_class, kept, **limits)
 
 
 def _bare(url: str) -> str:
@@ -125,10 +154,10 @@ def _read_client(source: Any) -> tuple[Settings, str]:
     """A client is read, not used: its decoding, timeouts and retries would not do."""
     pool = source.connection_pool
     kind, options = pool.connection_class, dict(pool.connection_kwargs)
-    kept = {name: value for name, value in options.items() if name in _KEPT}
-    sync_class, async_class = _pair(kind)
-    settings = Settings(async_class, sync_class, kept)
-    return settings, f"{settings.address}/{kept.get('db') or 0}"
+    if kind.__module__.endswith(".sentinel"):
+        raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
+    settings = _made(*_pair(kind), options)
+    return settings, f"{settings.address}/{settings.options.get('db') or 0}"
 
 
 def _pair(kind: Any) -> tuple[Any, Any]:

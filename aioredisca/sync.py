@@ -45,7 +45,7 @@ from .errors import (
 from .expressions import exclusive
 from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
 from .figures import Aggregate, Explanation
-from .ids import hexid, intid
+from .ids import hexid, intid, listed
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .pages import Page
@@ -320,7 +320,7 @@ class Model(Record):
 
         One HMGET each, all in one round trip.
         """
-        return run(cls._get_many([*ids]))
+        return run(cls._get_many(listed(ids)))
 
     @classmethod
     def all(cls) -> Query[Self]:

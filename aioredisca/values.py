@@ -110,7 +110,7 @@ class Values(metaclass=ModelType):
 
     def _load_hidden(self, name: str, *, raw: bool) -> None:
         """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
-        cure = f"await the record's load(raw=True) to read {name!r}" if raw else ""
+        cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
         raise NotLoaded(type(self).__name__, self._id, name, cure)
 
     def _check_writable(self) -> None:
@@ -138,10 +138,18 @@ class Values(metaclass=ModelType):
         for name, value in self._values.items():
             field = type(self)._fields.get(name)
             if field is not None and field.mutable:
-                _, raw = field.accept(value, type(self))
+                raw = self._accepted(field, value)
                 if raw is not None and not self._holds(field, raw):
                     changed[field.key] = raw
         return changed
+
+    def _accepted(self, field: Field[Any], value: Any) -> bytes | None:
+        """A value that may have changed in place, as it is stored. ValidationError where it cannot be."""
+        try:
+            return field.accept(value, type(self))[1]
+        except ValidationError as error:
+            error.instance = self
+            raise
 
     def _holds(self, field: Field[Any], raw: bytes) -> bool:
         """Whether *raw* means what is stored, which others may have written in another form."""
@@ -151,7 +159,11 @@ class Values(metaclass=ModelType):
         )
 
     def _changed(self) -> bool:
-        return bool(self._diff) or self._fresh or bool(self._touched())
+        """Whether there is something to save, which a value that cannot be saved is as well."""
+        try:
+            return bool(self._diff) or self._fresh or bool(self._touched())
+        except ValidationError:
+            return True
 
     @classmethod
     def _attribute(cls, key: str) -> str:

@@ -19,7 +19,7 @@ BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, O
 """What the client raises when a connection cannot be had, or breaks."""
 
 NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.ResponseError)
-"""What the client raises when the database refuses the handshake. The first two are connection errors too."""
+"""What the client raises for an answer that refuses. To it the first two are connection errors as well."""
 
 _UNAVAILABLE = {
     "BUSY": "a script is running",
@@ -37,6 +37,9 @@ _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
 )
+_NO_LOGIN = re.compile(r"^Protocol error: unauthenticated")
+"""What Redis 7 answers to a long command before a login, where a short one gets NOAUTH."""
+
 _COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
 _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+: @user_script: \d+: -?")
 """What Redis 6.2 puts before the error of a command inside a script."""
@@ -103,8 +106,10 @@ def translated(error: Exception) -> RediscaError:
     for word in (code, _code_of(error)):
         if word in _UNAVAILABLE:
             return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
-    if isinstance(error, client.AuthenticationError | client.AuthorizationError):
-        return Unavailable(f"the database refuses the login: {text}")
+    if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
+        return Unavailable(
+            f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
+        )
     return StoreError(_first_line(text))
 
 
@@ -137,7 +142,7 @@ def _first_line(text: str) -> str:
 
 def no_connection(address: str, error: BaseException) -> Unavailable:
     """Nothing was sent: no connection could be had."""
-    reason = _first_line(str(error)) or type(error).__name__
+    reason = _first_line(str(error)) if str(error) else "no answer in time"
     return Unavailable(
         f"cannot connect to {address} ({reason}): start a server there, or set conf.db or "
         f"$REDISCA_URL to where yours is (memory:// needs none)"

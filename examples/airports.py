@@ -344,7 +344,7 @@ def main() -> int:
 
 
 def _at_least_ten(text: str) -> int:
-    number = int(text)
+    number = int(text) if text.isdecimal() else 0
     if number < 10:
         raise argparse.ArgumentTypeError("the tour needs 10 airports or more")
     return number

@@ -73,6 +73,8 @@ def _binary(name: str) -> Any:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     chosen: list[str] = config.stash[_BACKENDS]
     terminalreporter.write_line(f"servers: {', '.join(map(_label, chosen))}")
+    if idle := [kind.name for kind in KINDS if kind.name not in chosen and kind.find()]:
+        terminalreporter.write_line(f"found here and left out: {', '.join(idle)} (--matrix takes them)")
     if _absent:
         terminalreporter.write_line(f"not found here: {', '.join(dict.fromkeys(_absent))}")
 

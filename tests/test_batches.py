@@ -13,6 +13,7 @@ from aioredisca import (
     Email,
     Gone,
     Integer,
+    Json,
     Model,
     String,
     UniqueViolation,
@@ -96,6 +97,21 @@ async def test_a_claim_whose_record_was_deleted_behind_our_back_is_free(db: Data
     assert raw.hgetall("user/u/email") == {b"x@x.xx": b"b"}
 
 
+async def test_nobody_gives_up_the_claim_of_another(db: Database, raw: Any) -> None:
+    """A program that writes beside us may give two records one value: the claim is that of one of them."""
+    await User.save_many([User.new("a"), User.new("b", email="x@x.xx"), User.new("c")])
+    for id in ("a", "c"):
+        raw.hset(f"user:{id}", "email", "x@x.xx")
+    user = await User.get("a")
+    user.email = None
+    await user.save()
+    await User("c").delete()
+    assert raw.hgetall("user/u/email") == {b"x@x.xx": b"b"}
+    with pytest.raises(UniqueViolation):
+        await User.new("d", email="x@x.xx").save()
+    assert drift(raw, [User]) == []
+
+
 async def test_save_many_writes_in_atomic_batches_and_resumes_after_a_refusal(db: Database, raw: Any) -> None:
     await User.new("old", email="57@x.xx").save()
     users = [User.new(f"{i:03}", email=f"{i}@x.xx") for i in range(100)]
@@ -140,6 +156,34 @@ async def test_a_bulk_write_is_judged_as_a_whole_before_any_io(db: Database, raw
     assert raw.keys("*") == []
     assert await User.save_many([good, good]) == []  # the same instance twice is one record
     assert await User.save_many([]) == []
+
+
+async def test_a_value_spoilt_in_place_is_named_by_a_bulk_write_or_left_out(db: Database, raw: Any) -> None:
+    class Doc(Model):
+        data: Json[Any] = Json()
+
+    docs: list[Any] = [Doc.new(str(i), data=[]) for i in range(5)]
+    docs[3].data.append({1})
+    with pytest.raises(BulkError) as caught:
+        await Doc.save_many(docs, batch=2)
+    assert (caught.value.saved, caught.value.failed) == (2, docs[3])
+    assert type(caught.value.cause) is ValidationError
+    assert docs[2].getdiff() == {"data": "[]"}
+    refused = await Doc.save_many(docs, batch=2, skip_conflicts=True)
+    assert [doc for doc, _ in refused] == [docs[3]]
+    assert await Doc.all().ids() == ["0", "1", "2", "4"]
+    assert drift(raw, [Doc]) == []
+
+
+async def test_one_id_is_no_list_of_ids(db: Database, raw: Any) -> None:
+    """The known-bad way deletes the records of its letters."""
+    await User.save_many([User.new(id) for id in "abc"])
+    uses: tuple[Any, ...] = (User.delete_many, User.get_many, User.save_many)
+    for use in uses:
+        with pytest.raises(UsageError, match="takes a list of records or ids") as caught:
+            await use("ab")
+        assert "ab" not in str(caught.value)
+    assert await User.all().ids() == ["a", "b", "c"]
 
 
 async def test_delete_many_takes_records_and_ids_and_counts_what_was_there(db: Database, raw: Any) -> None:

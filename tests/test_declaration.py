@@ -103,7 +103,15 @@ def test_other_bad_names_are_refused() -> None:
             a = field
             b = field
 
+    with pytest.raises(UsageError, match=r"Forgot.a is a class of fields: write String\(\)"):
+
+        class Forgot(Model):
+            a = String
+
     class Fine(Model):
+        class Upper(String):
+            """A field of one's own may stand where it is used."""
+
         id_ = String(field="id")
         hidden = String(field="_hidden")
         count = Integer()  # a verb of queries, so free for fields
@@ -204,6 +212,19 @@ async def test_fields_may_come_late_until_they_would_change_the_storage(db: Data
     del Late.note  # type: ignore[attr-defined]
     assert list(Later.getfields()) == ["name", "age"]
     assert drift(raw, [Later]) == []
+
+
+def test_a_value_cannot_be_given_to_the_class() -> None:
+    """``User.age = 5`` where ``user.age = 5`` was meant would take the field off the class."""
+
+    class User(Model):
+        age = Integer(index=True)
+
+    with pytest.raises(UsageError, match=r"User\.age is a field of the class: give the value to a record"):
+        User.age = 5  # type: ignore[assignment]
+    User.age = String()  # type: ignore[assignment]
+    User.note = "any other attribute"  # type: ignore[attr-defined]
+    assert User.new(age="five").export() == {"age": "five"}
 
 
 async def test_a_redefined_class_replaces_the_old_one(db: Database) -> None:
@@ -383,6 +404,14 @@ def test_settings_unknown_to_conf_are_refused_by_python() -> None:
     assert list(inspect.signature(conf.__call__).parameters) == names
     with pytest.raises(TypeError):
         conf(prefx="a")  # type: ignore[call-arg]
+
+
+def test_a_setting_that_conf_does_not_have_is_refused() -> None:
+    """Else a slip would leave the default in force: here, records would go to another server."""
+    with pytest.raises(
+        AttributeError, match="conf has no setting 'url'; there are allow_blocking, db, max_rows"
+    ):
+        conf.url = "redis://db.example.com/0"  # type: ignore[attr-defined]
 
 
 async def test_settings_of_the_storage_come_too_late_after_the_first_io(db: Database) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
+import socketserver
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -217,12 +221,20 @@ async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_re
 
 
 @pytest.mark.asyncio_only
-async def test_a_cancelled_save_counts_as_unanswered(proxied: Database, proxy: Proxy, plain: Any) -> None:
+@pytest.mark.parametrize("arrives", [True, False])
+async def test_a_cancelled_save_counts_as_unanswered(
+    proxied: Database, proxy: Proxy, plain: Any, arrives: bool
+) -> None:
+    """Whether or not it was written: the known-bad way meets its own record as AlreadyExists."""
     await learned(proxied)
     user = User.new("2", email="b@x.yz", name="Bob")
-    proxy.delay = 0.2
+    if arrives:
+        proxy.swallow_next_reply()
+    else:
+        proxy.delay = 0.2
     task = asyncio.create_task(user.save())
     await asyncio.sleep(0.1)
+    assert bool(plain.exists("user:2")) is arrives
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -267,6 +279,75 @@ async def test_a_wrong_password_is_told(server: Server, plain: Any) -> None:
             await User.get("1")
         assert "secret-password" not in str(caught.value)
         unit.db.close()
+
+
+async def test_a_missing_password_is_told_by_every_operation(server: Server, plain: Any, driver: str) -> None:
+    """Redis 7 answers the commands themselves, Valkey the handshake; a long command gets another error."""
+    plain.config_set("requirepass", "secret-password")
+    database = Database(server.url)
+    try:
+        async with session(database):
+            for operation in (
+                lambda: User.get("1"),
+                lambda: User.all().count(),
+                lambda: User.name.find("x"),
+                lambda: User.new("1", email="a@x.yz", name="Ada", age=1).save(),
+            ):
+                with pytest.raises(Unavailable, match=r"refuses the login \(.*\): see user and password"):
+                    await operation()
+    finally:
+        plain.config_set("requirepass", "")
+        database.close() if driver == "blocking" else await database.aclose()
+
+
+REFUSING = (
+    b"-NOAUTH Authentication required.\r\n",
+    b"-ERR Protocol error: unauthenticated multibulk length\r\n",
+)
+
+
+@pytest.mark.parametrize("answer", REFUSING, ids=["short", "long"])
+async def test_a_login_asked_for_after_the_handshake_is_told(answer: bytes, driver: str) -> None:
+    """As Redis 7 does. The known-bad way calls it a lost connection: the client has one class for both."""
+    with stub(answer) as port:
+        database = Database(f"redis://127.0.0.1:{port}/0")
+        async with session(database):
+            for operation in (User.get("2"), User.new("1", name="Ada").save()):
+                with pytest.raises(Unavailable, match=r"refuses the login \(.*\): see user and password"):
+                    await operation
+        database.close() if driver == "blocking" else await database.aclose()
+
+
+@contextmanager
+def stub(answer: bytes) -> Iterator[int]:
+    """The port of a server that answers nothing but *answer*, once per request."""
+
+    class Answer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while request := self.request.recv(65536):
+                commands = len(re.findall(rb"(?:^|\r\n)\*\d+\r\n", request))
+                self.request.sendall(answer * commands)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answer) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server.server_address[1]
+        server.shutdown()
+
+
+async def test_a_server_that_never_answers_is_told_in_time(driver: str) -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        database = Database(f"redis://127.0.0.1:{silent.getsockname()[1]}/0", timeout=0.3)
+        started = time.monotonic()
+        async with session(database):
+            with pytest.raises(
+                Unavailable, match=r"cannot connect to 127\.0\.0\.1:\d+ \((no answer|Timeout)"
+            ):
+                await User.get("1")
+        assert time.monotonic() - started < 1
+        database.close() if driver == "blocking" else await database.aclose()
 
 
 async def test_a_server_that_comes_back_is_used_again(

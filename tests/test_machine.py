@@ -85,15 +85,20 @@ def clash(store: dict[str, Row]) -> bool:
     return len(claimed) != len(set(claimed))
 
 
+@conf(prefix="thing")
+class SameThing(Thing):
+    """The same records as another process sees them: it shares nothing but the store."""
+
+
 class Machine(RuleBasedStateMachine):
-    """``store`` is what must be stored; ``first`` and ``second`` are two clients with their own copies."""
+    """``store`` is what must be stored, ``copies`` what a second client has loaded and not saved yet."""
 
     url: ClassVar[str]
     driver: ClassVar[str]
 
     @initialize()
     def start(self) -> None:
-        self.database = Database(self.url)
+        self.database, self.second = Database(self.url), Database(self.url)
         self.raw = self.database.sync_client
         self.raw.flushall()
         self.before = conf._db
@@ -101,6 +106,8 @@ class Machine(RuleBasedStateMachine):
         self.runner = asyncio.Runner() if self.driver == "asyncio" else None
         self.store = dict[str, Row]()
         self.copies = dict[str, tuple[Thing, Row]]()
+        SameThing._in_use = False
+        conf(db=self.second)(SameThing)
 
     def teardown(self) -> None:
         if self.runner is not None:
@@ -108,6 +115,7 @@ class Machine(RuleBasedStateMachine):
         conf._db = self.before
         self.raw.connection_pool.disconnect()
         self.database.close()
+        self.second.close()
 
     def do(self, operation: Awaitable[Any]) -> Any:
         async def body() -> Any:
@@ -161,7 +169,7 @@ class Machine(RuleBasedStateMachine):
 
     @rule(id=IDS)
     def take_a_copy(self, id: str) -> None:
-        self.copies[id] = (self.do(Thing(id).load()), dict(self.store.get(id, {})))
+        self.copies[id] = (self.do(SameThing(id).load()), dict(self.store.get(id, {})))
 
     @precondition(lambda self: self.copies)
     @rule(data=st.data(), values=VALUES, check=st.sampled_from([False, True, "record"]))

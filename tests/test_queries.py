@@ -178,6 +178,15 @@ async def test_a_condition_may_ask_for_what_a_field_refuses_to_hold(db: Database
     assert await (Limited.level > 100) == []
 
 
+async def test_a_query_that_is_not_awaited_is_no_list(db: Database) -> None:
+    uses: tuple[Any, ...] = (list, tuple, lambda query: [*query])
+    for use in uses:
+        with pytest.raises(TypeError, match=r"a query is data until it is awaited: write `for user in await"):
+            use(Row.all())
+    with pytest.raises(UsageError, match="a query takes slices"):
+        Row.all()[0]  # type: ignore[index]
+
+
 async def test_a_query_has_no_truth_value(db: Database) -> None:
     query = Row.age == 3
     for use in (lambda: bool(query), lambda: 0 <= Row.age <= 9):

@@ -24,6 +24,7 @@ from aioredisca import (
     String,
     UniqueViolation,
     UsageError,
+    ValidationError,
     conf,
     session,
     sync,
@@ -253,6 +254,29 @@ async def test_a_refused_flush_writes_nothing_keeps_everything_and_names_the_rec
     assert drift(raw, [User]) == []
 
 
+async def test_a_value_spoilt_in_place_stops_the_flush_before_io_and_is_named(db: Database, raw: Any) -> None:
+    await User.save_many([User.new("1", data={"a": 1}), User.new("2", age=2)])
+    async with session() as unit:
+        spoilt, sound = await User.get("1"), await User.get("2")
+        assert spoilt.data is not None
+        spoilt.data["a"] = {1}  # type: ignore[assignment]
+        sound.age = 3
+        new = User.new("3", name="Ada")
+        unit.delete(User("4"))
+        assert spoilt in unit.dirty
+        before = db.round_trips
+        with pytest.raises(ValidationError, match=r"User\.data: cannot be written as JSON") as caught:
+            await unit.flush()
+        assert caught.value.instance is spoilt
+        assert db.round_trips == before
+        assert (sound.getdiff(), new.getdiff(), len(unit.dirty)) == ({"age": 3}, {"name": "Ada"}, 4)
+        spoilt.data = {"a": 2}
+        await unit.flush()
+        assert unit.dirty == ()
+    assert await User.all().ids() == ["1", "2", "3"]
+    assert drift(raw, [User]) == []
+
+
 async def test_deletes_join_the_flush(db: Database, raw: Any) -> None:
     await User.save_many([User.new(str(i), email=f"{i}@x.yz") for i in range(3)])
     async with session(autosave=True) as unit:
@@ -270,6 +294,15 @@ async def test_deletes_join_the_flush(db: Database, raw: Any) -> None:
             stranger.delete(User("1"))
     assert raw.exists("user:1")
     assert drift(raw, [User]) == []
+
+
+async def test_a_session_deletes_its_own_records_only(db: Database) -> None:
+    outside = await User.new("1", name="Ada").save()
+    async with session() as unit:
+        for wrong in (outside, "1"):
+            with pytest.raises(UsageError, match="does not belong to this session"):
+                unit.delete(wrong)  # type: ignore[arg-type]
+        assert unit.dirty == ()
 
 
 async def test_an_explicit_save_is_at_once_and_stays(db: Database, raw: Any) -> None:

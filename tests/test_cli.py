@@ -1,0 +1,127 @@
+"""The command line: what it prints, what it answers to the shell, and that mistakes are one sentence."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import types
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from aioredisca import Database, Email, Integer, NotIndexed, String, conf, sync
+from aioredisca.cli import app
+
+from .support.drift import drift
+from .support.servers import Server, free_port
+
+MODULE = "models_for_the_command_line"
+
+
+@pytest.fixture
+def user(db: Database, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A model in a module of its own, over records that no index knows of."""
+
+    class User(sync.Model):
+        email = Email(unique=True)
+        age = Integer(index=True)
+
+    module: Any = types.ModuleType(MODULE)
+    module.User, module.number = User, 5
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    with db.sync_client as client:
+        for i in range(3):
+            client.hset(f"user:{i}", mapping={"email": f"{i}@x.yz", "age": str(i)})
+        client.connection_pool.disconnect()
+    return User
+
+
+def reindex(*arguments: str) -> tuple[int, str]:
+    """Exit code and text of ``aioredisca reindex``, lines joined."""
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, ["reindex", *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+def test_reindex_builds_says_what_and_is_quick_when_there_is_nothing_to_do(user: Any, raw: Any) -> None:
+    with pytest.raises(NotIndexed):
+        list(user.age >= 1)
+    assert reindex(f"{MODULE}:User") == (0, "User: 3 records indexed; built: r?:age, u:email")
+    assert [found.id for found in user.age >= 1] == ["1", "2"]
+    assert drift(raw, [user]) == []
+    assert reindex(f"{MODULE}:User") == (0, "User: every index is built.")
+    assert reindex(f"{MODULE}:User", "--everything")[1].startswith("User: 3 records indexed")
+
+
+def test_records_that_cannot_be_indexed_are_listed_without_their_values(user: Any, raw: Any) -> None:
+    raw.hset("user:1", "email", "2@x.yz")
+    raw.hset("user:2", "age", "abc[red]")
+    code, text = reindex(f"{MODULE}:User")
+    assert code == 2
+    assert "left out '2': the stored value of User.age in 'user:2' cannot be read" in text
+    assert "abc" not in text
+    raw.hset("user:2", "age", "7")
+    code, text = reindex(f"{MODULE}:User")
+    assert (code, "is unique and User(" in text) == (2, True)
+    raw.hset("user:1", "email", "1@x.yz")
+    assert reindex(f"{MODULE}:User")[0] == 0
+    assert drift(raw, [user]) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("no_such_module:User", "No module named 'no_such_module'"),
+        (f"{MODULE}:Usr", "has no attribute 'Usr'"),
+        (f"{MODULE}:number", f"{MODULE}:number is no model class"),
+        ("models", "models: "),
+        (":User", ":User: "),
+    ],
+)
+def test_a_model_that_is_not_there_is_told_in_one_sentence(user: Any, path: str, text: str) -> None:
+    code, told = reindex(path)
+    assert code == 1
+    assert told.startswith("error: ")
+    assert text in told
+    assert "Traceback" not in told
+
+
+def test_the_database_may_be_named_and_its_absence_is_told(user: Any, url: str) -> None:
+    conf.db = "memory://"
+    assert reindex(f"{MODULE}:User", "--url", url)[1].startswith("User: 3 records indexed")
+    code, text = reindex(f"{MODULE}:User", "--url", f"redis://:secret@127.0.0.1:{free_port()}/0")
+    assert (code, "error: cannot connect to 127.0.0.1:" in text, "secret" in text) == (1, True, False)
+    code, text = reindex(f"{MODULE}:User", "--url", "http://x")
+    assert (code, "error: a database URL starts with" in text) == (1, True)
+
+
+def test_the_command_itself_finds_models_of_the_folder_it_runs_in(
+    server: Server, db: Database, tmp_path: Any
+) -> None:
+    (tmp_path / "shop.py").write_text(
+        "from aioredisca import Model, String\n\n\nclass Item(Model):\n    name = String(index=True)\n"
+    )
+    with db.sync_client as client:
+        client.hset("item:1", "name", "tea")
+        client.connection_pool.disconnect()
+    command = [sys.executable, "-W", "error", "-c", "from aioredisca.cli import app; app()"]
+    done = subprocess.run(
+        [*command, "reindex", "shop:Item", "--url", server.url],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr, done.stdout.strip()) == (
+        0,
+        "",
+        "Item: 1 record indexed; built: x?:name",
+    )
+
+    class Item(sync.Model):
+        name = String(index=True)
+
+    assert Item.name.find("tea") == [Item("1")]
