@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from . import writes
 from .errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
 from .ids import listed
-from .plan import MAX_BATCH, Mode
+from .plan import MAX_BATCH, Mode, Outcome
 from .types import Store
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ async def _write(
                 refused.append((error.instance, error))
                 rest = [record for record in rest if record is not error.instance]
             else:
-                written += sum(flags) if mode == "delete" else len(rest)
+                written += sum(flag is True for flag in flags) if mode == "delete" else len(rest)
                 break
     return written, refused
 
 
-async def _write_batch(store: Store, records: Sequence[Any], mode: Mode | None) -> list[bool]:
+async def _write_batch(store: Store, records: Sequence[Any], mode: Mode | None) -> list[Outcome]:
     async with writes.locked(store, records):
         begun = writes.begin_all(records, mode)
         return await writes.write(store, begun) if begun else []

@@ -98,7 +98,7 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
 
 
 def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[Record, Change]:
-    record = scan.model._detached(id)
+    record = scan.model._apart(id)
     try:
         wanted = work(raw)
     except ValidationError as error:

@@ -8,7 +8,7 @@
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
-        AlreadyExists UniqueViolation StaleWrite Gone BulkError
+        AlreadyExists UniqueViolation StaleWrite Gone OutOfBounds BulkError
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
@@ -194,6 +194,20 @@ class Gone(Conflict):
 
     def __str__(self) -> str:
         return f"{self.model}({self.id!r}) was deleted by somebody else: save() again would create it anew"
+
+
+class OutOfBounds(Conflict):
+    """``incr()`` would have left the bounds it was given, or those of the field.
+
+    ``value`` is the number that is stored; None where there is none, and for ``secret=True`` fields.
+    """
+
+    def __init__(self, model: str, id: str, field: str, value: object = None) -> None:
+        super().__init__(model, id, field, value)
+        self.model, self.id, self.field, self.value = model, id, field, value
+
+    def __str__(self) -> str:
+        return f"{self.model}({self.id!r}).{self.field} stays as it is: the result would be out of bounds"
 
 
 class BulkError(Conflict):

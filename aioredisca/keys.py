@@ -89,6 +89,11 @@ class Keys:
         return f"{self.base}/x/{field}/".encode() + value
 
 
+def id_text(raw: bytes | None) -> str:
+    """An id as the server has it. Bytes that are no UTF-8 come from somebody else; they survive."""
+    return (raw or b"").decode("utf-8", "surrogateescape")
+
+
 def sortable(value: bytes) -> bytes:
     """*value* so that what follows it cannot change its place: without NUL, in the same order.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Generator, Iterable, Sequence
-from typing import Any, Literal, Protocol, Self, TypeVar, overload
+import decimal
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import bulk
+from . import atomic, bulk
 from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
@@ -15,6 +16,7 @@ from .record import Record, SaveMode
 from .search import Search
 
 M = TypeVar("M", bound="Model")
+N = TypeVar("N", int, decimal.Decimal)
 M_co = TypeVar("M_co", bound="Model", covariant=True)
 
 
@@ -133,6 +135,53 @@ class Model(Record):
         EVALSHA, one round trip.
         """
         return await self._delete()
+
+    async def incr(
+        self,
+        column: Output[Self, N | None],
+        by: N | int = 1,
+        *,
+        min: N | int | None = None,
+        max: N | int | None = None,
+    ) -> N:
+        """Add *by* to the number in a field of the stored record, atomically; return the new number.
+
+        ``min`` ``max``  bounds of the result, both included, beside those of the field: OutOfBounds.
+
+        For Integer fields, and Decimal fields with ``places=``, up to 2**53 units either side of zero. No
+        value counts as 0. Gone if there is no record. UsageError before any I/O while the field has a
+        change that is not saved. EVALSHA, one round trip; OutcomeUnknown where the answer was lost, and
+        then it is not known whether it counted: it is never sent twice.
+        """
+        return cast("N", await atomic.incr(self, column, by, min, max))
+
+    @classmethod
+    async def get_or_create(
+        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
+        """Return the record with these unique values, created if there is none, and whether it was created.
+
+        ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
+
+        *unique* names one unique field, or all fields that are unique together: UsageError otherwise.
+        A new record gets a random id. Of concurrent calls exactly one creates it. UniqueViolation where
+        another record holds another unique value of it, NotIndexed before the index is built.
+
+        EVALSHA, one round trip.
+        """
+        return await atomic.obtain(cls, unique, defaults, update=False)
+
+    @classmethod
+    async def update_or_create(
+        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
+        """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
+
+        Its other fields stay as they are.
+
+        EVALSHA, one round trip.
+        """
+        return await atomic.obtain(cls, unique, defaults, update=True)
 
     @classmethod
     async def save_all(cls) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
+from fractions import Fraction
 from typing import Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import TypeVar, Unpack
@@ -11,6 +13,7 @@ from typing_extensions import TypeVar, Unpack
 from . import codecs
 from .descriptors import Field, Opt, Options, ordered_limits
 from .errors import UsageError
+from .plan import Increment
 from .schema import IndexKind
 
 V = TypeVar("V")
@@ -18,12 +21,14 @@ V = TypeVar("V")
 ORDERED: tuple[IndexKind, ...] = ("range", "exact")
 
 
-class _Number(Field[V], Generic[V]):
+class Number(Field[V], Generic[V]):
     """What Integer, Float and Decimal share: bounds."""
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
     minval: Any = None
     maxval: Any = None
+    places: int | None = None
+    """Decimal places of every value; None where there is no such limit, and no exact sum on the server."""
 
     def _bound_by(self, minval: Any, maxval: Any) -> None:
         ordered_limits(minval, maxval, "minval, maxval")
@@ -35,14 +40,50 @@ class _Number(Field[V], Generic[V]):
         if self.maxval is not None and value > self.maxval:
             raise ValueError(f"is more than {self.maxval}")
 
+    def increment(self, by: Any, low: Any, high: Any, owner: type[Any]) -> Increment:
+        """What to add on the server, and the bounds of the result: those given and the field's own."""
+        if self.places is None or not self._is_plain():
+            cure = "it takes an Integer, or a Decimal with places=, with no method overridden"
+            raise UsageError(f"{owner.__name__}.{self.name}: incr() must be exact: {cure}")
+        lows = [limit for limit in (self.minval, self._limit(low, owner)) if limit is not None]
+        highs = [limit for limit in (self.maxval, self._limit(high, owner)) if limit is not None]
+        scale = 10**self.places
+        return Increment(
+            self.key,
+            self._units(by, owner),
+            math.ceil(Fraction(max(lows)) * scale) if lows else None,
+            math.floor(Fraction(min(highs)) * scale) if highs else None,
+            self.places,
+        )
 
-class Integer(_Number[int | Opt], Generic[Opt]):
+    def _is_plain(self) -> bool:
+        """Whether no class of a user's own changes what values mean: the server cannot know of it."""
+        kind = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
+        names = ("coerce", "check", "to_db", "from_db", "score")
+        return all(getattr(type(self), name) is getattr(kind, name) for name in names)
+
+    def _limit(self, value: Any, owner: type[Any]) -> Any:
+        return None if value is None else self._operand(value, owner)
+
+    def _units(self, value: Any, owner: type[Any]) -> int:
+        number, places = decimal.Decimal(self._operand(value, owner)), self.places or 0
+        if codecs.decimal_places(number) > places:
+            raise self._refuse(owner, f"has more than {places} digits after the point", value)
+        units = codecs.scaled(number, places)
+        if abs(units) > codecs.EXACT_INTEGERS:
+            raise self._refuse(owner, "lies beyond 2**53, where the server cannot count exactly", value)
+        return units
+
+
+class Integer(Number[int | Opt], Generic[Opt]):
     """A whole number of any size. Takes int, whole float and Decimal, and text of digits.
 
     ``minval`` ``maxval``  limits, both included.
 
     A range index holds integers up to 2**53 either side of zero; beyond, use ``index="exact"``.
     """
+
+    places = 0
 
     @overload
     def __init__(
@@ -94,7 +135,7 @@ class Integer(_Number[int | Opt], Generic[Opt]):
         return str(value)
 
 
-class Float(_Number[float | Opt], Generic[Opt]):
+class Float(Number[float | Opt], Generic[Opt]):
     """A floating-point number, stored so that it reads back exactly. -0.0 is 0.0; NaN is refused.
 
     ``minval`` ``maxval``  limits, both included.
@@ -144,7 +185,7 @@ class Float(_Number[float | Opt], Generic[Opt]):
         return codecs.float_text(value)
 
 
-class Decimal(_Number[decimal.Decimal | Opt], Generic[Opt]):
+class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
     """A decimal number, exact. 1.10 and 1.1 are one value. NaN and infinity are refused.
 
     ``places``             digits after the point; more are refused. Needed for a range index, which orders

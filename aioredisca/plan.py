@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .keys import MARKER
+from .keys import MARKER, id_text, joined
 from .schema import Schema, entries_of
 from .scripts import declaration, stored, write_parts, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
-Mode = Literal["create", "update", "upsert", "delete", "index"]
-_MODE_CODES: dict[Mode, str] = {"create": "c", "update": "u", "upsert": "s", "delete": "d", "index": "i"}
+Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
+_MODE_CODES: dict[Mode, str] = {
+    "create": "c",
+    "update": "u",
+    "upsert": "s",
+    "delete": "d",
+    "index": "i",
+    "incr": "n",
+}
 
 MAX_BATCH = 5000
 """Records of one atomic write."""
@@ -22,9 +29,29 @@ MAX_BATCH = 5000
 # -- writes ----------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What to add to the number in the hash field *key*, and the bounds of the result.
+
+    Numbers are whole: units of the last of *places* decimal places.
+    """
+
+    key: str
+    by: int
+    low: int | None = None
+    high: int | None = None
+    places: int = 0
+
+    def arguments(self, schema: Schema) -> Iterator[Arg]:
+        """This increment as ``count.lua`` reads it."""
+        yield from (schema.index_numbers.get(self.key, 0), self.key, self.by)
+        yield from ("" if bound is None else bound for bound in (self.low, self.high))
+        yield self.places
+
+
 @dataclass(slots=True)
 class Change:
-    """What one save or delete asks of the server."""
+    """What one save or delete asks of the server. Mode "incr" goes with an *increment*."""
 
     schema: Schema
     id: str
@@ -35,12 +62,13 @@ class Change:
     again: bool = False
     skip: bool = False
     """Whether the server passes over a record that is not as expected, instead of refusing all."""
+    increment: Increment | None = None
 
     def arguments(self, class_number: int) -> Iterator[Arg]:
         """This change as ``write.lua`` reads it."""
         schema, places = self.schema, {name: place for place, name in enumerate(self.sets, 1)}
         changed = [name for name in (*self.sets, *self.drops) if name in schema.index_numbers]
-        declared = any(name in schema.by_key for name in self.sets)
+        declared = self.increment is not None or any(name in schema.by_key for name in self.sets)
         again = "p" if self.skip else int(self.again)
         yield from (class_number, self.id, _MODE_CODES[self.mode], again, int(declared))
         yield from (len(self.expect), len(changed), len(self.sets), len(self.drops))
@@ -56,20 +84,51 @@ class Change:
         for name, raw in self.sets.items():
             yield from (name, raw)
         yield from self.drops
+        if self.increment is not None:
+            yield from self.increment.arguments(schema)
 
 
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
+    script, fixed, numbers = _composed(changes, "write")
+    records = [change.schema.keys.record(change.id) for change in changes]
+    arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
+    return _call(script, (*fixed, *records), arguments, writes=True)
+
+
+def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
+    """One script call: *create*, unless a record holds the unique values of *key*; then *update* that one.
+
+    A record that was there is answered with its ``read_fields``.
+    """
+    schema = create.schema
+    changes = [create] if update is None else [create, update]
+    script, fixed, _ = _composed(changes, "obtain")
+    arguments: list[Arg] = [*create.arguments(1), int(update is not None)]
+    arguments += update.arguments(1) if update is not None else []
+    arguments += [*_unique_index(schema, key), *schema.read_fields]
+    return _call(script, (*fixed, schema.keys.record(create.id)), arguments, writes=True)
+
+
+def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]:
+    """The unique index of the fields in *key*, as ``obtain.lua`` numbers it, and its value."""
+    for number, compound in enumerate(schema.compounds, 1):
+        if compound.unique and {*compound.fields} == {*key}:
+            return -number, joined(key[name] for name in compound.fields)
+    ((name, value),) = key.items()
+    return schema.index_numbers[name], value
+
+
+def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
+    """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
     schemas = sorted({change.schema.keys.base: change.schema for change in changes}.items())
     numbers = {base: number for number, (base, _) in enumerate(schemas, 1)}
     fixed, declarations = list[Arg](), list[str]()
     for _, schema in schemas:
         declarations.append(declaration(schema, len(fixed) + 1))
         fixed += schema.fixed_keys
-    script = write_script(tuple(declarations), len(fixed), write_parts(schema for _, schema in schemas))
-    records = [change.schema.keys.record(change.id) for change in changes]
-    arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
-    return _call(script, (*fixed, *records), arguments, writes=True)
+    parts = write_parts((schema for _, schema in schemas), counts=any(c.mode == "incr" for c in changes))
+    return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +140,41 @@ class Refusal:
     details: tuple[str, ...]
 
 
-def write_outcome(reply: Reply) -> list[bool | None] | Refusal:
-    """Per change whether it created (or deleted) something, None where it was passed over.
+Outcome = bool | bytes | None
+"""What became of a change: whether it created (or deleted) something, or the new text of its number.
 
-    Or why nothing was written.
-    """
+None where it was passed over.
+"""
+
+_OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
+
+
+def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
+    """The outcome of each change, or why nothing was written."""
+    return _refusal(reply) or [_OUTCOMES[flag] if isinstance(flag, int) else flag for flag in reply[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Obtained:
+    """The record that holds a unique value: its id, whether it was created, else its fields."""
+
+    id: str
+    created: bool
+    fields: Raw
+
+
+def obtain_outcome(schema: Schema, reply: Reply) -> Obtained | Refusal:
+    """The record that *reply* names, or why nothing was written."""
+    if refusal := _refusal(reply):
+        return refusal
+    fields = read_fields(schema.read_fields, reply[3:]) if reply[1] == 0 else None
+    return Obtained(id_text(reply[2]), reply[1] == 1, fields or {})
+
+
+def _refusal(reply: Reply) -> Refusal | None:
     code = reply[0].decode()
     if code == "OK":
-        return [None if flag == 2 else flag == 1 for flag in reply[1:]]
+        return None
     return Refusal(code, reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:]))
 
 

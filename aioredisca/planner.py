@@ -26,7 +26,7 @@ from .expressions import (
     keys_of,
     normal,
 )
-from .keys import joined, sortable
+from .keys import id_text, joined, sortable
 from .schema import IDS_ENTRY, Compound, FieldSpec, Schema
 from .scripts import stored
 from .types import Arg, Call, Reply
@@ -436,10 +436,6 @@ def read_rows(flat: Sequence[bytes | None], width: int) -> list[Row]:
     """Cut a flat reply of ids, each followed by *width* values, into rows."""
     step = width + 1
     return [(id_text(flat[i]), flat[i + 1 : i + step]) for i in range(0, len(flat), step)]
-
-
-def id_text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "surrogateescape")
 
 
 def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes:

@@ -5,7 +5,7 @@ Model and sync.Model drive these coroutines; nothing here knows which.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
@@ -20,7 +20,17 @@ from .errors import (
     UsageError,
     ValidationError,
 )
-from .plan import Change, Mode, exists_call, load_all_call, load_call, read_all_fields, read_fields
+from .plan import (
+    Change,
+    Increment,
+    Mode,
+    Outcome,
+    exists_call,
+    load_all_call,
+    load_call,
+    read_all_fields,
+    read_fields,
+)
 from .session import BaseSession, current
 from .types import Raw, Store
 from .values import Values
@@ -171,10 +181,21 @@ class Record(Values):
             cls._field(name)
         record = cls(id)
         record._become_new()
-        for name, field in cls._fields.items():
+        record._fill(values)
+        return record
+
+    def _fill(self, values: Mapping[str, Any]) -> None:
+        """Set fields by attribute name, the others to their ``new=`` values."""
+        for name, field in type(self)._fields.items():
             value = values[name] if name in values else field.default()
             if value is not None or (name in values and field.required):
-                setattr(record, name, value)
+                setattr(self, name, value)
+
+    @classmethod
+    def _apart(cls, id: str) -> Self:
+        """An instance that belongs to no session, whatever is open."""
+        record = cls.__new__(cls)
+        Record.__init__(record, id)
         return record
 
     def _become_new(self) -> None:
@@ -267,13 +288,6 @@ class Record(Values):
             record._mode = "update"
         return record
 
-    @classmethod
-    def _detached(cls, id: str) -> Self:
-        """A handle that belongs to no session."""
-        record = cls.__new__(cls)
-        Record.__init__(record, id)
-        return record
-
     async def _exists(self) -> bool:
         self._need_id()
         store = self._home()
@@ -315,7 +329,7 @@ class Record(Values):
         store = self._home()
         async with self._own_lock(store):
             change = self._begin("delete")
-            return (await writes.write(store, [(self, cast("Change", change))]))[0]
+            return (await writes.write(store, [(self, cast("Change", change))]))[0] is True
 
     def _begin(self, mode: Mode | None, if_unchanged: IfUnchanged = False) -> Change | None:
         """Take the changes out, as a snapshot, before the first await; None where there are none."""
@@ -351,7 +365,10 @@ class Record(Values):
             return {}
         keys = set(changes)
         if isinstance(if_unchanged, list | tuple | set | frozenset):
-            keys |= {self._own_key(column) for column in if_unchanged}
+            keys |= {
+                self._own_field(column, "if_unchanged takes 'record', True, or columns").key
+                for column in if_unchanged
+            }
         elif isinstance(if_unchanged, str) and if_unchanged == "record":
             keys |= {field.key for field in type(self)._fields.values()}
         elif if_unchanged is not True:
@@ -371,16 +388,19 @@ class Record(Values):
                 )
         return expect
 
-    def _own_key(self, column: Any) -> str:
-        field = getattr(column, "field", None)
-        if not isinstance(field, Field) or type(self)._fields.get(field.name) is not field:
-            raise UsageError(
-                f"if_unchanged takes columns of {type(self).__name__}, 'record', or True; not {column!r}"
-            )
-        return field.key
+    def _own_field(self, column: Any, wanted: str) -> Field[Any]:
+        """The field of a column of this class; UsageError says what was *wanted*."""
+        given: object = getattr(column, "field", None)
+        for field in type(self)._fields.values():
+            if field is given:
+                return field
+        raise UsageError(f"{wanted} of {type(self).__name__}; not {column!r}")
 
-    def _finish(self, change: Change, flag: bool) -> None:
+    def _finish(self, change: Change, outcome: Outcome) -> None:
         """The server wrote *change*: what was in flight is stored now."""
+        if isinstance(outcome, bytes):
+            self._learn({cast("Increment", change.increment).key: outcome})
+            return
         self._again = self._fresh = False
         if change.mode == "delete":
             self._inflight, self._raw, self._values = {}, {}, {}
@@ -389,11 +409,27 @@ class Record(Values):
         else:
             self._raw.update(self._inflight)
             self._inflight = {}
-            if flag:  # it was created
+            if outcome:  # it was created
                 self._fill_unset()
             self._blank, self._mode = False, "update"
         if self._session is not None and not self._changed() and not self._holds_mutable():
             self._session._release(self)
+
+    def _learn(self, raw: Raw) -> None:
+        """Somebody wrote these fields just now: they are stored so. Local changes stay on top."""
+        self._diff.update(self._touched())
+        self._raw.update(raw)
+        for name, field in type(self)._fields.items():
+            if field.key in raw and field.key not in self._diff:
+                self._values.pop(name, None)
+        self._blank, self._mode = False, "update"
+
+    def _shown(self, key: str, stored: str) -> Any:
+        """The value of a stored text for an error; None where there is none or it is secret."""
+        field = self._by_key(key)
+        if field is None or field.secret or not stored:
+            return None
+        return self._decoded(field, stored.encode())
 
     def _fill_unset(self) -> None:
         """A record that was created holds nothing but what was sent: all of it is known."""
@@ -405,6 +441,8 @@ class Record(Values):
 
     def _put_back(self, change: Change, error: BaseException) -> None:
         """The write failed: its changes are pending again, below those made since."""
+        if change.mode == "incr":
+            return  # nothing was in flight, and nothing may count as done at the next save
         self._diff = {**self._inflight, **self._diff}
         self._inflight = {}
         if isinstance(error, Gone) and change.mode == "update":
@@ -435,7 +473,7 @@ def _unanswered(error: BaseException) -> bool:
 
 def _restore(model: type[Record], id: str, state: dict[str, Any], extra: dict[str, Any]) -> Record:
     """Make a copied or unpickled record. It belongs to no session."""
-    record = model._detached(id)
+    record = model._apart(id)
     for name, value in state.items():
         setattr(record, name, value)
     if extra:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import storage
-from .errors import NotIndexed, StoreError, Unavailable
+from .errors import StoreError, Unavailable
 from .plan import read_fields
 from .planner import (
     ASK_WITHOUT_ORDER,
@@ -82,12 +82,11 @@ class Scan(Generic[R]):
         lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
             self.plan = self._plan(unbuilt=frozenset(lacking))
-            lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
-        for field in lacking.values():
-            name = self.model._attribute(field) if field else "id"
-            raise NotIndexed(
-                self.model.__name__, name, "the index is not built yet: run `aioredisca reindex` once"
-            )
+            names = {entry: self._name(key) for entry, key in self.plan.entries.items()}
+            await storage.ready_to_read(self.store, self.schema, names)
+
+    def _name(self, key: str) -> str:
+        return self.model._attribute(key) if key else "id"
 
     # -- how to read -------------------------------------------------------------------------------
 

@@ -31,16 +31,18 @@ def _body(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def write_script(declarations: tuple[str, ...], fixed: int, parts: tuple[str, ...] = ()) -> Script:
-    """The write script for classes with these rendered *declarations* and so many *fixed* keys."""
+def write_script(
+    declarations: tuple[str, ...], fixed: int, parts: tuple[str, ...] = (), main: str = "write"
+) -> Script:
+    """A script that writes, for classes with these rendered *declarations* and so many *fixed* keys."""
     classes = ",\n".join(declarations)
-    bodies = "\n".join(_body(name) for name in ("batch", "indexes", *parts, "commit", "write"))
+    bodies = "\n".join(_body(name) for name in ("batch", "indexes", *parts, "commit", main))
     return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{bodies}")
 
 
-def write_parts(schemas: Iterable[Schema]) -> tuple[str, ...]:
-    """The parts of the write script that only some classes need, by name."""
-    needed = set[str]()
+def write_parts(schemas: Iterable[Schema], *, counts: bool = False) -> tuple[str, ...]:
+    """The parts of a script that only some classes and changes need, by name."""
+    needed = {"count"} if counts else set[str]()
     for schema in schemas:
         needed |= {spec.index for spec in schema.indexes if spec.index in ("sorted", "tags")}
         needed |= {"compounds"} if schema.compounds else set()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .errors import PermissionDenied, RediscaError, SchemaMismatch
+from .errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
 from .keys import glob_literal
 from .plan import Probe, declare_call, meta_call, probe_call, read_meta, read_probe
 from .schema import Schema, entries_of
@@ -52,6 +52,12 @@ def _name(schema: Schema) -> tuple[str, str]:
 
 
 # -- before a read ---------------------------------------------------------------------------------
+
+
+async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> None:
+    """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text."""
+    for name in (await lacking(store, schema, entries)).values():
+        raise NotIndexed(schema.model, name, "the index is not built yet: run `aioredisca reindex` once")
 
 
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:

@@ -6,11 +6,12 @@ loaded loads it. For one code base in both colours, use the asyncio models with 
 
 from __future__ import annotations
 
+import decimal
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import bulk, changes, fetch, figures, pages
+from . import atomic, bulk, changes, fetch, figures, pages
 from .blocking import allow_blocking, iterate, run
 from .bulk import BATCH
 from .codecs import utcnow
@@ -30,6 +31,7 @@ from .errors import (
     NotIndexed,
     NotLoaded,
     OutcomeUnknown,
+    OutOfBounds,
     PermissionDenied,
     RediscaError,
     SchemaMismatch,
@@ -63,6 +65,7 @@ V = TypeVar("V")
 C = TypeVar("C")
 D = TypeVar("D")
 K = TypeVar("K")
+N = TypeVar("N", int, decimal.Decimal)
 R = TypeVar("R", bound=Record)
 B = TypeVar("B", bound="Model")
 B_co = TypeVar("B_co", bound="Model", covariant=True)
@@ -378,6 +381,51 @@ class Model(Record):
         """
         return run(self._delete())
 
+    def incr(
+        self,
+        column: Output[Self, N | None],
+        by: N | int = 1,
+        *,
+        min: N | int | None = None,
+        max: N | int | None = None,
+    ) -> N:
+        """Add *by* to the number in a field of the stored record, atomically; return the new number.
+
+        ``min`` ``max``  bounds of the result, both included, beside those of the field: OutOfBounds.
+
+        For Integer fields, and Decimal fields with ``places=``, up to 2**53 units either side of zero. No
+        value counts as 0. Gone if there is no record. UsageError before any I/O while the field has a
+        change that is not saved. EVALSHA, one round trip; OutcomeUnknown where the answer was lost, and
+        then it is not known whether it counted: it is never sent twice.
+        """
+        return cast("N", run(atomic.incr(self, column, by, min, max)))
+
+    @classmethod
+    def get_or_create(cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any) -> tuple[Self, bool]:
+        """Return the record with these unique values, created if there is none, and whether it was created.
+
+        ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
+
+        *unique* names one unique field, or all fields that are unique together: UsageError otherwise.
+        A new record gets a random id. Of concurrent calls exactly one creates it. UniqueViolation where
+        another record holds another unique value of it, NotIndexed before the index is built.
+
+        EVALSHA, one round trip.
+        """
+        return run(atomic.obtain(cls, unique, defaults, update=False))
+
+    @classmethod
+    def update_or_create(
+        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
+        """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
+
+        Its other fields stay as they are.
+
+        EVALSHA, one round trip.
+        """
+        return run(atomic.obtain(cls, unique, defaults, update=True))
+
     @classmethod
     def save_all(cls) -> None:
         """Save the changed records of this class and its subclasses in the session, atomically.
@@ -480,6 +528,7 @@ __all__ = (
     "NotFound",
     "NotIndexed",
     "NotLoaded",
+    "OutOfBounds",
     "OutcomeUnknown",
     "PermissionDenied",
     "Query",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import storage
 from .errors import (
     AlreadyExists,
+    CorruptRecord,
     Gone,
+    OutOfBounds,
     RediscaError,
     SchemaMismatch,
     StaleWrite,
@@ -18,11 +20,24 @@ from .errors import (
     UsageError,
     ValidationError,
 )
-from .plan import MAX_BATCH, Change, Mode, Refusal, write_call, write_outcome
-from .types import Store
+from .plan import (
+    MAX_BATCH,
+    Change,
+    Mode,
+    Obtained,
+    Outcome,
+    Refusal,
+    obtain_call,
+    obtain_outcome,
+    write_call,
+    write_outcome,
+)
+from .types import Call, Reply, Store
 
 if TYPE_CHECKING:
     from .record import Record
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 
@@ -38,36 +53,66 @@ async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None
         yield
 
 
-async def write(store: Store, begun: Begun) -> list[bool]:
-    """Send begun changes of one database in one call; per change whether it created or deleted.
+async def write(store: Store, begun: Begun) -> list[Outcome]:
+    """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
     try:
-        flags = [bool(flag) for flag in await send(store, begun)]
+        outcomes = await send(store, begun)
     except BaseException as error:
         for record, change in begun:
             record._put_back(change, error)
         raise
-    for (record, change), flag in zip(begun, flags, strict=True):
-        record._finish(change, flag)
-    return flags
+    for (record, change), outcome in zip(begun, outcomes, strict=True):
+        record._finish(change, outcome)
+    return outcomes
 
 
-async def send(store: Store, begun: Begun) -> list[bool | None]:
-    """The same for records whose state is nobody's concern; None for those that were passed over."""
+async def send(store: Store, begun: Begun) -> list[Outcome]:
+    """The same for records whose state is nobody's concern."""
     if len(begun) > MAX_BATCH:
         raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
     changes = [change for _, change in begun]
+    outcome = await _settle(store, changes, write_call(changes), write_outcome)
+    if isinstance(outcome, Refusal):
+        raise _error(outcome, *begun[outcome.place])
+    return outcome
+
+
+async def obtain(
+    store: Store,
+    record: Record,
+    create: Change,
+    update: Change | None,
+    key: Mapping[str, bytes],
+    entry: str,
+) -> Obtained:
+    """Create *record*, unless another one holds *key*: then update that one.
+
+    NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
+    """
+    names = ", ".join(map(record._attribute, key))
+    await storage.ready_to_write(store, create.schema)
+    await storage.ready_to_read(store, create.schema, {entry: names})
+    call = obtain_call(create, update, key)
+    outcome = await _settle(store, [create], call, lambda reply: obtain_outcome(create.schema, reply))
+    if isinstance(outcome, Refusal):
+        raise _error(outcome, record, create)
+    return outcome
+
+
+async def _settle(
+    store: Store, changes: Sequence[Change], call: Call, read: Callable[[Reply], T | Refusal]
+) -> T | Refusal:
+    """What *call* came to, once the store keeps the indexes of all classes in *changes*."""
     schemas = {change.schema.keys.base: change.schema for change in changes}.values()
     for _ in range(ATTEMPTS):
         for schema in schemas:
             await storage.ready_to_write(store, schema)
-        outcome = write_outcome(await storage.read(store, write_call(changes)))
-        if not isinstance(outcome, Refusal):
+        outcome = read(await storage.read(store, call))
+        if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
-        if outcome.code != "SCHEMA":
-            raise _error(outcome, *begun[outcome.place])
         for schema in schemas:
             storage.forget(store, schema)
     raise SchemaMismatch(changes[0].schema.model, ["another process keeps declaring other indexes"])
@@ -90,6 +135,12 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return StaleWrite(model, change.id, names)
         case "UNIQUE":
             return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
+        case "BOUNDS":
+            shown = record._shown(refusal.details[0], refusal.details[1])
+            return OutOfBounds(model, change.id, names[0], shown)
+        case "NUMBER":
+            key = change.schema.keys.record(change.id)
+            return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:

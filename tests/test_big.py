@@ -116,9 +116,9 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     for text in texts:
         assert raw.script_load(text)
         known = {
-            name
+            name.strip()
             for names in re.findall(r"^local ([\w, ]+)", text, re.MULTILINE)
-            for name in names.split(", ")
+            for name in names.split(",")
         }
         for line in text.splitlines():
             made = re.match(r"(\w+(?:, \w+)*) *=[^=]", line)

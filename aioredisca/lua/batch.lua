@@ -3,8 +3,9 @@
 local SLICE, LONG, MARKER = 1000, 512, '_'
 local call, min = redis.call, math.min
 
--- Parts that only some classes or modes need join in by these lists, of functions of a record.
-local TAKEN, MORE_NAMES, MORE_CHANGES = {}, {}, {}
+-- Parts that only some classes or modes need join in here, by functions of a record: by mode what is taken
+-- from ARGV and judged in the end, and for all records further names to read and further changes.
+local TAKEN, JUDGED, MORE_NAMES, MORE_CHANGES = {}, {}, {}, {}
 
 local at = 0
 local function take()
@@ -28,6 +29,9 @@ local function take_record(number)
   r.pairs, r.last_pair = skip(pairs_ * 2), at
   r.drops, r.last_drop = skip(drops), at
   r.new, r.extra = {}, {}
+  if TAKEN[r.mode] then
+    TAKEN[r.mode](r)
+  end
   return r
 end
 
@@ -147,8 +151,8 @@ local function judge(r)
   if r.mode == 'c' and r.exists and not (r.again and as_meant(r)) then
     return {'EXISTS', r.number}
   end
-  if (r.mode == 'u' or r.mode == 'i') and not r.exists then
+  if r.mode ~= 'c' and r.mode ~= 's' and not r.exists then
     return {'GONE', r.number}
   end
-  return stale_fields(r) or missing_required(r)
+  return stale_fields(r) or missing_required(r) or JUDGED[r.mode] and JUDGED[r.mode](r)
 end

@@ -34,11 +34,14 @@ local function write_hash(r)
   for first = r.pairs, r.last_pair, SLICE do
     call('HSET', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_pair)))
   end
+  if r.sum then
+    call('HSET', r.key, r.sum.field, r.sum.text)
+  end
   write_marker(r)
   for first = r.drops, r.last_drop, SLICE do
     call('HDEL', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_drop)))
   end
-  return r.exists and 0 or 1
+  return r.sum and r.sum.text or r.exists and 0 or 1
 end
 
 local function prepare(r)

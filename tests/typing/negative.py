@@ -61,6 +61,11 @@ async def awaiting(user: User) -> None:
     User.all()[0]  # E: mypy pyright pyrefly
     await user.save(mode="insert")  # E: mypy pyright pyrefly
     await user.save(if_unchanged=[Language.name])  # E: mypy pyright pyrefly
+    await user.incr(User.name, 1)  # E: mypy pyright pyrefly
+    await user.incr(Language.name, 1)  # E: mypy pyright pyrefly
+    await user.incr(User.age, "1")  # E: mypy pyright pyrefly
+    await user.incr(User.age, 1.5)  # E: mypy pyright pyrefly
+    user.incr(User.age)  # E: mypy pyright pyrefly
     await user.save(True)  # E: mypy pyright pyrefly
     with session():  # E: mypy pyright pyrefly
         pass
