@@ -36,10 +36,12 @@ from .errors import (
 )
 from .expressions import exclusive
 from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from .figures import Aggregate, Explanation
 from .ids import hexid, intid
 from .model import Model
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
+from .pages import Page
 from .query import Query
 from .reference import Reference
 from .reindex import Reindexed, reindex
@@ -50,6 +52,7 @@ __version__ = "0.1.0"
 
 __all__ = (
     "UUID",
+    "Aggregate",
     "AlreadyExists",
     "Bool",
     "BulkError",
@@ -64,6 +67,7 @@ __all__ = (
     "DriverMisuse",
     "Email",
     "Enum",
+    "Explanation",
     "Field",
     "FieldUnset",
     "Float",
@@ -78,6 +82,7 @@ __all__ = (
     "NotLoaded",
     "OutOfBounds",
     "OutcomeUnknown",
+    "Page",
     "PermissionDenied",
     "Query",
     "RediscaError",

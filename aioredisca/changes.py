@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import fetch, storage, writes
 from .errors import BulkError, Conflict, UsageError, ValidationError
-from .ordered import Integer
+from .ordered import Number
 from .plan import Change, Mode, load_call, read_fields
 from .scan import Scan
 from .search import Search
@@ -49,25 +49,18 @@ async def delete(search: Search[R]) -> int:
     return await _change(search, (), "delete", lambda raw: {})
 
 
-async def incr(search: Search[R], field: Field[Any], by: int) -> int:
-    """Add *by* to an Integer of every match; how many records were changed."""
-    if not isinstance(field, Integer):
-        raise UsageError(f"incr() counts in an Integer; {field.name} is a {type(field).__name__}")
-    step = _whole_number(by)
+async def incr(search: Search[R], field: Field[Any], by: Any) -> int:
+    """Add *by* to a number of every match, None counting as 0; how many records were changed."""
+    model = search.model
+    if not isinstance(field, Number):
+        raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
+    step = field._operand(by, model)
 
     def add(raw: Raw) -> Sets:
         stored = raw.get(field.key)
-        return {
-            field.key: field.accept((0 if stored is None else field.decode(stored)) + step, search.model)[1]
-        }
+        return {field.key: field.accept(step if stored is None else field.decode(stored) + step, model)[1]}
 
     return await _change(search, (field.key,), "update", add)
-
-
-def _whole_number(by: Any) -> int:
-    if not isinstance(by, int) or isinstance(by, bool):
-        raise UsageError(f"incr() adds a whole number, not {by!r}")
-    return by
 
 
 async def _change(search: Search[R], fields: Sequence[str], mode: Mode, work: Work) -> int:

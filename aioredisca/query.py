@@ -6,6 +6,7 @@ asyncio face, its sibling in sync.py the blocking one.
 
 from __future__ import annotations
 
+import decimal
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 R_contra = TypeVar("R_contra", bound="Record", contravariant=True)
 K = TypeVar("K")
+N = TypeVar("N", int, float, decimal.Decimal)
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")
@@ -287,9 +289,10 @@ class Query(Select[R]):
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return await changes.delete(self._search)
 
-    async def incr(self, column: Output[R, int | None], by: int = 1) -> int:
-        """Add to a field of every match, None counting as 0; return how many records were changed.
+    async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
+        """Add to a number of every match, None counting as 0; return how many records were changed.
 
-        Exact under concurrency. Batches and round trips as in :meth:`update`.
+        Exact under concurrency: no other change of a number is lost. Batches and round trips as in
+        :meth:`update`.
         """
         return await changes.incr(self._search, self._field(column), by)

@@ -211,10 +211,11 @@ class Query(Select[R]):
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return run(changes.delete(self._search))
 
-    def incr(self, column: Output[R, int | None], by: int = 1) -> int:
-        """Add to a field of every match, None counting as 0; return how many records were changed.
+    def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
+        """Add to a number of every match, None counting as 0; return how many records were changed.
 
-        Exact under concurrency. Batches and round trips as in :meth:`update`.
+        Exact under concurrency: no other change of a number is lost. Batches and round trips as in
+        :meth:`update`.
         """
         return run(changes.incr(self._search, self._field(column), by))
 
@@ -502,6 +503,7 @@ def session(db: object = None, *, autosave: bool = False, join: bool = False) ->
 
 __all__ = (
     "UUID",
+    "Aggregate",
     "AlreadyExists",
     "Bool",
     "BulkError",
@@ -516,6 +518,7 @@ __all__ = (
     "DriverMisuse",
     "Email",
     "Enum",
+    "Explanation",
     "Field",
     "FieldUnset",
     "Float",
@@ -530,6 +533,7 @@ __all__ = (
     "NotLoaded",
     "OutOfBounds",
     "OutcomeUnknown",
+    "Page",
     "PermissionDenied",
     "Query",
     "RediscaError",

@@ -615,9 +615,9 @@ async def test_update_refuses_bad_input_before_io(db: Database) -> None:
             await Row.all().update(**values)
     with pytest.raises(UsageError, match="takes the fields to set"):
         await Row.all().update()
-    with pytest.raises(UsageError, match="counts in an Integer"):
-        await Row.all().incr(Row.ratio, 1)  # type: ignore[arg-type]
-    with pytest.raises(UsageError, match="whole number"):
+    with pytest.raises(UsageError, match="counts in a field of numbers; name is a String"):
+        await Row.all().incr(Row.name, 1)  # type: ignore[type-var]
+    with pytest.raises(ValidationError, match="takes a whole number"):
         await Row.all().incr(Row.size, 1.5)  # type: ignore[arg-type]
     assert db.round_trips == before
 
@@ -651,6 +651,13 @@ async def test_incr_by_query_moves_records_in_the_very_index_that_finds_them(db:
         *[None] * 100,
     ]
     assert await Row.size.is_none().incr(Row.size, -5) == 100
+    assert await (Row.size == -5).limit(2).incr(Row.price, decimal.Decimal("0.10")) == 2
+    assert await (Row.size == -5).limit(2).incr(Row.price, decimal.Decimal("0.20")) == 2
+    assert await Row.all().order_by(Row.price.desc()).limit(3).values(Row.price) == [
+        decimal.Decimal("0.3"),
+        decimal.Decimal("0.3"),
+        None,
+    ]
     assert await (Row.size == -5).count() == 100
     assert drift(raw, [Row]) == []
 

@@ -78,6 +78,23 @@ async def finding() -> None:
     User.age >= "5"  # E: mypy pyright pyrefly
     if User.age >= 3:  # E: pyright
         pass
+    User.where(Language.name == "x")  # E: mypy pyright pyrefly
+    User.where(User.age)  # E: mypy pyright pyrefly
+    User.where("age > 3")  # E: mypy pyright pyrefly
+    (User.age >= 3) & (Language.name == "x")  # E: mypy pyright pyrefly
+    User.all().order_by(Language.name)  # E: mypy pyright pyrefly
+    await User.all().values(Language.name)  # E: mypy pyright pyrefly
+    User.age.startswith("1")  # E: mypy pyright pyrefly
+    User.name.has("x")  # E: mypy pyright pyrefly
+    User.age.in_(["1"])  # E: mypy pyright pyrefly
+    User.age.in_(5)  # E: mypy pyright pyrefly
+    User.age.between("1", "2")  # E: mypy pyright pyrefly
+    User.lang.of(User("1"))  # E: mypy pyright pyrefly
+    User.all().only("name")  # E: mypy pyright pyrefly
+    User.all().prefetch(User.all())  # E: mypy pyright pyrefly
+    await User.all().incr(User.name)  # E: mypy pyright pyrefly
+    User.where(User.age >= 3 and User.name == "x")  # HOLE: refused at run time with the cure
+    User.all().count()  # E: mypy pyright pyrefly
     await User.save_many([Language("1")])  # E: mypy pyright pyrefly
 
 

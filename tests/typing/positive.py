@@ -11,6 +11,7 @@ from typing import Any, Never, assert_type
 
 from aioredisca import (
     UUID,
+    Aggregate,
     Bool,
     Bytes,
     Column,
@@ -20,12 +21,14 @@ from aioredisca import (
     Decimal,
     Email,
     Enum,
+    Explanation,
     Field,
     Float,
     Integer,
     Json,
     MD5Pass,
     Model,
+    Page,
     Query,
     RediscaError,
     Reference,
@@ -187,6 +190,56 @@ async def queries() -> None:
     async for found in User.all():
         assert_type(found, User)
     assert_type(aiter(User.all()), AsyncIterator[User])
+
+
+async def joining() -> None:
+    assert_type((User.integer >= 5) & ~(User.must == "x"), Query[User])
+    assert_type((User.integer >= 5) | (User.string != "x"), Query[User])
+    assert_type(User.where(User.integer >= 5, User.must == "x"), Query[User])
+    assert_type(Admin.where(User.integer >= 5, Admin.level == 1), Query[Admin])
+    assert_type(User.integer.in_([1, 2, None]), Query[User])
+    assert_type(User.must.not_in(["a"]), Query[User])
+    assert_type(User.integer.between(1, exclusive(5)), Query[User])
+    assert_type(User.string.is_none() | User.string.not_none(), Query[User])
+    assert_type(User.string.startswith("x"), Query[User])
+    assert_type(User.must.startswith("x"), Query[User])
+    assert_type(User.labels.has("x"), Query[User])
+    assert_type(User.tags.has_any(["x"]) & User.labels.has_all({"y"}), Query[User])
+    assert_type(User.lang.of(Language("en")), Query[User])
+    assert_type(User.all().order_by(User.integer.desc(), User.string).scan(), Query[User])
+    assert_type(User.all().only(User.integer).prefetch(User.lang, "lang"), Query[User])
+    assert_type(await User.where(User.must == "x"), list[User])
+
+
+async def figures() -> None:
+    assert_type(await User.all().values(User.integer), list[int | None])
+    assert_type(await User.all().values(User.must, User.integer), list[tuple[str, int | None]])
+    assert_type(
+        await User.all().values(User.must, User.on, User.day), list[tuple[str, bool | None, dt.date | None]]
+    )
+    assert_type(await User.all().one_or_none(), User | None)
+    assert_type(await User.all().random(3), list[User])
+    assert_type(await User.all().page(5, after=None), Page[User])
+    assert_type((await User.all().page(5)).items, list[User])
+    assert_type((await User.all().page(5)).next, str | None)
+    assert_type(await User.all().explain(), Explanation)
+    assert_type(await User.all().update(string="x"), int)
+    assert_type(await User.all().delete(), int)
+    assert_type(await User.all().incr(User.integer, 5), int)
+    assert_type(await User.all().incr(User.money), int)
+    assert_type(await User.all().aggregate(User.integer), Aggregate[int | None])
+    groups = await User.all().aggregate(User.integer, by=User.must)
+    assert_type(groups, dict[str, Aggregate[int | None]])
+
+
+def blocking_figures() -> None:
+    query = (BlockingUser.age > 5) & ~(BlockingUser.name == "x")
+    assert_type(query, sync.Query[BlockingUser])
+    assert_type(BlockingUser.where(query), sync.Query[BlockingUser])
+    assert_type(query.values(BlockingUser.age), list[int])
+    assert_type(query.page(5), Page[BlockingUser])
+    assert_type(query.update(name="x"), int)
+    assert_type(query.aggregate(BlockingUser.age), Aggregate[int])
 
 
 def blocking(user: BlockingUser) -> None:
