@@ -9,8 +9,8 @@ from typing import Literal
 
 from .expressions import All, Between, Condition, Equals, IsNone
 from .keys import MARKER, joined
-from .schema import IDS_ENTRY, FieldSpec, Schema, entries_of
-from .scripts import declaration, stored, write_parts, write_script
+from .schema import IDS_ENTRY, FieldSpec, Referrer, Schema, entries_of
+from .scripts import declaration, referrer, stored, write_parts, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
@@ -55,7 +55,10 @@ class Increment:
 
 @dataclass(slots=True)
 class Change:
-    """What one save or delete asks of the server. Mode "incr" goes with an *increment*."""
+    """What one save or delete asks of the server.
+
+    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches.
+    """
 
     schema: Schema
     id: str
@@ -65,6 +68,7 @@ class Change:
     expect: Raw = field(default_factory=dict[str, "bytes | None"])
     again: bool = False
     increment: Increment | None = None
+    referrers: tuple[Referrer, ...] = ()
 
     def arguments(self, class_number: int) -> Iterator[Arg]:
         """This change as ``write.lua`` reads it."""
@@ -122,14 +126,29 @@ def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]
 
 def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
     """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    schemas = sorted({change.schema.keys.base: change.schema for change in changes}.items())
+    schemas = sorted(schemas_of(changes).items())
     numbers = {base: number for number, (base, _) in enumerate(schemas, 1)}
+    referrers = referrers_in(changes)
     fixed, declarations = list[Arg](), list[str]()
-    for _, schema in schemas:
-        declarations.append(declaration(schema, len(fixed) + 1))
+    for base, schema in schemas:
+        known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
+        declarations.append(declaration(schema, len(fixed) + 1, known))
         fixed += schema.fixed_keys
-    parts = write_parts((schema for _, schema in schemas), counts=any(c.mode == "incr" for c in changes))
+    counts = any(change.mode == "incr" for change in changes)
+    parts = write_parts((schema for _, schema in schemas), counts=counts, cascades=bool(referrers))
     return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
+
+
+def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:
+    """The schemas of all classes that *changes* reach, by key base."""
+    found = {one.schema.keys.base: one.schema for one in referrers_in(changes)}
+    return found | {change.schema.keys.base: change.schema for change in changes}
+
+
+def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
+    """The references that the deletes among *changes* reach, each once."""
+    closures = {id(change.referrers): change.referrers for change in changes}
+    return [*dict.fromkeys(one for closure in closures.values() for one in closure)]
 
 
 @dataclass(frozen=True, slots=True)
