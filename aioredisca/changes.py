@@ -8,7 +8,8 @@ were judged; those are read and judged again, and tried again if they still matc
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from . import fetch, storage, writes
 from .errors import BulkError, Conflict, UsageError, ValidationError
@@ -92,6 +93,9 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
 
 def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[Record, Change]:
     record = scan.model._apart(id)
+    expect = {name: raw.get(name) for name in scan.fields}
+    if mode == "delete":
+        return record, replace(cast("Change", record._begin("delete")), expect=expect, skip=True)
     try:
         wanted = work(raw)
     except ValidationError as error:
@@ -99,7 +103,6 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[
         raise
     sets = {name: value for name, value in wanted.items() if value is not None}
     drops = tuple(name for name, value in wanted.items() if value is None)
-    expect = {name: raw.get(name) for name in scan.fields}
     return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True)
 
 

@@ -8,7 +8,8 @@
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
-        AlreadyExists UniqueViolation StaleWrite Gone OutOfBounds BulkError
+        AlreadyExists UniqueViolation StaleWrite Gone OutOfBounds Restricted
+        BulkError
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
@@ -208,6 +209,22 @@ class OutOfBounds(Conflict):
 
     def __str__(self) -> str:
         return f"{self.model}({self.id!r}).{self.field} stays as it is: the result would be out of bounds"
+
+
+class Restricted(Conflict):
+    """A record was not deleted: a ``Reference(on_delete="restrict")`` of another one names it.
+
+    ``model`` and ``id`` are those of the record that is referred to (the one to be deleted, or one that
+    would have gone with it), ``field`` is the reference as in ``"Post.author"``, ``holder`` the id of the
+    record that holds it.
+    """
+
+    def __init__(self, model: str, id: str, field: str, holder: str) -> None:
+        super().__init__(model, id, field, holder)
+        self.model, self.id, self.field, self.holder = model, id, field, holder
+
+    def __str__(self) -> str:
+        return f"{self.model}({self.id!r}) is not deleted: {self.field} of {self.holder!r} refers to it"
 
 
 class BulkError(Conflict):

@@ -34,6 +34,24 @@ _newest: dict[tuple[str, str], ReferenceType[ModelType]] = {}
 """Module and qualified name -> the class defined last under it: a redefinition replaces."""
 
 
+_generation = 0
+
+
+def generation() -> int:
+    """A number that changes whenever a class is defined, changed or configured."""
+    return _generation
+
+
+def _note_change() -> None:
+    global _generation
+    _generation += 1
+
+
+def live_models() -> list[ModelType]:
+    """All classes that are in use, each in its last definition."""
+    return [model for model in (reference() for reference in list(_newest.values())) if model is not None]
+
+
 class ModelType(type):
     """The type of model classes. For a metaclass of your own: ``class MyType(ModelType, ABCMeta)``."""
 
@@ -49,6 +67,8 @@ class ModelType(type):
         cls._put(_settings={}, _version=0, _in_use=False, _schemas=WeakKeyDictionary(), _leading=None)
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
+
+        _note_change()
 
     def _put(cls, **attributes: Any) -> None:
         for name, value in attributes.items():
@@ -96,6 +116,7 @@ class ModelType(type):
             cls._check_name(name, field)
         cls._check_keys(found)
         cls._put(_fields=found, _version=cls._version + 1)
+        _note_change()
 
     def _collect_all(cls) -> None:
         cls._collect()
@@ -163,8 +184,9 @@ class ModelType(type):
     def _named(cls, name: str) -> ModelType:
         """The class called *name* among those of this colour: of the same module first, else the only one."""
         colour = cls._column_type  # type: ignore[attr-defined]
-        live = [c for c in (reference() for reference in list(_newest.values())) if c is not None]
-        named = [c for c in live if c.__name__ == name and getattr(c, "_column_type", None) is colour]
+        named = [
+            c for c in live_models() if c.__name__ == name and getattr(c, "_column_type", None) is colour
+        ]
         near = [c for c in named if c.__module__ == cls.__module__] or named
         if len(near) > 1:
             near = [
@@ -184,6 +206,7 @@ class ModelType(type):
                 f"{cls.__name__} is in use already: conf({', '.join(sorted(storage))}) comes too late"
             )
         cls._settings.update(given)
+        _note_change()
         for model in (cls, *cls._inheritors()):
             model._put(_leading=None)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from .keys import MARKER, id_text, joined
-from .schema import Schema, entries_of
-from .scripts import declaration, stored, write_parts, write_script
+from .schema import Referrer, Schema, entries_of
+from .scripts import declaration, referrer, stored, write_parts, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
@@ -51,7 +51,10 @@ class Increment:
 
 @dataclass(slots=True)
 class Change:
-    """What one save or delete asks of the server. Mode "incr" goes with an *increment*."""
+    """What one save or delete asks of the server.
+
+    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches.
+    """
 
     schema: Schema
     id: str
@@ -63,6 +66,7 @@ class Change:
     skip: bool = False
     """Whether the server passes over a record that is not as expected, instead of refusing all."""
     increment: Increment | None = None
+    referrers: tuple[Referrer, ...] = ()
 
     def arguments(self, class_number: int) -> Iterator[Arg]:
         """This change as ``write.lua`` reads it."""
@@ -121,14 +125,29 @@ def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]
 
 def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
     """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    schemas = sorted({change.schema.keys.base: change.schema for change in changes}.items())
+    schemas = sorted(schemas_of(changes).items())
     numbers = {base: number for number, (base, _) in enumerate(schemas, 1)}
+    referrers = referrers_in(changes)
     fixed, declarations = list[Arg](), list[str]()
-    for _, schema in schemas:
-        declarations.append(declaration(schema, len(fixed) + 1))
+    for base, schema in schemas:
+        known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
+        declarations.append(declaration(schema, len(fixed) + 1, known))
         fixed += schema.fixed_keys
-    parts = write_parts((schema for _, schema in schemas), counts=any(c.mode == "incr" for c in changes))
+    counts = any(change.mode == "incr" for change in changes)
+    parts = write_parts((schema for _, schema in schemas), counts=counts, cascades=bool(referrers))
     return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
+
+
+def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:
+    """The schemas of all classes that *changes* reach, by key base."""
+    found = {one.schema.keys.base: one.schema for one in referrers_in(changes)}
+    return found | {change.schema.keys.base: change.schema for change in changes}
+
+
+def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
+    """The references that the deletes among *changes* reach, each once."""
+    closures = {id(change.referrers): change.referrers for change in changes}
+    return [*dict.fromkeys(one for closure in closures.values() for one in closure)]
 
 
 @dataclass(frozen=True, slots=True)

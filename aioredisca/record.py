@@ -31,6 +31,7 @@ from .plan import (
     read_all_fields,
     read_fields,
 )
+from .referrers import referrers_of
 from .session import BaseSession, current
 from .types import Raw, Store
 from .values import Values
@@ -337,8 +338,9 @@ class Record(Values):
         self._need_id()
         schema = type(self)._schema(self._home())
         if mode == "delete":
+            referrers = referrers_of(schema, self._home(), self._session)
             self._inflight, self._diff = {**self._diff}, {}
-            return Change(schema, self._id, "delete")
+            return Change(schema, self._id, "delete", referrers=referrers)
         changes = {**self._diff, **self._touched()}
         if not changes and not self._fresh:
             return None

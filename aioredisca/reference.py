@@ -9,6 +9,7 @@ from typing_extensions import TypeVar, Unpack
 
 from .descriptors import Field, Opt, Options
 from .errors import UsageError
+from .schema import OnDelete
 
 if TYPE_CHECKING:
     from .record import Record
@@ -24,6 +25,11 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
                   later), or its name (typed Any; looked up among the classes of the owner's colour).
     ``children``  take records of subclasses too, and store their keys instead of ids.
 
+    ``on_delete`` what becomes of this record when the other one is deleted by a class that this process
+                  knows both of: "cascade" deletes it too, "nullify" takes the reference away, "restrict"
+                  refuses the delete by Restricted. Needs ``index=True``. All of it happens in the same
+                  atomic call, for up to 5,000 records. None leaves the reference as it is.
+
     Takes an instance or an id, and gives a handle: ``(await post.author).name``. Assigning does not save
     the other record.
     """
@@ -34,6 +40,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         to: type[R] | Callable[[], type[R]],
         *,
         children: bool = ...,
+        on_delete: OnDelete | None = ...,
         required: Literal[False] = ...,
         **options: Unpack[Options],
     ) -> None: ...
@@ -43,6 +50,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         to: type[R] | Callable[[], type[R]],
         *,
         children: bool = ...,
+        on_delete: OnDelete | None = ...,
         required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -52,14 +60,30 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         to: str,
         *,
         children: bool = ...,
+        on_delete: OnDelete | None = ...,
         required: bool = ...,
         **options: Unpack[Options],
     ) -> None: ...
     def __init__(
-        self, to: Any, *, children: bool = False, required: bool = False, **options: Unpack[Options]
+        self,
+        to: Any,
+        *,
+        children: bool = False,
+        on_delete: OnDelete | None = None,
+        required: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
         self.to, self.children = to, children
+        self.on_delete: OnDelete | None = on_delete
+        if on_delete not in (None, "cascade", "restrict", "nullify"):
+            raise UsageError(f"on_delete={on_delete!r}: it is 'cascade', 'restrict', 'nullify' or None")
+        if on_delete is not None and self.index is None:
+            raise UsageError(
+                f"on_delete={on_delete!r} finds records by the index: declare it with index=True"
+            )
+        if on_delete == "nullify" and required:
+            raise UsageError("on_delete='nullify' would take away a required reference")
 
     def target(self, owner: type[Any]) -> type[Any]:
         """The class that this field of *owner* refers to. UsageError where there is none such."""
@@ -71,6 +95,13 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
                 f"in a mixin for both colours refer by name"
             )
         return target
+
+    def stems(self, owner: type[Any]) -> list[tuple[type[Any], str]]:
+        """The classes that this field of *owner* can refer to, and what it stores before their ids."""
+        target = self.target(owner)
+        if not self.children:
+            return [(target, "")]
+        return [(family, f"{family.getprefix()}:") for family in (target, *target.inheritors())]
 
     def coerce_for(self, value: Any, owner: type[Any]) -> Record:
         target = self.target(owner)

@@ -178,6 +178,27 @@ class Schema:
         return tuple(found)
 
 
+OnDelete = Literal["cascade", "restrict", "nullify"]
+"""What becomes of a record when one that it refers to is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A reference that a delete must look at: its class and field, and what it is to do.
+
+    ``base``   key base of the class that is referred to.
+    ``stem``   what the stored value has before the id.
+    ``label``  class and attribute, for errors.
+    """
+
+    base: str
+    schema: Schema
+    field: str
+    stem: str
+    action: OnDelete
+    label: str
+
+
 def entries_of(signature: str) -> frozenset[str]:
     """The indexes that a stored signature names."""
     return frozenset(signature.split("/")[1:]) if signature else frozenset()

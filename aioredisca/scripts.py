@@ -8,11 +8,11 @@ ARGV.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from importlib import resources
 
-from .schema import Compound, FieldSpec, Schema
+from .schema import Compound, FieldSpec, Referrer, Schema
 from .types import Script
 
 
@@ -36,20 +36,24 @@ def write_script(
 ) -> Script:
     """A script that writes, for classes with these rendered *declarations* and so many *fixed* keys."""
     classes = ",\n".join(declarations)
-    bodies = "\n".join(_body(name) for name in ("batch", "indexes", *parts, "commit", main))
+    names = ("batch", "indexes", *(name for name in parts if name != "cascade"), "commit")
+    late = ("cascade", main) if "cascade" in parts else (main,)
+    bodies = "\n".join(_body(name) for name in (*names, *late))
     return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{bodies}")
 
 
-def write_parts(schemas: Iterable[Schema], *, counts: bool = False) -> tuple[str, ...]:
+def write_parts(
+    schemas: Iterable[Schema], *, counts: bool = False, cascades: bool = False
+) -> tuple[str, ...]:
     """The parts of a script that only some classes and changes need, by name."""
-    needed = {"count"} if counts else set[str]()
+    needed = {name for name, wanted in (("count", counts), ("cascade", cascades)) if wanted}
     for schema in schemas:
         needed |= {spec.index for spec in schema.indexes if spec.index in ("sorted", "tags")}
         needed |= {"compounds"} if schema.compounds else set()
     return tuple(sorted(needed))
 
 
-def declaration(schema: Schema, first: int) -> str:
+def declaration(schema: Schema, first: int, referrers: Sequence[str] = ()) -> str:
     """The class as a Lua table; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
     number = first + 2
     indexes, compounds = list[str](), list[str]()
@@ -65,7 +69,20 @@ def declaration(schema: Schema, first: int) -> str:
         f"required={_strings(schema.required)},"
         f"declared={_strings(tuple(schema.by_key))},"
         f"compounds={{{','.join(compounds)}}},"
+        f"{_referred(schema, referrers)}"
         f"indexes={{{','.join(indexes)}}}}}"
+    )
+
+
+def _referred(schema: Schema, referrers: Sequence[str]) -> str:
+    return f"name={quote(schema.model)},referrers={{{','.join(referrers)}}}," if referrers else ""
+
+
+def referrer(one: Referrer, number: int) -> str:
+    """A reference to a class, for its declaration; *number* is that of the class that refers."""
+    return (
+        f"{{class={number},index={one.schema.index_numbers[one.field]},stem={quote(one.stem)},"
+        f"act={quote(one.action)},label={quote(one.label)}}}"
     )
 
 

@@ -13,6 +13,7 @@ from .errors import (
     Gone,
     OutOfBounds,
     RediscaError,
+    Restricted,
     SchemaMismatch,
     StaleWrite,
     StoreError,
@@ -29,6 +30,8 @@ from .plan import (
     Refusal,
     obtain_call,
     obtain_outcome,
+    referrers_in,
+    schemas_of,
     write_call,
     write_outcome,
 )
@@ -106,10 +109,13 @@ async def _settle(
     store: Store, changes: Sequence[Change], call: Call, read: Callable[[Reply], T | Refusal]
 ) -> T | Refusal:
     """What *call* came to, once the store keeps the indexes of all classes in *changes*."""
-    schemas = {change.schema.keys.base: change.schema for change in changes}.values()
+    schemas = schemas_of(changes).values()
     for _ in range(ATTEMPTS):
         for schema in schemas:
             await storage.ready_to_write(store, schema)
+        for one in referrers_in(changes):
+            entry = one.schema.by_key[one.field].entries[-1]
+            await storage.ready_to_read(store, one.schema, {entry: one.field})
         outcome = read(await storage.read(store, call))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
@@ -141,6 +147,13 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "NUMBER":
             key = change.schema.keys.record(change.id)
             return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
+        case "RESTRICTED":
+            return Restricted(*refusal.details)
+        case "MANY":
+            return UsageError(
+                f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "
+                f"delete or change them in batches first"
+            )
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:

@@ -21,6 +21,7 @@ from aioredisca import (
     Integer,
     Json,
     Model,
+    OutOfBounds,
     StaleWrite,
     String,
     Tags,
@@ -272,6 +273,45 @@ class Machine(RuleBasedStateMachine):
             return
         thing["extra"] = None
         self.do(thing.save())
+
+    @rule(id=IDS, by=st.integers(-3, 3), low=st.none() | st.integers(-2, 2))
+    def count(self, id: str, by: int, low: int | None) -> None:
+        operation = Thing(id).incr(Thing.age, by, min=low)
+        age = self.store.get(id, {}).get("age", 0) + by
+        if id not in self.store:
+            with pytest.raises(Gone):
+                self.do(operation)
+        elif low is not None and age < low:
+            with pytest.raises(OutOfBounds):
+                self.do(operation)
+        else:
+            assert self.do(operation) == age
+            self.put(id, {"age": age})
+
+    @rule(
+        key=st.sampled_from(["a@x.yz", "c@x.yz"]).map(lambda email: {"email": email})
+        | st.fixed_dictionaries({"owner": OWNERS.filter(bool), "slug": SLUGS.filter(bool)}),
+        values=VALUES,
+        update=st.booleans(),
+        keep=st.booleans(),
+    )
+    def obtain(self, key: Row, values: Row, update: bool, keep: bool) -> None:
+        defaults = {name: value for name, value in values.items() if name not in key}
+        verb = Thing.update_or_create if update else Thing.get_or_create
+        matches = [id for id, row in self.store.items() if {**row, **key} == row]
+        id = matches[0] if matches else "new"
+        changes = {**defaults, **key} if update or not matches else {}
+        if self.clashes(id, changes):
+            with pytest.raises(UniqueViolation):
+                self.do(verb(defaults=defaults, **key))
+            return
+        thing, created = self.do(verb(defaults=defaults, **key))
+        assert created != bool(matches)
+        self.put(thing.id, changes)
+        assert thing.export() == self.store[thing.id]
+        if not keep:
+            self.do(thing.delete())
+            del self.store[thing.id]
 
     @rule()
     def forget_scripts(self) -> None:

@@ -28,6 +28,7 @@ from aioredisca import (
     NotIndexed,
     NotLoaded,
     Reference,
+    Restricted,
     String,
     Tags,
     UniqueViolation,
@@ -618,7 +619,7 @@ async def test_update_refuses_bad_input_before_io(db: Database) -> None:
     with pytest.raises(UsageError, match="counts in a field of numbers; name is a String"):
         await Row.all().incr(Row.name, 1)  # type: ignore[type-var]
     with pytest.raises(ValidationError, match="takes a whole number"):
-        await Row.all().incr(Row.size, 1.5)  # type: ignore[arg-type]
+        await Row.all().incr(Row.size, 1.5)
     assert db.round_trips == before
 
 
@@ -720,3 +721,35 @@ def test_names_of_the_figures_are_as_documented() -> None:
     assert re.findall(r"``(\w+)``", Aggregate.__doc__ or "") == ["count", "sum", "avg", "min", "max"]
     assert Explanation.__doc__
     assert issubclass(AlreadyExists, Exception)
+
+
+class Author(Model):
+    name = String(index=True)
+
+
+class Book(Model):
+    author = Reference(Author, index=True, on_delete="cascade")
+
+
+class Shelf(Model):
+    author = Reference(Author, index=True, on_delete="nullify")
+
+
+class Prize(Model):
+    author = Reference(Author, index=True, on_delete="restrict")
+
+
+async def test_delete_by_query_minds_on_delete(db: Database, raw: Any) -> None:
+    await Author.save_many([Author.new(str(i), name="a" if i < 120 else "b") for i in range(130)])
+    await Book.save_many([Book.new(str(i), author=str(i % 130)) for i in range(260)])
+    await Shelf.save_many([Shelf.new(str(i), author=str(i)) for i in range(130)])
+    await Prize.new("1", author="125").save()
+    assert await (Author.name == "a").delete() == 120
+    assert await Book.all().count() == 20
+    assert await Shelf.author.is_none().count() == 120
+    with pytest.raises(BulkError) as caught:
+        await (Author.name == "b").delete()
+    assert isinstance(caught.value.cause, Restricted)
+    assert caught.value.saved == 0
+    assert await Author.all().count() == 10
+    assert drift(raw, [Author, Book, Shelf, Prize]) == []

@@ -107,6 +107,9 @@ local function read(r)
   end
   r.exists = kind == 'hash'
   read_changes(r)
+  for index in pairs(r.lost or {}) do
+    r.new[index] = false -- a reference to a record that this call deletes: see cascade.lua
+  end
   r.meant = r.again and meaning(r)
   r.old = r.exists and stored(r.key, names_to_read(r)) or {}
 end

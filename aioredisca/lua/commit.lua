@@ -2,6 +2,9 @@
 
 local function keeps_declared(r)
   local dropped = meaning(r)
+  for index in pairs(r.lost or {}) do
+    dropped[r.class.indexes[index].field] = false
+  end
   for field, value in pairs(stored(r.key, r.class.declared)) do
     if value and dropped[field] ~= false then
       return true
@@ -15,10 +18,12 @@ local function write_marker(r)
   if r.class.witness then
     return
   end
-  if r.declared then
+  if r.declared and not r.lost then
     if r.old[MARKER] then
       call('HDEL', r.key, MARKER)
     end
+  elseif r.lost and not keeps_declared(r) then
+    call('HSET', r.key, MARKER, '1')
   elseif not r.exists or (r.last_drop >= r.drops and not keeps_declared(r)) then
     call('HSET', r.key, MARKER, '1')
   end
@@ -29,7 +34,7 @@ local function write_hash(r)
     return 2
   end
   if r.mode == 'd' then
-    return call('UNLINK', r.key)
+    return call('UNLINK', r.key) > 0 and not r.overruled and 1 or 0
   end
   for first = r.pairs, r.last_pair, SLICE do
     call('HSET', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_pair)))
@@ -40,6 +45,9 @@ local function write_hash(r)
   write_marker(r)
   for first = r.drops, r.last_drop, SLICE do
     call('HDEL', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_drop)))
+  end
+  for index in pairs(r.lost or {}) do
+    call('HDEL', r.key, r.class.indexes[index].field)
   end
   return r.sum and r.sum.text or r.exists and 0 or 1
 end
@@ -93,11 +101,17 @@ local function write_all(records)
     send(name)
   end
   local reply = {'OK'}
-  for number, r in ipairs(records) do
-    reply[number + 1] = write_hash(r)
+  for _, r in ipairs(records) do
+    local outcome = write_hash(r)
+    if not r.follows then
+      reply[#reply + 1] = outcome
+    end
   end
   return reply
 end
+
+-- Brings in the records that refer to deleted ones, where a class has such: see cascade.lua.
+local spread = function() end
 
 local function strange_signature()
   for number, class in ipairs(CLASSES) do

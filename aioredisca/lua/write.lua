@@ -16,6 +16,7 @@
 --          with nothing written:
 --          {'SCHEMA', class, signature}  {'TYPE', record}  {'EXISTS', record}  {'GONE', record}
 --          {'STALE', record, field ...}  {'REQUIRED', record, field}  {'UNIQUE', record, holder, field ...}
+--          {'RESTRICTED', record, model, id, reference, holder}  {'MANY', record}
 --          {'NUMBER', record, field}: holds no number  {'BOUNDS', record, field, stored value}
 --
 -- Everything is read and judged first; writes go claims, indexes, hashes. What an index held before is
@@ -33,4 +34,4 @@ for number = 1, #KEYS - FIXED do
     return refusal
   end
 end
-return claim_all(records) or write_all(records)
+return spread(records) or claim_all(records) or write_all(records)

@@ -41,6 +41,7 @@ def declaring() -> None:
     String(index="rangee")  # E: mypy pyright pyrefly
     Tags(index="sorted2")  # E: mypy pyright pyrefly
     conf(index=[("a", "b", "c")])  # E: mypy pyright pyrefly
+    Reference(Language, on_delete="delete")  # E: mypy pyright pyrefly
     Integer(minval="5")  # E: mypy pyright pyrefly
     Enum(str)  # E: mypy pyright pyrefly
 

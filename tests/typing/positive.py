@@ -83,7 +83,7 @@ class User(Shared, Model):
     labels = Tags(required=True)
     tight = Json[list[str], Never](required=True)
     password = MD5Pass()
-    lang = Reference(Language)
+    lang = Reference(Language, index=True, on_delete="nullify")
     later = Reference(lambda: Country)
     sure = Reference(Language, required=True)
     named = Reference("Language")
