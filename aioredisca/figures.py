@@ -136,7 +136,7 @@ class Explanation:
     """How a query is answered; ``str()`` shows it.
 
     ``estimate`` is what the planner expects to match, ``count`` what the indexes say now.
-    ``round_trips`` is how many it took to count and would take, about, to load all of it.
+    ``round_trips`` is about how many it takes to load all of it.
     """
 
     condition: str
@@ -153,7 +153,7 @@ class Explanation:
         lines = [f"condition  {self.condition}", f"way        {self.way}"]
         lines += [f"driver     {one.kind} {one.key} ({one.size:,} ids)" for one in self.drivers]
         lines.append(f"matches    {self.count:,}, estimated {self.estimate:,}")
-        lines.append(f"commands   {', '.join(self.commands)}; about {self.round_trips} round trips for all")
+        lines.append(f"commands   {', '.join(self.commands)}; round trips for all: {self.round_trips}")
         lines += [f"key        {key}" for key in self.keys]
         lines += [f"warning    {text}" for text in self.warnings]
         return "\n".join(lines)

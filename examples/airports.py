@@ -53,7 +53,7 @@ class AirportFields:
 
     icao = String(unique=True, required=True, maxlen=4)
     iata = String(maxlen=3)
-    name = String(required=True)
+    name = String(required=True, index="sorted")
     city = String()
     country = String(index=True)
     tz = String(index=True)
@@ -62,12 +62,15 @@ class AirportFields:
     lon = Float(minval=-180, maxval=180)
 
 
-@conf(prefix="airport")
+BY_COUNTRY = ("country", "elevation")
+
+
+@conf(prefix="airport", index=[BY_COUNTRY])
 class Airport(AirportFields, Model):
     """For asyncio."""
 
 
-@conf(prefix="airport")
+@conf(prefix="airport", index=[BY_COUNTRY])
 class BlockingAirport(AirportFields, sync.Model):
     """The same records, for blocking code."""
 
@@ -98,6 +101,52 @@ async def page_through_elevations() -> Shown:
 async def choose_at_random() -> Shown:
     """A random choice"""
     return await Airport.tz.choice("Europe/Helsinki", count=2) or []
+
+
+async def join_conditions() -> Shown:
+    """Conditions joined, answered in one round trip"""
+    high, helsinki = Airport.elevation >= 600, Airport.name.startswith("Helsinki")
+    return await ((Airport.country == "FI") & (high | helsinki))
+
+
+async def find_the_highest_of_a_country() -> Shown:
+    """The highest of a country, by an index over both fields"""
+    finnish = Airport.country == "FI"
+    return await finnish.order_by(Airport.elevation.desc()).limit(4)
+
+
+async def order_by_two_columns() -> Shown:
+    """An order of two columns, one of them without an index"""
+    in_zone = Airport.tz == "Europe/Helsinki"
+    return await in_zone.order_by(Airport.city.desc(), Airport.name).limit(4)
+
+
+async def turn_pages_by_cursor() -> Shown:
+    """Pages by a cursor, which stays good while records come and go"""
+    query = (Airport.country == "FI").order_by(Airport.name)
+    page = await query.page(size=3)
+    page = await query.page(size=3, after=page.next)
+    return page.items
+
+
+async def add_up() -> Shown:
+    """Figures by time zone"""
+    finnish = Airport.country == "FI"
+    zones = await finnish.aggregate(Airport.elevation, by=Airport.tz)
+    return "\n".join(f"{zone}: {of.count}, highest {of.max}" for zone, of in zones.items())
+
+
+async def explain() -> Shown:
+    """How a query is answered"""
+    finnish_and_high = (Airport.country == "FI") & (Airport.elevation >= 600)
+    return str(await finnish_and_high.explain())
+
+
+async def change_by_query() -> Shown:
+    """A change of all that match, exact about which"""
+    unknown = (Airport.country == "FI") & (Airport.elevation < 10)
+    raised = await unknown.incr(Airport.elevation, 1)
+    return f"{raised} airports in Finland lie a foot higher now"
 
 
 async def update() -> Shown:
@@ -163,6 +212,13 @@ TOUR: tuple[Callable[[], Awaitable[Shown]], ...] = (
     find_all_of_a_country,
     page_through_elevations,
     choose_at_random,
+    join_conditions,
+    find_the_highest_of_a_country,
+    order_by_two_columns,
+    turn_pages_by_cursor,
+    add_up,
+    explain,
+    change_by_query,
     update,
     meet_a_unique_conflict,
     meet_a_stale_write,

@@ -14,7 +14,7 @@ from .support.proxy import Proxy
 from .support.servers import Server
 
 ROOT = Path(__file__).parent.parent
-STEPS = 10
+STEPS = 17
 EARLIER = re.compile(r"Delete ([\d,]+) airports of an earlier run")
 
 
@@ -54,12 +54,19 @@ def check_tour(printed: str) -> None:
         2: ("Turku Airport", "─ 1 round trip ─"),
         3: ("10,046", "─ 2 round trips ─"),
         4: ("FI", "─ 1 round trip ─"),
-        5: ("15,000", "─ 3 round trips ─"),
-        6: ("UniqueViolation on icao, held by ", "─ 1 round trip ─"),
-        7: ("StaleWrite on elevation; saved after a reload", "─ 6 round trips ─"),
-        8: ("nothing found", "─ 3 round trips ─"),
-        9: ("one is same: True; stored city: Vantaa", "─ 3 round trips ─"),
-        10: ("Vantaa", "─ 3 round trips ─"),
+        5: ("EFHK", "EFAA", "─ 1 round trip ─"),
+        6: ("Enontekio", "1,005", "─ 1 round trip ─"),
+        7: ("Vuotso", "─ 1 round trip ─"),
+        8: ("EFET", "─ 2 round trips ─"),
+        9: ("Europe/Mariehamn: 2, highest 17", "─ 1 round trip ─"),
+        10: ("airport/c/country/elevation/FI", "estimated 9", "─ 2 round trips ─"),
+        11: ("5 airports in Finland", "─ 2 round trips ─"),
+        12: ("15,000", "─ 3 round trips ─"),
+        13: ("UniqueViolation on icao, held by ", "─ 1 round trip ─"),
+        14: ("StaleWrite on elevation; saved after a reload", "─ 6 round trips ─"),
+        15: ("nothing found", "─ 3 round trips ─"),
+        16: ("one is same: True; stored city: Vantaa", "─ 3 round trips ─"),
+        17: ("Vantaa", "─ 3 round trips ─"),
     }.items():
         for text in wanted:
             assert text in shown[number]
