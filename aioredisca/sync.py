@@ -9,12 +9,13 @@ from __future__ import annotations
 import decimal
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import atomic, bulk
+from . import atomic, bulk, sync_views
 from .blocking import allow_blocking, iterate, run
 from .bulk import BATCH
 from .codecs import utcnow
+from .collections import Counter, ListOf, SetOf, SortedSet
 from .columns import BaseColumn, Output, page
 from .config import conf
 from .database import Database
@@ -54,6 +55,7 @@ from .query import Select
 from .record import Record, SaveMode
 from .reference import Reference
 from .session import BaseSession, current
+from .sync_views import CounterView, ListView, SetView, SortedView
 from .tags import Tags
 from .types import MISSING, Missing
 
@@ -221,6 +223,7 @@ class Model(Record):
 
     _column_type = Column
     _query_type = Query
+    _views: ClassVar[Any] = sync_views
 
     get = Get()
 
@@ -419,6 +422,8 @@ __all__ = (
     "Column",
     "Conflict",
     "CorruptRecord",
+    "Counter",
+    "CounterView",
     "Database",
     "Date",
     "DateTime",
@@ -432,6 +437,8 @@ __all__ = (
     "Gone",
     "Integer",
     "Json",
+    "ListOf",
+    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -448,6 +455,10 @@ __all__ = (
     "SchemaMismatch",
     "Session",
     "SessionClosed",
+    "SetOf",
+    "SetView",
+    "SortedSet",
+    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",
