@@ -6,7 +6,7 @@ work on the stored collection at once: nothing of it is kept in memory, and ``sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, overload
 
 from typing_extensions import TypeVar
 
@@ -52,7 +52,7 @@ class Collection:
     def __get__(self, obj: Any, owner: Any) -> Any:
         return self if obj is None else obj._view(self)
 
-    def __set__(self, obj: Any, value: Any) -> NoReturn:
+    def __set__(self, obj: Any, value: Never) -> None:
         raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
 
 

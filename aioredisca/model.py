@@ -59,7 +59,7 @@ class Model(Record):
 
     _column_type = Column
     _query_type = Query
-    _views: ClassVar[Any] = views
+    _view_kinds: ClassVar[Any] = views
 
     get = Get()
 

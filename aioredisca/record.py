@@ -51,7 +51,7 @@ class Record(Values):
 
     _column_type: ClassVar[type[BaseColumn[Any, Any, Any]] | None] = None
     _query_type: ClassVar[type[Any]]
-    _views: ClassVar[Any]
+    _view_kinds: ClassVar[Any]
     """The module with the views of collections, in this colour."""
 
     # -- who it is ---------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ class Record(Values):
         return _restore, (type(self), self._id, state, extra)
 
     def _view(self, of: Collection) -> Any:
-        return getattr(type(self)._views, of.view)(of, self)
+        return getattr(type(self)._view_kinds, of.view)(of, self)
 
     # -- state -------------------------------------------------------------------------------------
 

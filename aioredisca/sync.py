@@ -223,7 +223,7 @@ class Model(Record):
 
     _column_type = Column
     _query_type = Query
-    _views: ClassVar[Any] = sync_views
+    _view_kinds: ClassVar[Any] = sync_views
 
     get = Get()
 
