@@ -5,6 +5,7 @@ query is one round trip per thousand rows. The blocking face is :mod:`aioredisca
 """
 
 from .codecs import utcnow
+from .collections import Counter, ListOf, SetOf, SortedSet
 from .columns import Column
 from .config import conf
 from .database import Database
@@ -61,6 +62,7 @@ __all__ = (
     "Column",
     "Conflict",
     "CorruptRecord",
+    "Counter",
     "Database",
     "Date",
     "DateTime",
@@ -75,6 +77,7 @@ __all__ = (
     "Gone",
     "Integer",
     "Json",
+    "ListOf",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -88,11 +91,13 @@ __all__ = (
     "Query",
     "RediscaError",
     "Reference",
-    "Restricted",
     "Reindexed",
+    "Restricted",
     "SchemaMismatch",
     "Session",
     "SessionClosed",
+    "SetOf",
+    "SortedSet",
     "StaleWrite",
     "StoreError",
     "String",

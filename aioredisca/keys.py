@@ -73,6 +73,10 @@ class Keys:
         """Sorted set of the ids that hold *value* in *first*, by the score of *second*."""
         return f"{self.base}/c/{first}/{second}/".encode() + value
 
+    def collection(self, name: str, id: str) -> str:
+        """The collection *name* of a record."""
+        return f"{self.base}/l/{name}/{id}"
+
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""
         return f"{self.base}/n/{field}"

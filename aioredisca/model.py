@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
-from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import atomic, bulk
+from . import atomic, bulk, views
 from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
@@ -60,6 +60,7 @@ class Model(Record):
 
     _column_type = Column
     _query_type = Query
+    _view_kinds: ClassVar[Any] = views
 
     get = Get()
 

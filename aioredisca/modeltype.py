@@ -7,10 +7,11 @@ because ``User("1")`` must be one object within a session without running ``__in
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
+from .collections import Collection
 from .config import Settings, conf
 from .descriptors import Field
 from .errors import UsageError, ValidationError
@@ -56,6 +57,7 @@ class ModelType(type):
     """The type of model classes. For a metaclass of your own: ``class MyType(ModelType, ABCMeta)``."""
 
     _fields: dict[str, Field[Any]]
+    _collections: dict[str, Collection]
     _settings: Settings
     _version: int
     _in_use: bool
@@ -88,42 +90,56 @@ class ModelType(type):
         def __setattr__(cls, name, value):
             if isinstance(value, Field):
                 cls._add_late(name, value)
+            elif isinstance(value, Collection):
+                cls._refuse_in_use(True)
+                value.__set_name__(cls, name)
+                cls._put(**{name: value})
+                cls._collect_all()
             elif name in cls._fields:
                 raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
             else:
                 super().__setattr__(name, value)
 
         def __delattr__(cls, name):
-            if isinstance(vars(cls).get(name), Field):
-                cls._refuse_in_use(vars(cls)[name].indexed)
+            found = vars(cls).get(name)
+            if isinstance(found, Field | Collection):
+                cls._refuse_in_use(isinstance(found, Collection) or found.indexed)
             super().__delattr__(name)
             cls._collect_all()
 
     # -- fields ------------------------------------------------------------------------------------
 
     def _collect(cls) -> None:
-        """Find the fields of the class over its MRO, mixins included, and check their names."""
-        found = dict[str, Field[Any]]()
+        """Find the fields and collections of the class over its MRO, mixins included; check their names."""
+        found, held = dict[str, Field[Any]](), dict[str, Collection]()
         for owner in reversed(cls.__mro__):
             for name, value in vars(owner).items():
                 if isinstance(value, Field):
                     found[name] = value
-                elif isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
-                    raise UsageError(f"{cls.__name__}.{name} is a class of fields: write {value.__name__}()")
-                elif name in found:
-                    del found[name]
-        for name, field in found.items():
-            cls._check_name(name, field)
+                else:
+                    cls._refuse_class(name, value)
+                    found.pop(name, None)
+                if isinstance(value, Collection):
+                    held[name] = value
+                else:
+                    held.pop(name, None)
+        for name, member in (found | held).items():
+            cls._check_name(name, member)
         cls._check_keys(found)
-        cls._put(_fields=found, _version=cls._version + 1)
+        cls._check_keys(held)
+        cls._put(_fields=found, _collections=held, _version=cls._version + 1)
         _note_change()
+
+    def _refuse_class(cls, name: str, value: object) -> None:
+        if isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
+            raise UsageError(f"{cls.__name__}.{name} is a class of fields: write {value.__name__}()")
 
     def _collect_all(cls) -> None:
         cls._collect()
         for child in cls._children():
             child._collect_all()
 
-    def _check_name(cls, name: str, field: Field[Any]) -> None:
+    def _check_name(cls, name: str, field: Field[Any] | Collection) -> None:
         where = f"{cls.__name__}.{name}"
         if field.name != name:
             raise UsageError(f"{where}: this very field object is {field.name!r} already; make another")
@@ -133,10 +149,12 @@ class ModelType(type):
         if name in RESERVED:
             cure = f'{name}_ = {type(field).__name__}(field="{field.key}")'
             raise UsageError(f"{where}: {name!r} is part of Model; write {cure}")
-        if reason := bad_field(field.key, indexed=field.indexed):
+        if isinstance(field, Collection):
+            field.check_name(where)
+        elif reason := bad_field(field.key, indexed=field.indexed):
             raise UsageError(f"{where}: {reason}; give it another hash field by field=")
 
-    def _check_keys(cls, fields: dict[str, Field[Any]]) -> None:
+    def _check_keys(cls, fields: Mapping[str, Field[Any] | Collection]) -> None:
         names = dict[str, str]()
         for name, field in fields.items():
             if names.setdefault(field.key, name) != name:
@@ -244,7 +262,8 @@ class ModelType(type):
         version, schema = cls._schemas.get(store, (0, None))
         if schema is None or version != cls._version:
             specs = tuple(field.spec() for field in cls._fields.values())
-            schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds())
+            held = tuple(one.key for one in cls._collections.values())
+            schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds(), held)
             _claim_prefix(store, cls, schema)
             cls._schemas[store] = (cls._version, schema)
             cls._put(_in_use=True)

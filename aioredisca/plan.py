@@ -114,6 +114,20 @@ def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes])
     return _call(script, (*fixed, schema.keys.record(create.id)), arguments, writes=True)
 
 
+def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
+    """One script call: *command* on the collection *name* of a record, if there is that record."""
+    keys = schema.keys
+    arguments: list[Arg] = [schema.signature, *command]
+    return _call(
+        stored("collect"), (keys.meta, keys.record(id), keys.collection(name, id)), arguments, writes=True
+    )
+
+
+def collect_outcome(reply: Reply) -> Reply | Refusal:
+    """What the command answered, or why it did not run."""
+    return _refusal(reply) or reply[1]
+
+
 def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]:
     """The unique index of the fields in *key*, as ``obtain.lua`` numbers it, and its value."""
     for number, compound in enumerate(schema.compounds, 1):
@@ -245,8 +259,8 @@ def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     Indexes that the store did not keep so far are unbuilt while there are records: those in the set of
     ids, or *legacy* ones that stand in no index at all.
     """
-    added = schema.with_dependents(schema.entries - entries_of(seen.signature))
-    behind = "/".join(sorted(seen.unbuilt | added | (schema.entries if legacy else added)))
+    added = schema.with_dependents(schema.index_entries - entries_of(seen.signature))
+    behind = "/".join(sorted(seen.unbuilt | (schema.index_entries if legacy else added)))
     ahead = behind if legacy else "/".join(sorted(seen.unbuilt))
     arguments = [seen.signature, schema.signature, behind, ahead]
     return _call(stored("declare"), (schema.keys.meta, schema.keys.ids), arguments, writes=True)

@@ -37,6 +37,7 @@ from .types import Raw, Store
 from .values import Values
 
 if TYPE_CHECKING:
+    from .collections import Collection
     from .columns import BaseColumn, Output
 
 SaveMode = Literal["create", "update", "upsert"]
@@ -50,6 +51,8 @@ class Record(Values):
 
     _column_type: ClassVar[type[BaseColumn[Any, Any, Any]] | None] = None
     _query_type: ClassVar[type[Any]]
+    _view_kinds: ClassVar[Any]
+    """The module with the views of collections, in this colour."""
 
     # -- who it is ---------------------------------------------------------------------------------
 
@@ -120,6 +123,9 @@ class Record(Values):
         }
         extra = dict(getattr(self, "__dict__", {}))
         return _restore, (type(self), self._id, state, extra)
+
+    def _view(self, of: Collection) -> Any:
+        return getattr(type(self)._view_kinds, of.view)(of, self)
 
     # -- state -------------------------------------------------------------------------------------
 

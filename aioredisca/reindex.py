@@ -25,7 +25,7 @@ from .plan import (
     write_call,
     write_outcome,
 )
-from .schema import IDS_ENTRY, Schema, entries_of, fields_of
+from .schema import COLLECTION_ENTRY, IDS_ENTRY, Schema, entries_of, fields_of
 from .types import Call, Raw, Store
 
 if TYPE_CHECKING:
@@ -75,11 +75,14 @@ async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset
     while True:
         seen = read_meta(await storage.read(store, meta_call(schema)))
         kept = entries_of(seen.signature)
-        behind = schema.entries if everything or not kept else seen.unbuilt | (schema.entries - kept)
-        behind = schema.with_dependents(behind & schema.entries)
+        wanted = schema.index_entries
+        behind = wanted if everything or not kept else seen.unbuilt | (wanted - kept)
+        behind = schema.with_dependents(behind & wanted)
         if await storage.read(store, build_call(schema, seen, behind)):
             break
-    await _unlink(store, schema, kept - schema.entries)
+    # a collection that the class no longer has keeps its data: nothing else holds it
+    gone = {entry for entry in kept - schema.entries if not entry.startswith(COLLECTION_ENTRY)}
+    await _unlink(store, schema, frozenset(gone))
     storage.forget(store, schema)
     return behind
 

@@ -24,6 +24,9 @@ _LETTERS: dict[IndexKind, str] = {"exact": "x", "range": "r", "sorted": "s", "ta
 IDS_ENTRY = "i:"
 """The set of all ids, as signatures name it."""
 
+COLLECTION_ENTRY = "l:"
+"""What the entry of a collection starts with."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -89,6 +92,7 @@ class Schema:
     keys: Keys
     fields: tuple[FieldSpec, ...]
     compounds: tuple[Compound, ...] = ()
+    collections: tuple[str, ...] = ()
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -135,6 +139,12 @@ class Schema:
 
     @cached_property
     def entries(self) -> frozenset[str]:
+        """What the store keeps beside the records: the indexes, and the collections."""
+        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections}
+
+    @cached_property
+    def index_entries(self) -> frozenset[str]:
+        """What can be built from the records."""
         single = (entry for spec in self.indexes for entry in spec.entries)
         return frozenset([IDS_ENTRY, *single, *(compound.entry for compound in self.compounds)])
 

@@ -70,6 +70,7 @@ def declaration(schema: Schema, first: int, referrers: Sequence[str] = ()) -> st
         f"declared={_strings(tuple(schema.by_key))},"
         f"compounds={{{','.join(compounds)}}},"
         f"{_referred(schema, referrers)}"
+        f"{f'collections={_strings(schema.collections)},' if schema.collections else ''}"
         f"indexes={{{','.join(indexes)}}}}}"
     )
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import decimal
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
-from . import atomic, bulk, changes, fetch, figures, pages
+from . import atomic, bulk, changes, fetch, figures, pages, sync_views
 from .blocking import allow_blocking, iterate, run
 from .bulk import BATCH
 from .codecs import utcnow
+from .collections import Counter, ListOf, SetOf, SortedSet
 from .columns import BaseColumn, Output, page
 from .config import conf
 from .database import Database
@@ -57,6 +58,7 @@ from .record import Record, SaveMode
 from .reference import Reference
 from .search import Search
 from .session import BaseSession, current
+from .sync_views import CounterView, ListView, SetView, SortedView
 from .tags import Tags
 from .types import MISSING, Missing
 
@@ -308,6 +310,7 @@ class Model(Record):
 
     _column_type = Column
     _query_type = Query
+    _view_kinds: ClassVar[Any] = sync_views
 
     get = Get()
 
@@ -512,6 +515,8 @@ __all__ = (
     "Column",
     "Conflict",
     "CorruptRecord",
+    "Counter",
+    "CounterView",
     "Database",
     "Date",
     "DateTime",
@@ -526,6 +531,8 @@ __all__ = (
     "Gone",
     "Integer",
     "Json",
+    "ListOf",
+    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -543,6 +550,10 @@ __all__ = (
     "SchemaMismatch",
     "Session",
     "SessionClosed",
+    "SetOf",
+    "SetView",
+    "SortedSet",
+    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",

@@ -15,11 +15,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from aioredisca import (
     AlreadyExists,
     BulkError,
+    Counter,
     Database,
     Email,
     Gone,
     Integer,
     Json,
+    ListOf,
     Model,
     OutOfBounds,
     StaleWrite,
@@ -71,6 +73,8 @@ class Thing(Model):
     tags = Tags(index=True)
     owner = String()
     slug = String(field="slg")
+    log = ListOf(String())
+    seen = Counter()
 
 
 def claims(row: Row) -> set[tuple[Any, ...]]:
@@ -312,6 +316,15 @@ class Machine(RuleBasedStateMachine):
         if not keep:
             self.do(thing.delete())
             del self.store[thing.id]
+
+    @rule(id=IDS, log=st.booleans())
+    def collect(self, id: str, log: bool) -> None:
+        operation = Thing(id).log.append("x") if log else Thing(id).seen.incr()
+        if id in self.store:
+            self.do(operation)
+        else:
+            with pytest.raises(Gone):
+                self.do(operation)
 
     @rule()
     def forget_scripts(self) -> None:

@@ -34,6 +34,9 @@ local function write_hash(r)
     return 2
   end
   if r.mode == 'd' then
+    for _, name in ipairs(r.class.collections or {}) do
+      call('UNLINK', string.sub(KEYS[r.class.meta], 1, -5) .. 'l/' .. name .. '/' .. r.id)
+    end
     return call('UNLINK', r.key) > 0 and not r.overruled and 1 or 0
   end
   for first = r.pairs, r.last_pair, SLICE do

@@ -30,6 +30,7 @@ class Layout:
     tags: set[bytes] = field(default_factory=set[bytes])
     together: list[tuple[bytes, ...]] = field(default_factory=list[tuple[bytes, ...]])
     pairs: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    collections: set[bytes] = field(default_factory=set[bytes])
 
 
 def layout_of(model: Any) -> Layout:
@@ -57,6 +58,7 @@ def layout_of(model: Any) -> Layout:
             layout.together.append(names)
         else:
             layout.pairs.append((names[0], names[1]))
+    layout.collections = {name.encode() for name in schema.collections}
     return layout
 
 
@@ -72,8 +74,10 @@ def drift(raw: Any, models: Iterable[Any]) -> list[str]:
             if raw.type(key) != b"hash":
                 problems.append(f"{key!r} is no hash")
                 continue
-            _expect(layout, key[len(layout.base) + 1 :], raw.hgetall(key), expected, problems)
+            id = key[len(layout.base) + 1 :]
+            _expect(layout, id, raw.hgetall(key), expected, problems)
             keys.discard(key)
+            keys -= {layout.base + b"/l/" + name + b"/" + id for name in layout.collections}
         meta = layout.base + b"/meta"
         if meta in keys and raw.type(meta) != b"hash":
             problems.append(f"{meta!r} is no hash")

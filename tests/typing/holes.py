@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioredisca import Integer, Model, String
+from aioredisca import Integer, Model, Reference, SetOf, String
 
 
 class User(Model):
@@ -12,6 +12,10 @@ class User(Model):
 
 class Admin(User):
     level = Integer()
+
+
+class Friendly(Model):
+    friends = SetOf(Reference(User))  # E: pyrefly
 
 
 class Clashes(Model):

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from aioredisca import Enum, Integer, Model, Reference, String, Tags, conf, exclusive, session, sync
+from aioredisca import (
+    Counter,
+    Enum,
+    Integer,
+    ListOf,
+    Model,
+    Reference,
+    String,
+    Tags,
+    conf,
+    exclusive,
+    session,
+    sync,
+)
 from aioredisca.sync import run
 
 
@@ -16,6 +29,24 @@ class User(Model):
     age = Integer(index=True)
     lang = Reference(Language)
     tags = Tags(required=True)
+
+
+class Holder(Model):
+    log = ListOf(String())
+    visits = Counter()
+
+
+class BlockingHolder(sync.Model):
+    log = sync.ListOf(sync.String())
+
+
+async def collecting(holder: Holder, blocking: BlockingHolder) -> None:
+    await holder.log.append(5)  # E: mypy pyright pyrefly
+    holder.log.append("x")  # E: mypy pyright pyrefly
+    await holder.visits.incr("x")  # E: mypy pyright pyrefly
+    await blocking.log.append("x")  # E: mypy pyright pyrefly
+    holder.log = ["x"]  # E: mypy pyright pyrefly
+    ListOf(str)  # E: mypy pyright pyrefly
 
 
 class BlockingUser(sync.Model):

@@ -15,6 +15,7 @@ from aioredisca import (
     Bool,
     Bytes,
     Column,
+    Counter,
     Database,
     Date,
     DateTime,
@@ -26,6 +27,7 @@ from aioredisca import (
     Float,
     Integer,
     Json,
+    ListOf,
     MD5Pass,
     Model,
     Page,
@@ -33,6 +35,8 @@ from aioredisca import (
     RediscaError,
     Reference,
     Session,
+    SetOf,
+    SortedSet,
     String,
     Tags,
     conf,
@@ -44,6 +48,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
+from aioredisca.views import ListView
 
 
 class Colour(enum.Enum):
@@ -81,6 +86,10 @@ class User(Shared, Model):
     data = Json[dict[str, int]]()
     tags = Tags(index=True, maxitems=5)
     labels = Tags(required=True)
+    log = ListOf(String())
+    numbers = SetOf(Integer())
+    board = SortedSet(String())
+    visits = Counter()
     tight = Json[list[str], Never](required=True)
     password = MD5Pass()
     lang = Reference(Language, index=True, on_delete="nullify")
@@ -170,6 +179,15 @@ async def verbs(user: User) -> None:
     assert_type(await user.incr(User.money, decimal.Decimal("0.5"), max=3), decimal.Decimal)
     assert_type(await User.get_or_create(email="a@b.cc", defaults={"string": "x"}), tuple[User, bool])
     assert_type(await Admin.update_or_create(email="a@b.cc"), tuple[Admin, bool])
+    assert_type(user.log, ListView[str])
+    assert_type(await user.log.append("a", "b"), int)
+    assert_type(await user.log.range(0, 9), list[str])
+    assert_type(await user.log.pop(), str | None)
+    assert_type(await user.numbers.members(), set[int])
+    assert_type(await user.board.top(10), list[tuple[str, float]])
+    assert_type(await user.board.incr("a", 2), float)
+    assert_type(await user.visits.incr(), int)
+    assert_type(User.log, ListOf[str])
     assert_type(await User.save_many([user], skip_conflicts=True), list[tuple[User, RediscaError]])
     assert_type(await User.delete_many([user, "2", 3]), int)
     assert_type(User.inheritors(), set[type[User]])
