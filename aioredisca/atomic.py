@@ -39,9 +39,9 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
 
 def _refuse_pending(record: Record, field: Field[Any]) -> None:
     where = f"{type(record).__name__}({record.id!r})"
-    if record._fresh:
+    if record._memory.fresh:
         raise UsageError(f"{where} is not saved yet: incr() counts in the stored record")
-    if field.key in record._diff:
+    if field.key in record._memory.diff:
         raise UsageError(f"{where}.{field.name} has a change that is not saved: save() or revert() it first")
 
 
@@ -66,14 +66,14 @@ async def obtain(
     overlay = model._apart("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
-    changed = overlay._diff
+    changed = overlay._memory.diff
     found = await writes.obtain(
         store, fresh, create, _change(schema, overlay, "update") if changed else None, wanted, entry
     )
     record = model(found.id)
     if found.created:
         record._take({**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
-    elif record._blank or not record._known(raw=False):
+    elif record._memory.blank or not record._memory.known():
         record._take(found.fields, complete=False)
     else:
         record._learn(changed)
@@ -81,8 +81,8 @@ async def obtain(
 
 
 def _change(schema: Schema, record: Record, mode: Any) -> Change:
-    sets = {key: raw for key, raw in record._diff.items() if raw is not None}
-    drops = tuple(key for key, raw in record._diff.items() if raw is None)
+    sets = {key: raw for key, raw in record._memory.diff.items() if raw is not None}
+    drops = tuple(key for key, raw in record._memory.diff.items() if raw is None)
     return Change(schema, record.id, mode, sets, drops)
 
 

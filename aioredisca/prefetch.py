@@ -54,8 +54,8 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
             handle: Any = getattr(record, name)
             if handle is not None:
                 who: Any = (type(handle), handle.id)
-                record._values[name] = targets.setdefault(who, handle)
-    await _load_all([target for target in targets.values() if not target._known(raw=False)])
+                record._memory.values[name] = targets.setdefault(who, handle)
+    await _load_all([target for target in targets.values() if not target._memory.known()])
 
 
 async def _load_all(targets: Sequence[Record]) -> None:
@@ -65,6 +65,6 @@ async def _load_all(targets: Sequence[Record]) -> None:
         schema = type(target)._schema(store)
         calls.append((store, load_call(schema, target.id, schema.read_fields)))
     for target, reply in zip(targets, await together(calls), strict=True):
-        if not target._known(raw=False):
+        if not target._memory.known():
             fields = type(target)._schema(target._home()).read_fields
             target._take(read_fields(fields, reply), complete=False)

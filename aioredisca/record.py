@@ -103,24 +103,20 @@ class Record(Values):
 
     def __bool__(self) -> bool:
         """False only for a record known to be absent, with nothing set. No I/O."""
-        return not self._blank or self._fresh or bool(self._diff) or bool(self._inflight)
+        return not self._memory.empty
 
     def __repr__(self) -> str:
-        state = "new" if self._fresh else "absent" if self._blank else "loaded" if self._loaded else "handle"
-        changes = len(self._diff) + len(self._inflight)
+        memory = self._memory
+        state = (
+            "new" if memory.fresh else "absent" if memory.blank else "loaded" if memory.loaded else "handle"
+        )
+        changes = len(memory.diff) + len(memory.inflight)
         return f"<{type(self).__name__} {self._id!r} {state}{f', {changes} changed' if changes else ''}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        state = {
-            "_raw": dict(self._raw),
-            "_diff": {**self._inflight, **self._diff, **self._touched()},
-            "_mode": self._mode,
-            "_loaded": self._loaded,
-            "_complete": self._complete,
-            "_blank": self._blank,
-            "_fresh": self._fresh,
-            "_again": self._again,
-        }
+        memory = self._memory
+        changed = {**memory.inflight, **memory.diff, **self._touched()}
+        state = {**memory.state(), "raw": dict(memory.raw), "diff": changed, "inflight": {}, "values": {}}
         extra = dict(getattr(self, "__dict__", {}))
         return _restore, (type(self), self._id, state, extra)
 
@@ -131,19 +127,16 @@ class Record(Values):
 
     def loaded(self) -> bool:
         """Return whether the stored values of all declared fields are known. No I/O."""
-        return self._loaded or self._blank or self._fresh
+        return self._memory.known()
 
     def unload(self) -> None:
         """Forget what is stored; keep local changes. No I/O."""
-        self._diff.update(self._touched())
-        self._raw, self._values = {}, {}
-        self._loaded = self._complete = self._blank = False
-        if not self._fresh:
-            self._mode = "upsert"
+        self._memory.diff.update(self._touched())
+        self._memory.forget()
 
     def revert(self) -> None:
         """Forget local changes. No I/O."""
-        self._diff, self._values = {}, {}
+        self._memory.diff, self._memory.values = {}, {}
         if self._session is not None:
             self._session._release(self)
 
@@ -207,14 +200,7 @@ class Record(Values):
 
     def _become_new(self) -> None:
         self._check_writable()
-        self._raw, self._diff, self._values = {}, {}, {}
-        self._mode, self._fresh, self._blank, self._loaded, self._complete = (
-            "create",
-            True,
-            False,
-            False,
-            False,
-        )
+        self._memory.become_new()
         if self._session is not None:
             self._session._hold(self)
 
@@ -242,17 +228,16 @@ class Record(Values):
 
     async def _load(self, *, raw: bool = False, strict: bool = False, again: bool = False) -> Self:
         self._need_id()
-        if again or not self._known(raw):
+        if again or not self._memory.known(all_fields=raw):
             store = self._home()
             async with self._own_lock(store):  # of many tasks one loads, the others find it loaded
-                if again or not self._known(raw):
-                    await self._fetch(store, raw or (again and self._complete and not self._blank))
-        if strict and self._blank and not self._fresh:
+                if again or not self._memory.known(all_fields=raw):
+                    await self._fetch(
+                        store, raw or (again and self._memory.complete and not self._memory.blank)
+                    )
+        if strict and self._memory.absent:
             raise NotFound(type(self).__name__, self._id)
         return self
-
-    def _known(self, raw: bool) -> bool:
-        return self._blank or self._fresh or (self._complete if raw else self._loaded)
 
     async def _fetch(self, store: Store, raw: bool) -> None:
         schema = type(self)._schema(store)
@@ -266,23 +251,15 @@ class Record(Values):
 
     def _take(self, raw: Raw | None, *, complete: bool) -> None:
         """Believe what was just read; local changes stay on top of it."""
-        self._diff.update(self._touched())
-        self._values = {}
-        self._fresh = self._fresh and raw is None
-        self._blank = raw is None and not self._fresh
-        self._loaded = raw is not None
-        self._complete = complete and raw is not None
-        self._raw = raw or {}
-        self._mode = "update" if raw is not None else "create"
-        for key in [key for key, value in self._diff.items() if key in self._raw and self._raw[key] == value]:
-            del self._diff[key]
+        self._memory.diff.update(self._touched())
+        self._memory.take(raw, complete=complete)
 
     @classmethod
     def _found(cls, id: str, raw: Raw) -> Self:
         """An instance for a row of a query. What the session has loaded already stays as it is."""
         record = cls(id)
-        if not record._known(raw=False):
-            fresh = {**raw, **record._raw} if record._mode == "update" else raw
+        if not record._memory.known():
+            fresh = {**raw, **record._memory.raw} if record._memory.mode == "update" else raw
             record._take(fresh, complete=False)
         return record
 
@@ -290,9 +267,9 @@ class Record(Values):
     def _found_part(cls, id: str, raw: Raw) -> Self:
         """The same for a row of some fields: the others stay unknown, if they were."""
         record = cls(id)
-        if not record._known(raw=False):
-            record._raw = {**raw, **record._raw}
-            record._mode = "update"
+        if not record._memory.known():
+            record._memory.raw = {**raw, **record._memory.raw}
+            record._memory.mode = "update"
         return record
 
     async def _exists(self) -> bool:
@@ -305,16 +282,16 @@ class Record(Values):
         records = [cls._handle(given) for given in ids]
         for record in records:
             record._need_id()
-        unknown = list({id(record): record for record in records if not record._known(raw=False)}.values())
+        unknown = list({id(record): record for record in records if not record._memory.known()}.values())
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
             fields = schema.read_fields
             calls = [load_call(schema, record._id, fields) for record in unknown]
             for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
-                if not record._known(raw=False):
+                if not record._memory.known():
                     record._take(read_fields(fields, reply), complete=False)
-        return [record if not record._blank or record._fresh else None for record in records]
+        return [None if record._memory.absent else record for record in records]
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -345,17 +322,17 @@ class Record(Values):
         schema = type(self)._schema(self._home())
         if mode == "delete":
             referrers = referrers_of(schema, self._home(), self._session)
-            self._inflight, self._diff = {**self._diff}, {}
+            self._memory.depart({**self._memory.diff})
             return Change(schema, self._id, "delete", referrers=referrers)
-        changes = {**self._diff, **self._touched()}
-        if not changes and not self._fresh:
+        changes = {**self._memory.diff, **self._touched()}
+        if not changes and not self._memory.fresh:
             return None
         expect = self._expectation(changes, if_unchanged)
         sets = {key: raw for key, raw in changes.items() if raw is not None}
         drops = tuple(key for key, raw in changes.items() if raw is None)
-        change = Change(schema, self._id, mode or self._mode, sets, drops, expect, self._again)
+        change = Change(schema, self._id, mode or self._memory.mode, sets, drops, expect, self._memory.again)
         self._need_required(change)
-        self._inflight, self._diff = changes, {}
+        self._memory.depart(changes)
         return change
 
     def _need_required(self, change: Change) -> None:
@@ -369,7 +346,7 @@ class Record(Values):
 
     def _expectation(self, changes: Raw, if_unchanged: IfUnchanged) -> Raw:
         """What must still be stored for this save to be allowed."""
-        if if_unchanged is False or self._fresh:
+        if if_unchanged is False or self._memory.fresh:
             return {}
         keys = set(changes)
         if isinstance(if_unchanged, list | tuple | set | frozenset):
@@ -383,9 +360,9 @@ class Record(Values):
             raise UsageError(f"if_unchanged takes True, a list of columns, or 'record'; not {if_unchanged!r}")
         expect: Raw = {}
         for key in sorted(keys):
-            if key in self._raw:
-                expect[key] = self._raw[key]
-            elif self._blank or self._complete:
+            if key in self._memory.raw:
+                expect[key] = self._memory.raw[key]
+            elif self._memory.blank or self._memory.complete:
                 expect[key] = None
             else:
                 raise NotLoaded(
@@ -409,28 +386,22 @@ class Record(Values):
         if isinstance(outcome, bytes):
             self._learn({cast("Increment", change.increment).key: outcome})
             return
-        self._again = self._fresh = False
         if change.mode == "delete":
-            self._inflight, self._raw, self._values = {}, {}, {}
-            self._loaded = self._complete = False
-            self._blank, self._mode = True, "create"
+            self._memory.be_gone()
         else:
-            self._raw.update(self._inflight)
-            self._inflight = {}
-            if outcome:  # it was created
-                self._fill_unset()
-            self._blank, self._mode = False, "update"
+            created = (field.key for field in type(self)._fields.values()) if outcome else None
+            self._memory.arrive(created=created)
         if self._session is not None and not self._changed() and not self._holds_mutable():
             self._session._release(self)
 
     def _learn(self, raw: Raw) -> None:
         """Somebody wrote these fields just now: they are stored so. Local changes stay on top."""
-        self._diff.update(self._touched())
-        self._raw.update(raw)
+        memory = self._memory
+        memory.diff.update(self._touched())
+        memory.learn(raw)
         for name, field in type(self)._fields.items():
-            if field.key in raw and field.key not in self._diff:
-                self._values.pop(name, None)
-        self._blank, self._mode = False, "update"
+            if field.key in raw and field.key not in memory.diff:
+                memory.values.pop(name, None)
 
     def _shown(self, key: str, stored: str) -> Any:
         """The value of a stored text for an error; None where there is none or it is secret."""
@@ -439,30 +410,20 @@ class Record(Values):
             return None
         return self._decoded(field, stored.encode())
 
-    def _fill_unset(self) -> None:
-        """A record that was created holds nothing but what was sent: all of it is known."""
-        self._raw = {**dict.fromkeys(f.key for f in type(self)._fields.values()), **self._raw}
-        self._loaded = self._complete = True
-
     def _holds_mutable(self) -> bool:
-        return any(type(self)._fields[name].mutable for name in self._values if name in type(self)._fields)
+        return any(
+            type(self)._fields[name].mutable for name in self._memory.values if name in type(self)._fields
+        )
 
     def _put_back(self, change: Change, error: BaseException) -> None:
         """The write failed: its changes are pending again, below those made since."""
         if change.mode == "incr":
             return  # nothing was in flight, and nothing may count as done at the next save
-        self._diff = {**self._inflight, **self._diff}
-        self._inflight = {}
+        memory = self._memory
+        memory.put_back()
         if isinstance(error, Gone) and change.mode == "update":
-            self._vanish(change)
-        self._again = _unanswered(error) or (self._again and not isinstance(error, Conflict))
-
-    def _vanish(self, change: Change) -> None:
-        """Somebody deleted the record: the next save creates it, from all that is known of it."""
-        known = {key: raw for key, raw in self._raw.items() if raw is not None}
-        self._diff = {**known, **self._diff}
-        self._raw, self._blank, self._mode = {}, True, "create"
-        self._loaded = self._complete = False
+            memory.vanish()
+        memory.again = _unanswered(error) or (memory.again and not isinstance(error, Conflict))
 
     @classmethod
     async def _save_all(cls) -> None:
@@ -482,8 +443,7 @@ def _unanswered(error: BaseException) -> bool:
 def _restore(model: type[Record], id: str, state: dict[str, Any], extra: dict[str, Any]) -> Record:
     """Make a copied or unpickled record. It belongs to no session."""
     record = model._apart(id)
-    for name, value in state.items():
-        setattr(record, name, value)
+    record._memory.restore(state)
     if extra:
         vars(record).update(extra)
     return record

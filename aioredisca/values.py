@@ -1,8 +1,4 @@
-"""The values of one record in memory: what is stored, what was changed, and the two ways to look at both.
-
-Three layers answer for a hash field: what was changed (``_diff``), what is being saved right now
-(``_inflight``), and what is known to be stored (``_raw``). Attributes see values, the dict API the hash.
-"""
+"""The two ways to look at a record in memory: attributes see values, the dict API the hash."""
 
 from __future__ import annotations
 
@@ -13,46 +9,22 @@ from typing import TYPE_CHECKING, Any
 from .descriptors import Field, as_text
 from .errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
 from .keys import bad_field
+from .memory import Memory
 from .modeltype import ModelType
-from .plan import Mode
 from .session import BaseSession
-from .types import MISSING, Missing, Raw, Transport
+from .types import MISSING, Raw, Transport
 
 
 class Values(metaclass=ModelType):
     """State of a record, attributes and dict API. Base of Record."""
 
-    __slots__ = (
-        "__weakref__",
-        "_again",
-        "_blank",
-        "_complete",
-        "_diff",
-        "_fresh",
-        "_id",
-        "_inflight",
-        "_loaded",
-        "_lock",
-        "_mode",
-        "_raw",
-        "_session",
-        "_values",
-    )
+    __slots__ = ("__weakref__", "_id", "_lock", "_memory", "_session")
 
     __iter__ = None  # a record has len() and []; iterating it would never end
 
     def __init__(self, model_id: str | None = None, /) -> None:
         self._id: str = model_id or ""
-        self._raw: Raw = {}
-        self._diff: Raw = {}
-        self._inflight: Raw = {}
-        self._values: dict[str, Any] = {}
-        self._mode: Mode = "upsert"
-        self._loaded = False  # every declared field is known
-        self._complete = False  # undeclared ones too
-        self._blank = False  # nothing is stored: what is not set is None
-        self._fresh = False  # made by new(): a change by itself
-        self._again = False  # a write was sent and not answered
+        self._memory = Memory()
         self._session: BaseSession | None = None
         self._lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None = None
 
@@ -70,24 +42,17 @@ class Values(metaclass=ModelType):
                 raise AttributeError(f"{type(self).__name__} has no field {name!r}{hint}")
             object.__setattr__(self, name, value)
 
-    def _stored(self, key: str) -> bytes | Missing | None:
-        """The bytes of a hash field as this instance would save them, or MISSING where not known."""
-        for layer in (self._diff, self._inflight, self._raw):
-            if key in layer:
-                return layer[key]
-        known = self._blank or self._fresh or (self._complete and self._loaded)
-        return None if known else MISSING
-
     def _value(self, field: Field[Any]) -> Any:
-        if field.name in self._values:
-            return self._values[field.name]
-        raw = self._stored(field.key)
+        memory = self._memory
+        if field.name in memory.values:
+            return memory.values[field.name]
+        raw = memory.stored(field.key)
         if raw is MISSING:
             self._load_hidden(field.name, raw=False)
-            raw = self._stored(field.key)
+            raw = memory.stored(field.key)
         if raw is None or raw is MISSING:
             return self._nothing(field)
-        value = self._values[field.name] = self._decoded(field, raw)
+        value = memory.values[field.name] = self._decoded(field, raw)
         if field.mutable and self._session is not None and not self._session.closed:
             self._session._hold(self)  # it may change in place, seen only when it is saved
         return value
@@ -95,7 +60,7 @@ class Values(metaclass=ModelType):
     def _nothing(self, field: Field[Any]) -> None:
         if not field.required:
             return
-        if self._blank or self._mode == "create":
+        if self._memory.blank or self._memory.mode == "create":
             raise FieldUnset(type(self).__name__, field.name)
         raise CorruptRecord(
             type(self).__name__, self.getkey(), field.name, "is missing, though the field is required"
@@ -120,22 +85,20 @@ class Values(metaclass=ModelType):
     def _assign(self, field: Field[Any], value: Any, raw: bytes | None) -> None:
         self._set_raw(field.key, raw)
         if value is None or field.mutable:
-            self._values.pop(field.name, None)  # a mutable value is read back, so nobody shares it
+            self._memory.values.pop(field.name, None)  # a mutable value is read back, so nobody shares it
         else:
-            self._values[field.name] = value
+            self._memory.values[field.name] = value
 
     def _set_raw(self, key: str, raw: bytes | None) -> None:
         self._check_writable()
-        self._diff.pop(key, None)
-        if self._stored(key) != raw or isinstance(self._stored(key), Missing):
-            self._diff[key] = raw
+        self._memory.set(key, raw)
         if self._session is not None:
             self._session._hold(self)
 
     def _touched(self) -> Raw:
         """Mutable values that changed in place since they were read."""
         changed: Raw = {}
-        for name, value in self._values.items():
+        for name, value in self._memory.values.items():
             field = type(self)._fields.get(name)
             if field is not None and field.mutable:
                 raw = self._accepted(field, value)
@@ -153,7 +116,7 @@ class Values(metaclass=ModelType):
 
     def _holds(self, field: Field[Any], raw: bytes) -> bool:
         """Whether *raw* means what is stored, which others may have written in another form."""
-        stored = self._stored(field.key)
+        stored = self._memory.stored(field.key)
         return stored == raw or (
             isinstance(stored, bytes) and field.accept(self._decoded(field, stored), type(self))[1] == raw
         )
@@ -161,7 +124,7 @@ class Values(metaclass=ModelType):
     def _changed(self) -> bool:
         """Whether there is something to save, which a value that cannot be saved is as well."""
         try:
-            return bool(self._diff) or self._fresh or bool(self._touched())
+            return bool(self._memory.diff) or self._memory.fresh or bool(self._touched())
         except ValidationError:
             return True
 
@@ -177,10 +140,10 @@ class Values(metaclass=ModelType):
         return next((field for field in cls._fields.values() if field.key == key), None)
 
     def _raw_of(self, name: str) -> bytes | None:
-        raw = self._stored(_hash_field(type(self), name))
-        if raw is MISSING and (self._by_key(name) or not self._complete):
+        raw = self._memory.stored(_hash_field(type(self), name))
+        if raw is MISSING and (self._by_key(name) or not self._memory.complete):
             self._load_hidden(name, raw=self._by_key(name) is None)
-            raw = self._stored(name)
+            raw = self._memory.stored(name)
         return None if raw is MISSING else raw
 
     def __getitem__(self, name: str) -> str | bytes | int | None:
@@ -231,21 +194,21 @@ class Values(metaclass=ModelType):
 
     def getdiff(self) -> dict[str, Any]:
         """Return the changed hash fields; None marks one to be removed. No I/O."""
-        return self._views({**self._diff, **self._touched()})
+        return self._views({**self._memory.diff, **self._touched()})
 
     def getorigin(self) -> dict[str, Any]:
         """Return the hash as it is stored, without local changes. NotLoaded unless loaded raw. No I/O."""
         self._need_all("getorigin()")
-        return self._views({key: value for key, value in self._raw.items() if value is not None})
+        return self._views({key: value for key, value in self._memory.raw.items() if value is not None})
 
     def raw_export(self) -> dict[str, Any]:
         """Return the hash as a save would leave it. NotLoaded unless loaded raw. No I/O."""
         self._need_all("raw_export()")
-        merged = {**self._raw, **self._inflight, **self._diff, **self._touched()}
+        merged = {**self._memory.merged(), **self._touched()}
         return self._views({key: value for key, value in merged.items() if value is not None})
 
     def _need_all(self, name: str) -> None:
-        if not (self._blank or self._fresh or self._complete):
+        if not self._memory.known(all_fields=True):
             self._load_hidden(name, raw=True)
 
     def export(self, keep_none: bool = False) -> dict[str, Any]:

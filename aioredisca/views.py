@@ -49,7 +49,7 @@ class View:
         record = self._record
         record._check_writable()
         record._need_id()
-        if record._fresh:
+        if record._memory.fresh:
             raise UsageError(f"{self!r}: save() the record first, for its collections live with it")
         return await writes.collect(record._home(), record, self._of.key, (command, *arguments))
 

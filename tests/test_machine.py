@@ -190,7 +190,7 @@ class Machine(RuleBasedStateMachine):
         now = self.store.get(id, {})
         names = list(Thing.getfields()) if check == "record" else list(changed)
         stale = {name for name in names if now.get(name) != seen.get(name)} if check else set()
-        was_there, is_there = bool(thing._mode == "update"), id in self.store
+        was_there, is_there = bool(thing._memory.mode == "update"), id in self.store
         if was_there != is_there:
             with pytest.raises(Gone if was_there else AlreadyExists):
                 self.do(thing.save(if_unchanged=check))
