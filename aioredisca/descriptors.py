@@ -91,13 +91,14 @@ class Field(Generic[T]):
         self.new = options.get("new")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
-        self._key = options.get("field")
+        self.key = options.get("field", "")
+        """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
             raise TypeError(f"{type(self).__name__}() got unknown options: {', '.join(sorted(unknown))}")
         if self.unique and not self.comparable:
             raise UsageError(f"a {type(self).__name__} field cannot be unique")
-        if self._key is not None and (reason := bad_field(self._key, indexed=self.indexed)):
-            raise UsageError(f"field={self._key!r}: {reason}")
+        if "field" in options and (reason := bad_field(self.key, indexed=self.indexed)):
+            raise UsageError(f"field={self.key!r}: {reason}")
 
     def _index_kind(self, index: bool | str) -> IndexKind | None:
         if index is False:
@@ -119,13 +120,9 @@ class Field(Generic[T]):
         """Whether a value as a whole can stand in an index, and so be unique."""
         return any(kind != "tags" for kind in self.index_kinds)
 
-    @property
-    def key(self) -> str:
-        """The hash field that stores the value."""
-        return self._key or self.name
-
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # under a second name it is refused, when the class is complete
+        self.key = self.key or self.name
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -139,7 +136,8 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            return obj._value(self)
+            known = obj._memory.values
+            return known[self.name] if self.name in known else obj._value(self)
         column = getattr(owner, "_column_type", None)
         return self if column is None else column(self, owner)
 

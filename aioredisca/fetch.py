@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from . import prefetch, storage
 from .config import conf
@@ -24,8 +24,7 @@ MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row(Generic[R]):
+class Row(NamedTuple, Generic[R]):
     """One match: where it was found, its id, and the hash fields that were asked for."""
 
     scan: Scan[R]
@@ -42,9 +41,6 @@ class Row(Generic[R]):
             return model._fields[model._attribute(key)].rank(raw)
         except ValueError:
             return None
-
-    def record(self) -> R:
-        return self.scan.record(self.id, self.raw)
 
 
 async def scans_of(search: Search[R], fields: Sequence[str] | None) -> list[Scan[R]]:
@@ -193,9 +189,15 @@ def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) ->
 
 async def records(search: Search[R], *, bounded: bool = True) -> list[R]:
     """Every match as a record, in order, with the references that were asked for."""
-    found = [row.record() for row in await rows(search, bounded=bounded)]
+    found = made(await rows(search, bounded=bounded))
     await prefetch.load(search, found)
     return found
+
+
+def made(rows: Sequence[Row[R]]) -> list[R]:
+    """Rows as records."""
+    makers = {scan: scan.maker() for scan in {row.scan for row in rows}}
+    return [makers[scan](id, raw) for scan, id, raw in rows]
 
 
 async def stream(search: Search[R]) -> AsyncIterator[R]:
@@ -228,7 +230,7 @@ async def _batch(search: Search[R], scan: Scan[R]) -> list[R]:
     found = [Row(scan, id, raw) for id, raw in scan.rows]
     if not scan.ordered and not scan.sorted:
         sort_rows(found)
-    batch = [row.record() for row in found]
+    batch = made(found)
     await prefetch.load(search, batch)
     return batch
 
@@ -338,7 +340,7 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
         calls.append((scan.store, choose_call(scan.plan, scan.plan.single, scan.fields, wanted)))
     found = list[R]()
     for scan, reply in zip(scans, await together(calls), strict=True):
-        found += [scan.record(id, raw) for id, raw in scan.judge(read_rows(reply, len(scan.fields)))]
+        found += scan.records(scan.judge(read_rows(reply, len(scan.fields))))
     return random.sample(found, min(wanted, len(found)))
 
 

@@ -47,7 +47,7 @@ async def page(search: Search[R], size: int, after: str | None) -> Page[R]:
         raise UsageError("a cursor would show the values of a secret field: order the pages by another")
     last = None if after is None else _row_of(scan, after)
     rows = await fetch.rows(replace(search, limit=size + 1), after=last)
-    items = [row.record() for row in rows[:size]]
+    items = fetch.made(rows[:size])
     await prefetch.load(search, items)
     return Page(items, _cursor(scan, rows[size - 1]) if len(rows) > size else None)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -163,26 +163,30 @@ class Scan(Generic[R]):
 
     def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
         """The rows whose records hold what was asked for, as fields by name."""
-        holds = self.plan.condition.holds
+        fields, holds = self.fields, self.plan.condition.holds
         for id, values in rows:
-            raw = self._read(values)
+            # The server left out what does not exist, where that must be proved; else fields tell.
+            raw = dict(zip(fields, values, strict=True)) if self._prove else read_fields(fields, values)
             if raw is not None and holds(raw):
                 yield id, raw
             elif self.plan.exact:
-                stale = self.store.memory.setdefault("stale", {})
-                stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + 1
+                self._count_stale()
 
-    def _read(self, values: Sequence[bytes | None]) -> Raw | None:
-        if self._prove:  # the server left out what does not exist
-            return dict(zip(self.fields, values, strict=True))
-        return read_fields(self.fields, values)
+    def _count_stale(self) -> None:
+        stale = self.store.memory.setdefault("stale", {})
+        stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + 1
 
-    def record(self, id: str, raw: Raw) -> R:
-        """The row as an instance."""
-        loads = self.search.loads
+    def maker(self) -> Callable[[str, Raw], R]:
+        """What makes an instance of a row."""
+        loads, model = self.search.loads, self.model
         if loads is None:
-            return self.model._found(id, raw)
-        return self.model._found_part(id, {name: raw.get(name) for name in loads})
+            return model._maker()
+        return lambda id, raw: model._found_part(id, {name: raw.get(name) for name in loads})
+
+    def records(self, rows: Iterable[Found]) -> list[R]:
+        """Rows as instances."""
+        make = self.maker()
+        return [make(id, raw) for id, raw in rows]
 
 
 async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:

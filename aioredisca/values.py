@@ -43,9 +43,8 @@ class Values(metaclass=ModelType):
             object.__setattr__(self, name, value)
 
     def _value(self, field: Field[Any]) -> Any:
+        """The value of a field that was not decoded yet."""
         memory = self._memory
-        if field.name in memory.values:
-            return memory.values[field.name]
         raw = memory.stored(field.key)
         if raw is MISSING:
             self._load_hidden(field.name, raw=False)
@@ -218,7 +217,7 @@ class Values(metaclass=ModelType):
             if field.secret:
                 continue
             try:
-                value = self._value(field)
+                value = field.__get__(self, type(self))
             except FieldUnset:
                 value = None
             if keep_none or value is not None:
