@@ -90,7 +90,7 @@ def referrer(one: Referrer, number: int) -> str:
 def _index(schema: Schema, spec: FieldSpec, number: int) -> str:
     parts = [f"field={quote(spec.key)}"]
     parts += [f"{name}={number + i}" for i, (name, _) in enumerate(schema.slots(spec))]
-    if spec.index:
+    if spec.index and spec.index != "range":
         parts.append(f"kind={quote(spec.index)}")
     return f"{{{','.join(parts)}}}"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, String, UsageError, ValidationError
+from aioredisca import Database, Integer, ListOf, Model, String, Tags, UsageError, ValidationError, conf
 from aioredisca.schema import Schema
 from aioredisca.scripts import declaration, stored, write_script
 
@@ -40,6 +40,31 @@ async def test_a_class_of_300_fields_works(db: Database, raw: Any) -> None:
     await wide.save_many([wide.new(str(i), f0=str(i)) for i in range(2, 60)])
     await wide.delete_many([str(i) for i in range(1, 60)])
     assert raw.keys("*") == [b"wide/meta"]
+
+
+async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) -> None:
+    fields: dict[str, Any] = {}
+    for i in range(300):
+        kinds = (Tags(index=True), String(index="sorted"), Integer(index=True), ListOf(String()), Integer())
+        fields[f"f{i}"] = kinds[i % 5]
+    pairs = [(f"f{i}", f"f{i + 1}") for i in range(1, 300, 5)]
+    together = [(f"f{i}", f"f{i + 3}") for i in range(1, 296, 5)]
+    wide: Any = types.new_class("WideAll", (Model,), exec_body=lambda body: body.update(fields))
+    conf(unique=together, index=pairs)(wide)
+    values: dict[str, Any] = {}
+    for i in range(300):
+        values |= {f"f{i}": (["x", str(i)], f"v{i}", i, None, i)[i % 5]} if i % 5 != 3 else {}
+    record = await wide.new("1", **values).save()
+    await record.f3.append("x")
+    assert drift(raw, [wide]) == []
+    for i in range(0, 300, 2):
+        if i % 5 != 3:
+            setattr(record, f"f{i}", (["y"], f"w{i}", i + 1, None, None)[i % 5])
+    await record.save()
+    assert drift(raw, [wide]) == []
+    assert await record.incr(wide.f4, 1) == 1
+    await record.delete()
+    assert raw.keys("*") == [b"wideall/meta"]
 
 
 class Loose(Model):
@@ -110,20 +135,21 @@ async def test_5000_records_in_one_call_are_written_and_5001_refused(db: Databas
 def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, raw: Any) -> None:
     """Real servers refuse a global when it is made; in the text none is made at the top."""
     schema: Schema = wide_class(300)._schema(db)
-    texts = [stored(name).text for name in ("choose", "declare", "probe")]
+    texts = [stored(name).text for name in ("choose", "declare", "probe", "collect")]
     texts.append(stored("tree", "walk", "answer").text)
-    texts.append(write_script((declaration(schema, 1),), len(schema.fixed_keys)).text)
+    parts = ("compounds", "count", "sorted", "tags", "cascade")
+    for main in ("write", "obtain"):
+        one = (declaration(schema, 1),)
+        texts.append(write_script(one, len(schema.fixed_keys), main=main).text)
+        texts.append(write_script(one, len(schema.fixed_keys), parts, main).text)
     for text in texts:
         assert raw.script_load(text)
-        known = {
-            name.strip()
-            for names in re.findall(r"^local ([\w, ]+)", text, re.MULTILINE)
-            for name in names.split(",")
-        }
-        for line in text.splitlines():
-            made = re.match(r"(\w+(?:, \w+)*) *=[^=]", line)
-            assert not line.startswith("function "), line
-            assert not made or line.startswith("local ") or set(made[1].split(", ")) <= known, line
+        lines = text.splitlines()
+        heads = [line.partition("=")[0] for line in lines if line.startswith("local ")]
+        known = {name for head in heads for name in re.findall(r"\w+", head)}
+        for line in lines:
+            made = re.match(r"(\w+) *=[^=]|function ", line)
+            assert made is None or made[1] in known, line
 
 
 def test_one_script_serves_all_classes_that_are_stored_alike(db: Database) -> None:

@@ -3,9 +3,10 @@
 local SLICE, LONG, MARKER = 1000, 512, '_'
 local call, min = redis.call, math.min
 
--- Parts that only some classes or modes need join in here, by functions of a record: by mode what is taken
--- from ARGV and judged in the end, and for all records further names to read and further changes.
-local TAKEN, JUDGED, MORE_NAMES, MORE_CHANGES = {}, {}, {}, {}
+-- What parts that only some classes or changes need put in: take_sum(r) and judge_sum(r) for mode n,
+-- more_names(r, names) and more_changes(r, list) for every record, held_together(key, fields) for uniques of
+-- several fields, spread(records), lose_references(r) and lost_fields(r) for references to deleted records.
+local take_sum, judge_sum, more_names, more_changes, held_together, spread, lose_references, lost_fields
 
 local at = 0
 local function take()
@@ -29,8 +30,8 @@ local function take_record(number)
   r.pairs, r.last_pair = skip(pairs_ * 2), at
   r.drops, r.last_drop = skip(drops), at
   r.new, r.extra = {}, {}
-  if TAKEN[r.mode] then
-    TAKEN[r.mode](r)
+  if r.mode == 'n' then
+    take_sum(r)
   end
   return r
 end
@@ -80,8 +81,8 @@ local function names_to_read(r)
     end
     return names
   end
-  for _, more in ipairs(MORE_NAMES) do
-    more(r, names)
+  if more_names then
+    more_names(r, names)
   end
   for index in pairs(r.new) do
     names[#names + 1] = r.class.indexes[index].field
@@ -107,8 +108,8 @@ local function read(r)
   end
   r.exists = kind == 'hash'
   read_changes(r)
-  for index in pairs(r.lost or {}) do
-    r.new[index] = false -- a reference to a record that this call deletes: see cascade.lua
+  if r.lost then
+    lose_references(r)
   end
   r.meant = r.again and meaning(r)
   r.old = r.exists and stored(r.key, names_to_read(r)) or {}
@@ -157,5 +158,5 @@ local function judge(r)
   if r.mode ~= 'c' and r.mode ~= 's' and not r.exists then
     return {'GONE', r.number}
   end
-  return stale_fields(r) or missing_required(r) or JUDGED[r.mode] and JUDGED[r.mode](r)
+  return stale_fields(r) or missing_required(r) or r.mode == 'n' and judge_sum(r)
 end

@@ -6,6 +6,22 @@
 
 local MOST = 5000
 
+-- r.lost: numbers of the references of a record that are taken away
+
+lose_references = function(r)
+  for index in pairs(r.lost) do
+    r.new[index] = false
+  end
+end
+
+lost_fields = function(r)
+  local fields = {}
+  for index in pairs(r.lost) do
+    fields[#fields + 1] = r.class.indexes[index].field
+  end
+  return fields
+end
+
 local function follower(root, class, id, key)
   return {
     number = root.number, class = class, id = id, key = key, follows = true, new = {}, extra = {},

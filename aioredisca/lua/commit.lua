@@ -2,8 +2,8 @@
 
 local function keeps_declared(r)
   local dropped = meaning(r)
-  for index in pairs(r.lost or {}) do
-    dropped[r.class.indexes[index].field] = false
+  for _, field in ipairs(r.lost and lost_fields(r) or {}) do
+    dropped[field] = false
   end
   for field, value in pairs(stored(r.key, r.class.declared)) do
     if value and dropped[field] ~= false then
@@ -49,8 +49,8 @@ local function write_hash(r)
   for first = r.drops, r.last_drop, SLICE do
     call('HDEL', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_drop)))
   end
-  for index in pairs(r.lost or {}) do
-    call('HDEL', r.key, r.class.indexes[index].field)
+  if r.lost then
+    call('HDEL', r.key, unpack(lost_fields(r)))
   end
   return r.sum and r.sum.text or r.exists and 0 or 1
 end
@@ -100,9 +100,7 @@ local function write_all(records)
       write_indexes(r)
     end
   end
-  for _, name in ipairs(ORDER) do
-    send(name)
-  end
+  send_all()
   local reply = {'OK'}
   for _, r in ipairs(records) do
     local outcome = write_hash(r)
@@ -112,9 +110,6 @@ local function write_all(records)
   end
   return reply
 end
-
--- Brings in the records that refer to deleted ones, where a class has such: see cascade.lua.
-local spread = function() end
 
 local function strange_signature()
   for number, class in ipairs(CLASSES) do

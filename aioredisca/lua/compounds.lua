@@ -51,7 +51,7 @@ local function values_of(r, members, pick)
   return values
 end
 
-MORE_NAMES[#MORE_NAMES + 1] = function(r, names)
+more_names = function(r, names)
   for _, compound in ipairs(r.class.compounds) do
     for _, number in ipairs(touched(r, compound.members) and compound.members or {}) do
       names[#names + 1] = r.class.indexes[number].field
@@ -85,7 +85,7 @@ local function pair(r, compound, list)
   end
 end
 
-MORE_CHANGES[#MORE_CHANGES + 1] = function(r, list)
+more_changes = function(r, list)
   for _, compound in ipairs(r.class.compounds) do
     if touched(r, compound.members) then
       (compound.unique and together or pair)(r, compound, list)

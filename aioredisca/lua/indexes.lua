@@ -14,8 +14,8 @@ local function changes(r)
       list[#list + 1] = {index = index, before = before, after = after, extra = r.extra[number]}
     end
   end
-  for _, more in ipairs(MORE_CHANGES) do
-    more(r, list)
+  if more_changes then
+    more_changes(r, list)
   end
   return list
 end
@@ -38,23 +38,17 @@ local function free_uniques(r)
   end
 end
 
--- the value that a stored record has in a unique index; of several fields: see compounds.lua
-local held_together
-local function held(key, index)
-  if index.fields then
-    return held_together(key, index.fields)
-  end
-  return call('HGET', key, index.field)
-end
-
 -- A claim is a hint: it holds only while its record holds the value.
 local function holder_of(r, index, value)
   local holder = call('HGET', KEYS[index.unique], value)
   if not holder or holder == r.id or slot(freed, index.unique)[value] == holder then
     return
   end
-  local base = string.sub(KEYS[r.class.meta], 1, -6)
-  return held(base .. ':' .. holder, index) == value and holder
+  local key = string.sub(KEYS[r.class.meta], 1, -6) .. ':' .. holder
+  if index.fields then
+    return held_together(key, index.fields) == value and holder
+  end
+  return call('HGET', key, index.field) == value and holder
 end
 
 local function claim_uniques(r)
@@ -75,20 +69,27 @@ end
 -- SADD and the ZADD of compound indexes (PAIR) come first: their keys alone are named by values. Where one of
 -- them holds something foreign the server stops there, and what was written is a hint, which reads see through.
 local ORDER = {'SADD', 'PAIR', 'HDEL', 'HSET', 'SREM', 'ZREM', 'ZADD'}
-local queued = {SADD = {}, PAIR = {}, HDEL = {}, HSET = {}, SREM = {}, ZREM = {}, ZADD = {}}
+local queued = {}
 
 local function queue(command, key, ...)
-  local arguments = slot(queued[command], key)
+  local arguments = slot(queued[command] or slot(queued, command), key)
   for _, argument in ipairs({...}) do
     arguments[#arguments + 1] = argument
   end
 end
 
-local function send(name)
-  local command = name == 'PAIR' and 'ZADD' or name
-  for key, arguments in pairs(queued[name]) do
+local function send(command, by_key)
+  for key, arguments in pairs(by_key) do
     for first = 1, #arguments, SLICE do
       call(command, key, unpack(arguments, first, min(first + SLICE - 1, #arguments)))
+    end
+  end
+end
+
+local function send_all()
+  for _, name in ipairs(ORDER) do
+    if queued[name] then
+      send(name == 'PAIR' and 'ZADD' or name, queued[name])
     end
   end
 end
@@ -101,7 +102,7 @@ local function exact_key(r, index, value, digest)
   return base .. 'x/' .. index.field .. '/' .. value
 end
 
--- What a kind of index does when a value goes and when one comes. More kinds are in files of their own.
+-- What an index does when a value goes and when one comes, by kind (range: below). More kinds have own files.
 local LEAVE, ENTER = {}, {}
 
 LEAVE.exact = function(r, index, change)
@@ -122,24 +123,20 @@ ENTER.exact = function(r, index, change)
   queue('SADD', exact_key(r, index, change.after, change.extra), r.id)
 end
 
-LEAVE.range = function(r, index, change)
-  if not change.after then
-    queue('ZREM', KEYS[index.range], r.id)
-  end
-end
-
-ENTER.range = function(r, index, change)
-  queue('ZADD', KEYS[index.range], change.extra, r.id)
-end
-
 local function write_indexes(r)
   for _, change in ipairs(r.list) do
     local index, before, after = change.index, change.before, change.after
-    if index.kind and before and before ~= after then
-      LEAVE[index.kind](r, index, change)
+    local kind = index.kind
+    if kind and before and before ~= after then
+      LEAVE[kind](r, index, change)
     end
-    if index.kind and after then
-      ENTER[index.kind](r, index, change)
+    if kind and after then
+      ENTER[kind](r, index, change)
+    end
+    if index.range and after then
+      queue('ZADD', KEYS[index.range], change.extra, r.id)
+    elseif index.range and before then
+      queue('ZREM', KEYS[index.range], r.id)
     end
     if index.none and (after or r.mode == 'd') then
       queue('SREM', KEYS[index.none], r.id)
