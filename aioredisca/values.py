@@ -41,20 +41,39 @@ class Values(metaclass=ModelType):
 
     __iter__ = None  # a record has len() and []; iterating it would never end
 
+    _id: str
+    _raw: Raw
+    _diff: Raw
+    _inflight: Raw
+    _values: dict[str, Any]
+    _mode: Mode
+    _loaded: bool  # every declared field is known
+    _complete: bool  # undeclared ones too
+    _blank: bool  # nothing is stored: what is not set is None
+    _fresh: bool  # made by new(): a change by itself
+    _again: bool  # a write was sent and not answered
+    _session: BaseSession | None
+    _lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None
+
     def __init__(self, model_id: str | None = None, /) -> None:
-        self._id: str = model_id or ""
-        self._raw: Raw = {}
-        self._diff: Raw = {}
-        self._inflight: Raw = {}
-        self._values: dict[str, Any] = {}
-        self._mode: Mode = "upsert"
-        self._loaded = False  # every declared field is known
-        self._complete = False  # undeclared ones too
-        self._blank = False  # nothing is stored: what is not set is None
-        self._fresh = False  # made by new(): a change by itself
-        self._again = False  # a write was sent and not answered
-        self._session: BaseSession | None = None
-        self._lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None = None
+        self._begin_as(model_id or "", {}, "upsert", loaded=False)
+
+    def _begin_as(self, id: str, raw: Raw, mode: Mode, *, loaded: bool) -> None:
+        """Set every slot, past our own ``__setattr__``: a query makes records by the thousand."""
+        put = object.__setattr__
+        put(self, "_id", id)
+        put(self, "_raw", raw)
+        put(self, "_diff", {})
+        put(self, "_inflight", {})
+        put(self, "_values", {})
+        put(self, "_mode", mode)
+        put(self, "_loaded", loaded)
+        put(self, "_complete", False)
+        put(self, "_blank", False)
+        put(self, "_fresh", False)
+        put(self, "_again", False)
+        put(self, "_session", None)
+        put(self, "_lock", None)
 
     if TYPE_CHECKING:
 
