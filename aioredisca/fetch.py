@@ -24,7 +24,7 @@ MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which costs as much as all the rest of a row
 class Row(Generic[R]):
     """One match: where it was found, its id, and the hash fields that were asked for."""
 

@@ -181,7 +181,7 @@ def exists_call(schema: Schema, id: str) -> Call:
 
 def read_fields(fields: Sequence[str], values: Sequence[bytes | None]) -> Raw | None:
     """The fields of one record by name, or None where there is no such record."""
-    if all(value is None for value in values):
+    if values.count(None) == len(values):
         return None
     raw = dict(zip(fields, values, strict=True))
     raw.pop(MARKER, None)

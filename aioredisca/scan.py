@@ -43,7 +43,7 @@ class Scan(Generic[R]):
     """
 
     def __init__(self, search: Search[R], model: type[R], fields: Sequence[str] | None = None) -> None:
-        self.search, self.model = search, model
+        self.search, self.model, self._loads = search, model, search.loads
         self.store: Store = model._store()
         self.schema: Schema = model._schema(self.store)
         self.plan = self._plan()
@@ -164,23 +164,19 @@ class Scan(Generic[R]):
 
     def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
         """The rows whose records hold what was asked for, as fields by name."""
-        holds = self.plan.condition.holds
+        holds, fields, prove = self.plan.condition.holds, self.fields, self._prove
         for id, values in rows:
-            raw = self._read(values)
+            # Where rows are proved, the server left out what does not exist.
+            raw = dict(zip(fields, values, strict=True)) if prove else read_fields(fields, values)
             if raw is not None and holds(raw):
                 yield id, raw
             elif self.plan.exact:
                 stale = self.store.memory.setdefault("stale", {})
                 stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + 1
 
-    def _read(self, values: Sequence[bytes | None]) -> Raw | None:
-        if self._prove:  # the server left out what does not exist
-            return dict(zip(self.fields, values, strict=True))
-        return read_fields(self.fields, values)
-
     def record(self, id: str, raw: Raw) -> R:
         """The row as an instance."""
-        loads = self.search.loads
+        loads = self._loads
         if loads is None:
             return self.model._found(id, raw)
         return self.model._found_part(id, {name: raw.get(name) for name in loads})
