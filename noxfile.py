@@ -62,6 +62,20 @@ def imports(session: nox.Session) -> None:
     session.run("lint-imports")
 
 
+@nox.session(name="bench-queries")
+def bench_queries(session: nox.Session) -> None:
+    """Time queries beside redis-om, raw FT.SEARCH and redis.asyncio by hand; writes benchmarks/QUERIES.md."""
+    session.install("-e", ".[demo]")
+    session.run("python", "benchmarks/queries.py", *(session.posargs or ["--write"]))
+
+
+@nox.session(name="bench-steps")
+def bench_steps(session: nox.Session) -> None:
+    """Measure the largest step of a query on every server that is found."""
+    session.install("-e", ".[matrix]")
+    session.run("python", "benchmarks/steps.py", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run every code block of the README and of docs/."""

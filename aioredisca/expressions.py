@@ -188,7 +188,10 @@ class And:
     parts: tuple[Condition, ...]
 
     def holds(self, raw: Raw) -> bool:
-        return all(part.holds(raw) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110  # for every row: all() takes twice the time
+            if not part.holds(raw):
+                return False
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,10 @@ class Or:
     parts: tuple[Condition, ...]
 
     def holds(self, raw: Raw) -> bool:
-        return any(part.holds(raw) for part in self.parts)
+        for part in self.parts:  # noqa: SIM110
+            if part.holds(raw):
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

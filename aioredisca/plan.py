@@ -300,7 +300,7 @@ def exists_call(schema: Schema, id: str) -> Call:
 
 def read_fields(fields: Sequence[str], values: Sequence[bytes | None]) -> Raw | None:
     """The fields of one record by name, or None where there is no such record."""
-    if not any(values) and values.count(None) == len(values):  # an empty value is one
+    if values.count(None) == len(values):
         return None
     raw = dict(zip(fields, values, strict=True))
     raw.pop(MARKER, None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from .errors import NotIndexed, UsageError
 from .expressions import (
@@ -170,7 +170,8 @@ class _Planner:
             case All():
                 return EVERY
             case And(parts):
-                return Tree("&", tuple(self._and(parts)))
+                found = tuple(self._and(parts))
+                return found[0] if len(found) == 1 else Tree("&", found)
             case Or(parts):
                 return Tree("|", tuple(map(self.tree, parts)))
             case Not(part):
@@ -432,10 +433,12 @@ def read_step(reply: Reply) -> Step:
     return Step(cursor, offset, found)
 
 
-def read_rows(flat: Sequence[bytes | None], width: int) -> list[Row]:
-    """Cut a flat reply of ids, each followed by *width* values, into rows."""
+def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
+    """The rows in a reply of ids, each followed by its *width* values or by one list of them."""
+    if width and len(reply) > 1 and isinstance(reply[1], list):
+        return [(id_text(id), values) for id, values in zip(reply[::2], reply[1::2], strict=True)]
     step = width + 1
-    return [(id_text(flat[i]), flat[i + 1 : i + step]) for i in range(0, len(flat), step)]
+    return [(id_text(reply[i]), reply[i + 1 : i + step]) for i in range(0, len(reply), step)]
 
 
 def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes:

@@ -163,10 +163,10 @@ class Scan(Generic[R]):
 
     def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
         """The rows whose records hold what was asked for, as fields by name."""
-        fields, holds = self.fields, self.plan.condition.holds
+        fields, prove, holds = self.fields, self._prove, self.plan.condition.holds
         for id, values in rows:
             # The server left out what does not exist, where that must be proved; else fields tell.
-            raw = dict(zip(fields, values, strict=True)) if self._prove else read_fields(fields, values)
+            raw = dict(zip(fields, values, strict=True)) if prove else read_fields(fields, values)
             if raw is not None and holds(raw):
                 yield id, raw
             elif self.plan.exact:

@@ -1,22 +1,37 @@
 
 -- rows --------------------------------------------------------------------------------------------
 
+local function fields_of(id)
+  if width <= SLICE then
+    return call('HMGET', records .. id, unpack(ARGV, FIELDS, FIELDS + width - 1))
+  end
+  local all = {}
+  for first = FIELDS, FIELDS + width - 1, SLICE do
+    local some = call('HMGET', records .. id, unpack(ARGV, first, min(first + SLICE, FIELDS + width) - 1))
+    for i = 1, #some do
+      all[#all + 1] = some[i]
+    end
+  end
+  return all
+end
+
+local function any(values)
+  for i = 1, #values do
+    if values[i] then
+      return true
+    end
+  end
+  return false
+end
+
 local function fetch(rows, id)
+  local values = width > 0 and fields_of(id) or nil
+  if prove and not any(values or {}) and call('EXISTS', records .. id) == 0 then
+    return
+  end
   local last = #rows
   rows[last + 1] = id
-  local some = not prove
-  for first = FIELDS, FIELDS + width - 1, SLICE do
-    local values = call('HMGET', records .. id, unpack(ARGV, first, min(first + SLICE, FIELDS + width) - 1))
-    for i = 1, #values do
-      rows[#rows + 1] = values[i]
-      some = some or values[i]
-    end
-  end
-  if not some and call('EXISTS', records .. id) == 0 then
-    for i = #rows, last + 1, -1 do
-      rows[i] = nil
-    end
-  end
+  rows[last + 2] = values
 end
 
 local function fetch_all(ids)
@@ -106,7 +121,7 @@ local function known_count(node)
   if not node.op then
     return node.kind ~= '?' and estimate(node) or nil
   elseif node.op == '&' then
-    return node.joint and all_sets(node) and small_joint(node) and count_joint(node.joint.keys) or nil
+    return node.joint and all_sets(node) and may_join(node) and count_joint(node.joint.keys) or nil
   elseif node.op == '+' then
     local total = 0
     for _, child in ipairs(node) do

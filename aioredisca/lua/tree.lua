@@ -12,7 +12,8 @@
 --          S set   Z sorted set, min, max   L sorted set of texts, field, min, max
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
---        or a number}: rows {id, value ..., id, value ...}; plan {way, then kind, key, size of each driver}
+--        or a number}: rows {id, {value ...}, id, {value ...}}, as SORT_RO gives them {id, value ..., id ...};
+--        plan {way, then kind, key, size of each driver}
 --
 -- A tree is answered by driving: the cheapest leaves that together cover it are walked, and what they yield
 -- is tested by the whole tree. One call examines about BUDGET ids, and tells by its cursor where to go on.
@@ -379,14 +380,19 @@ local function rest_cost(node, count, left_out)
   return cost
 end
 
-local function small_joint(node)
+-- Whether the server may intersect the sets of an AND at once: it probes each id of the smallest.
+local function may_join(node)
   local smallest = math.huge
   for _, child in ipairs(node) do
     if child.kind == 'S' and not child.negated then
       smallest = min(smallest, size(child))
     end
   end
-  return smallest <= 10 * BUDGET and size(node.joint) <= BUDGET
+  return smallest <= 10 * BUDGET
+end
+
+local function small_joint(node)
+  return may_join(node) and size(node.joint) <= BUDGET
 end
 
 -- The leaves to walk so that nothing which matches *node* is missed; what that costs; how many ids they yield.
