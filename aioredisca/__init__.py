@@ -49,6 +49,7 @@ from .reference import Reference
 from .reindex import Reindexed, reindex
 from .session import Session, session
 from .tags import Tags
+from .views import CounterView, ListView, SetView, SortedView
 
 __version__ = "0.1.0"
 
@@ -62,6 +63,7 @@ __all__ = (
     "Column",
     "Conflict",
     "CorruptRecord",
+    "CounterView",
     "Counter",
     "Database",
     "Date",
@@ -78,6 +80,7 @@ __all__ = (
     "Integer",
     "Json",
     "ListOf",
+    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -97,7 +100,9 @@ __all__ = (
     "Session",
     "SessionClosed",
     "SetOf",
+    "SetView",
     "SortedSet",
+    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",

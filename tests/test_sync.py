@@ -160,6 +160,7 @@ def test_both_faces_export_the_same_names() -> None:
         "Query",
         "Session",
         "session",
+        *("CounterView", "ListView", "SetView", "SortedView"),
     }:
         assert getattr(sync, name) is getattr(aioredisca, name)
 
