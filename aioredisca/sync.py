@@ -55,7 +55,6 @@ from .query import Select
 from .record import Record, SaveMode
 from .reference import Reference
 from .session import BaseSession, current
-from .sync_views import CounterView, ListView, SetView, SortedView
 from .tags import Tags
 from .types import MISSING, Missing
 
@@ -423,7 +422,6 @@ __all__ = (
     "Conflict",
     "CorruptRecord",
     "Counter",
-    "CounterView",
     "Database",
     "Date",
     "DateTime",
@@ -438,7 +436,6 @@ __all__ = (
     "Integer",
     "Json",
     "ListOf",
-    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -456,9 +453,7 @@ __all__ = (
     "Session",
     "SessionClosed",
     "SetOf",
-    "SetView",
     "SortedSet",
-    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",
