@@ -15,7 +15,7 @@ from .errors import UsageError, ValidationError
 from .keys import bad_field
 
 if TYPE_CHECKING:
-    from . import sync, views
+    from . import sync, sync_views, views
     from .model import Model
 
 V = TypeVar("V")
@@ -87,7 +87,7 @@ class ListOf(_Of[V]):
     @overload
     def __get__(self, obj: Model, owner: type) -> views.ListView[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync.ListView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.ListView[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -106,7 +106,7 @@ class SetOf(_Of[V]):
     @overload
     def __get__(self, obj: Model, owner: type) -> views.SetView[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync.SetView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SetView[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -125,7 +125,7 @@ class SortedSet(_Of[V]):
     @overload
     def __get__(self, obj: Model, owner: type) -> views.SortedView[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync.SortedView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SortedView[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -140,7 +140,7 @@ class Counter(Collection):
     @overload
     def __get__(self, obj: Model, owner: type) -> views.CounterView: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync.CounterView: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.CounterView: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 

@@ -7,6 +7,7 @@ changed or configured.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from .errors import UsageError
@@ -17,6 +18,20 @@ from .types import Store
 
 if TYPE_CHECKING:
     from .reference import Reference
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A reference with ``on_delete=`` from *model* to the class whose keys start with *base*."""
+
+    base: str
+    model: ModelType
+    field: Reference[Any, Any]
+    stem: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.model.__name__}.{self.field.name}"
 
 
 def referrers_of(schema: Schema, store: Store, session: BaseSession | None) -> tuple[Referrer, ...]:
@@ -30,11 +45,12 @@ def referrers_of(schema: Schema, store: Store, session: BaseSession | None) -> t
 
 
 def _closure(schema: Schema, store: Store, session: BaseSession | None) -> tuple[Referrer, ...]:
-    everyone = list(_all_referrers(store, session))
-    reached, bases = dict[tuple[str, str, str], Referrer](), [schema.keys.base]
+    links, bases = list(_links(store, session)), [schema.keys.base]
+    reached = dict[tuple[str, str, str], Referrer]()
     for base in bases:  # grows while it is walked
-        for one in everyone:
-            if one.base == base:
+        for link in links:
+            if link.base == base:
+                one = _referrer(link, store, session)
                 reached[base, one.schema.keys.base, one.field] = one
                 if one.action == "cascade" and one.schema.keys.base not in bases:
                     bases.append(one.schema.keys.base)
@@ -43,21 +59,15 @@ def _closure(schema: Schema, store: Store, session: BaseSession | None) -> tuple
     return found
 
 
-def _all_referrers(store: Store, session: BaseSession | None) -> Iterator[Referrer]:
+def _links(store: Store, session: BaseSession | None) -> Iterator[_Link]:
+    """All references with ``on_delete=`` to classes in *store*."""
     for model in live_models():
         for field in model._fields.values():
             if getattr(field, "on_delete", None) is not None:
-                yield from _referrers_by(model, cast("Reference[Any, Any]", field), store, session)
-
-
-def _referrers_by(
-    model: ModelType, field: Reference[Any, Any], store: Store, session: BaseSession | None
-) -> Iterator[Referrer]:
-    label, action = f"{model.__name__}.{field.name}", field.on_delete
-    for target, stem in _targets(field, model):
-        if action and _same_store(model, target, store, session, label):
-            base = target._keys(store).base
-            yield Referrer(base, model._schema(store), field.key, stem, action, label)
+                reference = cast("Reference[Any, Any]", field)
+                for target, stem in _targets(reference, model):
+                    if target._store(session) is store:
+                        yield _Link(target._keys(store).base, model, reference, stem)
 
 
 def _targets(field: Reference[Any, Any], model: ModelType) -> list[tuple[Any, str]]:
@@ -68,13 +78,12 @@ def _targets(field: Reference[Any, Any], model: ModelType) -> list[tuple[Any, st
         return []
 
 
-def _same_store(model: ModelType, target: Any, store: Store, session: BaseSession | None, label: str) -> bool:
-    """Whether both live in *store*; a reference across databases cannot be looked after."""
-    if target._store(session) is not store:
-        return False
-    if model._store(session) is not store:
-        raise UsageError(f"{label} refers to another database, where its on_delete= cannot be kept")
-    return True
+def _referrer(link: _Link, store: Store, session: BaseSession | None) -> Referrer:
+    if link.model._store(session) is not store:
+        raise UsageError(f"{link.label} refers to another database, where its on_delete= cannot be kept")
+    assert link.field.on_delete is not None
+    schema, key = link.model._schema(store), link.field.key
+    return Referrer(link.base, schema, key, link.stem, link.field.on_delete, link.label)
 
 
 def _refuse_slots(schema: Schema, found: tuple[Referrer, ...]) -> None:

@@ -68,15 +68,18 @@ def declaration(schema: Schema, first: int, referrers: Sequence[str] = ()) -> st
         f"witness={'true' if schema.required else 'false'},"
         f"required={_strings(schema.required)},"
         f"declared={_strings(tuple(schema.by_key))},"
-        f"compounds={{{','.join(compounds)}}},"
-        f"{_referred(schema, referrers)}"
-        f"{f'collections={_strings(schema.collections)},' if schema.collections else ''}"
+        f"{_listed('compounds', compounds)}"
+        f"{_listed('collections', map(quote, schema.collections))}"
+        f"{_listed('referrers', referrers)}"
+        f"{f'name={quote(schema.model)},' if referrers else ''}"
         f"indexes={{{','.join(indexes)}}}}}"
     )
 
 
-def _referred(schema: Schema, referrers: Sequence[str]) -> str:
-    return f"name={quote(schema.model)},referrers={{{','.join(referrers)}}}," if referrers else ""
+def _listed(name: str, items: Iterable[str]) -> str:
+    """A list of the class, left out where it would be empty."""
+    text = ",".join(items)
+    return f"{name}={{{text}}}," if text else ""
 
 
 def referrer(one: Referrer, number: int) -> str:

@@ -58,7 +58,6 @@ from .record import Record, SaveMode
 from .reference import Reference
 from .search import Search
 from .session import BaseSession, current
-from .sync_views import CounterView, ListView, SetView, SortedView
 from .tags import Tags
 from .types import MISSING, Missing
 
@@ -516,7 +515,6 @@ __all__ = (
     "Conflict",
     "CorruptRecord",
     "Counter",
-    "CounterView",
     "Database",
     "Date",
     "DateTime",
@@ -532,7 +530,6 @@ __all__ = (
     "Integer",
     "Json",
     "ListOf",
-    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -551,9 +548,7 @@ __all__ = (
     "Session",
     "SessionClosed",
     "SetOf",
-    "SetView",
     "SortedSet",
-    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",

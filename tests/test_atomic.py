@@ -6,9 +6,8 @@ import asyncio
 import decimal
 import pickle
 from collections import Counter
-from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 
@@ -29,7 +28,6 @@ from aioredisca import (
     OutOfBounds,
     String,
     Tags,
-    Unavailable,
     UniqueViolation,
     UsageError,
     ValidationError,
@@ -38,10 +36,10 @@ from aioredisca import (
 )
 
 from .support.drift import drift
+from .support.patience import insist
 from .support.proxy import Proxy
 
 D = decimal.Decimal
-T = TypeVar("T")
 
 
 @conf(unique=[("owner", "slug"), ("owner", "level")], index=[("owner", "credits")])
@@ -57,15 +55,6 @@ class User(Model):
     owner = String()
     slug = String()
     tags = Tags(index=True)
-
-
-async def insist(operation: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """On a busy machine a connection may not come about in time. Nothing ran then: try again."""
-    while True:
-        try:
-            return await operation()
-        except Unavailable:
-            await asyncio.sleep(0.05)
 
 
 # -- incr ------------------------------------------------------------------------------------------

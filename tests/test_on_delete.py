@@ -29,6 +29,7 @@ from aioredisca import (
 from aioredisca.plan import Change, write_call
 
 from .support.drift import drift
+from .support.patience import insist
 from .support.proxy import Proxy
 
 
@@ -332,9 +333,11 @@ async def test_deletes_and_writes_at_once_leave_no_drift(db: Database, raw: Any)
     await Author.save_many([Author.new(str(i)) for i in range(20)])
 
     async def write(i: int) -> None:
-        post = await Post.new(author=str(i % 20), editor=str((i + 7) % 20), slug=str(i)).save()
-        await Comment.new(post=post.id).save()
+        post = Post.new(author=str(i % 20), editor=str((i + 7) % 20), slug=str(i))
+        await insist(post.save)
+        await insist(Comment.new(post=post.id).save)
 
-    await asyncio.gather(*(write(i) for i in range(200)), *(Author(str(i)).delete() for i in range(10)))
-    await asyncio.gather(*(Author(str(i)).delete() for i in range(20)))
+    deletes = (insist(Author(str(i)).delete) for i in range(10))
+    await asyncio.gather(*(write(i) for i in range(200)), *deletes)
+    await asyncio.gather(*(insist(Author(str(i)).delete) for i in range(20)))
     assert drift(raw, MODELS) == []

@@ -3,10 +3,11 @@
 local SLICE, LONG, MARKER = 1000, 512, '_'
 local call, min = redis.call, math.min
 
--- What parts that only some classes or changes need put in: take_sum(r) and judge_sum(r) for mode n,
--- more_names(r, names) and more_changes(r, list) for every record, held_together(key, fields) for uniques of
--- several fields, spread(records), lose_references(r) and lost_fields(r) for references to deleted records.
-local take_sum, judge_sum, more_names, more_changes, held_together, spread, lose_references, lost_fields
+-- What parts that only some classes or changes need put in: take_sum(r) and PART.judge_sum(r) for mode n,
+-- names(r, names) and changes(r, list) for every record, held(key, fields) for uniques of several fields,
+-- spread(records), lose(r) and lost_fields(r) for references to deleted records. One table, for every name
+-- that functions share makes all of them dearer to build, and a script builds them in each call.
+local PART = {}
 
 local at = 0
 local function take()
@@ -31,7 +32,7 @@ local function take_record(number)
   r.drops, r.last_drop = skip(drops), at
   r.new, r.extra = {}, {}
   if r.mode == 'n' then
-    take_sum(r)
+    PART.take_sum(r)
   end
   return r
 end
@@ -81,8 +82,8 @@ local function names_to_read(r)
     end
     return names
   end
-  if more_names then
-    more_names(r, names)
+  if PART.names then
+    PART.names(r, names)
   end
   for index in pairs(r.new) do
     names[#names + 1] = r.class.indexes[index].field
@@ -109,7 +110,7 @@ local function read(r)
   r.exists = kind == 'hash'
   read_changes(r)
   if r.lost then
-    lose_references(r)
+    PART.lose(r)
   end
   r.meant = r.again and meaning(r)
   r.old = r.exists and stored(r.key, names_to_read(r)) or {}
@@ -158,5 +159,5 @@ local function judge(r)
   if r.mode ~= 'c' and r.mode ~= 's' and not r.exists then
     return {'GONE', r.number}
   end
-  return stale_fields(r) or missing_required(r) or r.mode == 'n' and judge_sum(r)
+  return stale_fields(r) or missing_required(r) or r.mode == 'n' and PART.judge_sum(r)
 end

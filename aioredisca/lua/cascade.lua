@@ -8,13 +8,13 @@ local MOST = 5000
 
 -- r.lost: numbers of the references of a record that are taken away
 
-lose_references = function(r)
+PART.lose = function(r)
   for index in pairs(r.lost) do
     r.new[index] = false
   end
 end
 
-lost_fields = function(r)
+PART.lost_fields = function(r)
   local fields = {}
   for index in pairs(r.lost) do
     fields[#fields + 1] = r.class.indexes[index].field
@@ -105,7 +105,7 @@ local function spread_from(state, r)
   end
 end
 
-spread = function(records)
+PART.spread = function(records)
   local state = {records = records, known = {}, deleted = {}, restrict = {}, nullify = {}}
   for _, r in ipairs(records) do
     if not r.passed then

@@ -2,7 +2,7 @@
 
 local function keeps_declared(r)
   local dropped = meaning(r)
-  for _, field in ipairs(r.lost and lost_fields(r) or {}) do
+  for _, field in ipairs(r.lost and PART.lost_fields(r) or {}) do
     dropped[field] = false
   end
   for field, value in pairs(stored(r.key, r.class.declared)) do
@@ -50,7 +50,7 @@ local function write_hash(r)
     call('HDEL', r.key, unpack(ARGV, first, min(first + SLICE - 1, r.last_drop)))
   end
   if r.lost then
-    call('HDEL', r.key, unpack(lost_fields(r)))
+    call('HDEL', r.key, unpack(PART.lost_fields(r)))
   end
   return r.sum and r.sum.text or r.exists and 0 or 1
 end
@@ -68,18 +68,6 @@ local function prepare(r)
   return refusal
 end
 
-local function claim_all(records)
-  for _, r in ipairs(records) do
-    free_uniques(r)
-  end
-  for _, r in ipairs(records) do
-    local refusal = claim_uniques(r)
-    if refusal then
-      return refusal
-    end
-  end
-end
-
 local function queue_claims()
   for key, values in pairs(freed) do
     for value in pairs(values) do
@@ -93,7 +81,17 @@ local function queue_claims()
   end
 end
 
-local function write_all(records)
+-- A refusal with nothing written, or the reply.
+local function commit(records)
+  for _, r in ipairs(records) do
+    free_uniques(r)
+  end
+  for _, r in ipairs(records) do
+    local refusal = claim_uniques(r)
+    if refusal then
+      return refusal
+    end
+  end
   queue_claims()
   for _, r in ipairs(records) do
     if not r.passed then

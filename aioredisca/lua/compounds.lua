@@ -15,7 +15,7 @@ local function joined(values, count)
   return table.concat(parts)
 end
 
-held_together = function(key, fields)
+PART.held = function(key, fields)
   return joined(call('HMGET', key, unpack(fields)), #fields)
 end
 
@@ -51,8 +51,8 @@ local function values_of(r, members, pick)
   return values
 end
 
-more_names = function(r, names)
-  for _, compound in ipairs(r.class.compounds) do
+PART.names = function(r, names)
+  for _, compound in ipairs(r.class.compounds or {}) do
     for _, number in ipairs(touched(r, compound.members) and compound.members or {}) do
       names[#names + 1] = r.class.indexes[number].field
     end
@@ -85,8 +85,8 @@ local function pair(r, compound, list)
   end
 end
 
-more_changes = function(r, list)
-  for _, compound in ipairs(r.class.compounds) do
+PART.changes = function(r, list)
+  for _, compound in ipairs(r.class.compounds or {}) do
     if touched(r, compound.members) then
       (compound.unique and together or pair)(r, compound, list)
     end

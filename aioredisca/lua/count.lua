@@ -5,7 +5,7 @@
 
 local EXACT = 9007199254740992 -- 2^53: up to here a double tells every integer from the next
 
-take_sum = function(r)
+PART.take_sum = function(r)
   r.sum = {index = tonumber(take()), field = take(), by = tonumber(take())}
   r.sum.low, r.sum.high, r.sum.places = tonumber(take()), tonumber(take()), tonumber(take())
   if r.sum.index > 0 then
@@ -13,8 +13,8 @@ take_sum = function(r)
   end
 end
 
-local other_names = more_names
-more_names = function(r, names)
+local other_names = PART.names
+PART.names = function(r, names)
   names[#names + 1] = r.sum and r.sum.field
   if other_names then
     other_names(r, names)
@@ -38,7 +38,7 @@ local function text_of(count, places)
   return sign .. string.sub(digits, 1, -places - 1) .. (fraction ~= '' and '.' .. fraction or '')
 end
 
-judge_sum = function(r)
+PART.judge_sum = function(r)
   local sum = r.sum
   local stored_text = r.old[sum.field]
   local before = units(stored_text or '0', sum.places)

@@ -14,8 +14,8 @@ local function changes(r)
       list[#list + 1] = {index = index, before = before, after = after, extra = r.extra[number]}
     end
   end
-  if more_changes then
-    more_changes(r, list)
+  if PART.changes then
+    PART.changes(r, list)
   end
   return list
 end
@@ -46,7 +46,7 @@ local function holder_of(r, index, value)
   end
   local key = string.sub(KEYS[r.class.meta], 1, -6) .. ':' .. holder
   if index.fields then
-    return held_together(key, index.fields) == value and holder
+    return PART.held(key, index.fields) == value and holder
   end
   return call('HGET', key, index.field) == value and holder
 end

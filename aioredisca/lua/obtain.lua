@@ -5,9 +5,9 @@
 --          then number of the unique index (negative: of the compound), its value, fields to read of the holder
 -- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found, or a refusal as write.lua has them
 
-local refusal = strange_signature()
-if refusal then
-  return refusal
+local strange = strange_signature()
+if strange then
+  return strange
 end
 local fresh = take_record(1)
 local update = take() == '1' and take_record(1)
@@ -18,11 +18,10 @@ local holder_key = holder and string.sub(KEYS[fresh.class.meta], 1, -6) .. ':' .
 local record = not holder and fresh or update
 if record then
   record.id, record.key = holder or fresh.id, holder_key or fresh.key
-  refusal = prepare(record) or claim_all({record})
-  if refusal then
-    return refusal
+  local outcome = prepare(record) or commit({record})
+  if outcome[1] ~= 'OK' then
+    return outcome
   end
-  write_all({record})
 end
 if not holder then
   return {'OK', 1, fresh.id}

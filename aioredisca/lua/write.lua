@@ -34,4 +34,4 @@ for number = 1, #KEYS - FIXED do
     return refusal
   end
 end
-return spread and spread(records) or claim_all(records) or write_all(records)
+return PART.spread and PART.spread(records) or commit(records)
