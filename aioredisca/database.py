@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import ReferenceType, ref
 
 import redis
@@ -13,14 +13,18 @@ import redis.asyncio
 
 from . import blocking
 from .aio import AsyncTransport
-from .blocking import BlockingTransport
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
+from .mux import Multiplexer
+from .pool import PoolTransport
 from .settings import Settings, memory_settings, new_memory_server, read_source
+from .syncpool import BlockingTransport
 from .types import Transport
 
 DEFAULT_URL = "redis://localhost:6379/0"
+
+TRANSPORTS = ("auto", "fast", "public", "pool")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
@@ -36,9 +40,12 @@ class Database:
                          either colour, which is read and not used. Default: ``$REDISCA_URL``, else
                          ``redis://localhost:6379/0``.
     ``namespace``        goes before every key, as in ``app:``.
-    ``max_connections``  per event loop, and per process for blocking code (50).
-    ``timeout``          seconds that one round trip may take, and that a call waits for a connection (5).
+    ``max_connections``  of blocking code per process, and of ``transport="pool"`` per event loop (50).
+    ``timeout``          seconds that one round trip may take, and that a call waits to be sent (5).
     ``connect_timeout``  seconds that connecting may take (1).
+    ``transport``        how asyncio code connects. ``"auto"``: one connection per event loop carries the
+                         calls of all tasks, in the fastest form that its class allows. ``"public"``: the
+                         same over public methods of redis-py only. ``"pool"``: a connection per call.
     """
 
     def __init__(
@@ -49,6 +56,7 @@ class Database:
         max_connections: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        transport: Literal["auto", "fast", "public", "pool"] = "auto",
     ) -> None:
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
@@ -57,6 +65,9 @@ class Database:
         for name, value in self._limits.items():
             if value <= 0:
                 raise UsageError(f"Database({name}={value!r}): must be more than 0")
+        if transport not in TRANSPORTS:
+            raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
+        self._limits["transport"] = transport
         self._namespace = namespace
         self._settings, self._name = self._read(source or os.environ.get("REDISCA_URL") or DEFAULT_URL)
         self.memory: dict[Any, Any] = {}
@@ -71,7 +82,8 @@ class Database:
         return Settings(**{**vars(settings), **self._limits}), name
 
     def _reset(self) -> None:
-        """Start without connections. After a fork those of the parent are left alone."""
+        """Start without connections. After a fork those of the parent are left alone, and not even freed."""
+        self._parents = getattr(self, "_by_loop", None), getattr(self, "_blocking", None)
         self._pid = os.getpid()
         self._by_loop: dict[int, tuple[ReferenceType[Any], AsyncTransport]] = {}
         self._blocking: BlockingTransport | None = None
@@ -139,7 +151,8 @@ class Database:
             )
         with self._lock:
             self._drop_dead()
-            opened = self._by_loop[id(loop)] = (ref(loop), AsyncTransport(self._settings, self.memory))
+            kind = Multiplexer if self._settings.multiplexes else PoolTransport
+            opened = self._by_loop[id(loop)] = (ref(loop), kind(self._settings, self.memory))
         return opened
 
     def _drop_dead(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis.exceptions as client
+from hiredis import pack_command
 
 from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
 from .types import Arg, Call, Reply
@@ -19,7 +20,10 @@ BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, O
 """What the client raises when a connection cannot be had, or breaks."""
 
 NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.ResponseError)
-"""What the client raises when the database refuses the handshake. The first two are connection errors too."""
+"""What the client raises for an answer that refuses. To it the first two are connection errors as well."""
+
+ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
+"""What the client raises for an error reply. Everything else means that the connection is of no more use."""
 
 _UNAVAILABLE = {
     "BUSY": "a script is running",
@@ -37,6 +41,9 @@ _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
 )
+_NO_LOGIN = re.compile(r"^Protocol error: unauthenticated")
+"""What Redis 7 answers to a long command before a login, where a short one gets NOAUTH."""
+
 _COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
 _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+: @user_script: \d+: -?")
 """What Redis 6.2 puts before the error of a command inside a script."""
@@ -47,20 +54,26 @@ _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 class Exchange:
     """The calls of one round trip on their way: what to send now, and what the answers make of it."""
 
+    __slots__ = ("_calls", "_full", "_memory", "pending", "replies")
+
     def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
         self._calls, self._memory = calls, memory
-        self._full: set[int] = set()
+        self._full: Sequence[int] = ()
         self.replies: list[Reply] = [None] * len(calls)
-        self.pending = list(range(len(calls)))
+        self.pending: Sequence[int] = range(len(calls))
 
     @property
     def writes(self) -> bool:
-        return any(self._calls[place].writes for place in self.pending)
+        """Whether anything that is still to be answered writes."""
+        for place in self.pending:
+            if self._calls[place].writes:
+                return True
+        return False
 
-    def commands(self) -> list[tuple[Arg, ...]]:
-        """What one round trip sends, which counts it."""
+    def packed(self) -> bytes:
+        """What one round trip sends, as it goes over the wire; counts it."""
         self._memory["trips"] = self._memory.get("trips", 0) + 1
-        return [self._command(place) for place in self.pending]
+        return b"".join([pack_command(self._command(place)) for place in self.pending])
 
     def _command(self, place: int) -> tuple[Arg, ...]:
         call = self._calls[place]
@@ -74,17 +87,24 @@ class Exchange:
         """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
         again = list[int]()
         for place, reply in zip(self.pending, replies, strict=True):
-            if isinstance(reply, client.NoScriptError) and place not in self._full:
-                self._full.add(place)
-                again.append(place)
-            elif self._unknown_verb(place, reply):
-                self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+            if not isinstance(reply, Exception):
+                self.replies[place] = reply
+            elif self._has_another_form(place, reply):
                 again.append(place)
             else:
-                self.replies[place] = translated(reply) if isinstance(reply, Exception) else reply
+                self.replies[place] = translated(reply)
         self.pending = again
 
-    def _unknown_verb(self, place: int, reply: Reply | Exception) -> bool:
+    def _has_another_form(self, place: int, reply: Exception) -> bool:
+        if isinstance(reply, client.NoScriptError) and place not in self._full:
+            self._full = [*self._full, place]
+            return True
+        if self._unknown_verb(place, reply):
+            self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+            return True
+        return False
+
+    def _unknown_verb(self, place: int, reply: Exception) -> bool:
         call = self._calls[place]
         if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
             return False
@@ -103,8 +123,8 @@ def translated(error: Exception) -> RediscaError:
     for word in (code, _code_of(error)):
         if word in _UNAVAILABLE:
             return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
-    if isinstance(error, client.AuthenticationError | client.AuthorizationError):
-        return Unavailable(f"the database refuses the login: {text}")
+    if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
+        return Unavailable(f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL")
     return StoreError(_first_line(text))
 
 
@@ -137,7 +157,7 @@ def _first_line(text: str) -> str:
 
 def no_connection(address: str, error: BaseException) -> Unavailable:
     """Nothing was sent: no connection could be had."""
-    reason = _first_line(str(error)) or type(error).__name__
+    reason = _first_line(str(error)) if str(error) else "no answer in time"
     return Unavailable(
         f"cannot connect to {address} ({reason}): start a server there, or set conf.db or "
         f"$REDISCA_URL to where yours is (memory:// needs none)"
@@ -151,16 +171,25 @@ def busy(address: str, seconds: float) -> Unavailable:
     )
 
 
-def lost(address: str, exchange: Exchange, error: BaseException) -> StoreError:
+def stuck(address: str, seconds: float) -> Unavailable:
+    """Nothing was sent: the server has not read for so long what was sent before."""
+    return Unavailable(f"{address} took no request within {seconds:g} s: it is overloaded or stopped; try again")
+
+
+def lost(address: str, error: BaseException | None, *, writes: bool) -> StoreError:
     """The connection broke, or the time was up, after something was sent."""
-    reason = (
-        "no answer in time"
-        if isinstance(error, TimeoutError | client.TimeoutError)
-        else "the connection was lost"
-    )
-    if exchange.writes:
+    timed_out = isinstance(error, TimeoutError | client.TimeoutError)
+    reason = "no answer in time" if timed_out else "the connection was lost"
+    if writes:
         return OutcomeUnknown(
             f"{address}: {reason} after a write was sent, so it may have happened or not; "
             f"nothing was sent twice: save() again settles it"
         )
     return Unavailable(f"{address}: {reason}; only reads were on the way, try again")
+
+
+def no_entry(address: str, error: Exception) -> Exception:
+    """The error of ours for a connection that could not be made."""
+    if isinstance(error, NO_LOGIN):
+        return translated(error)
+    return no_connection(address, error) if isinstance(error, BROKEN) else error
