@@ -7,10 +7,12 @@ import contextvars
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .settings import Settings
 from .types import Call, Reply
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 
 class AsyncTransport(ABC):
@@ -49,6 +51,21 @@ class AsyncTransport(ABC):
     @abstractmethod
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
+
+
+async def connect(settings: Settings) -> Any:
+    """A new connection. redis-py connects, logs in and selects the database.
+
+    In a task with an empty context: what reads a socket runs in that of whoever connected it.
+    """
+    connection: Any = settings.async_class(**settings.async_options())
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_task(connection.connect(), context=contextvars.Context())
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
 
 
 async def _keep(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:

@@ -1,4 +1,7 @@
-"""``Database``: one database, without a colour. It hands out the transport of whoever asks."""
+"""``Database``: one database, without a colour. It hands out the transport of whoever asks.
+
+redis-py takes longer to import than all the rest, so it is imported by the first Database, not before.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ import threading
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import ReferenceType, ref
 
-import redis
-import redis.asyncio
-
 from . import blocking
-from .aio import AsyncTransport
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
-from .mux import Multiplexer
-from .pool import PoolTransport
-from .settings import Settings, memory_settings, new_memory_server, read_source
-from .syncpool import BlockingTransport
 from .types import Transport
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    from .aio import AsyncTransport
+    from .settings import Settings
+    from .syncpool import BlockingTransport
 
 DEFAULT_URL = "redis://localhost:6379/0"
 
@@ -75,6 +78,8 @@ class Database:
         self._reset()
 
     def _read(self, source: object) -> tuple[Settings, str]:
+        from .settings import Settings, memory_settings, read_source
+
         if isinstance(source, str) and source.startswith("memory://"):
             settings, name = memory_settings(_memory_server(source.removeprefix("memory://"))), source
         else:
@@ -122,6 +127,8 @@ class Database:
         return self._of_process() if blocking.driving() else self._of_loop()
 
     def _of_process(self) -> BlockingTransport:
+        from .syncpool import BlockingTransport
+
         if self._blocking is None:
             if self._settings.sync_class is None:
                 raise DriverMisuse(
@@ -145,6 +152,9 @@ class Database:
         return found[1]
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[ReferenceType[Any], AsyncTransport]:
+        from .mux import Multiplexer
+        from .pool import PoolTransport
+
         if self._settings.async_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
@@ -168,6 +178,8 @@ class Database:
     @property
     def client(self) -> redis.asyncio.Redis:
         """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``."""
+        import redis.asyncio
+
         settings = self._settings
         pool = redis.asyncio.ConnectionPool(connection_class=settings.async_class, **settings.async_options())
         return redis.asyncio.Redis.from_pool(pool)
@@ -175,6 +187,8 @@ class Database:
     @property
     def sync_client(self) -> redis.Redis:
         """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``."""
+        import redis
+
         settings = self._settings
         pool = redis.ConnectionPool(connection_class=settings.sync_class, **settings.sync_options())
         return redis.Redis.from_pool(pool)
@@ -194,6 +208,8 @@ class Database:
 
 
 def _memory_server(name: str) -> Any:
+    from .settings import new_memory_server
+
     if not name:
         return new_memory_server()
     with _opening:

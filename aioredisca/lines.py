@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from weakref import ref
 
 import hiredis
@@ -21,6 +21,7 @@ import redis.asyncio.connection as client
 import redis.exceptions
 
 from . import wire
+from .aio import connect
 from .settings import Settings
 from .types import Reply
 
@@ -29,6 +30,9 @@ HIGH_WATER = 256 * 1024
 
 STALE = 1.0
 """Seconds of silence after which a line is given two turns of the loop to notice that the server is gone."""
+
+PATIENCE = 0.1
+"""Seconds by which a timer must be late to show that the loop stood still, and seconds it then gets."""
 
 _NOTHING = object()
 _tasks: set[asyncio.Task[None]] = set()
@@ -66,17 +70,25 @@ class Watch:
     def start(self) -> None:
         """Look after the queue, which holds something now."""
         flight = next((flight for flight in self._flights if not flight.future.done()), self._flights[0])
-        when, empty = flight.started + self._seconds, contextvars.Context()
-        self._timer, self.running = self._loop.call_at(when, self._look, context=empty), True
+        self._look_at(flight.started + self._seconds)
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self.running = None, False
 
-    def _look(self) -> None:
+    def _look_at(self, when: float, *, patient: bool = True) -> None:
+        empty = contextvars.Context()
+        self._timer = self._loop.call_at(when, self._look, when, patient, context=empty)
+        self.running = True
+
+    def _look(self, due: float, patient: bool) -> None:
         self.running = False
-        since = self._loop.time() - self._seconds + 0.001  # a timer may ring a bit early
+        now = self._loop.time()
+        if patient and now - due > PATIENCE:  # the loop stood still: answers may lie there unread
+            self._look_at(now + PATIENCE, patient=False)
+            return
+        since = now - self._seconds + 0.001  # a timer may ring a bit early
         if self._flights and self._flights[0].started <= since:
             self._ring(since)
         if self._flights and not self.running:
@@ -89,7 +101,9 @@ class Owner(Protocol):
     def changed(self) -> None:
         """The line takes flights again, or will take none any more."""
 
-    def lost(self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException) -> None:
+    def lost(
+        self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException
+    ) -> None:
         """The line is gone. The *sent* flights may have been executed or not, the *unsent* were not."""
 
 
@@ -110,6 +124,7 @@ class Line(ABC):
         self._heard = self._loop.time()
         self._sent = deque[Flight]()
         self._unsent = list[Flight]()
+        self._size = 0
         self._watch = Watch(self._sent, settings.timeout, self._late)
         self._closed = self._loop.create_future()
 
@@ -117,10 +132,18 @@ class Line(ABC):
     def send(self, flight: Flight) -> None:
         """Send *flight* after all that were given before. Only while the line accepts."""
 
+    def _put(self, flight: Flight) -> None:
+        """Keep *flight* for the next :meth:`_leaving`."""
+        self._unsent.append(flight)
+        self._size += len(flight.data)
+        if self._size > HIGH_WATER:
+            self.accepts = False
+
     def _leaving(self) -> bytes:
-        """What was not sent yet, whose callers still wait, as bytes. It counts as sent from now on."""
+        """What was kept, and whose callers still wait, as bytes. It counts as sent from now on."""
         flights = [flight for flight in self._unsent if not flight.future.done()]
         self._unsent.clear()
+        self._size = 0
         self._sent.extend(flights)
         if flights and not self._watch.running:
             self._watch.start()
@@ -134,6 +157,13 @@ class Line(ABC):
             self._sent.popleft()
             if not flight.future.done():
                 flight.future.set_result(None)
+
+    def _has_room(self) -> None:
+        """Take flights again."""
+        if self.usable and not self.accepts:
+            self.accepts = True
+            if owner := self._owner():
+                owner.changed()
 
     def _late(self, since: float) -> None:
         """Whatever was sent before *since* got no answer in time.
@@ -187,9 +217,10 @@ class FastLine(Line, asyncio.Protocol):
     def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
         super().__init__(owner, connection, settings)
         self._transport: asyncio.Transport = connection._writer.transport
+        self._paused = False
         self._reader = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse,
-            replyError=client.DefaultParser.parse_error,
+            replyError=cast("Any", client.DefaultParser).parse_error,
             notEnoughData=_NOTHING,
         )
         self._transport.set_write_buffer_limits(HIGH_WATER)
@@ -198,26 +229,26 @@ class FastLine(Line, asyncio.Protocol):
     @staticmethod
     def fits(connection: Any) -> bool:
         """Whether *connection* is what this class knows: redis-py's own reading and writing, over streams."""
-        kind, known = type(connection), client.AbstractConnection
+        kind: Any = type(connection)
+        known: Any = client.AbstractConnection
         writer = getattr(connection, "_writer", None)
         return (
             kind.read_response is known.read_response
             and kind.send_packed_command is known.send_packed_command
             and isinstance(writer, asyncio.StreamWriter)
             and isinstance(writer.transport.get_protocol(), asyncio.StreamReaderProtocol)
-            and client.DefaultParser is client._AsyncHiredisParser
         )
 
     def send(self, flight: Flight) -> None:
         if self._unsent:  # they leave soon
-            self._unsent.append(flight)
+            self._put(flight)
         elif not self._sent and flight.started - self._heard < STALE:  # nothing is on the way: go at once
             self._sent.append(flight)
             if not self._watch.running:
                 self._watch.start()
             self._transport.write(flight.data)
         else:
-            self._unsent.append(flight)
+            self._put(flight)
             stale = not self._sent
             self._loop.call_soon(self._look_first if stale else self._flush, context=self._context)
 
@@ -225,8 +256,10 @@ class FastLine(Line, asyncio.Protocol):
         self._loop.call_soon(self._flush, context=self._context)
 
     def _flush(self) -> None:
-        if self.usable and (data := self._leaving()):
+        if data := self._leaving():  # nothing, if the line was lost meanwhile
             self._transport.write(data)
+        if not self._paused:
+            self._has_room()
 
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -240,12 +273,11 @@ class FastLine(Line, asyncio.Protocol):
             self._lose(error)
 
     def pause_writing(self) -> None:
-        self.accepts = False
+        self._paused, self.accepts = True, False
 
     def resume_writing(self) -> None:
-        self.accepts = self.usable
-        if owner := self._owner():
-            owner.changed()
+        self._paused = False
+        self._has_room()
 
     def eof_received(self) -> None:
         self._lose(ConnectionError("closed by the server"))
@@ -265,7 +297,6 @@ class PublicLine(Line):
 
     def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
         super().__init__(owner, connection, settings)
-        self._size = 0
         self._wake = asyncio.Event()
         self._jobs = [self._start(self._write()), self._start(self._read())]
 
@@ -276,10 +307,7 @@ class PublicLine(Line):
         return task
 
     def send(self, flight: Flight) -> None:
-        self._unsent.append(flight)
-        self._size += len(flight.data)
-        if self._size > HIGH_WATER:
-            self.accepts = False
+        self._put(flight)
         self._wake.set()
 
     async def _write(self) -> None:
@@ -289,7 +317,7 @@ class PublicLine(Line):
                 self._wake.clear()
                 await self._notice_the_end()
                 data = self._leaving()
-                self._make_room()
+                self._has_room()
                 if data:
                     await self._connection.send_packed_command(data, check_health=False)
         except (asyncio.CancelledError, *wire.BROKEN) as error:
@@ -299,16 +327,6 @@ class PublicLine(Line):
         if not self._sent and self._loop.time() - self._heard > STALE:
             await asyncio.sleep(0)
             await asyncio.sleep(0)
-
-    def _make_room(self) -> None:
-        self._size = 0
-        if self.usable and not self.accepts:
-            self.accepts = True
-            self._loop.call_soon(self._tell, context=self._context)
-
-    def _tell(self) -> None:
-        if owner := self._owner():
-            owner.changed()
 
     async def _read(self) -> None:
         try:
@@ -337,13 +355,8 @@ class PublicLine(Line):
 
 
 async def open_line(owner: Owner, settings: Settings) -> Line:
-    """A new line. redis-py connects, logs in and selects the database."""
-    connection: Any = settings.async_class(**settings.async_options())
-    try:
-        async with asyncio.timeout(settings.timeout):
-            await connection.connect()
-    except BaseException:
-        await connection.disconnect(nowait=True)
-        raise
+    """A new line."""
+    async with asyncio.timeout(settings.timeout):
+        connection = await connect(settings)
     form = FastLine if settings.transport != "public" and FastLine.fits(connection) else PublicLine
     return form(owner, connection, settings)

@@ -96,6 +96,8 @@ class Multiplexer(AsyncTransport):
             if self._failures:
                 await asyncio.sleep(self._pause())
             line = await open_line(self, self._settings)
+        except TimeoutError:
+            self._failures += 1  # what waited as long is told by the watch; the rest has time for another try
         except Exception as error:
             self._failures += 1
             self._refuse(error)
@@ -127,7 +129,9 @@ class Multiplexer(AsyncTransport):
             else:
                 flight.fail(wire.stuck(settings.address, settings.timeout))
 
-    def lost(self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException) -> None:
+    def lost(
+        self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException
+    ) -> None:
         """Take back what was on the way: reads are sent once more, of writes nobody knows."""
         if line in self._lines:
             self._lines.discard(line)

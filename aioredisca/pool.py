@@ -1,4 +1,4 @@
-"""A redis-py connection pool behind a semaphore: one call has one connection at a time.
+"""A pool of redis-py connections: each call has one to itself while it lasts.
 
 For connections that many calls cannot share at once (see :mod:`aioredisca.mux`), and for whoever asks.
 """
@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-import redis.asyncio as client
-
 from . import wire
-from .aio import AsyncTransport
+from .aio import AsyncTransport, connect
 from .errors import StoreError
 from .settings import Settings
 from .types import Call, Reply
@@ -23,7 +22,6 @@ class _Trip:
     """How far a round trip came: it decides what running out of time means."""
 
     stage = "wait"
-    finished = False
 
     def meaning(self, settings: Settings, error: TimeoutError, *, writes: bool) -> StoreError:
         if self.stage == "wait":
@@ -34,20 +32,15 @@ class _Trip:
 
 
 class PoolTransport(AsyncTransport):
-    """Carries calls over up to ``max_connections`` connections of one loop."""
+    """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         super().__init__(settings, memory)
         self._slots = asyncio.Semaphore(settings.max_connections)
-        self._pool: Any = client.ConnectionPool(
-            connection_class=settings.async_class,
-            max_connections=settings.max_connections,
-            **settings.async_options(),
-        )
+        self._all, self._idle = set[Any](), list[Any]()
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         exchange = wire.Exchange(calls, self._memory)
-        self._own(self._pool.disconnect)
         while exchange.pending:
             exchange.take(await self._trip(exchange))
         return exchange.replies
@@ -63,32 +56,58 @@ class PoolTransport(AsyncTransport):
 
     async def _send(self, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
-        for last in (exchange.writes, True):
-            connection = await self._connect(trip)
-            try:
-                return await self._talk(connection, exchange, trip)
-            except wire.BROKEN as error:
-                if last:
-                    raise wire.lost(self._settings.address, error, writes=exchange.writes) from None
-            finally:
-                if not trip.finished:  # half a reply may be left in it: it is never used again
-                    await connection.disconnect(nowait=True)
-                await self._pool.release(connection)
-        raise AssertionError  # the second try answers or raises
-
-    async def _connect(self, trip: _Trip) -> Any:
-        trip.stage = "connect"
+        writes = exchange.writes
         try:
-            return await self._pool.get_connection()
+            return await self._talk(exchange, trip)
+        except wire.BROKEN as error:
+            if writes:
+                raise wire.lost(self._settings.address, error, writes=True) from None
+        try:
+            return await self._talk(exchange, trip)
+        except wire.BROKEN as error:
+            raise wire.lost(self._settings.address, error, writes=False) from None
+
+    async def _talk(self, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
+        connection, finished = await self._borrow(trip), False
+        try:
+            await connection.send_packed_command(exchange.packed())
+            replies = [await self._read(connection) for _ in exchange.pending]
+            finished = True
+            return replies
+        finally:
+            if finished and connection in self._all:
+                self._idle.append(connection)
+            else:  # half a reply may be left in it, or the transport was closed meanwhile
+                await self._drop(connection)
+
+    async def _borrow(self, trip: _Trip) -> Any:
+        trip.stage = "connect"
+        connection = await self._ready() or await self._connect()
+        trip.stage = "talk"
+        return connection
+
+    async def _ready(self) -> Any:
+        """An idle connection that the server has not closed, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            with suppress(*wire.BROKEN):
+                if not await connection.can_read():
+                    return connection
+            await self._drop(connection)
+        return None
+
+    async def _connect(self) -> Any:
+        try:
+            connection = await connect(self._settings)
         except (*wire.NO_LOGIN, *wire.BROKEN) as error:
             raise wire.no_entry(self._settings.address, error) from None
+        self._all.add(connection)
+        self._own(partial(_close_all, self._all))
+        return connection
 
-    async def _talk(self, connection: Any, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
-        trip.stage = "talk"
-        await connection.send_packed_command(exchange.packed())
-        replies = [await self._read(connection) for _ in exchange.pending]
-        trip.finished = True
-        return replies
+    async def _drop(self, connection: Any) -> None:
+        self._all.discard(connection)
+        await connection.disconnect(nowait=True)
 
     @staticmethod
     async def _read(connection: Any) -> Reply:
@@ -97,10 +116,20 @@ class PoolTransport(AsyncTransport):
         except wire.ANSWERS as error:
             return error
 
+    async def close(self) -> None:
+        """Close all connections. What is on the way is told that they are lost."""
+        self._idle.clear()
+        await super().close()
+
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
-        for connection in [*self._pool._available_connections, *self._pool._in_use_connections]:
+        for connection in self._all:
             writer, connection._writer = connection._writer, None
             if writer is not None:
                 with suppress(RuntimeError):  # the loop cannot be told any more
                     writer.transport.abort()
+
+
+async def _close_all(connections: set[Any]) -> None:
+    while connections:
+        await connections.pop().disconnect()

@@ -55,7 +55,11 @@ class Settings:
         Not by default in the process's own memory, where nothing travels and nothing is won.
         """
         shareable = issubclass(self.async_class, async_connection.AbstractConnection)
-        return self.transport != "pool" and shareable and (self.transport != "auto" or "server" not in self.options)
+        return (
+            self.transport != "pool"
+            and shareable
+            and (self.transport != "auto" or "server" not in self.options)
+        )
 
     @property
     def address(self) -> str:

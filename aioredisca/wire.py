@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import hiredis
 import redis.exceptions as client
-from hiredis import pack_command
 
 from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
 from .types import Arg, Call, Reply
@@ -24,6 +24,9 @@ NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.Respon
 
 ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
 """What the client raises for an error reply. Everything else means that the connection is of no more use."""
+
+_pack = cast("Any", hiredis).pack_command
+"""Its types know a command of one word only."""
 
 _UNAVAILABLE = {
     "BUSY": "a script is running",
@@ -65,15 +68,12 @@ class Exchange:
     @property
     def writes(self) -> bool:
         """Whether anything that is still to be answered writes."""
-        for place in self.pending:
-            if self._calls[place].writes:
-                return True
-        return False
+        return True in [self._calls[place].writes for place in self.pending]
 
     def packed(self) -> bytes:
         """What one round trip sends, as it goes over the wire; counts it."""
         self._memory["trips"] = self._memory.get("trips", 0) + 1
-        return b"".join([pack_command(self._command(place)) for place in self.pending])
+        return b"".join([_pack(self._command(place)) for place in self.pending])
 
     def _command(self, place: int) -> tuple[Arg, ...]:
         call = self._calls[place]
@@ -124,7 +124,9 @@ def translated(error: Exception) -> RediscaError:
         if word in _UNAVAILABLE:
             return Unavailable(f"the database does not take this now: {_UNAVAILABLE[word]}")
     if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
-        return Unavailable(f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL")
+        return Unavailable(
+            f"the database refuses the login: {text.rstrip('.')}: see user and password in its URL"
+        )
     return StoreError(_first_line(text))
 
 
@@ -173,7 +175,9 @@ def busy(address: str, seconds: float) -> Unavailable:
 
 def stuck(address: str, seconds: float) -> Unavailable:
     """Nothing was sent: the server has not read for so long what was sent before."""
-    return Unavailable(f"{address} took no request within {seconds:g} s: it is overloaded or stopped; try again")
+    return Unavailable(
+        f"{address} took no request within {seconds:g} s: it is overloaded or stopped; try again"
+    )
 
 
 def lost(address: str, error: BaseException | None, *, writes: bool) -> StoreError:
