@@ -9,7 +9,7 @@ import asyncio
 import os
 import threading
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import ReferenceType, ref
+from weakref import WeakSet
 
 from . import blocking
 from .config import conf
@@ -33,6 +33,9 @@ _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
 
 _opening = threading.Lock()
+
+_databases: WeakSet[Database] = WeakSet()
+"""All of this process: after a fork the child's must not use the connections of the parent."""
 
 
 class Database:
@@ -74,8 +77,8 @@ class Database:
         self._namespace = namespace
         self._settings, self._name = self._read(source or os.environ.get("REDISCA_URL") or DEFAULT_URL)
         self.memory: dict[Any, Any] = {}
-        self._lock = threading.Lock()
         self._reset()
+        _databases.add(self)
 
     def _read(self, source: object) -> tuple[Settings, str]:
         from .settings import Settings, memory_settings, read_source
@@ -89,8 +92,8 @@ class Database:
     def _reset(self) -> None:
         """Start without connections. After a fork those of the parent are left alone, and not even freed."""
         self._parents = getattr(self, "_by_loop", None), getattr(self, "_blocking", None)
-        self._pid = os.getpid()
-        self._by_loop: dict[int, tuple[ReferenceType[Any], AsyncTransport]] = {}
+        self._lock = threading.Lock()
+        self._by_loop: dict[asyncio.AbstractEventLoop, AsyncTransport] = {}
         self._blocking: BlockingTransport | None = None
 
     @property
@@ -122,23 +125,8 @@ class Database:
 
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""
-        if self._pid != os.getpid():
-            self._reset()
-        return self._of_process() if blocking.driving() else self._of_loop()
-
-    def _of_process(self) -> BlockingTransport:
-        from .syncpool import BlockingTransport
-
-        if self._blocking is None:
-            if self._settings.sync_class is None:
-                raise DriverMisuse(
-                    f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
-                )
-            with self._lock:
-                self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
-        return self._blocking
-
-    def _of_loop(self) -> AsyncTransport:
+        if blocking.driving():
+            return self._blocking or self._open_blocking()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -146,12 +134,20 @@ class Database:
                 "no asyncio event loop is running: await this under asyncio, "
                 "or finish it with aioredisca.sync.run()"
             ) from None
-        found = self._by_loop.get(id(loop))
-        if found is None or found[0]() is not loop:
-            found = self._open(loop)
-        return found[1]
+        return self._by_loop.get(loop) or self._open(loop)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[ReferenceType[Any], AsyncTransport]:
+    def _open_blocking(self) -> BlockingTransport:
+        from .syncpool import BlockingTransport
+
+        if self._settings.sync_class is None:
+            raise DriverMisuse(
+                f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
+            )
+        with self._lock:
+            self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
+        return self._blocking
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
         from .mux import Multiplexer
         from .pool import PoolTransport
 
@@ -159,19 +155,18 @@ class Database:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
             )
+        kind = Multiplexer if self._settings.multiplexes else PoolTransport
         with self._lock:
             self._drop_dead()
-            kind = Multiplexer if self._settings.multiplexes else PoolTransport
-            opened = self._by_loop[id(loop)] = (ref(loop), kind(self._settings, self.memory))
+            opened = self._by_loop[loop] = kind(self._settings, self.memory)
         return opened
 
     def _drop_dead(self) -> None:
         """Let go of the transports whose loops are closed: nobody else will."""
-        for number, (reference, transport) in list(self._by_loop.items()):
-            loop = reference()
-            if loop is None or loop.is_closed():
+        for loop, transport in list(self._by_loop.items()):
+            if loop.is_closed():
                 transport.abandon()
-                del self._by_loop[number]
+                del self._by_loop[loop]
 
     # -- raw clients and closing -------------------------------------------------------------------
 
@@ -195,9 +190,9 @@ class Database:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
-        found = self._by_loop.pop(id(asyncio.get_running_loop()), None)
+        found = self._by_loop.pop(asyncio.get_running_loop(), None)
         if found is not None:
-            await found[1].close()
+            await found.close()
         self.close()
 
     def close(self) -> None:
@@ -205,6 +200,15 @@ class Database:
         held, self._blocking = self._blocking, None
         if held is not None:
             held.close()
+
+
+def _after_fork() -> None:
+    for database in list(_databases):
+        database._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _memory_server(name: str) -> Any:

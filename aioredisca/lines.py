@@ -43,15 +43,22 @@ class Closing(Exception):
     """The line is closed on purpose: nothing is sent anew."""
 
 
-class Flight:
-    """One round trip: what is sent, and who waits for how many replies since when (seconds of the loop)."""
+class Flight(wire.Exchange):
+    """An exchange whose round trip is made by a line, and the future that its caller awaits.
 
-    __slots__ = ("again", "data", "future", "replies", "size", "started", "writes")
+    ``data``     what is sent, to which ``size`` answers belong.
+    ``started``  when the caller began to wait, in seconds of the loop.
+    ``again``    whether it was sent before, over a line that broke.
+    """
 
-    def __init__(self, data: bytes, size: int, future: asyncio.Future[None], started: float) -> None:
-        self.data, self.size, self.future, self.started = data, size, future, started
-        self.writes = self.again = False
-        self.replies: list[Reply] = []
+    __slots__ = ("again", "answers", "data", "future", "size", "started")
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin a round trip for what is pending."""
+        self.data, self.size = self.packed(), len(self.pending)
+        self.answers: list[Reply] = []
+        self.future: asyncio.Future[None] = asyncio.Future(loop=loop)
+        self.started, self.again = loop.time(), False
 
     def fail(self, error: Exception) -> None:
         if not self.future.done():
@@ -152,8 +159,8 @@ class Line(ABC):
     def _take(self, reply: Reply) -> None:
         """The next reply: it belongs to the oldest flight, even if nobody waits for it any more."""
         flight = self._sent[0]
-        flight.replies.append(reply)
-        if len(flight.replies) == flight.size:
+        flight.answers.append(reply)
+        if len(flight.answers) == flight.size:
             self._sent.popleft()
             if not flight.future.done():
                 flight.future.set_result(None)
@@ -229,8 +236,7 @@ class FastLine(Line, asyncio.Protocol):
     @staticmethod
     def fits(connection: Any) -> bool:
         """Whether *connection* is what this class knows: redis-py's own reading and writing, over streams."""
-        kind: Any = type(connection)
-        known: Any = client.AbstractConnection
+        kind, known = cast("Any", type(connection)), cast("Any", client.AbstractConnection)
         writer = getattr(connection, "_writer", None)
         return (
             kind.read_response is known.read_response

@@ -45,24 +45,21 @@ class Multiplexer(AsyncTransport):
         self._failures = 0
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        exchange = wire.Exchange(calls, self._memory)
-        while exchange.pending:
-            flight = self._send(exchange)
+        flight = Flight(calls, self._memory)
+        while flight.pending:
+            flight.start(self.loop)
+            self._send(flight)
             await flight.future
-            exchange.take(flight.replies)
-        return exchange.replies
+            flight.take(flight.answers)
+        return flight.replies
 
-    def _send(self, exchange: wire.Exchange) -> Flight:
-        """Hand everything that is pending to the line, or to the queue before it: the one way out."""
-        loop = self.loop
-        flight = Flight(exchange.packed(), len(exchange.pending), loop.create_future(), loop.time())
-        flight.writes = exchange.writes
+    def _send(self, flight: Flight) -> None:
+        """Hand *flight* to the line, or to the queue before it: the one way out."""
         if (line := self._line) is not None and line.accepts and not self._waiting:
             line.send(flight)
         else:
             self._waiting.append(flight)
             self.changed()
-        return flight
 
     def changed(self) -> None:
         """Send what waits, as far as there is a line with room; open one where there is none."""
@@ -149,7 +146,7 @@ class Multiplexer(AsyncTransport):
             flight.fail(wire.lost(self._settings.address, error, writes=flight.writes))
             return False
         flight.again = True
-        flight.replies.clear()
+        flight.answers.clear()
         self._memory["trips"] = self._memory.get("trips", 0) + 1
         return True
 

@@ -55,20 +55,21 @@ _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
 class Exchange:
-    """The calls of one round trip on their way: what to send now, and what the answers make of it."""
+    """The calls of one round trip on their way: what to send now, and what the answers make of it.
 
-    __slots__ = ("_calls", "_full", "_memory", "pending", "replies")
+    ``writes``   whether any of the calls writes.
+    ``pending``  the places of the calls that are still to be answered.
+    ``replies``  what all calls came to, once nothing is pending.
+    """
+
+    __slots__ = ("_calls", "_full", "_memory", "pending", "replies", "writes")
 
     def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
         self._calls, self._memory = calls, memory
         self._full: Sequence[int] = ()
-        self.replies: list[Reply] = [None] * len(calls)
         self.pending: Sequence[int] = range(len(calls))
-
-    @property
-    def writes(self) -> bool:
-        """Whether anything that is still to be answered writes."""
-        return True in [self._calls[place].writes for place in self.pending]
+        self.replies: list[Reply] = []
+        self.writes = True in [call.writes for call in calls]
 
     def packed(self) -> bytes:
         """What one round trip sends, as it goes over the wire; counts it."""
@@ -83,16 +84,27 @@ class Exchange:
         verb = ("EVAL" if full else "EVALSHA") + ("_RO" if read_only else "")
         return (verb, call.script.text if full else call.script.sha, len(call.keys), *call.keys, *call.args)
 
-    def take(self, replies: Sequence[Reply | Exception]) -> None:
+    def take(self, answers: list[Reply | Exception]) -> None:
         """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
+        for answer in answers:
+            if isinstance(answer, Exception):
+                break
+        else:
+            if len(answers) == len(self._calls):  # as nearly always
+                self.replies, self.pending = answers, ()
+                return
+        self._sort_out(answers)
+
+    def _sort_out(self, answers: list[Reply | Exception]) -> None:
+        self.replies = self.replies or [None] * len(self._calls)
         again = list[int]()
-        for place, reply in zip(self.pending, replies, strict=True):
-            if not isinstance(reply, Exception):
-                self.replies[place] = reply
-            elif self._has_another_form(place, reply):
+        for place, answer in zip(self.pending, answers, strict=True):
+            if not isinstance(answer, Exception):
+                self.replies[place] = answer
+            elif self._has_another_form(place, answer):
                 again.append(place)
             else:
-                self.replies[place] = translated(reply)
+                self.replies[place] = translated(answer)
         self.pending = again
 
     def _has_another_form(self, place: int, reply: Exception) -> bool:
