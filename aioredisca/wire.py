@@ -69,11 +69,14 @@ class Exchange:
         self._full: Sequence[int] = ()
         self.pending: Sequence[int] = range(len(calls))
         self.replies: list[Reply] = []
-        self.writes = True in [call.writes for call in calls]
+        self.writes = calls[0].writes if len(calls) == 1 else True in [call.writes for call in calls]
 
     def packed(self) -> bytes:
         """What one round trip sends, as it goes over the wire; counts it."""
         self._memory["trips"] = self._memory.get("trips", 0) + 1
+        if len(self._calls) == 1:  # as nearly always
+            packed: bytes = _pack(self._command(0))
+            return packed
         return b"".join([_pack(self._command(place)) for place in self.pending])
 
     def _command(self, place: int) -> tuple[Arg, ...]:
@@ -90,7 +93,7 @@ class Exchange:
             if isinstance(answer, Exception):
                 break
         else:
-            if len(answers) == len(self._calls):  # as nearly always
+            if len(answers) == len(self._calls):
                 self.replies, self.pending = answers, ()
                 return
         self._sort_out(answers)
