@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ import warnings
 import weakref
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytest
 import redis.asyncio
@@ -218,8 +219,8 @@ async def test_a_thousand_cancellations_cost_no_connection(proxy: Proxy, form: F
 @every
 async def test_four_thousand_random_cancellations_mix_nothing_up(server: Server, form: Form) -> None:
     """Every answer names its question. No cancellation is swallowed either, as asyncio.wait_for does on 3.11."""
-    wrong = answered = cancelled = 0
-    rng, patience = random.Random(7), 0.06 if form == "pool" else 0.004  # each one costs it a connection
+    wrong = answered = cancelled = asked = 0
+    rng = random.Random(7)
 
     async def question(number: int) -> None:
         nonlocal wrong, answered, cancelled
@@ -232,18 +233,20 @@ async def test_four_thousand_random_cancellations_mix_nothing_up(server: Server,
         answered += 1
         wrong += replies != [f"{number}.{part}".encode() for part in range(number % 3 + 1)]
 
-    async def nuisance(number: int) -> int:
+    async def nuisance(number: int) -> None:
+        nonlocal asked
         task = asyncio.create_task(question(number))
-        await asyncio.sleep(rng.random() * patience)
-        return task.cancel() + len(await asyncio.gather(task, return_exceptions=True)) - 1
+        if rng.random() < 0.6:
+            await asyncio.sleep(rng.random() * 0.004)
+            asked += task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
-    async with opened(server.url, form) as database:
-        asked = 0
+    async with opened(server.url, form, timeout=60) as database:
         for wave in range(0, 4000, 100):
-            asked += sum(await asyncio.gather(*(nuisance(wave + i) for i in range(100))))
+            await asyncio.gather(*(nuisance(wave + i) for i in range(100)))
         assert (wrong, answered + cancelled) == (0, 4000)
         assert cancelled == asked > 200
-        assert answered > 200
+        assert answered > 1000
         assert await ask(database, ping("after")) == b"after"
 
 
@@ -454,8 +457,8 @@ async def test_a_killed_server_that_is_started_again(own: Server, form: Form) ->
 
     async with opened(own.url, form, timeout=2) as database:
         tasks = [asyncio.create_task(work()) for _ in range(20)]
-        await asyncio.sleep(0.1)
-        before = acked
+        while acked < 100:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
         own.process.kill()
         own.process.wait()
         await asyncio.sleep(0.1)
@@ -471,7 +474,7 @@ async def test_a_killed_server_that_is_started_again(own: Server, form: Form) ->
             await asyncio.gather(*tasks)
         finally:
             assert errors == []
-        assert acked >= start + 100 > before > 0
+        assert acked >= start + 100
         stored = int(await ask(database, Call(("GET", "n"))))
         assert acked - start - 20 <= stored <= acked - start + unknown + 20
 
@@ -517,9 +520,16 @@ async def test_a_storm_of_calls_without_a_server_is_few_attempts(form: Form) -> 
     assert attempts < 40
 
 
+def flow_controlled() -> bool:
+    own = vars(cast("Any", asyncio.selector_events)._SelectorSocketTransport).get("writelines")
+    return own is None or "_maybe_pause" in inspect.getsource(own)
+
+
 @shared
 async def test_a_call_that_was_never_sent_is_unavailable_even_if_it_writes(own: Server, form: Form) -> None:
     """The server reads nothing: what fills the socket is unknown, what waits behind it did not happen."""
+    if form == "public" and not flow_controlled():
+        pytest.skip("writelines() of this Python has no flow control, as in 3.12.1 and 3.13.0")
     async with opened(own.url, form, timeout=0.5) as database:
         await ask(database, ping("x"))
         os.kill(own.process.pid, signal.SIGSTOP)
