@@ -27,9 +27,7 @@ from .settings import Settings
 from .types import Call, Reply
 
 BACKOFF = 0.01
-"""Seconds before the second try to connect, at most; they double with each failure."""
-
-LONGEST_BACKOFF = 0.5
+"""Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
 
 
 class Multiplexer(AsyncTransport):
@@ -108,7 +106,7 @@ class Multiplexer(AsyncTransport):
 
     def _pause(self) -> float:
         """Some time at random, so that many processes do not come back at the same moment."""
-        return random.uniform(0, min(BACKOFF * 2**self._failures, LONGEST_BACKOFF))
+        return random.uniform(0, BACKOFF * 2 ** min(self._failures, 6))
 
     def _refuse(self, error: Exception) -> None:
         """There is no connection: all that waits is told so."""

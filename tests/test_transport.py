@@ -492,6 +492,16 @@ async def test_no_server_is_told_at_once_and_named(form: Form) -> None:
 
 
 @shared
+async def test_a_server_that_is_away_for_days_is_still_told_at_once(form: Form) -> None:
+    async with opened(f"redis://127.0.0.1:{free_port()}", form) as database:
+        cast("Any", database.transport())._failures = 100_000
+        started = time.monotonic()
+        with pytest.raises(Unavailable, match="cannot connect"):
+            await ask(database, ping("x"))
+        assert time.monotonic() - started < 1
+
+
+@shared
 async def test_a_storm_of_calls_without_a_server_is_few_attempts(form: Form) -> None:
     """A thousand impatient tasks share each attempt, and each failure makes the next wait longer."""
     attempts = 0
