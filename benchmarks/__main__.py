@@ -32,7 +32,8 @@ def main() -> None:
                 results.append(result)
                 base = BASE if BASE in result.seconds else next(iter(result.seconds))
                 line = ", ".join(f"{name} {result.ratio(name, base):.2f}" for name in result.seconds)
-                print(f"{work.title}: {line}", flush=True)
+                failed = "".join(f"; {name} fails: {error}" for name, error in result.failed.items())
+                print(f"{work.title}: {line}{failed}", flush=True)
             versions = {k: v for contender in contenders for k, v in contender.versions.items()}
     if options.write:
         name = f"{options.server.name} {version_of(options.server)}"

@@ -50,11 +50,12 @@ WORKS = (
 
 @dataclass
 class Result:
-    """Seconds per operation of each contender, round by round."""
+    """Seconds per operation of each contender, round by round; and who failed, with what."""
 
     work: Work
     seconds: dict[str, list[float]] = field(default_factory=dict)
     cpu: dict[str, list[float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def microseconds(self, name: str) -> float:
         return statistics.median(self.seconds[name]) * 1e6
@@ -144,16 +145,26 @@ def measure(work: Work, contenders: Sequence[Contender], port: int, rounds: int)
     for number in range(rounds):
         for contender in taking if number % 2 else reversed(taking):
             answer = _block(work, contender, port)
+            if "error" in answer:
+                result.failed[contender.name] = answer["error"]
+                continue
             result.seconds.setdefault(contender.name, []).append(answer["seconds"] / work.count)
             result.cpu.setdefault(contender.name, []).append(answer["cpu"] / work.count)
+    for name in result.failed:
+        result.seconds.pop(name, None)
+        result.cpu.pop(name, None)
     return result
 
 
 def _block(work: Work, contender: Contender, port: int) -> Any:
     with redis.Redis(port=port) as client:
         client.flushall()
-    contender.ask(do="prepare", operation=work.operation, count=work.count, records=RECORDS)
-    return contender.ask(do="run", operation=work.operation, count=work.count, tasks=work.tasks)
+    prepared = contender.ask(do="prepare", operation=work.operation, count=work.count, records=RECORDS)
+    return (
+        prepared
+        if "error" in prepared
+        else contender.ask(do="run", operation=work.operation, count=work.count, tasks=work.tasks)
+    )
 
 
 def found(names: Sequence[str]) -> Iterator[Path]:

@@ -57,6 +57,11 @@ def page(
         cells = [f"{_median(result.cpu[name]) * 1e6:,.1f}" if name in result.cpu else "-" for name in names]
         lines.append(f"| {result.work.title} | {' | '.join(cells)} |")
     lines += ["", *(f"- {name}: {note}." for name, note in notes.items() if name in names)]
+    lines += [
+        f"- {name} fails at {result.work.title}: `{error}`."
+        for result in results
+        for name, error in result.failed.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -71,7 +76,7 @@ def _median(values: Sequence[float]) -> float:
 
 def _cell(result: Result, name: str, base: str) -> str:
     if name not in result.seconds:
-        return "-"
+        return "fails" if name in result.failed else "-"
     if name == base:
         return "1"
     ratios = result.ratios(name, base)

@@ -75,7 +75,9 @@ class Worker:
             for number in range(start, count, tasks):
                 await self._one(operation, number, first)
 
-        await asyncio.gather(*(work(start) for start in range(tasks)))
+        async with asyncio.TaskGroup() as group:
+            for start in range(tasks):
+                group.create_task(work(start))
 
     def _one(self, operation: str, number: int, first: int) -> Any:
         function = getattr(self._contender, operation)
@@ -88,8 +90,13 @@ class Worker:
         return function(number % self._records)
 
     def close(self) -> None:
+        """Disconnect and end here and now: what a client does at the end of a loop is not our matter."""
         self._call("close")
-        self._runner.close()
+        os._exit(0)
+
+
+def _first(error: BaseException) -> BaseException:
+    return _first(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
 def versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -106,7 +113,10 @@ def main() -> None:
     worker = Worker(Path(sys.argv[1]), int(sys.argv[2]))
     for line in sys.stdin:
         order = json.loads(line)
-        answer = getattr(worker, order.pop("do"))(**order)
+        try:
+            answer = getattr(worker, order.pop("do"))(**order)
+        except Exception as error:
+            answer = {"error": repr(_first(error))}
         print(json.dumps(answer), file=answers, flush=True)
     worker.close()
 
