@@ -9,6 +9,9 @@ import inspect
 import os
 import random
 import signal
+import subprocess
+import sys
+import threading
 import time
 import warnings
 import weakref
@@ -21,6 +24,7 @@ import redis.asyncio
 from redis.asyncio import connection as client
 
 from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable, UsageError
+from aioredisca.blocking import run
 from aioredisca.lines import HIGH_WATER, FastLine, PublicLine
 from aioredisca.mux import Multiplexer
 from aioredisca.pool import PoolTransport
@@ -714,3 +718,62 @@ def child(database: Database) -> int:
     except BaseException:
         return 1
     return 0
+
+
+# -- blocking code, and importing ------------------------------------------------------------------
+
+
+def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Proxy) -> None:
+    database = Database(proxy.url, max_connections=3)
+    proxy.delay = 0.01
+
+    def work() -> None:
+        for _ in range(3):
+            assert run(ask(database, ping("x"))) == b"x"
+
+    with proxy.count() as count:
+        threads = [threading.Thread(target=work) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    database.close()
+    assert (count.connections, len(count.commands)) == (3, 36)
+
+
+def test_a_thread_that_gets_no_connection_is_told(server: Server) -> None:
+    database = Database(server.url, max_connections=1, timeout=0.1)
+    assert run(ask(database, ping("x"))) == b"x"
+    with cast("Any", database._blocking)._slots:  # as if another thread used it
+        with pytest.raises(Unavailable, match=r"came free within 0\.1 s: raise max_connections"):
+            run(ask(database, ping("x")))
+    assert run(ask(database, ping("x"))) == b"x"
+    database.close()
+
+
+def test_a_closed_pool_takes_nothing_back(server: Server) -> None:
+    """A connection in use is closed by the thread that uses it; afterwards the database works again."""
+    database = Database(server.url)
+    holder = threading.Thread(target=lambda: run(ask(database, Call(("BLPOP", "none", "0.3")))))
+    holder.start()
+    time.sleep(0.1)
+    database.close()
+    holder.join()
+    with server.client() as plain:
+        assert plain.info("clients")["connected_clients"] == 1
+    assert run(ask(database, ping("x"))) == b"x"
+    database.close()
+
+
+def test_importing_the_library_does_not_import_redis() -> None:
+    """redis-py takes longer to import than all of this library: the first Database does it."""
+    program = (
+        "import sys, aioredisca, aioredisca.sync as s; print('redis' in sys.modules); s.conf.db = 'redis://x'"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print('redis' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "True"]
