@@ -37,6 +37,9 @@ _opening = threading.Lock()
 _databases: WeakSet[Database] = WeakSet()
 """All of this process: after a fork the child's must not use the connections of the parent."""
 
+_inherited: list[Any] = []
+"""Connections of parent processes: kept, since to free them would close what the parent still uses."""
+
 
 class Database:
     """A database: nothing connects before the first command.
@@ -90,8 +93,7 @@ class Database:
         return Settings(**{**vars(settings), **self._limits}), name
 
     def _reset(self) -> None:
-        """Start without connections. After a fork those of the parent are left alone, and not even freed."""
-        self._parents = getattr(self, "_by_loop", None), getattr(self, "_blocking", None)
+        """Start without connections."""
         self._lock = threading.Lock()
         self._by_loop: dict[asyncio.AbstractEventLoop, AsyncTransport] = {}
         self._blocking: BlockingTransport | None = None
@@ -204,6 +206,7 @@ class Database:
 
 def _after_fork() -> None:
     for database in list(_databases):
+        _inherited.append((database._by_loop, database._blocking))
         database._reset()
 
 

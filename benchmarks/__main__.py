@@ -8,12 +8,12 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.support.servers import Server, version_of
 
-from .harness import HERE, WORKS, Contender, Work, facts_of, found, measure, pin
+from .harness import HERE, WORKS, Contender, Result, Work, facts_of, found, measure, pin
 from .report import BASE, chart, page
 
 
@@ -26,21 +26,33 @@ def main() -> None:
     with Server("bench", options.server, *module_options(options)) as server:
         pin(server.process.pid, server_core)
         with opened(options, server.port, client_core) as (contenders, notes):
-            results = []
+            results = list[Result]()
             for work in works:
-                result = measure(work, contenders, server.port, options.rounds)
-                results.append(result)
-                base = BASE if BASE in result.seconds else next(iter(result.seconds))
-                line = ", ".join(f"{name} {result.ratio(name, base):.2f}" for name in result.seconds)
-                failed = "".join(f"; {name} fails: {error}" for name, error in result.failed.items())
-                print(f"{work.title}: {line}{failed}", flush=True)
-            versions = {k: v for contender in contenders for k, v in contender.versions.items()}
-    if options.write:
-        name = f"{options.server.name} {version_of(options.server)}"
-        command = "nox -s bench" + (f" -- {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "")
-        text = page(results, notes, name, versions, command, options.rounds)
-        (HERE / "RESULTS.md").write_text(text, "utf-8")
-        (HERE / "results.svg").write_text(chart(results), "utf-8")
+                results.append(measure(work, contenders, server.port, options.rounds))
+                print(summary(results[-1]), flush=True)
+                if options.write:  # each time, so that a run that is cut short leaves what it has
+                    write(options, results, contenders, notes)
+
+
+def summary(result: Result) -> str:
+    base = BASE if BASE in result.seconds else next(iter(result.seconds))
+    ratios = ", ".join(f"{name} {result.ratio(name, base):.2f}" for name in result.seconds)
+    failed = "".join(f"; {name} fails: {error}" for name, error in result.failed.items())
+    return f"{result.work.title}: {ratios}{failed}"
+
+
+def write(
+    options: argparse.Namespace,
+    results: Sequence[Result],
+    contenders: Sequence[Contender],
+    notes: dict[str, str],
+) -> None:
+    versions = {k: v for contender in contenders for k, v in contender.versions.items()}
+    server = f"{options.server.name} {version_of(options.server)}"
+    command = "nox -s bench" + (f" -- {shlex.join(sys.argv[1:])}" if sys.argv[1:] else "")
+    text = page(results, notes, server, versions, command, options.rounds)
+    (HERE / "RESULTS.md").write_text(text, "utf-8")
+    (HERE / "results.svg").write_text(chart(results), "utf-8")
 
 
 def arguments() -> argparse.Namespace:
