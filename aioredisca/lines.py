@@ -351,6 +351,7 @@ class PublicLine(Line):
             return error
 
     def _hang_up(self) -> None:
+        _tasks.difference_update(self._jobs)  # from here on the loop holds them, if it still lives
         for job in self._jobs:
             job.cancel()
         writer, self._connection._writer = self._connection._writer, None

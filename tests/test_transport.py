@@ -630,6 +630,24 @@ def test_the_end_of_a_loop_leaves_nothing_behind(server: Server, form: Form) -> 
 
 
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
+def test_a_loop_that_is_closed_without_ceremony_is_let_go_of(server: Server, form: Form) -> None:
+    """asyncio itself warns of what is left open; the next loop works, and nothing keeps the dead one."""
+    database = Database(server.url, transport=form)
+    loop = asyncio.new_event_loop()
+    assert loop.run_until_complete(ask(database, incr("n"))) == 1
+    loop.close()
+    dead = weakref.ref(loop)
+    del loop
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        assert asyncio.run(ask(database, incr("n"))) == 2
+        asyncio.set_event_loop(None)
+        for _ in range(3):
+            gc.collect()
+    assert dead() is None
+
+
+@pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_work_may_go_on_while_the_loop_cancels_its_tasks(server: Server, form: Form) -> None:
     """A connection that belonged to a task would be closed under those that want to save something."""
     database = Database(server.url, transport=form)
