@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Sequence
 from datetime import date
@@ -30,14 +31,14 @@ def page(
         "",
         f"{machine()}. Server: {server}, on a core of its own. "
         + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + f". {rounds} rounds.",
+        + f". {rounds} rounds. {load()}",
         "",
         f"The figures say how many times as fast as **{BASE}** (default settings) each contender is: the "
         "median of the ratios within each round, and in brackets the lowest and the highest. "
         "`-` is not offered.",
         "",
     ]
-    names = list(dict.fromkeys(name for result in results for name in result.seconds))
+    names = _names(results)
     base_of = {result.work.title: _base(result) for result in results}
     lines += [
         "| operation | " + " | ".join(names) + " | µs of the base |",
@@ -63,6 +64,12 @@ def page(
         for name, error in result.failed.items()
     ]
     return "\n".join(lines) + "\n"
+
+
+def _names(results: Sequence[Result]) -> list[str]:
+    """Who took part: ours first, then the base."""
+    names = dict.fromkeys(name for result in results for name in result.seconds)
+    return sorted(names, key=lambda name: (name != OURS, not name.startswith(OURS), name != BASE))
 
 
 def _base(result: Result) -> str:
@@ -95,20 +102,25 @@ def machine() -> str:
     return f"{model}, {cores or 'some'} cores, {platform.system()}, Python {platform.python_version()}"
 
 
+def load() -> str:
+    """How busy the machine was, where it tells."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    return (
+        f"Load of the machine at the end: {os.getloadavg()[1]:.1f}, of which the benchmark itself is about 1."
+    )
+
+
 # -- the chart -------------------------------------------------------------------------------------
 
 COLOURS = ("#c0392b", "#7f8c8d", "#95a5a6", "#2c7fb8", "#41ab5d", "#8856a7")
-ROW, BAR, LEFT, WIDTH = 20, 14, 190, 760
+ROW, BAR, LEFT, WIDTH = 20, 14, 190, 900
 
 
 def chart(results: Sequence[Result]) -> str:
     """Bars of the ratios, an SVG. Those that work blocking are left to the page."""
     shown = [result for result in results if BASE in result.seconds and OURS in result.seconds]
-    names = [
-        name
-        for name in dict.fromkeys(n for r in shown for n in r.seconds)
-        if "blocking" not in name and "sync" not in name
-    ]
+    names = [name for name in _names(shown) if "blocking" not in name and not name.endswith(".sync")]
     longest = max(result.ratio(name, BASE) for result in shown for name in names if name in result.seconds)
     scale = (WIDTH - LEFT - 60) / longest
     parts, top = list[str](), 46
@@ -119,11 +131,11 @@ def chart(results: Sequence[Result]) -> str:
                 parts += _bar(top, result.ratio(name, BASE), scale, COLOURS[names.index(name) % len(COLOURS)])
                 top += ROW - 4
         top += 10
-    legend = [
-        f'<rect x="{LEFT + i * 145}" y="26" width="10" height="10" fill="{COLOURS[i % len(COLOURS)]}"/>'
-        + _text(LEFT + 14 + i * 145, 35, name)
-        for i, name in enumerate(names)
-    ]
+    legend, left = list[str](), 12
+    for name, colour in zip(names, COLOURS * len(names), strict=False):
+        legend.append(f'<rect x="{left}" y="26" width="10" height="10" fill="{colour}"/>')
+        legend.append(_text(left + 14, 35, name))
+        left += 30 + 6 * len(name)
     title = _text(LEFT, 14, f"Times as fast as {BASE} (longer is better)", "start", "bold")
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{top}" '
