@@ -81,3 +81,10 @@ def docs(session: nox.Session) -> None:
     """Run every code block of the README and of docs/."""
     session.install("-e", ".[test]")
     session.run("pytest", "-q", "tests/test_readme.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure against other clients and mappers, side by side; writes benchmarks/RESULTS.md and its chart."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks", *session.posargs)

@@ -49,7 +49,6 @@ from .reference import Reference
 from .reindex import Reindexed, reindex
 from .session import Session, session
 from .tags import Tags
-from .views import CounterView, ListView, SetView, SortedView
 
 __version__ = "0.1.0"
 
@@ -63,7 +62,6 @@ __all__ = (
     "Column",
     "Conflict",
     "CorruptRecord",
-    "CounterView",
     "Counter",
     "Database",
     "Date",
@@ -80,7 +78,6 @@ __all__ = (
     "Integer",
     "Json",
     "ListOf",
-    "ListView",
     "MD5Pass",
     "Model",
     "ModelType",
@@ -100,9 +97,7 @@ __all__ = (
     "Session",
     "SessionClosed",
     "SetOf",
-    "SetView",
     "SortedSet",
-    "SortedView",
     "StaleWrite",
     "StoreError",
     "String",

@@ -1,27 +1,20 @@
-"""The blocking transport, and ``run``: the core's coroutines finished here and now, without a loop.
+"""``run``: the core's coroutines finished here and now, without a loop.
 
-The core awaits nothing but its transport. This transport's coroutines block instead of suspending, so one
-``send(None)`` runs an operation to its end: no loop, no thread, nothing that a fork could break.
+The core awaits nothing but its transport. The blocking transport's coroutines block instead of suspending, so
+one ``send(None)`` runs an operation to its end: no loop, no thread, nothing that a fork could break.
 """
 
 from __future__ import annotations
 
 import asyncio
 import builtins
-import threading
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-import redis
-
-from . import wire
 from .config import conf
 from .errors import DriverMisuse
-from .settings import Settings
-from .types import Call, Reply
 
 T = TypeVar("T")
 
@@ -96,83 +89,3 @@ def _close(operation: object, steps: object) -> None:
         close = getattr(unfinished, "close", None)
         if close is not None:
             close()
-
-
-class BlockingTransport:
-    """Carries calls over up to ``max_connections`` connections of one process, shared by its threads."""
-
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        self._settings, self._memory = settings, memory
-        self._pool: Any = cast("Any", redis.BlockingConnectionPool)(
-            connection_class=settings.sync_class,
-            max_connections=settings.max_connections,
-            timeout=settings.timeout,
-            **settings.sync_options(),
-        )
-
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        exchange = wire.Exchange(calls, self._memory)
-        while exchange.pending:
-            exchange.take(self._trip(exchange))
-        return exchange.replies
-
-    def lock(self) -> AbstractAsyncContextManager[Any]:
-        return BlockingLock()
-
-    def _trip(self, exchange: wire.Exchange) -> list[Reply]:
-        connection = self._connect()
-        try:
-            return self._talk(connection, exchange)
-        finally:
-            self._pool.release(connection)
-
-    def _connect(self) -> Any:
-        settings = self._settings
-        try:
-            return self._pool.get_connection()
-        except wire.NO_LOGIN as error:
-            raise wire.translated(error) from None
-        except wire.BROKEN as error:
-            if "No connection available" in str(error):
-                raise wire.busy(settings.address, settings.timeout) from None
-            raise wire.no_connection(settings.address, error) from None
-
-    def _talk(self, connection: Any, exchange: wire.Exchange) -> list[Reply]:
-        finished = False
-        try:
-            commands = exchange.commands()
-            connection.send_packed_command(connection.pack_commands(commands))
-            replies = [self._read(connection) for _ in commands]
-            finished = True
-            return replies
-        except wire.BROKEN as error:
-            raise wire.lost(self._settings.address, exchange, error) from None
-        finally:
-            if not finished:
-                connection.disconnect()
-
-    @staticmethod
-    def _read(connection: Any) -> Reply:
-        try:
-            return connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except wire.NO_LOGIN as error:
-            return error
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._pool.disconnect()
-
-
-class BlockingLock:
-    """A lock of threads with the manners of an async one."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    async def __aenter__(self) -> None:
-        self._lock.acquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()

@@ -1,31 +1,44 @@
-"""``Database``: one database, without a colour. It hands out the transport of whoever asks."""
+"""``Database``: one database, without a colour. It hands out the transport of whoever asks.
+
+redis-py takes longer to import than all the rest, so it is imported by the first Database, not before.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any
-from weakref import ReferenceType, ref
-
-import redis
-import redis.asyncio
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet
 
 from . import blocking
-from .aio import AsyncTransport
-from .blocking import BlockingTransport
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
-from .settings import Settings, memory_settings, new_memory_server, read_source
 from .types import Transport
 
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+
+    from .aio import AsyncTransport
+    from .settings import Settings
+    from .syncpool import BlockingTransport
+
 DEFAULT_URL = "redis://localhost:6379/0"
+
+TRANSPORTS = ("auto", "fast", "public", "pool")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
 
 _opening = threading.Lock()
+
+_databases: WeakSet[Database] = WeakSet()
+"""All of this process: after a fork the child's must not use the connections of the parent."""
+
+_inherited: list[Any] = []
+"""Connections of parent processes: kept, since to free them would close what the parent still uses."""
 
 
 class Database:
@@ -36,9 +49,12 @@ class Database:
                          either colour, which is read and not used. Default: ``$REDISCA_URL``, else
                          ``redis://localhost:6379/0``.
     ``namespace``        goes before every key, as in ``app:``.
-    ``max_connections``  per event loop, and per process for blocking code (50).
-    ``timeout``          seconds that one round trip may take, and that a call waits for a connection (5).
+    ``max_connections``  of blocking code per process, and of ``transport="pool"`` per event loop (50).
+    ``timeout``          seconds that one round trip may take, and that a call waits to be sent (5).
     ``connect_timeout``  seconds that connecting may take (1).
+    ``transport``        how asyncio code connects. ``"auto"``: one connection per event loop carries the
+                         calls of all tasks, in the fastest form that its class allows. ``"public"``: the
+                         same over public methods of redis-py only. ``"pool"``: a connection per call.
     """
 
     def __init__(
@@ -49,6 +65,7 @@ class Database:
         max_connections: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        transport: Literal["auto", "fast", "public", "pool"] = "auto",
     ) -> None:
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
@@ -57,15 +74,20 @@ class Database:
         for name, value in self._limits.items():
             if value <= 0:
                 raise UsageError(f"Database({name}={value!r}): must be more than 0")
+        if transport not in TRANSPORTS:
+            raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
+        self._limits["transport"] = transport
         self._namespace = namespace
         self._settings, self._name = self._read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
         self.memory: dict[Any, Any] = {}
-        self._lock = threading.Lock()
         self._reset()
+        _databases.add(self)
 
     def _read(self, source: object) -> tuple[Settings, str]:
+        from .settings import Settings, memory_settings, read_source
+
         if isinstance(source, str) and source.startswith("memory://"):
             settings, name = memory_settings(_memory_server(source.removeprefix("memory://"))), source
         else:
@@ -73,9 +95,9 @@ class Database:
         return Settings(**{**vars(settings), **self._limits}), name
 
     def _reset(self) -> None:
-        """Start without connections. After a fork those of the parent are left alone."""
-        self._pid = os.getpid()
-        self._by_loop: dict[int, tuple[ReferenceType[Any], AsyncTransport]] = {}
+        """Start without connections."""
+        self._lock = threading.Lock()
+        self._by_loop: dict[asyncio.AbstractEventLoop, AsyncTransport] = {}
         self._blocking: BlockingTransport | None = None
 
     @property
@@ -107,21 +129,8 @@ class Database:
 
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""
-        if self._pid != os.getpid():
-            self._reset()
-        return self._of_process() if blocking.driving() else self._of_loop()
-
-    def _of_process(self) -> BlockingTransport:
-        if self._blocking is None:
-            if self._settings.sync_class is None:
-                raise DriverMisuse(
-                    f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
-                )
-            with self._lock:
-                self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
-        return self._blocking
-
-    def _of_loop(self) -> AsyncTransport:
+        if blocking.driving():
+            return self._blocking or self._open_blocking()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -129,34 +138,47 @@ class Database:
                 "no asyncio event loop is running: await this under asyncio, "
                 "or finish it with aioredisca.sync.run()"
             ) from None
-        found = self._by_loop.get(id(loop))
-        if found is None or found[0]() is not loop:
-            found = self._open(loop)
-        return found[1]
+        return self._by_loop.get(loop) or self._open(loop)
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> tuple[ReferenceType[Any], AsyncTransport]:
+    def _open_blocking(self) -> BlockingTransport:
+        from .syncpool import BlockingTransport
+
+        if self._settings.sync_class is None:
+            raise DriverMisuse(
+                f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
+            )
+        with self._lock:
+            self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
+        return self._blocking
+
+    def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
+        from .mux import Multiplexer
+        from .pool import PoolTransport
+
         if self._settings.async_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
             )
+        kind = Multiplexer if self._settings.multiplexes else PoolTransport
         with self._lock:
             self._drop_dead()
-            opened = self._by_loop[id(loop)] = (ref(loop), AsyncTransport(self._settings, self.memory))
+            opened = self._by_loop[loop] = kind(self._settings, self.memory)
         return opened
 
     def _drop_dead(self) -> None:
         """Let go of the transports whose loops are closed: nobody else will."""
-        for number, (reference, transport) in list(self._by_loop.items()):
-            loop = reference()
-            if loop is None or loop.is_closed():
+        for loop, transport in list(self._by_loop.items()):
+            if loop.is_closed():
                 transport.abandon()
-                del self._by_loop[number]
+                del self._by_loop[loop]
 
     # -- raw clients and closing -------------------------------------------------------------------
 
     @property
     def client(self) -> redis.asyncio.Redis:
         """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``."""
+        import redis.asyncio
+
         settings = self._settings
         pool = redis.asyncio.ConnectionPool(connection_class=settings.async_class, **settings.async_options())
         return redis.asyncio.Redis.from_pool(pool)
@@ -164,15 +186,17 @@ class Database:
     @property
     def sync_client(self) -> redis.Redis:
         """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``."""
+        import redis
+
         settings = self._settings
         pool = redis.ConnectionPool(connection_class=settings.sync_class, **settings.sync_options())
         return redis.Redis.from_pool(pool)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
-        found = self._by_loop.pop(id(asyncio.get_running_loop()), None)
+        found = self._by_loop.pop(asyncio.get_running_loop(), None)
         if found is not None:
-            await found[1].close()
+            await found.close()
         self.close()
 
     def close(self) -> None:
@@ -182,7 +206,19 @@ class Database:
             held.close()
 
 
+def _after_fork() -> None:
+    for database in list(_databases):
+        _inherited.append((database._by_loop, database._blocking))
+        database._reset()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _memory_server(name: str) -> Any:
+    from .settings import new_memory_server
+
     if not name:
         return new_memory_server()
     with _opening:

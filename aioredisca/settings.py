@@ -59,6 +59,20 @@ class Settings:
     max_connections: int = 50
     timeout: float = 5.0
     connect_timeout: float = 1.0
+    transport: str = "auto"
+
+    @property
+    def multiplexes(self) -> bool:
+        """Whether asyncio tasks share one connection, rather than each borrowing one from a pool.
+
+        Not by default in the process's own memory, where nothing travels and nothing is won.
+        """
+        shareable = issubclass(self.async_class, async_connection.AbstractConnection)
+        return (
+            self.transport != "pool"
+            and shareable
+            and (self.transport != "auto" or "server" not in self.options)
+        )
 
     @property
     def address(self) -> str:

@@ -37,11 +37,12 @@ class Script:
     sha: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
-    """One command, or one script call, as data.
+    """One command, or one script call, as data that nobody changes (to freeze it costs more than to send it).
 
-    ``writes`` decides what a lost answer means: Unavailable for a read, OutcomeUnknown for a write.
+    ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
+    never sent twice and is OutcomeUnknown.
     """
 
     args: tuple[Arg, ...]
@@ -56,6 +57,8 @@ class Transport(Protocol):
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         """Send all *calls* in one round trip and return their replies in order.
 
+        The calls of one list stay together and in order, so that MULTI ... EXEC is a list of its own. None
+        may block on the server, or change the connection (SELECT, WATCH, SUBSCRIBE): others share it.
         A call that the server refused stands in the list as the exception it means. Whatever hits the
         whole trip is raised: Unavailable when nothing ran, OutcomeUnknown when a write may have.
         A script that the server does not know is sent again in full (one more trip, nothing ran).

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
+import hiredis
 import redis.exceptions as client
 
 from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
@@ -20,6 +21,12 @@ BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, O
 
 NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.ResponseError)
 """What the client raises for an answer that refuses. To it the first two are connection errors as well."""
+
+ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
+"""What the client raises for an error reply. Everything else means that the connection is of no more use."""
+
+_pack = cast("Any", hiredis).pack_command
+"""Its types know a command of one word only."""
 
 _UNAVAILABLE = {
     "BUSY": "a script is running",
@@ -48,22 +55,29 @@ _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
 class Exchange:
-    """The calls of one round trip on their way: what to send now, and what the answers make of it."""
+    """The calls of one round trip on their way: what to send now, and what the answers make of it.
+
+    ``writes``   whether any of the calls writes.
+    ``pending``  the places of the calls that are still to be answered.
+    ``replies``  what all calls came to, once nothing is pending.
+    """
+
+    __slots__ = ("_calls", "_full", "_memory", "pending", "replies", "writes")
 
     def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
         self._calls, self._memory = calls, memory
-        self._full: set[int] = set()
-        self.replies: list[Reply] = [None] * len(calls)
-        self.pending = list(range(len(calls)))
+        self._full: Sequence[int] = ()
+        self.pending: Sequence[int] = range(len(calls))
+        self.replies: list[Reply] = []
+        self.writes = calls[0].writes if len(calls) == 1 else True in [call.writes for call in calls]
 
-    @property
-    def writes(self) -> bool:
-        return any(self._calls[place].writes for place in self.pending)
-
-    def commands(self) -> list[tuple[Arg, ...]]:
-        """What one round trip sends, which counts it."""
+    def packed(self) -> bytes:
+        """What one round trip sends, as it goes over the wire; counts it."""
         self._memory["trips"] = self._memory.get("trips", 0) + 1
-        return [self._command(place) for place in self.pending]
+        if len(self._calls) == 1:  # as nearly always
+            packed: bytes = _pack(self._command(0))
+            return packed
+        return b"".join([_pack(self._command(place)) for place in self.pending])
 
     def _command(self, place: int) -> tuple[Arg, ...]:
         call = self._calls[place]
@@ -73,21 +87,39 @@ class Exchange:
         verb = ("EVAL" if full else "EVALSHA") + ("_RO" if read_only else "")
         return (verb, call.script.text if full else call.script.sha, len(call.keys), *call.keys, *call.args)
 
-    def take(self, replies: Sequence[Reply | Exception]) -> None:
+    def take(self, answers: list[Reply | Exception]) -> None:
         """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
+        for answer in answers:
+            if isinstance(answer, Exception):
+                break
+        else:
+            if len(answers) == len(self._calls):
+                self.replies, self.pending = answers, ()
+                return
+        self._sort_out(answers)
+
+    def _sort_out(self, answers: list[Reply | Exception]) -> None:
+        self.replies = self.replies or [None] * len(self._calls)
         again = list[int]()
-        for place, reply in zip(self.pending, replies, strict=True):
-            if isinstance(reply, client.NoScriptError) and place not in self._full:
-                self._full.add(place)
-                again.append(place)
-            elif self._unknown_verb(place, reply):
-                self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+        for place, answer in zip(self.pending, answers, strict=True):
+            if not isinstance(answer, Exception):
+                self.replies[place] = answer
+            elif self._has_another_form(place, answer):
                 again.append(place)
             else:
-                self.replies[place] = translated(reply) if isinstance(reply, Exception) else reply
+                self.replies[place] = translated(answer)
         self.pending = again
 
-    def _unknown_verb(self, place: int, reply: Reply | Exception) -> bool:
+    def _has_another_form(self, place: int, reply: Exception) -> bool:
+        if isinstance(reply, client.NoScriptError) and place not in self._full:
+            self._full = [*self._full, place]
+            return True
+        if self._unknown_verb(place, reply):
+            self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+            return True
+        return False
+
+    def _unknown_verb(self, place: int, reply: Exception) -> bool:
         call = self._calls[place]
         if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
             return False
@@ -156,16 +188,27 @@ def busy(address: str, seconds: float) -> Unavailable:
     )
 
 
-def lost(address: str, exchange: Exchange, error: BaseException) -> StoreError:
-    """The connection broke, or the time was up, after something was sent."""
-    reason = (
-        "no answer in time"
-        if isinstance(error, TimeoutError | client.TimeoutError)
-        else "the connection was lost"
+def stuck(address: str, seconds: float) -> Unavailable:
+    """Nothing was sent: the server has not read for so long what was sent before."""
+    return Unavailable(
+        f"{address} took no request within {seconds:g} s: it is overloaded or stopped; try again"
     )
-    if exchange.writes:
+
+
+def lost(address: str, error: BaseException | None, *, writes: bool) -> StoreError:
+    """The connection broke, or the time was up, after something was sent."""
+    timed_out = isinstance(error, TimeoutError | client.TimeoutError)
+    reason = "no answer in time" if timed_out else "the connection was lost"
+    if writes:
         return OutcomeUnknown(
             f"{address}: {reason} after a write was sent, so it may have happened or not; "
             f"nothing was sent twice: save() again settles it"
         )
     return Unavailable(f"{address}: {reason}; only reads were on the way, try again")
+
+
+def no_entry(address: str, error: Exception) -> Exception:
+    """The error of ours for a connection that could not be made."""
+    if isinstance(error, NO_LOGIN):
+        return translated(error)
+    return no_connection(address, error) if isinstance(error, BROKEN) else error

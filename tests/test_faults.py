@@ -41,6 +41,20 @@ class User(Model):
     age = Integer(index=True)
 
 
+FORMS = ("fast", "public", "pool")
+
+
+@pytest.fixture(params=FORMS)
+def proxied(request: pytest.FixtureRequest, proxy: Proxy, driver: str) -> Iterator[Database]:
+    """The database behind the proxy, over each asyncio transport; blocking code has one."""
+    if driver == "blocking" and request.param != "fast":
+        pytest.skip("the transports differ under asyncio only")
+    before, conf.db = conf._db, Database(proxy.url, transport=request.param)
+    yield conf.db
+    conf.db.close()
+    conf._db = before
+
+
 @pytest.fixture
 def plain(server: Server) -> Iterator[Any]:
     """A plain client that goes past the proxy."""
@@ -185,7 +199,7 @@ async def test_a_lost_flush_settles(proxied: Database, proxy: Proxy, plain: Any)
     assert drift(plain, [User]) == []
 
 
-async def test_a_lost_answer_of_a_read_is_unavailable_and_works_again(
+async def test_a_read_that_lost_its_answer_is_sent_once_more_and_then_unavailable(
     proxied: Database, proxy: Proxy
 ) -> None:
     await learned(proxied)
@@ -197,8 +211,14 @@ async def test_a_lost_answer_of_a_read_is_unavailable_and_works_again(
     ]
     for read in reads:
         proxy.lose_next_reply()
-        with pytest.raises(Unavailable, match="only reads were on the way"):
+        with proxy.count() as count:
+            assert await read()
+        assert (len(set(count.commands)), count.trips) == (1, 2)
+        proxy.lose_next_reply()
+        proxy.lose_next_reply()
+        with proxy.count() as count, pytest.raises(Unavailable, match="only reads were on the way"):
             await read()
+        assert count.trips == 2
         assert await read()
 
 
@@ -240,6 +260,8 @@ async def test_a_cancelled_save_counts_as_unanswered(
         await task
     proxy.delay = 0.0
     assert user.getdiff() == {"email": "b@x.yz", "name": "Bob"}
+    with suppress(OutcomeUnknown):  # a shared connection lives on, and is mute: the next save finds it out
+        await user.save()
     await user.save()
     assert drift(plain, [User]) == []
     assert (await User.get("2")).name == "Bob"

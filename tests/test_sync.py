@@ -160,7 +160,6 @@ def test_both_faces_export_the_same_names() -> None:
         "Query",
         "Session",
         "session",
-        *("CounterView", "ListView", "SetView", "SortedView"),
     }:
         assert getattr(sync, name) is getattr(aioredisca, name)
 
@@ -489,16 +488,11 @@ _request: contextvars.ContextVar[Request] = contextvars.ContextVar("request")
 
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("control", [False, True])
-async def test_no_task_is_pinned_to_the_first_request(
-    request: pytest.FixtureRequest, backend: str, url: str, control: bool
-) -> None:
+async def test_no_task_is_pinned_to_the_first_request(url: str, control: bool) -> None:
     """What the library starts in the background must not inherit the context of whoever came first.
 
     A session would not show it, for it is cleared when it closes. The control is a task that does inherit.
     """
-    if backend != "memory" and not control:
-        reason = "the reader of a socket keeps the context it was opened in: connect in an empty one"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=reason))
     database, stop = Database(url, timeout=0.1), asyncio.Event()
     token = _request.set(Request())
     reference = weakref.ref(_request.get())
