@@ -39,6 +39,7 @@ from .ids import hexid, intid
 from .model import Model
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
+from .passwords import Hash, Password
 from .query import Query
 from .reference import Reference
 from .reindex import Reindexed, reindex
@@ -66,6 +67,7 @@ __all__ = (
     "FieldUnset",
     "Float",
     "Gone",
+    "Hash",
     "Integer",
     "Json",
     "MD5Pass",
@@ -75,6 +77,7 @@ __all__ = (
     "NotIndexed",
     "NotLoaded",
     "OutcomeUnknown",
+    "Password",
     "PermissionDenied",
     "Query",
     "RediscaError",

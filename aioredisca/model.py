@@ -10,6 +10,7 @@ from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
 from .expressions import All
+from .passwords import PasswordColumn
 from .query import Query
 from .record import Record, SaveMode
 
@@ -56,6 +57,7 @@ class Model(Record):
     __slots__ = ()
 
     _column_type = Column
+    _password_type = PasswordColumn
     _query_type = Query
 
     get = Get()

@@ -38,6 +38,7 @@ class Record(Values):
     __slots__ = ()
 
     _column_type: ClassVar[type[BaseColumn[Any, Any, Any]] | None] = None
+    _password_type: ClassVar[type[Any] | None] = None
     _query_type: ClassVar[type[Any]]
 
     # -- who it is ---------------------------------------------------------------------------------
