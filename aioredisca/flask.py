@@ -53,7 +53,7 @@ class FlaskRedisca:
         """Serve *app*. Its other ``after_request`` functions run before the save. Nothing connects yet."""
         if KEY in app.extensions:
             raise UsageError(f"{app!r} has a FlaskRedisca already")
-        app.extensions[KEY] = _database(app.config.get("REDISCA"))
+        app.extensions[KEY] = _database(cast("Any", app.config).get("REDISCA"))
         app.before_request(self._begin)
         app.after_request(self._save)
         app.teardown_request(self._end)
