@@ -11,13 +11,11 @@ from contextlib import ExitStack
 from typing import Any, cast
 
 import flask
-import redis
 
 from .blocking import allow_blocking
-from .database import Database, open_database
 from .errors import UsageError
 from .sync import Session
-from .web import succeeded, warn_of_lost
+from .web import database_of, succeeded, warn_of_lost
 
 KEY = "aioredisca"
 """Where an app keeps its database, in ``app.extensions``, and a request its session, in its environ."""
@@ -53,7 +51,7 @@ class FlaskRedisca:
         """Serve *app*. Its other ``after_request`` functions run before the save. Nothing connects yet."""
         if KEY in app.extensions:
             raise UsageError(f"{app!r} has a FlaskRedisca already")
-        app.extensions[KEY] = _database(cast("Any", app.config).get("REDISCA"))
+        app.extensions[KEY] = database_of(cast("Any", app.config).get("REDISCA"))
         app.before_request(self._begin)
         app.after_request(self._save)
         app.teardown_request(self._end)
@@ -106,13 +104,6 @@ def _succeeded(response: flask.Response) -> bool:
 
 def _environ() -> dict[str, Any]:
     return cast("dict[str, Any]", cast("Any", flask.request).environ)
-
-
-def _database(source: Any) -> Database | None:
-    if source is None:
-        return None
-    client: Any = redis.Redis
-    return open_database(client(**source) if isinstance(source, dict) else source)
 
 
 def _error_handler(error: Exception) -> Callable[[Any], Any] | None:

@@ -9,6 +9,9 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import redis
+
+from .database import Database, open_database
 from .errors import (
     AlreadyExists,
     Conflict,
@@ -72,6 +75,14 @@ _PHRASES = {404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
 
 def _item(kind: str, field: str, reason: str) -> dict[str, Any]:
     return {"type": kind, "loc": ["body", field], "msg": reason}
+
+
+def database_of(source: Any) -> Database | None:
+    """The database that the settings of an app name: as for conf.db, or arguments of ``redis.Redis``."""
+    if source is None:
+        return None
+    client: Any = redis.Redis
+    return open_database(client(**source) if isinstance(source, dict) else source)
 
 
 def warn_of_lost(records: Sequence[object], reason: str) -> None:
