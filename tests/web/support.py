@@ -78,6 +78,8 @@ async def ask(
         if message["type"] == "http.response.start" and at_start:
             at_start()
         answer.messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            left.set()  # as servers say when the answer is complete
         if gone_after is not None and len(answer.messages) > gone_after:
             left.set()
             await asyncio.sleep(0.02)
