@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -100,12 +101,13 @@ class Served:
     def __init__(self, *command: str, **environment: str) -> None:
         self.port = free_port()
         words = [word.replace("{port}", str(self.port)) for word in command]
-        self.log: list[str] = []
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # not a pipe: a full one would stop the server
+        self.output = ""
         self.process = subprocess.Popen(
             [sys.executable, *words],
             cwd=ROOT,
             env={**os.environ, "PYTHONUNBUFFERED": "1", "COVERAGE_PROCESS_START": "", **environment},
-            stdout=subprocess.PIPE,
+            stdout=self._log,
             stderr=subprocess.STDOUT,
         )
 
@@ -124,11 +126,13 @@ class Served:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            output, _ = self.process.communicate(timeout=10)
+            self.process.wait(10)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            output, _ = self.process.communicate()
-        self.output = output.decode(errors="replace")
+            self.process.wait()
+        self._log.seek(0)
+        self.output = self._log.read().decode(errors="replace")
+        self._log.close()
         return self.output
 
     def __exit__(
