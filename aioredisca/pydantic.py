@@ -158,11 +158,14 @@ class _Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=(), hide_input_in_errors=True)
 
-    _model: ClassVar[type[Record]]
+    __record__: ClassVar[type[Record]]
 
     async def _values(self) -> dict[str, Any]:
         """What was given, by attribute, passwords hashed where that stalls no event loop."""
-        model, given = type(self)._model, {name: self.__dict__[name] for name in self.__pydantic_fields_set__}
+        model, given = (
+            type(self).__record__,
+            {name: self.__dict__[name] for name in self.__pydantic_fields_set__},
+        )
         for name, value in given.items():
             field = model._fields[name]
             if isinstance(field, Password) and value is not None:
@@ -180,7 +183,7 @@ class _Create(_Body):
         async def made() -> Record:
             return model.new(model_id, **{**await self._values(), **more})
 
-        model = type(self)._model
+        model = type(self).__record__
         return _finished(model, made())
 
 
@@ -191,7 +194,7 @@ class _Update(_Body):
                 setattr(record, name, value)
             return cast("Record", record)
 
-        model = type(self)._model
+        model = type(self).__record__
         if not isinstance(record, model):
             raise UsageError(f"{type(self).__name__} changes records of {model.__name__}, not {record!r}")
         return _finished(model, applied())
@@ -249,7 +252,7 @@ def _generate(kind: str, model: type[Record]) -> Any:
         made: Any = pydantic.create_model(
             f"{model.__name__}{kind}", __base__=base, __module__=model.__module__, **make_fields(model)
         )
-    made._model = model
+    made.__record__ = model
     return made
 
 

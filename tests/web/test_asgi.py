@@ -79,6 +79,9 @@ async def test_the_known_bad_way_saves_after_the_answer(db: Database, raw: Any) 
 
 
 @pytest.mark.memory_only
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # old Starlette leaves a file open
 @pytest.mark.parametrize("layers", LAYERS)
 @pytest.mark.parametrize("handler", [None, apps.conflict, apps.conflict_in_thread])
 async def test_a_refused_save_is_an_error_and_nothing_of_the_answer(
