@@ -557,14 +557,21 @@ async def test_a_database_that_hangs_is_unhealthy_within_a_second() -> None:
     import asyncio
     import time
 
-    listening = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
-    port = listening.sockets[0].getsockname()[1]
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    listening = await asyncio.start_server(hang, "127.0.0.1", 0)
+    database = Database(f"redis://127.0.0.1:{listening.sockets[0].getsockname()[1]}/0")
     app = FastAPI()
-    app.add_api_route("/health", health_route(Database(f"redis://127.0.0.1:{port}/0")))
+    app.add_api_route("/health", health_route(database))
     began = time.monotonic()
     assert (await ask(app, "/health")).status == 503
     assert time.monotonic() - began < 3
+    await database.aclose()
     listening.close()
+    await listening.wait_closed()
+    await asyncio.sleep(0.05)  # the other end of the connection closes
 
 
 async def test_check_by_itself(db: Database) -> None:
