@@ -87,9 +87,11 @@ def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Ca
     *inner* is the app's own, which runs in between and whose state is kept.
     """
 
+    given = None if db is None else open_database(db)
+
     @asynccontextmanager
     async def around(app: Any) -> AsyncGenerator[Any]:
-        database = conf.db if db is None else open_database(db)
+        database = given or conf.db
         try:
             await check(database)
             if inner is None:
@@ -106,10 +108,12 @@ def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Ca
 def health_route(db: object = None) -> Callable[[], Awaitable[Response]]:
     """An endpoint that answers 200 while the database can be used, else 503; why not stands in the log."""
 
+    database = None if db is None else open_database(db)
+
     async def health() -> Response:
         try:
             async with asyncio.timeout(HEALTH_SECONDS):
-                await check(conf.db if db is None else db)
+                await check(database)
         except (RediscaError, TimeoutError) as error:
             log.warning("the database cannot be used: %s", error or type(error).__name__)
             return JSONResponse({"status": "unavailable"}, 503)

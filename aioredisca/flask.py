@@ -7,7 +7,7 @@ redisca saved at the teardown, where a refused save can only be a bare 500. Here
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, cast
 
 import flask
@@ -91,11 +91,14 @@ class FlaskRedisca:
         session, stack = _environ().pop(KEY, (None, None))
         if session is None:  # it never began, or the stream of the answer came to its end too
             return
-        with stack:
+        try:
             if error is not None and session.kept and isinstance(error, Exception):
                 session.flush()  # the exception was propagated past after_request, as in tests
             elif error is None and self.autosave and session.dirty:
                 warn_of_lost(session.dirty, "they were changed after the answer had begun")
+        finally:
+            with suppress(ValueError):  # a server may end a stream in another context than it began in
+                stack.close()
 
 
 def _succeeded(response: flask.Response) -> bool:

@@ -9,7 +9,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
-from .database import Database, open_database
+from .config import conf
+from .database import Database
 from .errors import PermissionDenied, RediscaError
 from .plan import probe_call, read_probe
 from .schema import Schema
@@ -19,13 +20,13 @@ _TEXT = "return 1"
 _ONE = Script(_TEXT, hashlib.sha1(_TEXT.encode(), usedforsecurity=False).hexdigest())
 
 
-async def check(db: object = None) -> None:
-    """Raise unless the database answers, runs scripts, and grants the rights of all models in use.
+async def check(db: Database | None = None) -> None:
+    """Raise unless the database (conf.db) answers, runs scripts, and grants the rights of all models in use.
 
     Unavailable, PermissionDenied or another StoreError says what is wrong. PING, and one EVALSHA more than
     there are models in use; one round trip. Changes nothing that stays.
     """
-    store = open_database(db)
+    store = db or conf.db
     schemas = list(_in_use(store))
     calls = [Call(("PING",)), Call((), _ONE), *map(probe_call, schemas)]
     replies = await store.transport().execute(calls)

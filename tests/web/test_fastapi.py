@@ -190,6 +190,12 @@ def make(**options: Any) -> FastAPI:
         user.age = 99
         return {"same": Member(id) is user}
 
+    @app.get("/blocking-run/{id}")
+    def blocking_run(id: str) -> dict[str, Any]:
+        user = sync.run(Member.get(id))
+        user.age = 98
+        return {"same": Member(id) is user}
+
     @app.post("/raw")
     async def raw_body(user: Annotated[Member, Body()]) -> Member:
         assert user._session is None
@@ -576,8 +582,9 @@ async def test_a_database_that_hangs_is_unhealthy_within_a_second() -> None:
 
 async def test_check_by_itself(db: Database) -> None:
     await check(db)
+    await check()
     with pytest.raises(Unavailable):
-        await check("redis://127.0.0.1:1/0")
+        await check(Database("redis://127.0.0.1:1/0"))
     assert issubclass(PermissionDenied, StoreError)
 
 
@@ -589,6 +596,8 @@ async def test_endpoints_in_threads_and_background_tasks_share_the_session(db: D
     web = client(make())
     assert web.get("/threads/1").json() == {"same": True}
     assert raw.hget("member:1", "age") == b"99"
+    assert web.get("/blocking-run/1").json() == {"same": True}
+    assert raw.hget("member:1", "age") == b"98"
     assert web.get("/later/1").status_code == 200
     assert raw.hget("member:1", "age") == b"77"
 

@@ -75,11 +75,10 @@ async def test_no_request_gets_the_session_of_another(server: Any, raw: Any, kin
     rounds = 1000 if FULL else 30
     with serve(kind, "tests.web.apps:bare", server.url) as web:
         shared = [await keep_alive(web.port, round) for round in range(rounds)]
-        if kind != "hypercorn":  # answers pipelined requests one by one, with the connection header of each
-            shared += [await pipelined(web.port, round) for round in range(rounds)]
+        shared += [await pipelined(web.port, round) for round in range(rounds)]
     assert sum(shared) == 0
     saved = raw.dbsize() - len(raw.keys("note/*"))
-    assert saved == rounds * (2 if kind == "hypercorn" else 6)
+    assert saved == rounds * 6
 
 
 @pytest.mark.parametrize("kind", ["uvicorn-asyncio-h11"])
