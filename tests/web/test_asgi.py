@@ -197,6 +197,35 @@ async def test_a_stream_that_breaks_saves_nothing_late(db: Database, raw: Any) -
     assert not raw.keys("*")
 
 
+@pytest.mark.parametrize(("seen", "saved"), [(1, 0), (2, 1)])
+async def test_a_stream_that_the_client_leaves_saves_what_it_did_if_the_app_ends_well(
+    db: Database, raw: Any, seen: int, saved: int
+) -> None:
+    """Starlette stops the stream and returns as if all was sent."""
+    answer = await ask(make(), "/late_stream?id=1&slug=a", gone_after=seen)
+    assert answer.error is None
+    assert raw.exists("note:1") == saved
+
+
+async def test_a_stream_whose_server_raises_when_the_client_leaves_saves_nothing_late(
+    db: Database, raw: Any
+) -> None:
+    """As servers do since version 2.4 of the specification."""
+
+    async def receive() -> Any:
+        await asyncio.sleep(60)
+
+    async def send(message: Any) -> None:
+        if message.get("body") == b"two":
+            raise OSError
+
+    scope = {**http("/late_stream?id=1&slug=a"), "asgi": {"version": "3.0", "spec_version": "2.4"}}
+    with pytest.raises(Exception, match="") as caught:
+        await make()(scope, receive, send)
+    assert "Disconnect" in type(caught.value).__name__ or isinstance(caught.value, OSError)
+    assert not raw.exists("note:1")
+
+
 async def test_a_client_that_goes_away_from_a_plain_endpoint_changes_nothing(db: Database, raw: Any) -> None:
     await ask(make(), "/plain?id=1&slug=a", gone_after=0)
     assert raw.hget("note:1", "slug") == b"a"
