@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from aioredisca import Database, OutcomeUnknown, SessionClosed, UniqueViolation, UsageError, session
@@ -220,9 +221,8 @@ async def test_a_stream_whose_server_raises_when_the_client_leaves_saves_nothing
             raise OSError
 
     scope = {**http("/late_stream?id=1&slug=a"), "asgi": {"version": "3.0", "spec_version": "2.4"}}
-    with pytest.raises(Exception, match="") as caught:
+    with pytest.raises((ClientDisconnect, OSError)):
         await make()(scope, receive, send)
-    assert "Disconnect" in type(caught.value).__name__ or isinstance(caught.value, OSError)
     assert not raw.exists("note:1")
 
 
