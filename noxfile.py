@@ -37,6 +37,30 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", "--matrix", *(session.posargs or ["-n", WORKERS]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session(name="web-full")
+def web_full(session: nox.Session) -> None:
+    """Run the tests on real web servers and workers with the full figures. Takes a quarter of an hour."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["-n", WORKERS, "tests/web"]
+    session.run("pytest", *arguments, env={"REDISCA_FULL": "1"})
+
+
+OLDEST_WEB = (
+    "argon2-cffi==23.1.0 celery==5.4.0 django==5.2 fastapi==0.121.0 flask==3.0.0 litestar==2.16.0 "
+    "pydantic==2.9.0 quart==0.20.0 sniffio starlette==0.46.0"
+)
+
+
+@nox.session(name="web-versions")
+@nox.parametrize("versions", ["oldest", "newest"], ids=["oldest", "newest"])
+def web_versions(session: nox.Session, versions: str) -> None:
+    """Run the tests of the web faces with the oldest and the newest frameworks that are supported."""
+    session.install("-e", ".[test]", *(OLDEST_WEB.split() if versions == "oldest" else ["--upgrade"]))
+    arguments = session.posargs or ["-n", WORKERS, "tests/web", "tests/test_passwords.py"]
+    lenient = ("-W", "ignore::DeprecationWarning") if versions == "oldest" else ()  # of what they stand on
+    session.run("pytest", *lenient, *arguments)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""

@@ -44,6 +44,7 @@ from .model import Model
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .pages import Page
+from .passwords import Hash, Password
 from .query import Query
 from .reference import Reference
 from .reindex import Reindexed, reindex
@@ -75,6 +76,7 @@ __all__ = (
     "FieldUnset",
     "Float",
     "Gone",
+    "Hash",
     "Integer",
     "Json",
     "ListOf",
@@ -87,6 +89,7 @@ __all__ = (
     "OutOfBounds",
     "OutcomeUnknown",
     "Page",
+    "Password",
     "PermissionDenied",
     "Query",
     "RediscaError",

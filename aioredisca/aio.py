@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .types import Call, Reply
 
 if TYPE_CHECKING:
+    import anyio
+
     from .settings import Settings
+
+T = TypeVar("T")
 
 
 class AsyncTransport(ABC):
@@ -26,6 +31,7 @@ class AsyncTransport(ABC):
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self._memory = settings, memory
         self._keeper: AsyncGenerator[None] | None = None
+        self._workers: anyio.CapacityLimiter | None = None
         self.loop = asyncio.get_running_loop()
 
     @abstractmethod
@@ -34,6 +40,13 @@ class AsyncTransport(ABC):
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return asyncio.Lock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        import anyio.to_thread  # here, because only passwords need it
+
+        if self._workers is None:
+            self._workers = anyio.CapacityLimiter(os.cpu_count() or 1)  # hashing takes 64 MiB at a time
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._workers)
 
     def _own(self, close: Callable[[], Awaitable[None]]) -> None:
         """Have *close* awaited when the loop ends or the transport is dropped; it must not refer to it."""

@@ -53,6 +53,7 @@ from .ids import hexid, intid, listed
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .pages import Page
+from .passwords import Hash, Password
 from .query import Asked, Select, whole
 from .record import Record, SaveMode
 from .reference import Reference
@@ -261,6 +262,33 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         return query.random(count) or None
 
 
+class PasswordColumn(Column[B, T]):
+    """``User.password`` of a blocking model, whose records take plain text too."""
+
+    __slots__ = ()
+
+    inline: ClassVar[bool] = True
+
+    def hash(self, plain: str) -> Hash:
+        """Return the hash of *plain*. ValidationError if the field refuses it. No I/O."""
+        return run(cast("Password[Any]", self.field)._hash(self._model, plain))
+
+    def verify(self, record: B | None, plain: str) -> bool:
+        """Return whether *plain* is the password of *record*; False for None, in the same time.
+
+        Where the stored hash is weaker than new ones, the right password puts a better one into the
+        record; save it to keep that. No I/O, but for a record that is not loaded: HMGET, one round trip.
+        """
+        return run(cast("Password[Any]", self.field)._verify(self._model, record, plain))
+
+    def upgrade(self, record: B) -> bool:
+        """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
+
+        Save the record to keep it. No I/O, but for a record that is not loaded.
+        """
+        return run(cast("Password[Any]", self.field)._upgrade(self._model, record))
+
+
 def _bound(bound: Any) -> Any:
     """A bound as redisca took it: ``"(5"`` leaves 5 out, ``"-inf"`` and ``"+inf"`` are open ends."""
     if not isinstance(bound, str):
@@ -308,6 +336,7 @@ class Model(Record):
     __slots__ = ()
 
     _column_type = Column
+    _password_type = PasswordColumn
     _query_type = Query
     _view_kinds: ClassVar[Any] = sync_views
 
@@ -467,7 +496,7 @@ class Session(BaseSession):
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         try:
-            if kind is None and self.autosave:
+            if self._saves(error):
                 run(self._flush())
         finally:
             self._close()
@@ -527,6 +556,7 @@ __all__ = (
     "FieldUnset",
     "Float",
     "Gone",
+    "Hash",
     "Integer",
     "Json",
     "ListOf",
@@ -539,6 +569,7 @@ __all__ = (
     "OutOfBounds",
     "OutcomeUnknown",
     "Page",
+    "Password",
     "PermissionDenied",
     "Query",
     "RediscaError",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import redis.exceptions
 
 from . import wire
 from .settings import Settings
 from .types import Call, Reply
+
+T = TypeVar("T")
 
 
 class BlockingTransport:
@@ -32,6 +34,9 @@ class BlockingTransport:
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return BlockingLock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
 
     def _trip(self, exchange: wire.Exchange) -> list[Reply]:
         settings = self._settings

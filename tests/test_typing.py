@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 FILES = Path(__file__).parent / "typing"
-NAMES = ("positive.py", "negative.py", "holes.py")
+NAMES = ("positive.py", "negative.py", "holes.py", "web.py")
 
 Complaints = set[tuple[str, int]]
 
