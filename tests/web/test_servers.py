@@ -152,12 +152,10 @@ async def leak(port: int, requests: int) -> tuple[int, int]:
 
 
 async def test_sessions_do_not_outlive_their_requests(server: Any) -> None:
-    """T17, with tasks that do. A connection holds the closed session of the request that opened it."""
+    """T17, with tasks that do, and with the connection that the first request opened."""
     with serve("uvicorn-uvloop-httptools", "tests.web.apps:bare", server.url) as web:
         sessions, grown = await leak(web.port, 10_000 if FULL else 800)
-        with server.client() as client:
-            connections = client.info("clients")["connected_clients"]
-    assert sessions <= connections + 5
+    assert sessions <= 2  # one is of the request that asks
     assert grown < 5 * 1024
 
 
