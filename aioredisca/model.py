@@ -73,7 +73,7 @@ class Model(Record):
     @classmethod
     async def _get(cls, model_id: str | int, /) -> Self:
         """Return the record of that id. NotFound without one. HMGET, one round trip."""
-        return await cls._handle(model_id)._load(strict=True)
+        return await cls._get_one(model_id)
 
     @classmethod
     async def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:

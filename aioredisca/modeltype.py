@@ -59,6 +59,7 @@ class ModelType(type):
     _fields: dict[str, Field[Any]]
     _collections: dict[str, Collection]
     _settings: Settings
+    _effective: Settings
     _version: int
     _in_use: bool
     _schemas: WeakKeyDictionary[Any, tuple[int, Schema]]
@@ -66,7 +67,8 @@ class ModelType(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
-        cls._put(_settings={}, _version=0, _in_use=False, _schemas=WeakKeyDictionary(), _leading=None)
+        cls._put(_settings={}, _effective={}, _leading=None)
+        cls._put(_version=0, _in_use=False, _schemas=WeakKeyDictionary())
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
 
@@ -225,15 +227,20 @@ class ModelType(type):
             )
         cls._settings.update(given)
         _note_change()
-        for model in (cls, *cls._inheritors()):
-            model._put(_leading=None)
+        cls._forget_settings()
+
+    def _forget_settings(cls) -> None:
+        cls._put(_leading=None, _effective={})
+        for child in cls._children():
+            child._forget_settings()
 
     def _setting(cls, name: str) -> Any:
-        for owner in cls.__mro__:
-            value = vars(owner).get("_settings", {}).get(name)
-            if value is not None:
-                return value
-        return None
+        """A setting of the class or of the nearest of its bases that has it."""
+        known = cls._effective
+        if name not in known:
+            owners = (vars(owner).get("_settings", {}) for owner in cls.__mro__)
+            known[name] = next((own[name] for own in owners if own.get(name) is not None), None)
+        return known[name]
 
     def _prefix(cls) -> str:
         prefix: str = cls._settings.get("prefix") or cls.__name__.lower()

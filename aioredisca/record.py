@@ -277,6 +277,24 @@ class Record(Values):
         self._memory.take(raw, complete=complete)
 
     @classmethod
+    async def _get_one(cls, model_id: str | int) -> Self:
+        """The record of that id. NotFound without one. HMGET, one round trip."""
+        make = cls._maker()
+        if make == cls._found:  # in a session, or with an __init__ of its own
+            return await cls._handle(model_id)._load(strict=True)
+        id, store = cls._id_text(model_id), cls._store()
+        schema = cls._schema(store)
+        if not id:
+            raise ValidationError(cls.__name__, "id", "an empty id names no record")
+        # Nobody else can have this instance yet: no lock, and nothing to merge with.
+        raw = read_fields(
+            schema.read_fields, await storage.read(store, load_call(schema, id, schema.read_fields))
+        )
+        if raw is None:
+            raise NotFound(cls.__name__, id)
+        return make(id, raw)
+
+    @classmethod
     def _maker(cls) -> Callable[[str, Raw], Self]:
         """What makes instances for the rows of a query; the quick way where nobody can have them already."""
         if current() is not None or cls.__init__ is not Values.__init__:

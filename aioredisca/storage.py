@@ -30,7 +30,10 @@ class Known:
 
 async def read(store: Store, call: Call) -> Reply:
     """The reply to one call in one round trip; a refusal is raised."""
-    return (await read_together(store, [call]))[0]
+    (reply,) = await store.transport().execute((call,))
+    if isinstance(reply, RediscaError):
+        raise reply
+    return reply
 
 
 async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:

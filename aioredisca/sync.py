@@ -348,7 +348,7 @@ class Model(Record):
     @classmethod
     def _get(cls, model_id: str | int, /) -> Self:
         """Return the record of that id. NotFound without one. HMGET, one round trip."""
-        return run(cls._handle(model_id)._load(strict=True))
+        return run(cls._get_one(model_id))
 
     @classmethod
     def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:

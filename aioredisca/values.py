@@ -51,10 +51,7 @@ class Values(metaclass=ModelType):
             raw = memory.stored(field.key)
         if raw is None or raw is MISSING:
             return self._nothing(field)
-        try:
-            value = memory.values[field.name] = field.read(raw, self.__class__)
-        except ValueError as error:
-            raise self._corrupt(field, error) from None
+        value = memory.values[field.name] = self._decoded(field, raw)
         if field.mutable and self._session is not None and not self._session.closed:
             self._session._hold(self)  # it may change in place, seen only when it is saved
         return value
@@ -70,13 +67,11 @@ class Values(metaclass=ModelType):
 
     def _decoded(self, field: Field[Any], raw: bytes) -> Any:
         try:
-            return field.read(raw, type(self))
+            return field.read(raw, self.__class__)
         except ValueError as error:
-            raise self._corrupt(field, error) from None
-
-    def _corrupt(self, field: Field[Any], error: ValueError) -> CorruptRecord:
-        reason = "cannot be read" if field.secret or isinstance(error, UnicodeError) else str(error)
-        return CorruptRecord(type(self).__name__, self.getkey(), field.name, reason)
+            reason = "cannot be read" if field.secret or isinstance(error, UnicodeError) else str(error)
+        # Raised out here, so that the error which may hold the stored value is not its context.
+        raise CorruptRecord(type(self).__name__, self.getkey(), field.name, reason)
 
     def _load_hidden(self, name: str, *, raw: bool) -> None:
         """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
