@@ -103,44 +103,53 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return self._range(None, exclusive(self._ordered(other)))
 
     def between(self, low: T | exclusive[T], high: T | exclusive[T]) -> Q:
-        """The records whose value lies within both bounds, which are included but for ``exclusive(x)``."""
+        """The records whose value lies within both bounds, themselves included but for ``exclusive(x)``.
+
+        No I/O. ValidationError for a bound that the field cannot read.
+        """
         return self._range(self._ordered(low), self._ordered(high))
 
     def in_(self, values: Iterable[T]) -> Q:
-        """The records that hold one of *values*, at most 1,000; None among them finds those without."""
+        """The records that hold one of *values*; None among them finds those without. No I/O.
+
+        UsageError for more than 1,000 values.
+        """
         return self._query(self._field.any_of(values, self._model))
 
     def not_in(self, values: Iterable[T]) -> Q:
-        """The records that hold none of *values*, those without a value among them."""
+        """The records that hold none of *values*, those without a value among them. No I/O."""
         return self._query(Not(self._field.any_of(values, self._model)))
 
     def is_none(self) -> Q:
-        """The records that hold no value."""
+        """The records that hold no value. No I/O."""
         return self._query(IsNone(self._field.key))
 
     def not_none(self) -> Q:
-        """The records that hold a value."""
+        """The records that hold a value. No I/O."""
         return self._query(Not(IsNone(self._field.key)))
 
     def startswith(self: BaseColumn[R, str, Q] | BaseColumn[R, str | None, Q], prefix: str) -> Q:
-        """The records whose text begins with *prefix*. Needs ``String(index="sorted")``, or ``scan()``."""
+        """The records whose text begins with *prefix*. No I/O.
+
+        It takes ``String(index="sorted")``, or ``scan()``.
+        """
         column = cast("BaseColumn[R, Any, Q]", self)
         return column._query(column._field.starts_with(prefix, column._model))
 
     def has(self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], element: str) -> Q:
-        """The records whose Tags hold *element*."""
+        """The records whose Tags hold *element*. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having([element], And)
 
     def has_all(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
-        """The records whose Tags hold all of *elements*."""
+        """The records whose Tags hold all of *elements*; without any, every record. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, And)
 
     def has_any(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
-        """The records whose Tags hold one of *elements*."""
+        """The records whose Tags hold one of *elements*; without any, no record. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, Or)
 
     def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:
@@ -149,13 +158,13 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return self._query(join(tuple(self._field.has(element, self._model) for element in elements)))
 
     def of(self, target: T) -> Q:
-        """The records that refer to *target*: a relation read backwards."""
+        """The records that refer to *target*: a relation read backwards. No I/O."""
         return self._equals(target)
 
     # -- order -------------------------------------------------------------------------------------
 
     def desc(self) -> Descending[R, T]:
-        """This column, falling: for ``order_by()``."""
+        """This column, falling: for ``order_by()``. No I/O."""
         return Descending(self)
 
 
