@@ -62,14 +62,12 @@ def test_random_trees_find_what_brute_force_finds(db: Database, driver: str) -> 
     """Each tree is drawn by Hypothesis, so that one which fails is made as small as it can be."""
     with asyncio.Runner() as loop:
         do: Callable[[Any], Any] = run if driver == "blocking" else loop.run
-        rows = do(fill(RECORDS))
+        rows = do(fill(RECORDS // 2))
 
-        @settings(
-            max_examples=TREES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck)
-        )
+        @settings(max_examples=TREES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
         @given(chance=st.randoms(use_true_random=False), by=st.sampled_from(ORDERS))
         def check(chance: random.Random, by: list[tuple[str, bool]]) -> None:
-            do(_agrees(rows, Trees(Place, chance, ids=RECORDS).tree(4), by, chance))
+            do(_agrees(rows, Trees(Place, chance, ids=len(rows)).tree(4), by, chance))
 
         check()
     assert drift(db.sync_client, [Place]) == []

@@ -9,7 +9,7 @@
 --        of the ids without a value,
 --        then the tree in prefix notation: & n node .. | n node .. + n field m value .. leaf .. (one of m values),
 --        or a leaf; a leaf or + is negated where it begins with !
---          S set   Z sorted set, min, max   L sorted set of texts, field, min, max
+--          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
 --        or a number}: rows {id, value ..., id, value ...}; plan {way, then kind, key, size of each driver}
@@ -119,13 +119,12 @@ local function within(leaf, score)
   return number < leaf.to or (not leaf.short and number == leaf.to)
 end
 
--- Whether a member lies between two ends as ZRANGEBYLEX takes them.
+-- Whether a member lies between two ends as ZRANGEBYLEX takes them, the first of them in, the last out.
 local function between(member, low, high)
-  local from, to = string.sub(low, 2), string.sub(high, 2)
-  if low ~= '-' and (less(member, from) or (member == from and string.sub(low, 1, 1) == '(')) then
+  if low ~= '-' and less(member, string.sub(low, 2)) then
     return false
   end
-  return high == '+' or less(member, to) or (member == to and string.sub(high, 1, 1) == '[')
+  return high == '+' or less(member, string.sub(high, 2))
 end
 
 -- Flags by a table of all that the leaf holds, where that is not much more than what is asked about.
