@@ -376,7 +376,9 @@ class _Keys:
         if isinstance(tree, Tree):
             yield from (f"!{tree.op}" if tree.negated else tree.op, len(tree.parts))
             if tree.op == "+":
-                yield from (tree.field, len(tree.values), *tree.values)
+                yield tree.field
+                yield len(tree.values)
+                yield from tree.values
             for part in tree.parts:
                 yield from self.tokens(part)
             return

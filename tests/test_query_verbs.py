@@ -871,12 +871,29 @@ async def test_what_several_indexes_yield_is_counted_once_over_many_steps(proxie
     assert await (~wide).count() == 50
 
 
+async def test_many_records_without_a_value_are_walked_to_their_end(proxied: Database) -> None:
+    """More of them than one step examines, behind a few that hold one."""
+    await rows(2300, size=lambda i: 9 - i if i < 10 else None, country=lambda i: "FI" if i % 2 else None)
+    held, none = [f"{9 - i:05}" for i in range(10)], [f"{i:05}" for i in range(10, 2300)]
+    rising, falling = Row.all().order_by(Row.size), Row.all().order_by(Row.size.desc())
+    assert await rising[2250:2260].ids() == none[2240:2250]
+    assert await falling[2250:2260].ids() == none[::-1][2240:2250]
+    assert await rising.limit(5000).ids() == held + none
+    assert await (Row.country == "FI").order_by(Row.size)[1100:1110].ids() == none[1::2][1095:1105]
+    found, cursor = list[str](), None
+    while cursor or not found:
+        page = await falling.page(900, after=cursor)
+        found, cursor = found + ids(page), page.next
+    assert found == held[::-1] + none[::-1]
+
+
 async def test_ranges_of_one_field_narrow_each_other_to_the_tighter_end(db: Database) -> None:
     await rows(4, size=lambda i: i, name=lambda i: "abcd"[i])
     words: list[Any] = [operator.ge, operator.gt, operator.le, operator.lt]
     for one, other in itertools.product(words, words):
-        for a, b in itertools.product(range(4), range(4)):
+        for a, b in [(1, 1), (1, 2), (2, 1)]:
             expected = [f"{i:05}" for i in range(4) if one(i, a) and other(i, b)]
             assert await (one(Row.size, a) & other(Row.size, b)).ids() == expected, (one, a, other, b)
             names = one(Row.name, "abcd"[a]) & other(Row.name, "abcd"[b])
             assert await names.ids() == expected, (one, a, other, b)
+            assert await names.count() == len(expected), (one, a, other, b)
