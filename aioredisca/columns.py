@@ -103,11 +103,17 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return self._range(None, exclusive(self._ordered(other)))
 
     def between(self, low: T | exclusive[T], high: T | exclusive[T]) -> Q:
-        """The records whose value lies within both bounds; ``exclusive(x)`` is left out itself. No I/O."""
+        """The records whose value lies within both bounds, themselves included but for ``exclusive(x)``.
+
+        No I/O. ValidationError for a bound that the field cannot read.
+        """
         return self._range(self._ordered(low), self._ordered(high))
 
     def in_(self, values: Iterable[T]) -> Q:
-        """The records that hold one of up to 1,000 *values*; None finds those without. No I/O."""
+        """The records that hold one of *values*; None among them finds those without. No I/O.
+
+        UsageError for more than 1,000 values.
+        """
         return self._query(self._field.any_of(values, self._model))
 
     def not_in(self, values: Iterable[T]) -> Q:
@@ -123,7 +129,10 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return self._query(Not(IsNone(self._field.key)))
 
     def startswith(self: BaseColumn[R, str, Q] | BaseColumn[R, str | None, Q], prefix: str) -> Q:
-        """The records whose text begins with *prefix*. Needs ``String(index="sorted")``. No I/O."""
+        """The records whose text begins with *prefix*. No I/O.
+
+        It takes ``String(index="sorted")``, or ``scan()``.
+        """
         column = cast("BaseColumn[R, Any, Q]", self)
         return column._query(column._field.starts_with(prefix, column._model))
 
@@ -134,13 +143,13 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     def has_all(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
-        """The records whose Tags hold all of *elements*. No I/O."""
+        """The records whose Tags hold all of *elements*; without any, every record. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, And)
 
     def has_any(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
-        """The records whose Tags hold one of *elements*. No I/O."""
+        """The records whose Tags hold one of *elements*; without any, no record. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, Or)
 
     def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:

@@ -246,6 +246,8 @@ class Field(Generic[T]):
 
     def any_of(self, values: Iterable[Any], owner: type[Any]) -> Condition:
         """The condition that this field holds one of *values*, None among them too."""
+        if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+            raise UsageError(f"{owner.__name__}.{self.name}: in_() takes several values; ask == for one")
         given = list(values)
         known = [self.encode(self._operand(value, owner)) for value in given if value is not None]
         some = AnyOf(self.key, tuple(dict.fromkeys(known)))

@@ -222,18 +222,29 @@ Condition = Leaf | All | And | Or | Not
 NOTHING = Or(())
 
 
-def keys_of(condition: Condition) -> Iterator[str]:
-    """The hash fields that a condition looks at, some of them twice."""
+def join(kind: type[And | Or], one: Condition, other: Condition) -> And | Or:
+    """Both conditions as one, flat: a chain of a thousand is no deeper than one of two."""
+    parts = [part.parts if isinstance(part, kind) else (part,) for part in (one, other)]
+    return kind((*parts[0], *parts[1]))
+
+
+def leaves(condition: Condition) -> Iterator[Leaf]:
+    """The conditions on one field that a condition is made of."""
     match condition:
         case All():
             return
         case And(parts) | Or(parts):
             for part in parts:
-                yield from keys_of(part)
+                yield from leaves(part)
         case Not(part):
-            yield from keys_of(part)
+            yield from leaves(part)
         case _:
-            yield condition.key
+            yield condition
+
+
+def keys_of(condition: Condition) -> Iterator[str]:
+    """The hash fields that a condition looks at, some of them twice."""
+    return (leaf.key for leaf in leaves(condition))
 
 
 # -- the normal form -------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from .expressions import (
     StartsWith,
     TextBetween,
     keys_of,
+    leaves,
     normal,
 )
 from .keys import id_text, joined, sortable
@@ -33,6 +34,9 @@ from .types import Arg, Call, Reply
 
 PAGE = 1000
 """Rows of one round trip; more come in further pages."""
+
+MAX_CONDITIONS, MAX_VALUES = 1000, 5000
+"""Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
 
 Kind = Literal["S", "Z", "L", "H", "A", "?"]
 
@@ -51,10 +55,13 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """An AND (``&``), an OR (``|``), or an OR whose parts have no record in common (``+``)."""
+    """An AND (``&``), an OR (``|``), or one of a list of *values* of a hash field (``+``)."""
 
     op: Literal["&", "|", "+"]
     parts: tuple[Tree | Index, ...]
+    field: str = ""
+    values: tuple[bytes, ...] = ()
+    negated: bool = False
 
 
 EVERY = Index("A")
@@ -142,6 +149,7 @@ def plan(
     """
     compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
     wanted = normal(condition)
+    _check_size(schema, wanted)
     for key in {*keys_of(wanted), *(one.key for one in order)} - schema.by_key.keys():
         raise UsageError(f"{schema.model} has no hash field {key!r} to ask for")
     planner = _Planner(schema, compounds, scan, attribute)
@@ -149,6 +157,14 @@ def plan(
     natural = tuple(order) or planner.natural_order(wanted)
     walk = planner.walk(wanted, natural)
     return Plan(schema, wanted, natural, tree, walk, exact=UNKNOWN not in set(indexes(tree)))
+
+
+def _check_size(schema: Schema, condition: Condition) -> None:
+    found = list(leaves(condition))
+    values = sum(len(leaf.values) for leaf in found if isinstance(leaf, AnyOf))
+    for count, most, what in ((len(found), MAX_CONDITIONS, "conditions"), (values, MAX_VALUES, "values")):
+        if count > most:
+            raise UsageError(f"a query of {schema.model} takes at most {most:,} {what}, not {count:,}")
 
 
 class _Planner:
@@ -177,19 +193,18 @@ class _Planner:
             case Not(part):
                 return self._negated(self.tree(part))
             case AnyOf(key, values):
-                return self._any_of(self._leaf(Equals(key, value)) for value in values)
+                return self._any_of(key, values)
             case _:
                 return self._leaf(condition)
 
-    def _any_of(self, trees: Iterable[Tree | Index]) -> Tree | Index:
-        parts = tuple(tree for tree in dict.fromkeys(trees) if tree != NOBODY)
-        return parts[0] if len(parts) == 1 else Tree("+", parts) if parts else NOBODY
+    def _any_of(self, key: str, values: tuple[bytes, ...]) -> Tree | Index:
+        leaves = dict.fromkeys(self._leaf(Equals(key, value)) for value in values)
+        parts = tuple(leaf for leaf in leaves if leaf != NOBODY)
+        return parts[0] if len(parts) == 1 else Tree("+", parts, key, values) if parts else NOBODY
 
     def _negated(self, tree: Tree | Index) -> Tree | Index:
         if tree == NOBODY:
             return EVERY
-        if isinstance(tree, Tree):  # a list of values
-            return Tree("&", tuple(map(self._negated, tree.parts)))
         return tree if tree == UNKNOWN else replace(tree, negated=True)
 
     def _and(self, parts: tuple[Condition, ...]) -> Iterator[Tree | Index]:
@@ -360,7 +375,11 @@ class _Keys:
     def tokens(self, tree: Tree | Index) -> Iterator[Arg]:
         """The tree as tree.lua reads it."""
         if isinstance(tree, Tree):
-            yield from (tree.op, len(tree.parts))
+            yield from (f"!{tree.op}" if tree.negated else tree.op, len(tree.parts))
+            if tree.op == "+":
+                yield tree.field
+                yield len(tree.values)
+                yield from tree.values
             for part in tree.parts:
                 yield from self.tokens(part)
             return

@@ -23,9 +23,8 @@ def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
     for name in path:
         field = owner._fields.get(name)
         if not isinstance(field, Reference):
-            raise UsageError(
-                f"prefetch({given!r}): {owner.__name__} has no reference {name!r}{owner._nearest(name)}"
-            )
+            hint = owner._nearest(name) if field is None else f": it is a {type(field).__name__}"
+            raise UsageError(f"prefetch({given!r}): {owner.__name__} has no reference {name!r}{hint}")
         owner = field.target(owner)
     return path
 

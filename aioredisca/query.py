@@ -125,6 +125,8 @@ class Select(Asked[R]):
 
     def only(self, *columns: Output[R, Any]) -> Self:
         """Load these fields alone; reading another one is NotLoaded (blocking records load it). No I/O."""
+        if not columns:
+            raise UsageError("only() takes at least one column")
         model = self._search.model
         return self._with(only=tuple(field_of(model, column) for column in columns))
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .errors import UsageError
-from .expressions import All, And, Condition, Not, Or
+from .expressions import All, And, Condition, Not, Or, join
 
 if TYPE_CHECKING:
     from .descriptors import Field
     from .record import Record
 
 R = TypeVar("R", bound="Record")
+
+MAX_DEPTH = 100
+"""How deep conditions stand within one another; a chain of one operator is one level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,7 @@ class Search(Generic[R]):
     ``scan``      parts of the condition that no index answers are allowed: every candidate is read.
     ``only``      the fields to load; None for all.
     ``prefetch``  the references to load along, as attribute names.
+    ``depth``     how many levels of conditions within conditions there are.
     """
 
     model: type[R]
@@ -41,6 +45,7 @@ class Search(Generic[R]):
     scan: bool = False
     only: tuple[Field[Any], ...] | None = None
     prefetch: tuple[tuple[str, ...], ...] = ()
+    depth: int = 1
 
     @property
     def whole(self) -> bool:
@@ -77,11 +82,13 @@ class Search(Generic[R]):
                     "conditions are joined before they are ordered, limited or sliced: "
                     "write (a & b).order_by(...).limit(n)"
                 )
-        join = Or if either else And
+        kind = Or if either else And
+        depth = max(one.depth + (not isinstance(one.condition, kind)) for one in (self, other))
         return replace(
             self,
             model=_common(self.model, other.model),
-            condition=join((self.condition, other.condition)),
+            condition=join(kind, self.condition, other.condition),
+            depth=_checked(depth),
             children=self.children or other.children,
             scan=self.scan or other.scan,
         )
@@ -90,7 +97,9 @@ class Search(Generic[R]):
         """The records that this condition does not hold for."""
         if not self.whole or self.order or self.only or self.prefetch:
             raise UsageError("a condition is inverted before it is ordered, limited or sliced: ~(condition)")
-        return replace(self, condition=Not(self.condition))
+        if isinstance(self.condition, Not):
+            return replace(self, condition=self.condition.part)
+        return replace(self, condition=Not(self.condition), depth=_checked(self.depth + 1))
 
     def where(self, other: Search[Any]) -> Search[R]:
         """This search narrowed by a condition; what comes after the condition stays."""
@@ -100,7 +109,19 @@ class Search(Generic[R]):
         joined = plain.joined(other, either=False)
         if joined.model is not self.model:
             raise UsageError(f"a condition on {other.model.__name__} does not fit {self.model.__name__}")
-        return replace(self, condition=joined.condition, children=joined.children, scan=joined.scan)
+        return replace(
+            self,
+            condition=joined.condition,
+            children=joined.children,
+            scan=joined.scan,
+            depth=joined.depth,
+        )
+
+
+def _checked(depth: int) -> int:
+    if depth > MAX_DEPTH:
+        raise UsageError(f"conditions stand within one another at most {MAX_DEPTH} deep")
+    return depth
 
 
 def _common(one: type[Any], other: type[Any]) -> Any:

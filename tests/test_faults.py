@@ -417,6 +417,9 @@ async def test_a_replica_reads_and_refuses_writes(
         assert user.getdiff() == {"age": 9}
         assert (await User.get("1")).age == 1
         assert await User.name.find("Ada") == [user]
+        query = (User.name == "Ada") & ~(User.age == 5) | (User.age > 50)
+        assert await query.order_by(User.age.desc()).limit(3) == [user]
+        assert (await query.count(), await query.random(1), (await query.page()).items) == (1, [user], [user])
     finally:
         plain.execute_command("REPLICAOF", "NO", "ONE")
     await user.save()

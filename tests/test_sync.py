@@ -117,6 +117,81 @@ def test_a_blocking_query_is_fetched_once_when_it_is_looked_at(url: str, db: Dat
         bool(query)
 
 
+class Item(sync.Model):
+    name = String(index="sorted")
+    kind = String(index=True)
+    size = Integer(index=True)
+    labels = sync.Tags(index=True)
+    plain = String()
+    owner = Reference(User, index=True)
+
+
+def test_every_verb_of_a_blocking_query(url: str, db: Database, raw: Any) -> None:
+    """Each verb of test_query_verbs.py once without await, by what it gives."""
+    User.new("ada", name="Ada", age=36).save()
+    kinds = ["a", "b", "a", "b", None, "a"]
+    Item.save_many(
+        [
+            Item.new(str(i), name=f"n{5 - i}", kind=kind, size=i or None, labels={f"l{i % 2}"}, owner="ada")
+            for i, kind in enumerate(kinds)
+        ]
+    )
+    a, big = Item.kind == "a", Item.size >= 3
+
+    def names(found: Any) -> str:
+        return "".join(item.id for item in found)
+
+    assert names(a & big) == "5"
+    assert names(a | big) == "02345"
+    assert names(~a) == "134"
+    assert names(Item.where(a, ~big)) == "02"
+    assert names(a.where(big)) == "5"
+    assert names(Item.size.in_([1, None])) == "01"
+    assert names(Item.kind.not_in(["a", None])) == "13"
+    assert names(Item.size.between(2, 3)) == "23"
+    assert names(Item.size.is_none()) == "0"
+    assert names(Item.kind.not_none() & Item.name.startswith("n5")) == "0"
+    assert names(Item.labels.has("l1")) == "135"
+    assert names(Item.labels.has_all(["l0", "l1"])) == ""
+    assert names(Item.labels.has_any(["l0", "l1"])) == "012345"
+    assert names(Item.owner.of(User("ada")) & a) == "025"
+    assert names(Item.all().order_by(Item.kind.desc(), Item.size)) == "132504"
+    assert names(Item.all().order_by(Item.size.desc()).limit(3).offset(1)) == "432"
+    assert names((Item.plain == None).scan()) == "012345"  # noqa: E711
+    assert [item.id for item in big.stream()] == ["3", "4", "5"]
+    assert (len(a), a[1].id, names(a[1:]), Item("2") in a, Item("1") in a) == (3, "2", "25", True, False)
+    assert a.values(Item.size, Item.name) == [(None, "n5"), (2, "n3"), (5, "n0")]
+    assert big.values(Item.size) == [3, 4, 5]
+    assert Item.all().aggregate(Item.size).sum == 15
+    assert Item.all().aggregate(by=Item.kind)["a"].count == 3
+    assert len(a.random(2)) == 2
+    assert {item.id for item in a.random(2)} <= {"0", "2", "5"}
+    assert (a.count(), a.exists(), (Item.kind == "z").exists()) == (3, True, False)
+    assert (Item.kind == "z").one_or_none() is None
+    assert (Item.size == 3).one_or_none() == Item("3")
+    with pytest.raises(UsageError, match="more than one"):
+        a.one_or_none()
+    (part,) = (Item.size == 3).only(Item.name)
+    assert part.name == "n2"
+    before = db.round_trips
+    assert part.kind == "b"  # what was left out is loaded when it is read
+    assert db.round_trips == before + 1
+    loaded = a.prefetch(Item.owner).load()
+    before = db.round_trips
+    assert [item.owner.name for item in loaded if item.owner] == ["Ada"] * 3
+    assert db.round_trips == before
+    page = Item.all().order_by(Item.size).page(4)
+    assert names(page) == "1234"
+    assert names(Item.all().order_by(Item.size).page(4, after=page.next)) == "50"
+    assert a.explain().count == 3
+    assert a.update(plain="x") == 3
+    assert a.incr(Item.size, 10) == 3
+    assert Item("0").load().size == 10
+    assert a.delete() == 3
+    assert names(Item.all()) == "134"
+    assert drift(raw, [Item, User]) == []
+
+
 def test_bounds_may_be_text_as_in_redisca(url: str, db: Database) -> None:
     User.save_many([User.new(str(i), age=i) for i in range(6)])
     assert [u.age for u in User.age.range("(1", "4")] == [2, 3, 4]
@@ -188,6 +263,16 @@ def test_every_public_verb_exists_in_both_colours_with_one_signature_and_one_doc
     assert inspect.iscoroutinefunction(Model.save)
     assert inspect.iscoroutinefunction(Model.get)
     assert not inspect.iscoroutinefunction(sync.Model.get)
+
+
+def test_queries_and_columns_say_the_same_in_both_colours() -> None:
+    """Whole docstrings, not first lines: one verb costs the same either way."""
+    for coloured, blocking in (PAIRS[1], PAIRS[3]):
+        for name in dir(coloured):
+            verb = getattr(coloured, name)
+            if not name.startswith("_") and inspect.isfunction(verb):
+                ours, theirs = inspect.getdoc(verb), inspect.getdoc(getattr(blocking, name))
+                assert ours == theirs or name == "range", name  # blocking ranges take redisca's text too
 
 
 def test_every_verb_says_what_it_costs() -> None:

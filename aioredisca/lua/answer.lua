@@ -61,7 +61,7 @@ end
 
 -- The leaves, where the tree is one index or a list of values, whose whole is no more than a page.
 local function whole_leaves()
-  local list = tree.op == '+' and tree or {tree}
+  local list = tree.op == '+' and not tree.negated and tree or {tree}
   local total = 0
   for _, leaf in ipairs(list) do
     if leaf.negated or (leaf.kind ~= 'S' and leaf.kind ~= 'Z') then
@@ -123,11 +123,7 @@ local function known_count(node)
   elseif node.op == '&' then
     return node.joint and all_sets(node) and may_join(node) and count_joint(node.joint.keys) or nil
   elseif node.op == '+' then
-    local total = 0
-    for _, child in ipairs(node) do
-      total = total + size(child)
-    end
-    return total
+    return node.negated and size(EVERY) - sum_of_sizes(node) or sum_of_sizes(node)
   end
 end
 
@@ -227,13 +223,10 @@ end
 
 -- Few candidates: all of them, sorted.
 local function gather(list)
-  local seen, ids = {}, {}
+  local ids = {}
   drive(list, 1, '', math.huge, function(some)
     for i = 1, #some do
-      if not seen[some[i]] then
-        seen[some[i]] = true
-        ids[#ids + 1] = some[i]
-      end
+      ids[#ids + 1] = some[i]
     end
   end)
   local ranks, places = ranked(ids)
@@ -312,7 +305,7 @@ local function sweep()
   local rows, found, examined, wanted = {}, 0, 0, room()
   local step = max(32, min(STEP, 2 * wanted))
   while true do
-    driver = (stage ~= 'n' and leaf) or EVERY
+    set_driver(stage ~= 'n' and leaf or EVERY)
     local members, ids, more, looked
     if stage == 'n' then
       ids, more, looked = tail_step(place, step)

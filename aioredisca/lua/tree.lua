@@ -7,9 +7,9 @@
 --        what record keys start with, number of fields, field ...,
 --        order (none, id, score, text), its field, 1 if descending, number of its index, number of the set
 --        of the ids without a value,
---        then the tree in prefix notation: & n node .. | n node .. + n node .. (an OR whose parts have no
---        record in common), or a leaf, negated where it begins with !
---          S set   Z sorted set, min, max   L sorted set of texts, field, min, max
+--        then the tree in prefix notation: & n node .. | n node .. + n field m value .. leaf .. (one of m values),
+--        or a leaf; a leaf or + is negated where it begins with !
+--          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
 --        or a number}: rows {id, {value ...}, id, {value ...}}, as SORT_RO gives them {id, value ..., id ...};
@@ -20,7 +20,7 @@
 -- Without an order rows come as they are found, for the client to sort, and none comes twice but by a change
 -- meanwhile. Ids are compared by bytes; scores by number, and descending turns ties around as well.
 
-local BUDGET, STEP, SLICE = 2000, 500, 1000
+local BUDGET, STEP, SLICE, TABLE = 2000, 500, 1000, 8000
 local call, min, max, floor = redis.call, math.min, math.max, math.floor
 
 local at = 0
@@ -97,7 +97,7 @@ end
 -- kinds of leaves ---------------------------------------------------------------------------------
 
 -- Each kind: what it costs to enumerate an id and to test one, in microseconds as measured; how it is read
--- off ARGV; how many ids it has; for which of *ids* it holds.
+-- off ARGV; how many ids it has; all of them; for which of *ids* it holds.
 local KINDS = {}
 
 local function parse_bound(text)
@@ -120,18 +120,17 @@ local function within(leaf, score)
   return number < leaf.to or (not leaf.short and number == leaf.to)
 end
 
--- Whether a member lies between two ends as ZRANGEBYLEX takes them.
+-- Whether a member lies between two ends as ZRANGEBYLEX takes them, the first of them in, the last out.
 local function between(member, low, high)
-  local from, to = string.sub(low, 2), string.sub(high, 2)
-  if low ~= '-' and (less(member, from) or (member == from and string.sub(low, 1, 1) == '(')) then
+  if low ~= '-' and less(member, string.sub(low, 2)) then
     return false
   end
-  return high == '+' or less(member, to) or (member == to and string.sub(high, 1, 1) == '[')
+  return high == '+' or less(member, string.sub(high, 2))
 end
 
 -- Flags by a table of all that the leaf holds, where that is not much more than what is asked about.
-local function by_table(leaf, ids, enumerate)
-  leaf.inside = leaf.inside or lookup(enumerate(leaf))
+local function by_table(leaf, ids)
+  leaf.inside = leaf.inside or lookup(KINDS[leaf.kind].all(leaf))
   local flags = {}
   for i = 1, #ids do
     flags[i] = leaf.inside[ids[i]] or false
@@ -168,6 +167,9 @@ KINDS.S = {
   size = function(leaf)
     return call('SCARD', leaf.key)
   end,
+  all = function(leaf)
+    return call('SMEMBERS', leaf.key)
+  end,
   holds = function(leaf, ids)
     local flags = sliced('SMISMEMBER', leaf.key, ids)
     for i = 1, #ids do
@@ -187,11 +189,12 @@ KINDS.Z = {
   size = function(leaf)
     return call('ZCOUNT', leaf.key, leaf.low, leaf.high)
   end,
+  all = function(leaf)
+    return call('ZRANGEBYSCORE', leaf.key, leaf.low, leaf.high)
+  end,
   holds = function(leaf, ids)
     if few(leaf, ids) then
-      return by_table(leaf, ids, function()
-        return call('ZRANGEBYSCORE', leaf.key, leaf.low, leaf.high)
-      end)
+      return by_table(leaf, ids)
     end
     local flags = sliced('ZMSCORE', leaf.key, ids)
     for i = 1, #ids do
@@ -201,6 +204,18 @@ KINDS.Z = {
   end,
 }
 
+-- What stands in an index of texts for the field of a record, or false. One look serves all that ask.
+local members = {}
+local function member_of(id, field)
+  local known = members[field] or {}
+  members[field] = known
+  if known[id] == nil then
+    local value = call('HGET', records .. id, field)
+    known[id] = value and sortable(value) .. '\0' .. id
+  end
+  return known[id]
+end
+
 KINDS.L = {
   enumerate = 0.35, test = 1.1,
   read = function(leaf)
@@ -209,16 +224,17 @@ KINDS.L = {
   size = function(leaf)
     return call('ZLEXCOUNT', leaf.key, leaf.low, leaf.high)
   end,
+  all = function(leaf)
+    return ids_of(call('ZRANGEBYLEX', leaf.key, leaf.low, leaf.high))
+  end,
   holds = function(leaf, ids)
     if few(leaf, ids) then
-      return by_table(leaf, ids, function()
-        return ids_of(call('ZRANGEBYLEX', leaf.key, leaf.low, leaf.high))
-      end)
+      return by_table(leaf, ids)
     end
     local flags = {}
     for i = 1, #ids do
-      local value = call('HGET', records .. ids[i], leaf.field)
-      flags[i] = value and between(sortable(value) .. '\0' .. ids[i], leaf.low, leaf.high) or false
+      local member = member_of(ids[i], leaf.field)
+      flags[i] = member and between(member, leaf.low, leaf.high)
     end
     return flags
   end,
@@ -237,6 +253,9 @@ KINDS.H = {
   end,
   size = function(leaf)
     return leaf.id and 1 or 0
+  end,
+  all = function(leaf)
+    return {leaf.id}
   end,
   holds = function(leaf, ids)
     local flags = {}
@@ -259,11 +278,10 @@ KINDS.I = {
     leaf.list = leaf.list or call('SINTER', unpack(leaf.keys))
     return #leaf.list
   end,
-  holds = function(leaf, ids)
-    return by_table(leaf, ids, function()
-      return leaf.list
-    end)
+  all = function(leaf)
+    return leaf.list
   end,
+  holds = by_table,
 }
 
 -- the tree ----------------------------------------------------------------------------------------
@@ -292,21 +310,29 @@ local function join_sets(node)
     end
   end
   if #keys > 1 then
-    node.joint = number_leaf({kind = 'I', keys = keys, negated = false, of = node})
+    node.joint = number_leaf({kind = 'I', keys = keys, negated = false, parent = node})
   end
 end
 
 local function parse()
   local token = take()
-  if token ~= '&' and token ~= '|' and token ~= '+' then
+  local op = string.sub(token, -1)
+  if op ~= '&' and op ~= '|' and op ~= '+' then
     return parse_leaf(token)
   end
-  local node = {op = token}
-  for i = 1, take_number() do
-    node[i] = parse()
-    node[i].group = token == '+' and node or nil
+  local node, count = {op = op, negated = token == '!+', flat = op ~= '&'}, take_number()
+  if op == '+' then
+    node.field, node.values = take(), {}
+    for i = 1, take_number() do
+      node.values[take()] = true
+    end
   end
-  if token == '&' then
+  for i = 1, count do
+    local child = parse()
+    node[i], child.parent, child.place = child, node, i
+    node.flat = node.flat and not child.op and not child.negated and KINDS[child.kind].all ~= nil
+  end
+  if op == '&' then
     join_sets(node)
   end
   return node
@@ -314,8 +340,37 @@ end
 
 local tree = parse()
 
--- A tree of many leaves takes longer per id: it examines fewer of them in one call.
-BUDGET = max(250, min(BUDGET, floor(BUDGET * 8 / #leaves)))
+local function sum_of_sizes(node)
+  if not node.sum then
+    node.sum = 0
+    for _, child in ipairs(node) do
+      node.sum = node.sum + size(child)
+    end
+  end
+  return node.sum
+end
+
+-- Whether an OR is tested by one table of all that it holds: where that is not too much to make.
+local function has_table(node)
+  return node.flat and #node > 8 and sum_of_sizes(node) <= TABLE
+end
+
+local function test_cost(node)
+  if not node.op then
+    return KINDS[node.kind].test
+  elseif node.values or has_table(node) then
+    return 1
+  end
+  local cost = 0
+  for _, child in ipairs(node) do
+    cost = cost + test_cost(child)
+  end
+  return cost
+end
+
+-- A tree that takes longer per id examines fewer of them in one call. What drives an OR of leaves need not be
+-- tested.
+BUDGET = max(100, min(BUDGET, floor(4000 / max(1, tree.flat and 1 or test_cost(tree)))))
 STEP = min(STEP, floor(BUDGET / 4))
 
 -- About how many ids match, as if the conditions had nothing to do with each other.
@@ -331,6 +386,8 @@ local function estimate(node)
     for _, child in ipairs(node) do
       found = total > 0 and found * estimate(child) / total or 0
     end
+  elseif node.negated then
+    found = total - sum_of_sizes(node)
   else
     found = 0
     for _, child in ipairs(node) do
@@ -339,17 +396,6 @@ local function estimate(node)
   end
   node.estimate = max(0, min(total, found))
   return node.estimate
-end
-
-local function test_cost(node)
-  if not node.op then
-    return KINDS[node.kind].test
-  end
-  local cost = 0
-  for _, child in ipairs(node) do
-    cost = cost + test_cost(child)
-  end
-  return cost
 end
 
 -- The children of an AND, those first that throw out most for their price.
@@ -388,7 +434,7 @@ local function may_join(node)
       smallest = min(smallest, size(child))
     end
   end
-  return smallest <= 10 * BUDGET
+  return smallest * #node.joint.keys <= 10 * BUDGET
 end
 
 local function small_joint(node)
@@ -397,13 +443,14 @@ end
 
 -- The leaves to walk so that nothing which matches *node* is missed; what that costs; how many ids they yield.
 local function cover(node)
-  if not node.op then
+  if not node.op or node.negated then
     local leaf = (node.negated or node.kind == '?') and EVERY or node
     return {leaf}, size(leaf) * KINDS[leaf.kind].enumerate, size(leaf)
   end
   local found, cost, count
   if node.op == '&' then
-    for _, child in ipairs(node) do
+    for i = 1, min(#node, 32) do -- of many only the best, lest the choice take longer than the walk
+      local child = by_worth(node)[i]
       local some, price, ids = cover(child)
       price = price + rest_cost(node, ids, child)
       if not found or price < cost then
@@ -438,7 +485,17 @@ end
 
 -- testing ids -------------------------------------------------------------------------------------
 
-local driver
+local driver, path -- what is walked now; for each node above it, the child that it stands in
+
+local function set_driver(leaf)
+  if leaf == driver then
+    return
+  end
+  driver, path = leaf, {}
+  while leaf.parent do
+    path[leaf.parent], leaf = leaf, leaf.parent
+  end
+end
 
 local function known(node)
   return node.kind == '?' or (node == driver and not node.negated)
@@ -456,27 +513,68 @@ end
 
 local keep
 
--- Those of *ids* that match a child of an OR, each child asked only about what no earlier one matched.
-local function keep_any(node, ids)
-  local matched, rest = {}, ids
-  for _, child in ipairs(node) do
-    local hits = lookup(keep(child, rest))
-    local left = {}
-    for i = 1, #rest do
-      if hits[rest[i]] then
-        matched[rest[i]] = true
-      else
-        left[#left + 1] = rest[i]
-      end
-    end
-    rest = left
-    if #rest == 0 then
-      return ids
+-- Adds to *matched* those of *ids* that match *child*. -> the others
+local function strike(child, ids, matched)
+  local hits, left = keep(child, ids), {}
+  for i = 1, #hits do
+    matched[hits[i]] = true
+  end
+  for i = 1, #ids do
+    if not matched[ids[i]] then
+      left[#left + 1] = ids[i]
     end
   end
-  local kept = {}
+  return left
+end
+
+local function table_of(node)
+  local inside = {}
+  for _, child in ipairs(node) do
+    for _, id in ipairs(KINDS[child.kind].all(child)) do
+      inside[id] = true
+    end
+  end
+  return inside
+end
+
+-- Those of *ids* that hold one of the values of a list.
+local function holders(node, ids)
+  local matched = {}
   for i = 1, #ids do
-    if matched[ids[i]] then
+    local value = call('HGET', records .. ids[i], node.field)
+    matched[ids[i]] = value and node.values[value]
+  end
+  return matched
+end
+
+-- A table of those of *ids* that match an OR, and maybe of others. Each child is asked only about what no
+-- earlier one matched; the one that the driver stands in, which most match, comes first.
+local function matches_of(node, ids)
+  local first = path[node]
+  if not first and node.values then
+    return holders(node, ids)
+  elseif not first and has_table(node) then
+    node.inside = node.inside or table_of(node)
+    return node.inside
+  end
+  local matched, rest = {}, ids
+  if first then
+    rest = strike(first, rest, matched)
+  end
+  for _, child in ipairs(node) do
+    if #rest == 0 then
+      break
+    elseif child ~= first then
+      rest = strike(child, rest, matched)
+    end
+  end
+  return matched
+end
+
+local function keep_any(node, ids)
+  local matched, kept = matches_of(node, ids), {}
+  for i = 1, #ids do
+    if (matched[ids[i]] or false) ~= node.negated then
       kept[#kept + 1] = ids[i]
     end
   end
@@ -493,7 +591,7 @@ keep = function(node, ids)
     return keep_any(node, ids)
   end
   for _, child in ipairs(by_worth(node)) do
-    if not (driver.of == node and child.kind == 'S' and not child.negated) then
+    if not (driver == node.joint and child.kind == 'S' and not child.negated) then
       ids = keep(child, ids)
     end
   end

@@ -118,16 +118,20 @@ local function walk(leaf, place)
   return walk_ids(place)
 end
 
--- Those of *ids* that no earlier driver yielded.
-local function unseen(list, number, ids)
-  local group = list[number].group
-  for earlier = 1, number - 1 do
-    local leaf = list[earlier]
-    if #ids > 0 and not (group and leaf.group == group) then
-      ids = by_flags(ids, KINDS[leaf.kind].holds(leaf, ids), false)
+-- Those of *ids* that none of the first *earlier* drivers yields and that are not in *seen*, which they enter.
+local function unseen(list, earlier, ids, seen)
+  for number = 1, earlier do
+    local leaf = list[number]
+    ids = #ids > 0 and by_flags(ids, KINDS[leaf.kind].holds(leaf, ids), false) or ids
+  end
+  local fresh = {}
+  for i = 1, #ids do
+    if not seen[ids[i]] then
+      seen[ids[i]] = true
+      fresh[#fresh + 1] = ids[i]
     end
   end
-  return ids
+  return fresh
 end
 
 -- Drivers are chosen once, then named by the cursor: 3,5|2|place
@@ -157,12 +161,15 @@ end
 
 -- Calls *found* with ids that match, until it says stop, *budget* ids are examined, or all is seen. -> cursor
 local function drive(list, number, place, budget, found)
-  local examined = 0
+  local examined, seen = 0, {}
+  local walked = place == '' and number - 1 or number -- by earlier calls, so that *seen* does not tell
   while number <= #list do
-    driver = list[number]
+    set_driver(list[number])
     local ids, next_place = walk(driver, place)
-    examined = examined + #ids
-    local stop = found(keep(tree, unseen(list, number, ids)))
+    local disjoint = driver.parent and driver.parent.op == '+'
+    local earlier = min(walked, number - (disjoint and driver.place or 1))
+    examined = examined + #ids + earlier + 1 -- to ask a driver takes about as long as an id
+    local stop = found(keep(tree, unseen(list, earlier, ids, seen)))
     if next_place then
       place = next_place
     else

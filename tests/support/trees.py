@@ -24,8 +24,8 @@ class Tree:
 class Trees:
     """Makes conditions on a model with the fields that :data:`DOMAIN` names."""
 
-    def __init__(self, model: Any, seed: int, *, ids: int) -> None:
-        self.model, self.random, self.ids = model, random.Random(seed), ids
+    def __init__(self, model: Any, chance: random.Random, *, ids: int) -> None:
+        self.model, self.random, self.ids = model, chance, ids
 
     def tree(self, depth: int) -> Tree:
         roll = self.random.random()
