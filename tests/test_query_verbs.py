@@ -39,6 +39,7 @@ from aioredisca import (
     ValidationError,
     conf,
     session,
+    writes,
 )
 
 from .support.drift import drift
@@ -905,3 +906,19 @@ async def test_few_candidates_that_are_sorted_go_on_behind_a_page(proxied: Datab
     query = (Row.country == "FI").order_by(Row.name)
     assert [int(id) for id in await query.limit(1090).ids()] == expected[:1090]
     assert [int(id) for id in await query[50:1090].ids()] == expected[50:1090]
+
+
+async def test_a_record_that_changes_between_judging_and_deleting_is_left(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rows(3, country=lambda i: "old")
+    send = writes.send
+
+    async def after_a_rescue(*given: Any) -> Any:
+        monkeypatch.setattr(writes, "send", send)
+        assert await Row.where(Row.country == "old").limit(1).update(country="kept") == 1
+        return await send(*given)
+
+    monkeypatch.setattr(writes, "send", after_a_rescue)
+    assert await (Row.country == "old").delete() == 2
+    assert await Row.all().values(Row.country) == ["kept"]
