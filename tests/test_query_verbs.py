@@ -39,6 +39,7 @@ from aioredisca import (
     ValidationError,
     conf,
     session,
+    writes,
 )
 
 from .support.drift import drift
@@ -900,8 +901,24 @@ async def test_ranges_of_one_field_narrow_each_other_to_the_tighter_end(db: Data
 
 
 async def test_few_candidates_that_are_sorted_go_on_behind_a_page(proxied: Database) -> None:
-    await rows(3400, country=lambda i: "FI" if i % 3 == 0 else None, name=lambda i: f"n{i * 7919 % 3400:04}")
-    expected = sorted(range(0, 3400, 3), key=lambda i: i * 7919 % 3400)
+    await rows(4400, country=lambda i: "FI" if i % 4 == 0 else None, name=lambda i: f"n{i * 7919 % 4400:04}")
+    expected = sorted(range(0, 4400, 4), key=lambda i: i * 7919 % 4400)
     query = (Row.country == "FI").order_by(Row.name)
-    assert [int(id) for id in await query.limit(1100).ids()] == expected[:1100]
-    assert [int(id) for id in await query[50:1130].ids()] == expected[50:1130]
+    assert [int(id) for id in await query.limit(1090).ids()] == expected[:1090]
+    assert [int(id) for id in await query[50:1090].ids()] == expected[50:1090]
+
+
+async def test_a_record_that_changes_between_judging_and_deleting_is_left(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await rows(3, country=lambda i: "old")
+    send = writes.send
+
+    async def after_a_rescue(*given: Any) -> Any:
+        monkeypatch.setattr(writes, "send", send)
+        assert await Row.where(Row.country == "old").limit(1).update(country="kept") == 1
+        return await send(*given)
+
+    monkeypatch.setattr(writes, "send", after_a_rescue)
+    assert await (Row.country == "old").delete() == 2
+    assert await Row.all().values(Row.country) == ["kept"]
