@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from . import prefetch, storage
 from .config import conf
 from .errors import NotFound, TooManyRows, UsageError
-from .planner import Plan, Walk, choose_call, place_after, query_call, read_rows, read_step
+from .planner import Plan, Walk
 from .scan import Scan, together
 from .search import Search
+from .steps import choose_call, place_after, query_call, read_rows, read_step
 from .types import Call, Raw, Store
 
 if TYPE_CHECKING:

@@ -12,9 +12,10 @@ from .errors import CorruptRecord, UsageError
 from .expressions import All, And, Condition, Not, Or
 from .fetch import Row
 from .ordered import Decimal, Float, Integer
-from .planner import Plan, indexes, query_call, read_step
+from .planner import Plan, indexes
 from .scan import Scan
 from .search import Search
+from .steps import query_call, read_step
 
 if TYPE_CHECKING:
     from .descriptors import Field

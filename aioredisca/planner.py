@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from .errors import NotIndexed, UsageError
 from .expressions import (
@@ -27,13 +26,9 @@ from .expressions import (
     leaves,
     normal,
 )
-from .keys import id_text, joined, sortable
+from .keys import joined, sortable
 from .schema import IDS_ENTRY, Compound, FieldSpec, Schema
-from .scripts import stored
-from .types import Arg, Call, Reply
-
-PAGE = 1000
-"""Rows of one round trip; more come in further pages."""
+from .types import Arg
 
 MAX_CONDITIONS, MAX_VALUES = 1000, 5000
 """Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
@@ -43,7 +38,7 @@ Kind = Literal["S", "Z", "L", "H", "A", "?"]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index read: its kind and key, as tree.lua knows them, and what else that kind takes."""
+    """One index read: its kind and key, as kinds.lua knows them, and what else that kind takes."""
 
     kind: Kind
     key: str | bytes = ""
@@ -358,117 +353,3 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
             return "ask for its elements by has(), has_all() or has_any()"
         case _:
             return f"declare it with index=True or unique=True to query {spec.key!r}{cure}"
-
-
-# -- calls -----------------------------------------------------------------------------------------
-
-
-@dataclass(slots=True)
-class _Keys:
-    """The keys of one call, each once, by number."""
-
-    numbers: dict[str | bytes, int] = field(default_factory=dict[str | bytes, int])
-
-    def number(self, key: str | bytes) -> int:
-        return self.numbers.setdefault(key, len(self.numbers) + 1) if key else 0
-
-    def tokens(self, tree: Tree | Index) -> Iterator[Arg]:
-        """The tree as tree.lua reads it."""
-        if isinstance(tree, Tree):
-            yield from (f"!{tree.op}" if tree.negated else tree.op, len(tree.parts))
-            if tree.op == "+":
-                yield tree.field
-                yield len(tree.values)
-                yield from tree.values
-            for part in tree.parts:
-                yield from self.tokens(part)
-            return
-        yield f"!{tree.kind}" if tree.negated else tree.kind
-        if tree.key:
-            yield self.number(tree.key)
-        yield from tree.args
-
-
-def query_call(
-    plan: Plan,
-    want: Literal["rows", "count", "plan"],
-    fields: Sequence[str] = (),
-    *,
-    ordered: bool = False,
-    limit: int | None = None,
-    offset: int = 0,
-    cursor: bytes = b"",
-    sort: bool = False,
-    prove: bool = False,
-) -> Call:
-    """One step of *plan*: rows with *fields* of each, a number, or how it would be done.
-
-    ``sort``   SORT_RO may fetch rows.
-    ``prove``  *fields* alone do not tell that a record exists.
-    """
-    schema, keys = plan.schema, _Keys()
-    keys.number(schema.keys.ids)
-    walk = plan.walk if ordered else None
-    most = -1 if limit is None else limit
-    head: list[Arg] = [want, most, offset, cursor, PAGE, int(sort), int(prove)]
-    head += [schema.keys.records, len(fields), *fields]
-    if walk is None:
-        head += ["none", "", 0, 0, 0]
-    else:
-        none = keys.number(walk.none)
-        head += [walk.kind, walk.field, int(walk.descending), keys.number(walk.key), none]
-    tokens = list(keys.tokens(plan.tree))
-    return Call((*head, *tokens), stored("tree", "walk", "answer"), (*keys.numbers,))
-
-
-def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:
-    """*count* random records of *index*, with *fields* of each."""
-    dice = [secrets.randbelow(2**31) for _ in range(count if index.kind != "S" else 0)]
-    low, high = [*index.args[-2:], "", ""][:2]
-    arguments: list[Arg] = [index.kind, low, high, count, plan.schema.keys.records, len(fields)]
-    return Call((*arguments, *fields, *dice), stored("choose"), (index.key or plan.schema.keys.ids,))
-
-
-# -- replies ---------------------------------------------------------------------------------------
-
-Row = tuple[str, Sequence["bytes | None"]]
-"""An id and the values of the fields that were asked for."""
-
-ASK_WITHOUT_ORDER = b"?"
-"""The cursor of a reply that says: to walk this order is too dear, sort it yourself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What one step found; an empty cursor says that there is no more, ``offset`` what is still to skip."""
-
-    cursor: bytes
-    offset: int
-    found: Reply
-
-
-def read_step(reply: Reply) -> Step:
-    cursor, offset, found = reply
-    return Step(cursor, offset, found)
-
-
-def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
-    """The rows in a reply of ids, each followed by its *width* values or by one list of them."""
-    if width and len(reply) > 1 and isinstance(reply[1], list):
-        return [(id_text(id), values) for id, values in zip(reply[::2], reply[1::2], strict=True)]
-    step = width + 1
-    return [(id_text(reply[i]), reply[i + 1 : i + step]) for i in range(0, len(reply), step)]
-
-
-def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes:
-    """The cursor behind a row, given what it is ordered by. ValueError where *raw* has no score."""
-    name = id.encode("utf-8", "surrogateescape")
-    if walk.kind == "id":
-        return b"i" + name
-    if raw is None:
-        return b"n" + name
-    if walk.kind == "text":
-        return b"t" + sortable(raw) + b"\0" + name
-    score = schema.by_key[walk.field].score
-    assert score is not None
-    return b"z" + score(raw).encode() + b":" + name

@@ -9,19 +9,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import storage
 from .errors import StoreError, Unavailable
 from .plan import read_fields
-from .planner import (
-    ASK_WITHOUT_ORDER,
-    Order,
-    Plan,
-    Row,
-    Walk,
-    plan,
-    query_call,
-    read_rows,
-    read_step,
-)
+from .planner import Order, Plan, Walk, plan
 from .schema import Schema
 from .search import Search
+from .steps import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
 from .types import Call, Raw, Reply, Store
 
 if TYPE_CHECKING:

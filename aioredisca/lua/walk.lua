@@ -118,11 +118,22 @@ local function walk(leaf, place)
   return walk_ids(place)
 end
 
+-- Whether two leaves are ranges of one index that have nothing in common.
+local function apart(a, b)
+  if a.key ~= b.key or a.kind ~= b.kind then
+    return false
+  elseif a.kind == 'L' then
+    return (a.high ~= '+' and b.low ~= '-' and not less(string.sub(b.low, 2), string.sub(a.high, 2)))
+      or (b.high ~= '+' and a.low ~= '-' and not less(string.sub(a.low, 2), string.sub(b.high, 2)))
+  end
+  return a.kind == 'Z' and (a.to < b.from or b.to < a.from)
+end
+
 -- Those of *ids* that none of the first *earlier* drivers yields and that are not in *seen*, which they enter.
 local function unseen(list, earlier, ids, seen)
   for number = 1, earlier do
     local leaf = list[number]
-    ids = #ids > 0 and by_flags(ids, KINDS[leaf.kind].holds(leaf, ids), false) or ids
+    ids = #ids > 0 and not apart(leaf, driver) and by_flags(ids, KINDS[leaf.kind].holds(leaf, ids), false) or ids
   end
   local fresh = {}
   for i = 1, #ids do
