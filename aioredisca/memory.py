@@ -65,9 +65,9 @@ class Memory:
 
     def stored(self, key: str) -> bytes | Missing | None:
         """The bytes of a hash field as a save would leave them, or MISSING where not known."""
-        if key in self.diff:
+        if self.diff and key in self.diff:
             return self.diff[key]
-        if key in self.inflight:
+        if self.inflight and key in self.inflight:
             return self.inflight[key]
         if key in self.raw:
             return self.raw[key]

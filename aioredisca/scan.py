@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import storage
 from .errors import StoreError, Unavailable
-from .plan import read_fields
+from .keys import MARKER
 from .planner import Order, Plan, Walk, plan
 from .schema import Schema
 from .search import Search
@@ -49,7 +49,7 @@ class Scan(Generic[R]):
         self._offset, self._cursor = 0, b""
         self._seen: set[str] = set()
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
-        known = any(name in self.fields for name in (*self.schema.required, "_"))
+        known = any(name in self.fields for name in (*self.schema.required, MARKER))
         self._prove = not known and self.plan.condition.holds({})
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
@@ -154,11 +154,13 @@ class Scan(Generic[R]):
 
     def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
         """The rows whose records hold what was asked for, as fields by name."""
-        fields, prove, holds = self.fields, self._prove, self.plan.condition.holds
+        # The marker, which is asked for last, proves a record and is no field of it.
+        names = self.fields[:-1] if self.fields[-1:] == (MARKER,) else self.fields
+        width, prove, holds = len(self.fields), self._prove, self.plan.condition.holds
         for id, values in rows:
             # The server left out what does not exist, where that must be proved; else fields tell.
-            raw = dict(zip(fields, values, strict=True)) if prove else read_fields(fields, values)
-            if raw is not None and holds(raw):
+            raw = dict(zip(names, values, strict=False))
+            if (prove or values.count(None) < width) and holds(raw):
                 yield id, raw
             elif self.plan.exact:
                 self._count_stale()

@@ -52,9 +52,14 @@ class Values(metaclass=ModelType):
         if raw is None or raw is MISSING:
             return self._nothing(field)
         value = memory.values[field.name] = self._decoded(field, raw)
-        if field.mutable and self._session is not None and not self._session.closed:
-            self._session._hold(self)  # it may change in place, seen only when it is saved
+        if field.mutable:
+            self._hold_mutable()
         return value
+
+    def _hold_mutable(self) -> None:
+        """A value that may change in place is seen only when its record is saved: keep that alive."""
+        if self._session is not None and not self._session.closed:
+            self._session._hold(self)
 
     def _nothing(self, field: Field[Any]) -> None:
         if not field.required:
