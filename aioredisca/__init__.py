@@ -43,6 +43,7 @@ from .model import Model
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .pages import Page
+from .passwords import Hash, Password
 from .query import Query
 from .reference import Reference
 from .reindex import Reindexed, reindex
@@ -73,6 +74,7 @@ __all__ = (
     "FieldUnset",
     "Float",
     "Gone",
+    "Hash",
     "Integer",
     "Json",
     "MD5Pass",
@@ -84,6 +86,7 @@ __all__ = (
     "OutOfBounds",
     "OutcomeUnknown",
     "Page",
+    "Password",
     "PermissionDenied",
     "Query",
     "RediscaError",

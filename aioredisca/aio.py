@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Sequence
+import os
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
+import anyio
+import anyio.to_thread
 import redis.asyncio as client
 
 from . import wire
 from .errors import StoreError
 from .settings import Settings
 from .types import Call, Reply
+
+T = TypeVar("T")
 
 
 class _Trip:
@@ -45,6 +50,7 @@ class AsyncTransport:
             max_connections=settings.max_connections,
             **settings.async_options(),
         )
+        self._workers = anyio.CapacityLimiter(os.cpu_count() or 1)  # password hashing takes 64 MiB at a time
         self.loop = asyncio.get_running_loop()
         self._keeper = _keep(self._pool)
         # An empty context: else the generator would pin the session of the first request for ever.
@@ -58,6 +64,9 @@ class AsyncTransport:
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return asyncio.Lock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._workers)
 
     async def _trip(self, exchange: wire.Exchange) -> list[Reply]:
         """Wait for a connection, send and read, all within one deadline."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 import threading
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
@@ -118,6 +118,9 @@ class BlockingTransport:
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return BlockingLock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
 
     def _trip(self, exchange: wire.Exchange) -> list[Reply]:
         connection = self._connect()

@@ -11,6 +11,7 @@ from .bulk import BATCH
 from .columns import Column, Output
 from .errors import RediscaError
 from .ids import listed
+from .passwords import PasswordColumn
 from .query import Asked, Query
 from .record import Record, SaveMode
 from .search import Search
@@ -59,6 +60,7 @@ class Model(Record):
     __slots__ = ()
 
     _column_type = Column
+    _password_type = PasswordColumn
     _query_type = Query
 
     get = Get()

@@ -6,7 +6,8 @@ it is never looked up in a parent's place by a new session, and closing it clear
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
@@ -29,6 +30,27 @@ def current() -> BaseSession | None:
     return session if session is not None and not session.closed else None
 
 
+@contextmanager
+def no_session() -> Generator[None]:
+    """Hide the session of this context in the block: what is made there belongs to none. No I/O.
+
+    For work that must not become part of a request, and for servers that let one request begin in the
+    context of another.
+    """
+    token = _current.set(None)
+    try:
+        yield
+    finally:
+        _reset(token)
+
+
+def _reset(token: Token[BaseSession | None]) -> None:
+    try:
+        _current.reset(token)
+    except ValueError:  # made in another context, as by a generator that was left behind
+        _current.set(None)
+
+
 class BaseSession:
     """What both colours of session share. See :class:`Session`."""
 
@@ -36,6 +58,7 @@ class BaseSession:
         self.db: Any = None if db is None else conf._open(db)
         self.autosave = autosave
         self.closed = False
+        self.kept = False
         self._mapped: WeakValueDictionary[tuple[Store, str], Record] = WeakValueDictionary()
         self._held: dict[int, Record] = {}
         self._deleted: dict[int, Record] = {}
@@ -88,8 +111,24 @@ class BaseSession:
         record._check_writable()
         self._deleted[id(record)] = record
 
+    def keep(self) -> None:
+        """Save the changes at the end of the session, whatever comes. No I/O.
+
+        An exception that leaves the block and an answer of 400 or more would drop them. Count failed
+        logins with it, for example. Cancellation still drops them.
+        """
+        self.kept = True
+
+    def _saves(self, error: object) -> bool:
+        """Whether the end of the block saves, given the exception that leaves it, or None."""
+        return self.autosave or self.kept if error is None else self.kept and isinstance(error, Exception)
+
     def discard(self) -> None:
-        """Forget all changes that are not saved: records show again what is stored. No I/O."""
+        """Forget all changes that are not saved: records show again what is stored. No I/O.
+
+        What is changed afterwards counts again. Takes back :meth:`keep`.
+        """
+        self.kept = False
         for record in list(self._held.values()):
             record.revert()
         self._held.clear()
@@ -146,10 +185,7 @@ class BaseSession:
         self._deleted.clear()
         token, self._token = self._token, None
         if token is not None:
-            try:
-                _current.reset(token)
-            except ValueError:  # closed in another context, as by a generator that was left behind
-                _current.set(None)
+            _reset(token)
 
 
 class Session(BaseSession):
@@ -166,7 +202,7 @@ class Session(BaseSession):
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         try:
-            if kind is None and self.autosave:
+            if self._saves(error):
                 await self._flush()
         finally:
             self._close()

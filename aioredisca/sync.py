@@ -9,7 +9,7 @@ from __future__ import annotations
 import decimal
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar, cast, overload
 
 from . import atomic, bulk, changes, fetch, figures, pages
 from .blocking import allow_blocking, iterate, run
@@ -52,6 +52,7 @@ from .ids import hexid, intid, listed
 from .modeltype import ModelType
 from .ordered import Date, DateTime, Decimal, Float, Integer
 from .pages import Page
+from .passwords import Hash, Password
 from .query import Asked, Select, whole
 from .record import Record, SaveMode
 from .reference import Reference
@@ -260,6 +261,33 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         return query.random(count) or None
 
 
+class PasswordColumn(Column[B, T]):
+    """``User.password`` of a blocking model, whose records take plain text too."""
+
+    __slots__ = ()
+
+    inline: ClassVar[bool] = True
+
+    def hash(self, plain: str) -> Hash:
+        """Return the hash of *plain*. ValidationError if the field refuses it. No I/O."""
+        return run(cast("Password[Any]", self.field)._hash(self._model, plain))
+
+    def verify(self, record: B | None, plain: str) -> bool:
+        """Return whether *plain* is the password of *record*; False for None, in the same time.
+
+        Where the stored hash is weaker than new ones, the right password puts a better one into the
+        record; save it to keep that. No I/O, but for a record that is not loaded: HMGET, one round trip.
+        """
+        return run(cast("Password[Any]", self.field)._verify(self._model, record, plain))
+
+    def upgrade(self, record: B) -> bool:
+        """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
+
+        Save the record to keep it. No I/O, but for a record that is not loaded.
+        """
+        return run(cast("Password[Any]", self.field)._upgrade(self._model, record))
+
+
 def _bound(bound: Any) -> Any:
     """A bound as redisca took it: ``"(5"`` leaves 5 out, ``"-inf"`` and ``"+inf"`` are open ends."""
     if not isinstance(bound, str):
@@ -307,6 +335,7 @@ class Model(Record):
     __slots__ = ()
 
     _column_type = Column
+    _password_type = PasswordColumn
     _query_type = Query
 
     get = Get()
@@ -465,7 +494,7 @@ class Session(BaseSession):
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         try:
-            if kind is None and self.autosave:
+            if self._saves(error):
                 run(self._flush())
         finally:
             self._close()
@@ -524,6 +553,7 @@ __all__ = (
     "FieldUnset",
     "Float",
     "Gone",
+    "Hash",
     "Integer",
     "Json",
     "MD5Pass",
@@ -535,6 +565,7 @@ __all__ = (
     "OutOfBounds",
     "OutcomeUnknown",
     "Page",
+    "Password",
     "PermissionDenied",
     "Query",
     "RediscaError",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
+
+T = TypeVar("T")
 
 Arg = str | bytes | int
 Reply = Any
@@ -64,6 +66,10 @@ class Transport(Protocol):
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         """A new lock that orders the tasks or threads which share this transport."""
+        ...
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        """What ``function(*args)`` returns, computed where it stalls no event loop: for slow pure work."""
         ...
 
 

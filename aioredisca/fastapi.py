@@ -1,0 +1,177 @@
+"""FastAPI: one call that installs sessions, error handlers, start-up and health; and what endpoints take.
+
+::
+
+    app = FastAPI()
+    install(app, "redis://localhost:6379/0", health="/health")
+
+    @app.post("/users", status_code=201)
+    async def sign_up(body: Create[User]) -> User:
+        return await body.new()  # saved before the answer leaves, or 409
+
+    @app.get("/users/{id}")
+    async def show(user: Annotated[User, User.depends("id")]) -> User:
+        return user
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, cast
+
+from fastapi import Depends, FastAPI
+from pydantic import StringConstraints
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse, Response
+
+from .asgi import KEY, AutosaveMiddleware
+from .config import conf
+from .database import open_database
+from .errors import RediscaError, UsageError
+from .health import check
+from .keys import MAX_ID
+from .pydantic import Create, Read, Update
+from .record import Record
+from .session import Session
+from .web import STATUS, detail_of, headers_of, log, status_of
+
+HEALTH_SECONDS = 1.0
+"""How long the health route waits for the database."""
+
+
+def install(
+    app: FastAPI,
+    db: object = None,
+    *,
+    autosave: bool = True,
+    health: str | None = None,
+    **options: Any,
+) -> None:
+    """Set up *app*: a session per request, error handlers, start and end, and a health route.
+
+    ``db``        the database of all classes that name none by ``conf(db=)``; conf.db by default. For code
+                  outside of requests set conf.db.
+    ``autosave``  save the changes of a request before its answer leaves, if it is below 400.
+    ``health``    the path of a route for load balancers: 200, or 503 while the database cannot be used.
+    ``options``   ``save_if`` ``late`` ``timeout`` ``error_response`` of :class:`AutosaveMiddleware`.
+
+    At the start the database is tried (see :func:`aioredisca.health.check`) before the app's own lifespan
+    begins, and after that has ended its connections are closed.
+    """
+    database = None if db is None else open_database(db)
+    app.add_middleware(cast("Any", AutosaveMiddleware), db=database, autosave=autosave, **options)
+    add_handlers(app)
+    router: Any = app.router
+    router.lifespan_context = lifespan(database, router.lifespan_context)
+    if health is not None:
+        app.add_api_route(health, health_route(database), include_in_schema=False)
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Answer errors of the library: 404, 409, 422, 503, with names of fields and without values."""
+    for kind in STATUS:
+        app.add_exception_handler(kind, cast("Any", answer_error))
+
+
+async def answer_error(request: Request, error: RediscaError) -> Response:
+    """The answer of the library to an error of its own; for ``app.add_exception_handler``."""
+    return JSONResponse({"detail": detail_of(error)}, status_of(error), headers_of(error))
+
+
+def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Callable[[Any], Any]:
+    """A lifespan that tries the database at the start and closes its connections at the end.
+
+    *inner* is the app's own, which runs in between and whose state is kept.
+    """
+
+    @asynccontextmanager
+    async def around(app: Any) -> AsyncGenerator[Any]:
+        database = conf.db if db is None else open_database(db)
+        try:
+            await check(database)
+            if inner is None:
+                yield None
+            else:
+                async with inner(app) as state:
+                    yield state
+        finally:
+            await database.aclose()
+
+    return around
+
+
+def health_route(db: object = None) -> Callable[[], Awaitable[Response]]:
+    """An endpoint that answers 200 while the database can be used, else 503; why not stands in the log."""
+
+    async def health() -> Response:
+        try:
+            async with asyncio.timeout(HEALTH_SECONDS):
+                await check(conf.db if db is None else db)
+        except (RediscaError, TimeoutError) as error:
+            log.warning("the database cannot be used: %s", error or type(error).__name__)
+            return JSONResponse({"status": "unavailable"}, 503)
+        return JSONResponse({"status": "ok"})
+
+    return health
+
+
+# -- what endpoints take ---------------------------------------------------------------------------
+
+
+async def request_session(connection: HTTPConnection) -> AsyncGenerator[Session]:
+    """The session of the request: that of the middleware, else one of its own with autosave.
+
+    Declare it by :data:`SessionDep`. On its own it saves when the endpoint has returned, before the answer
+    is made, and drops the changes when the endpoint raises; an error answer that is returned saves.
+    """
+    if connection.scope["type"] != "http":
+        raise UsageError("a websocket has no session of its own: open one for each message")
+    outer: Session | None = connection.scope.get(KEY)
+    if outer is not None:
+        yield outer
+    else:
+        async with Session(autosave=True) as session:
+            yield session
+
+
+SessionDep = Annotated[Session, Depends(request_session, scope="function")]
+"""``unit: SessionDep``. In the default scope a dependency would end after the answer: too late to save."""
+
+
+def loader(model: type[Record], parameter: str) -> Any:
+    """The dependency of :meth:`Record.depends`: loads by the path parameter, whose length it declares."""
+    if not parameter.isidentifier():
+        raise UsageError(f"depends({parameter!r}): a parameter is a Python name")
+    get: Callable[[str], Any] = cast("Any", model).get
+
+    async def load(**given: str) -> Any:
+        return await get(given[parameter])
+
+    def load_in_thread(**given: str) -> Any:
+        return get(given[parameter])
+
+    asynchronous = inspect.iscoroutinefunction(cast("Any", model)._get)
+    dependency: Any = load if asynchronous else load_in_thread
+    kind = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
+    wanted = inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
+    dependency.__signature__ = inspect.Signature([wanted])
+    return Depends(dependency)
+
+
+__all__ = (
+    "AutosaveMiddleware",
+    "Create",
+    "Read",
+    "SessionDep",
+    "Update",
+    "add_handlers",
+    "answer_error",
+    "health_route",
+    "install",
+    "lifespan",
+    "loader",
+    "request_session",
+)

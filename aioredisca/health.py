@@ -1,0 +1,46 @@
+"""Whether a database can be used: it answers, it runs scripts, and the user has the rights they need.
+
+A PING alone stays green while every script fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from .database import Database, open_database
+from .errors import PermissionDenied, RediscaError
+from .plan import probe_call, read_probe
+from .schema import Schema
+from .types import Call, Script
+
+_TEXT = "return 1"
+_ONE = Script(_TEXT, hashlib.sha1(_TEXT.encode(), usedforsecurity=False).hexdigest())
+
+
+async def check(db: object = None) -> None:
+    """Raise unless the database answers, runs scripts, and grants the rights of all models in use.
+
+    Unavailable, PermissionDenied or another StoreError says what is wrong. PING, and one EVALSHA more than
+    there are models in use; one round trip. Changes nothing that stays.
+    """
+    store = open_database(db)
+    schemas = list(_in_use(store))
+    calls = [Call(("PING",)), Call((), _ONE), *map(probe_call, schemas)]
+    replies = await store.transport().execute(calls)
+    for reply in replies:
+        if isinstance(reply, RediscaError):
+            raise reply
+    for reply in replies[2:]:
+        for command, key in read_probe(reply).missing:
+            raise PermissionDenied(f"+{command.lower()}", f"{command} on {key!r} is denied")
+
+
+def _in_use(store: Database) -> Iterator[Schema]:
+    """The schemas of the models that this process has used with the database."""
+    models: dict[str, Any] = store.memory.get("classes", {})
+    for reference in list(models.values()):
+        model = reference()
+        if model is not None:
+            yield model._schema(store)
