@@ -1,0 +1,73 @@
+"""Serve both faces from one process: python -m examples.shortlinks [URL] [--port N] [--host ADDRESS]
+
+URL is any database that ``aioredisca.Database`` takes. The default, ``memory://``, is a store inside this
+process and needs no server. All keys start with ``aioredisca-shortlinks:``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import threading
+from socket import socket
+
+import uvicorn
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from aioredisca import Database, RediscaError, conf
+
+from .admin import ADMIN, create_admin, prepare
+from .app import create_app
+
+NAMESPACE = "aioredisca-shortlinks:"
+
+
+class Server(uvicorn.Server):
+    """Ends the live streams before it waits for open requests."""
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        await self.config.app.state.feed.close()  # type: ignore[union-attr]
+        await super().shutdown(sockets)
+
+
+def main() -> int:
+    """Serve until Ctrl-C; the exit code."""
+    parser = argparse.ArgumentParser(description="A short-link service and its admin page, by aioredisca.")
+    parser.add_argument("url", nargs="?", default="memory://", help="the database (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=8000, help="of the service; the admin page has the next")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    options = parser.parse_args()
+    try:
+        conf.db = Database(options.url, namespace=NAMESPACE)
+        password = prepare()
+    except RediscaError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    admin = make_server(options.host, options.port + 1, create_admin(), threaded=True)
+    announce(options.host, options.port, password)
+    serve(admin, options.host, options.port)
+    return 0
+
+
+def announce(host: str, port: int, password: str | None) -> None:
+    """Print where to look."""
+    shown = "" if password is None else f" with the password {password}"
+    print(f"Short links   http://{host}:{port}/")
+    print(f"Admin page    http://{host}:{port + 1}/   sign in on the first as {ADMIN}{shown}", flush=True)
+
+
+def serve(admin: BaseWSGIServer, host: str, port: int) -> None:
+    """Flask in threads of its own, FastAPI here."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # as for uvicorn: no line per request
+    thread = threading.Thread(target=admin.serve_forever, daemon=True)
+    thread.start()
+    try:
+        Server(uvicorn.Config(create_app(), host, port, log_level="warning")).run()
+    finally:
+        admin.shutdown()
+        thread.join()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
