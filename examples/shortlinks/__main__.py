@@ -1,4 +1,4 @@
-"""Serve both faces from one process: python -m examples.shortlinks [URL] [--port N] [--host ADDRESS]
+"""Serve both faces from one process: python -m examples.shortlinks [URL] [--port N]
 
 URL is any database that ``aioredisca.Database`` takes. The default, ``memory://``, is a store inside this
 process and needs no server. All keys start with ``aioredisca-shortlinks:``.
@@ -35,7 +35,8 @@ def main() -> int:
     """Serve until Ctrl-C; the exit code."""
     parser = argparse.ArgumentParser(description="A short-link service and its admin page, by aioredisca.")
     parser.add_argument("url", nargs="?", default="memory://", help="the database (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8000, help="of the service; the admin page has the next")
+    parser.add_argument("--port", type=int, default=8000, help="of the service (default: %(default)s)")
+    parser.add_argument("--admin-port", type=int, help="of the admin page (default: the next)")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     options = parser.parse_args()
     try:
@@ -44,17 +45,20 @@ def main() -> int:
     except RediscaError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    admin = make_server(options.host, options.port + 1, create_admin(), threaded=True)
-    announce(options.host, options.port, password)
-    serve(admin, options.host, options.port)
+    host, port = options.host, options.port
+    admin = make_server(host, options.admin_port or port + 1, create_admin(), threaded=True)
+    print(f"Short links   http://{host}:{port}/")
+    print(
+        f"Admin page    http://{host}:{admin.port}/   sign in on the first as {ADMIN}, {how(password)}",
+        flush=True,
+    )
+    serve(admin, host, port)
     return 0
 
 
-def announce(host: str, port: int, password: str | None) -> None:
-    """Print where to look."""
-    shown = "" if password is None else f" with the password {password}"
-    print(f"Short links   http://{host}:{port}/")
-    print(f"Admin page    http://{host}:{port + 1}/   sign in on the first as {ADMIN}{shown}", flush=True)
+def how(password: str | None) -> str:
+    """How the admin signs in. The password of a new database is told once, here."""
+    return "as before" if password is None else f"password {password}"
 
 
 def serve(admin: BaseWSGIServer, host: str, port: int) -> None:
