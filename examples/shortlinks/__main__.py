@@ -49,8 +49,7 @@ def main() -> int:
     admin = make_server(host, options.admin_port or port + 1, create_admin(), threaded=True)
     print(f"Short links   http://{host}:{port}/")
     print(
-        f"Admin page    http://{host}:{admin.port}/   sign in on the first as {ADMIN}, {how(password)}",
-        flush=True,
+        f"Admin page    http://{host}:{admin.port}/   sign in above as {ADMIN}, {how(password)}", flush=True
     )
     serve(admin, host, port)
     return 0
@@ -68,6 +67,8 @@ def serve(admin: BaseWSGIServer, host: str, port: int) -> None:
     thread.start()
     try:
         Server(uvicorn.Config(create_app(), host, port, log_level="warning")).run()
+    except KeyboardInterrupt:  # which uvicorn passes on when it has stopped
+        pass
     finally:
         admin.shutdown()
         thread.join()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -325,6 +326,13 @@ async def test_it_stops_at_once_with_somebody_watching(stored: Site) -> None:
         assert [change async for change in arriving] == []
     assert "Traceback" not in printed
     assert "ERROR" not in printed
+
+
+async def test_ctrl_c_ends_it_without_a_word() -> None:
+    with Site("memory://") as site:
+        site.process.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(site.process.wait, 10) == 0
+        assert site.stop() == ""
 
 
 async def test_a_second_start_finds_what_is_there(server: Any) -> None:
