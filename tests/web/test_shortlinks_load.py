@@ -136,12 +136,19 @@ async def test_a_mixed_load_meets_no_error_and_nothing_of_others(server: Any, ra
     wrong = [what for person in people for what in person.wrong]
     clicked = sum((person.clicked for person in people), Counter[str]())
     stored = {slug: count_of(raw, person.ids[slug]) for person in people for slug in person.slugs}
-    print(f"{done.total():,} requests in {took:.1f} s: {done.total() / took:,.0f} a second; {dict(done)}")
-    print(f"memory in KiB, at the start and by quarters: {memory}; wrong: {len(wrong)}")
+    report(
+        f"{done.total():,} requests in {took:.1f} s: {done.total() / took:,.0f} a second; {dict(done)}; "
+        f"wrong: {len(wrong)}; memory in KiB, at the start and by quarters: {memory}"
+    )
     assert wrong == []
     assert stored == {slug: clicked[slug] for slug in stored}  # exact, link by link
     assert memory[-1] - memory[1] < GROWTH
     assert "Traceback" not in log
+
+
+def report(figures: str) -> None:
+    """Shown by pytest -s."""
+    print(figures)  # noqa: T201
 
 
 def count_of(raw: Any, id: str) -> int:
