@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.responses import RedirectResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import StringConstraints
 
 from aioredisca.fastapi import install
 
@@ -22,10 +23,12 @@ from .visitors import OwnLink, SignedIn, Visitor, refuse_forged, sign_in, sign_o
 SHOWN = 20
 """Links on one page."""
 
-Ids = Annotated[Sequence[str], Query(max_length=SHOWN)]
+Id = Annotated[str, StringConstraints(pattern="^[0-9a-f]{24}$")]
+Ids = Annotated[list[Id], Query(default_factory=list, max_length=SHOWN)]
+Words = Annotated[str, Query(max_length=80)]
 
-router = APIRouter(dependencies=[Depends(refuse_forged)])
-pages = APIRouter(dependencies=[Depends(visitor)])
+router = APIRouter()
+pages = APIRouter(dependencies=[Depends(visitor)])  # which all show who is signed in
 
 
 # -- looking ---------------------------------------------------------------------------------------
@@ -42,7 +45,7 @@ async def home(request: Request, user: Visitor, after: str | None = None) -> Res
 
 
 @pages.get("/search")
-async def search(request: Request, q: str = "", after: str | None = None) -> Response:
+async def search(request: Request, q: Words = "", after: str | None = None) -> Response:
     """Short names that begin with a word; with ``#`` links that have a tag."""
     found = Link.all()
     for word in q.split():
@@ -52,7 +55,7 @@ async def search(request: Request, q: str = "", after: str | None = None) -> Res
 
 
 @router.get("/live")
-async def live(request: Request, id: Ids = ()) -> Response:
+async def live(request: Request, id: Ids) -> Response:
     """The counters of the links of a page, as server-sent events."""
     changes = request.app.state.feed.follow(id)
     events = (f"data: {json.dumps(change)}\n\n" if change else ":\n\n" async for change in changes)
@@ -143,7 +146,7 @@ async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
 
 def create_app() -> FastAPI:
     """The service on the database of ``conf.db``."""
-    app = FastAPI(title="Short links", lifespan=lifespan, openapi_url=None)
+    app = FastAPI(lifespan=lifespan, openapi_url=None, dependencies=[Depends(refuse_forged)])
     app.state.feed = Feed()
     install(app, health="/health")  # a session per request, saved before the answer leaves
     add_pages(app)

@@ -75,7 +75,10 @@ class LinkFields:
 
 
 class LoginFields:
-    """The id is a digest of the token in the cookie: what is stored here signs nobody in."""
+    """The id is a digest of the token in the cookie: what is stored here signs nobody in.
+
+    Those that are over stay in the database until records can expire.
+    """
 
     user = Reference("User", required=True, index=True, on_delete="cascade")
     until = DateTime(required=True)

@@ -46,7 +46,8 @@ async def sign_out(request: Request, response: Response) -> None:
 
 async def visitor(request: Request) -> User | None:
     """Who is signed in, if anybody is; pages find it in ``request.state`` too."""
-    login = await Login(digest(request.cookies.get(COOKIE, "")))
+    token = request.cookies.get(COOKIE)
+    login = await Login(digest(token)) if token else None
     user: User | None = await login.user if login and login.until > utcnow() else None
     request.state.visitor = user or None  # false, if it has been deleted just now
     return user or None

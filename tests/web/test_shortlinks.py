@@ -202,7 +202,12 @@ async def test_nobody_else_can_edit_or_delete_a_link(site: Site) -> None:
 )
 async def test_forms_of_other_sites_are_refused(site: Site, headers: dict[str, str], wanted: int) -> None:
     async with browser(site) as client:
-        assert (await client.post("/sign-out", headers=headers)).status_code == wanted
+        for path in ("/sign-out", "/links", "/links/x/delete"):
+            answer = await client.post(path, headers=headers)
+            assert answer.status_code == (404 if wanted == 303 and "x" in path else wanted), path
+        for path in ("/sign-in", "/sign-up"):
+            answer = await client.post(path, headers=headers, data={"name": "", "password": ""})
+            assert answer.status_code == (422 if wanted == 303 else wanted), path
 
 
 # -- clicks ----------------------------------------------------------------------------------------
@@ -237,20 +242,32 @@ async def events(answer: httpx.Response) -> AsyncIterator[Any]:
             yield json.loads(line.removeprefix("data: "))
 
 
+async def until(arriving: AsyncIterator[Any], clicks: dict[str, int]) -> Any:
+    """The first event with these counters."""
+    while (change := await anext(arriving))["clicks"] != clicks:
+        pass
+    return change
+
+
 async def test_a_click_arrives_at_everybody_who_watches(site: Site) -> None:
     async with browser(site, "watcher") as client, browser(site) as other:
         await shorten(client, "watched")
         id = await link_id(client, "watched")
-        async with asyncio.timeout(20), other.stream("GET", f"/live?id={id}&id=nobody") as answer:
+        async with asyncio.timeout(20), other.stream("GET", f"/live?id={id}&id={24 * '0'}") as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             arriving = events(answer)
-            assert (await anext(arriving))["clicks"] == {id: 0}
+            await until(arriving, {id: 0})
             for _ in range(3):
                 await client.get("/watched")
-            async for change in arriving:
-                if change["clicks"] == {id: 3}:
-                    break
+            change = await until(arriving, {id: 3})
             assert {"slug": "watched", "clicks": 3} in change["leaders"]
+
+
+@pytest.mark.parametrize("query", ["id=", "id=nobody", "id=" + "0" * 25, "&".join(["id=" + "0" * 24] * 21)])
+async def test_what_cannot_be_watched_is_refused(site: Site, query: str) -> None:
+    """One id that the library refuses would stop the counters of everybody."""
+    async with browser(site) as client:
+        assert (await client.get(f"/live?{query}")).status_code == 422
 
 
 # -- the admin page --------------------------------------------------------------------------------
