@@ -10,7 +10,7 @@ import secrets
 import flask
 from werkzeug import Response
 
-from aioredisca import NotFound, conf, sync, utcnow
+from aioredisca import NotFound, Unavailable, conf, sync, utcnow
 from aioredisca.flask import FlaskRedisca
 
 from .models import NEWEST_OF_OWNER, LinkFields, LoginFields, UserFields
@@ -89,6 +89,7 @@ def create_admin() -> flask.Flask:
     app.register_blueprint(views)
     app.after_request(secure)
     app.register_error_handler(NotFound, lambda error: ("There is no such record.", 404))
+    app.register_error_handler(Unavailable, lambda error: ("The database cannot be reached.", 503))
     return app
 
 

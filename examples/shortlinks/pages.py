@@ -118,7 +118,10 @@ async def show_problem(request: Request, error: Exception) -> Response:
             return Response(None, error.status_code, error.headers)
         return page(request, "problem.html", error.status_code, reason=error.detail)
     status, reason = next(said for kind, said in PROBLEMS.items() if isinstance(error, kind))
-    return page(request, "problem.html", status, reason=reason)
+    answer = page(request, "problem.html", status, reason=reason)
+    if isinstance(error, Unavailable):
+        answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def add_pages(app: FastAPI) -> None:

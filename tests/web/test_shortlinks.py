@@ -18,6 +18,7 @@ import pytest
 
 from aioredisca import Integer, Model
 
+from ..support.proxy import Proxy
 from ..support.servers import free_port
 from .support import ROOT, Served
 
@@ -343,6 +344,31 @@ async def test_it_stops_at_once_with_somebody_watching(stored: Site) -> None:
         assert [change async for change in arriving] == []
     assert "Traceback" not in printed
     assert "ERROR" not in printed
+
+
+async def test_without_its_database_it_says_so_and_goes_on(server: Any) -> None:
+    proxy = Proxy(server.port)
+    with Site(proxy.url) as site:
+        async with browser(site, "patient") as client, client.stream("GET", "/live") as answer:
+            arriving = events(answer)
+            await anext(arriving)
+            proxy.close()
+            await asyncio.sleep(1)
+            for path, reason in (
+                ("/", "cannot be reached"),
+                ("/redis", "cannot be reached"),
+                ("/health", ""),
+            ):
+                refused = await client.get(path)
+                assert refused.status_code == 503
+                assert reason in refused.text
+            assert (await client.get("/")).headers["retry-after"] == "1"
+            assert (await client.get("/static/icon.svg")).status_code == 200
+            failed = await asyncio.to_thread(httpx.get, site.admin_url, cookies=dict(client.cookies))
+            assert failed.status_code == 503
+        log = site.stop()
+    assert "the counters stand still" in log
+    assert "Traceback" not in log
 
 
 async def test_ctrl_c_ends_it_without_a_word() -> None:
