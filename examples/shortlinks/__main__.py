@@ -1,13 +1,15 @@
 """Serve both faces from one process: python -m examples.shortlinks [URL] [--port N]
 
 URL is any database that ``aioredisca.Database`` takes. The default, ``memory://``, is a store inside this
-process and needs no server. All keys start with ``aioredisca-shortlinks:``.
+process and needs no server. All keys start with ``aioredisca-shortlinks:``. The admin of a new database gets
+the password ``$SHORTLINKS_ADMIN_PASSWORD``, or one that is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import threading
 from socket import socket
@@ -41,23 +43,17 @@ def main() -> int:
     options = parser.parse_args()
     try:
         conf.db = Database(options.url, namespace=NAMESPACE)
-        password = prepare()
+        password = prepare(os.environ.get("SHORTLINKS_ADMIN_PASSWORD"))
     except RediscaError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     host, port = options.host, options.port
     admin = make_server(host, options.admin_port or port + 1, create_admin(), threaded=True)
     print(f"Short links   http://{host}:{port}/")
-    print(
-        f"Admin page    http://{host}:{admin.port}/   sign in above as {ADMIN}, {how(password)}", flush=True
-    )
+    known = "" if password is None else f", password {password}"
+    print(f"Admin page    http://{host}:{admin.port}/   sign in above as {ADMIN}{known}", flush=True)
     serve(admin, host, port)
     return 0
-
-
-def how(password: str | None) -> str:
-    """How the admin signs in. The password of a new database is told once, here."""
-    return "as before" if password is None else f"password {password}"
 
 
 def serve(admin: BaseWSGIServer, host: str, port: int) -> None:

@@ -104,11 +104,11 @@ SAMPLES = {
 }
 
 
-def prepare() -> str | None:
-    """Create the admin and a few links on a new database; the password, if there was none before."""
+def prepare(given: str | None) -> str | None:
+    """Create the admin and a few links on a new database; the password it made up, if none was *given*."""
     if (User.name == ADMIN).exists():
         return None
-    password = secrets.token_urlsafe(9)
+    password = given or secrets.token_urlsafe(9)
     admin = User.new(name=ADMIN, password=password, admin=True).save()  # hashed as it is assigned
     Link.save_many(
         [
@@ -116,4 +116,4 @@ def prepare() -> str | None:
             for slug, (target, tags) in SAMPLES.items()
         ]
     )
-    return password
+    return None if given else password
