@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import nox
 
 nox.options.sessions = ["lint", "types", "imports", "tests"]
@@ -15,6 +17,22 @@ def demo(session: nox.Session) -> None:
     """Run the airports example; a database URL may follow after --."""
     session.install("-e", ".[demo]")
     session.run("python", "examples/airports.py", *session.posargs)
+
+
+@nox.session
+def web(session: nox.Session) -> None:
+    """Serve the short-link example; a database URL and --port may follow after --."""
+    session.install("-e", ".[shortlinks]")
+    session.run("python", "-m", "examples.shortlinks", *session.posargs)
+
+
+@nox.session(name="web-browser")
+def web_browser(session: nox.Session) -> None:
+    """Drive the short-link example with Debian's chromium: apt-get install chromium."""
+    if shutil.which("chromium") is None:
+        session.skip("there is no chromium here: apt-get install chromium")
+    session.install("-e", ".[test]", "playwright")
+    session.run("pytest", "tests/web/test_shortlinks_browser.py", *session.posargs)
 
 
 @nox.session

@@ -61,7 +61,17 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = ...,
         on_delete: OnDelete | None = ...,
-        required: bool = ...,
+        required: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Reference[Any, Never],
+        to: str,
+        *,
+        children: bool = ...,
+        on_delete: OnDelete | None = ...,
+        required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
     def __init__(

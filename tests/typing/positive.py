@@ -96,6 +96,7 @@ class User(Shared, Model):
     later = Reference(lambda: Country)
     sure = Reference(Language, required=True)
     named = Reference("Language")
+    named_sure = Reference("Language", required=True)
 
 
 class Admin(User):
@@ -137,6 +138,7 @@ def values(user: User) -> None:
     assert_type(user.later, Country | None)
     assert_type(user.sure, Language)
     assert_type(user.named, Any | None)
+    assert_type(user.named_sure, Any)
     assert_type(user.note, str | None)
     assert_type(user.id, str)
     assert_type(user.shout(), str | None)
