@@ -113,6 +113,17 @@ async def test_a_refused_link_is_shown_at_its_fields(site: Site) -> None:
         assert (await client.get("/search?q=tak")).text.count('class="row"') == 1
 
 
+async def test_no_link_hides_behind_a_page(site: Site) -> None:
+    source = (ROOT / "examples/shortlinks/app.py").read_text()
+    words = {*re.findall(r'"/([a-z][a-z-]*)', source)}
+    assert {"health", "links", "sign-up", "static"} <= words
+    async with browser(site, "hider") as client:
+        for word in words:
+            assert errors((await shorten(client, word)).text) == {
+                "slug": "Short name is the name of a page here."
+            }
+
+
 async def test_a_name_is_taken_once_and_passwords_are_not_repeated(site: Site) -> None:
     async with browser(site, "twice"), browser(site) as other:
         answer = await other.post("/sign-up", data={"name": "Twice", "password": PASSWORD})
