@@ -15,8 +15,9 @@ from .errors import UsageError, ValidationError
 from .keys import bad_field
 
 if TYPE_CHECKING:
-    from . import sync, sync_views, views
+    from . import sync, views
     from .model import Model
+    from .sync import views as sync_views
 
 V = TypeVar("V")
 

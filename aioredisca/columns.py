@@ -1,7 +1,7 @@
 """Columns: a field bound to the class it was read from, as in ``User.age``. They make conditions.
 
 ``BaseColumn`` makes them lazy queries; the verbs that do the work have a colour: :class:`Column` here
-has coroutines, its sibling in sync.py plain methods.
+has coroutines, its sibling in sync/ plain methods.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Queries: frozen, lazy, and data until the moment somebody awaits them.
 
 :class:`Select` holds the search and all that shapes it, once for both colours; :class:`Query` gives it the
-asyncio face, its sibling in sync.py the blocking one.
+asyncio face, its sibling in sync/ the blocking one.
 """
 
 from __future__ import annotations

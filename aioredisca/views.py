@@ -1,7 +1,7 @@
 """Views: the collections of one record, with the verbs that read and change them. One round trip each.
 
 A change is refused by Gone where there is no record; a read finds nothing then. Both colours use these
-coroutines: the blocking ones of sync.py run them.
+coroutines: the blocking ones of sync/ run them.
 """
 
 from __future__ import annotations

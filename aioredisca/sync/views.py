@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 
 from typing_extensions import TypeVar
 
-from . import views
-from .blocking import run
+from .. import views
+from ..blocking import run
 
 if TYPE_CHECKING:
-    from .collections import Collection
-    from .record import Record
+    from ..collections import Collection
+    from ..record import Record
 
 V = TypeVar("V")
 

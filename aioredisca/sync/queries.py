@@ -1,0 +1,255 @@
+"""Queries and columns of blocking models."""
+
+from __future__ import annotations
+
+import decimal
+import re
+from collections.abc import Iterator
+from typing import Any, ClassVar, Generic, TypeVar, cast, overload
+
+from .. import changes, fetch, figures, pages
+from ..blocking import iterate, run
+from ..columns import BaseColumn, Output, page
+from ..expressions import exclusive
+from ..figures import Aggregate, Explanation
+from ..pages import Page
+from ..passwords import Hash, Password
+from ..query import Select, whole
+from ..record import Record
+from ..search import Search
+from ..types import MISSING, Missing
+
+T = TypeVar("T")
+A = TypeVar("A")
+V = TypeVar("V")
+C = TypeVar("C")
+D = TypeVar("D")
+K = TypeVar("K")
+N = TypeVar("N", int, float, decimal.Decimal)
+R = TypeVar("R", bound=Record)
+B = TypeVar("B", bound=Record)
+
+_BOUND = re.compile(r"(\()?(.+)\Z", re.DOTALL)
+
+
+class Query(Select[R]):
+    """A query of a blocking model: fetched once, when it is first looked at, and kept.
+
+    ``len(q)``, ``x in q``, ``q[0]``, ``q[1:3]`` and iteration fetch all of it; the other verbs ask the
+    server only for what they need.
+    """
+
+    __slots__ = ("_found",)
+
+    def __init__(self, search: Search[R]) -> None:
+        super().__init__(search)
+        self._found: list[R] | None = None
+
+    def load(self) -> list[R]:
+        """Fetch the matches, unless that was done already. One round trip per 1,000 records."""
+        if self._found is None:
+            self._found = run(fetch.records(self._search))
+        return self._found
+
+    def loaded(self) -> bool:
+        """Return whether the matches were fetched. No I/O."""
+        return self._found is not None
+
+    def unload(self) -> None:
+        """Forget what was fetched. No I/O."""
+        self._found = None
+
+    def __iter__(self) -> Iterator[R]:
+        return iter(self.load())
+
+    def __len__(self) -> int:
+        return len(self.load())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.load()
+
+    @overload
+    def __getitem__(self, wanted: int) -> R: ...
+    @overload
+    def __getitem__(self, wanted: slice) -> list[R]: ...
+    def __getitem__(self, wanted: int | slice) -> R | list[R]:
+        return self.load()[wanted]
+
+    def stream(self) -> Iterator[R]:
+        """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
+        return iterate(fetch.stream(self._search))
+
+    def first(self) -> R | None:
+        """Return the first match, or None. EVALSHA, one round trip."""
+        return run(fetch.first(self._search))
+
+    def one(self) -> R:
+        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        return cast("R", run(fetch.one(self._search)))
+
+    def one_or_none(self) -> R | None:
+        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        return run(fetch.one_or_none(self._search))
+
+    def exists(self) -> bool:
+        """Return whether anything matches. EVALSHA, one round trip."""
+        return run(fetch.exists(self._search))
+
+    def count(self) -> int:
+        """Return how many match, by the indexes.
+
+        SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
+        where no index tells the number.
+        """
+        return run(fetch.count(self._search))
+
+    def ids(self) -> list[str]:
+        """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
+        return run(fetch.ids(self._search))
+
+    @overload
+    def values(self, a: Output[R, A], /) -> list[A]: ...
+    @overload
+    def values(self, a: Output[R, A], b: Output[R, V], /) -> list[tuple[A, V]]: ...
+    @overload
+    def values(self, a: Output[R, A], b: Output[R, V], c: Output[R, C], /) -> list[tuple[A, V, C]]: ...
+    @overload
+    def values(
+        self, a: Output[R, A], b: Output[R, V], c: Output[R, C], d: Output[R, D], /, *more: Output[R, Any]
+    ) -> list[tuple[A, V, C, D]]: ...
+    def values(self, *columns: Any) -> list[Any]:
+        """Return the values of one column, or tuples of several, in order; no records are made.
+
+        EVALSHA, one round trip per 1,000 matches.
+        """
+        return run(figures.values(self._search, [self._field(column) for column in columns]))
+
+    def random(self, count: int = 1) -> list[R]:
+        """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
+
+        EVALSHA, one round trip where one index answers the condition; else all ids are read first.
+        """
+        return run(fetch.choice(self._search, whole(count, "count")))
+
+    @overload
+    def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
+    @overload
+    def aggregate(
+        self, column: Output[R, A] | None = None, /, *, by: Output[R, K]
+    ) -> dict[K, Aggregate[A]]: ...
+    def aggregate(self, column: Any = None, /, *, by: Any = None) -> Any:
+        """Return count, sum, min, max and avg of a column; with ``by``, of each of its values.
+
+        EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
+        """
+        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        return run(figures.aggregate(self._search, figure, group))
+
+    def page(self, size: int = 50, after: str | None = None) -> Page[R]:
+        """Return *size* records behind the cursor *after*, and the cursor of the next page.
+
+        Pages stay right while records come and go: no record that is left alone is missed or comes twice.
+        ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
+        """
+        return run(pages.page(self._search, whole(size, "size"), after))
+
+    def explain(self) -> Explanation:
+        """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
+        return run(figures.explain(self._search))
+
+    def update(self, **values: Any) -> int:
+        """Set fields of every match; return how many records were changed.
+
+        Records are written in atomic batches of 100. One that no longer meets the condition when its turn
+        comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
+        one round trip to read and one to write per batch.
+        """
+        return run(changes.update(self._search, values))
+
+    def delete(self) -> int:
+        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+        return run(changes.delete(self._search))
+
+    def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
+        """Add to a number of every match, None counting as 0; return how many records were changed.
+
+        Exact under concurrency: no other change of a number is lost. Batches and round trips as in
+        :meth:`update`.
+        """
+        return run(changes.incr(self._search, self._field(column), by))
+
+
+class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
+    """A column of a blocking model."""
+
+    __slots__ = ()
+
+    def find(self, value: T, *, children: bool = False) -> list[B]:
+        """Return the records that hold *value*, with ``children`` those of subclasses too.
+
+        EVALSHA, one round trip per 1,000 records. NotIndexed without an index.
+        """
+        return self._equals(value, children).load()
+
+    def range(
+        self,
+        minval: T | exclusive[T] | str | None = None,
+        maxval: T | exclusive[T] | str | None = None,
+        start: int | None = None,
+        num: int | None = None,
+        *,
+        children: bool = False,
+    ) -> list[B]:
+        """Return the records whose value lies within the bounds, in its order (ties by id).
+
+        Bounds are included unless given as ``exclusive(value)`` or, as in redisca, as text like ``"(5"``;
+        None is an open end. ``start`` records are passed over and at most ``num`` returned. EVALSHA, one
+        round trip per 1,000 records.
+        """
+        query = page(self._range(_bound(minval), _bound(maxval), children), start, num)
+        return cast("list[B]", query.load())
+
+    def choice(self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False) -> list[B] | None:
+        """Return up to *count* random records that hold *val* (any value if none is given), each once.
+
+        None where there is no such record; UsageError above 1,000. EVALSHA, one round trip.
+        """
+        query = self._range(None, None, children) if val is MISSING else self._equals(val, children)
+        return query.random(count) or None
+
+
+class PasswordColumn(Column[B, T]):
+    """``User.password`` of a blocking model, whose records take plain text too."""
+
+    __slots__ = ()
+
+    inline: ClassVar[bool] = True
+
+    def hash(self, plain: str) -> Hash:
+        """Return the hash of *plain*. ValidationError if the field refuses it. No I/O."""
+        return run(cast("Password[Any]", self.field)._hash(self._model, plain))
+
+    def verify(self, record: B | None, plain: str) -> bool:
+        """Return whether *plain* is the password of *record*; False for None, in the same time.
+
+        Where the stored hash is weaker than new ones, the right password puts a better one into the
+        record; save it to keep that. No I/O, but for a record that is not loaded: HMGET, one round trip.
+        """
+        return run(cast("Password[Any]", self.field)._verify(self._model, record, plain))
+
+    def upgrade(self, record: B) -> bool:
+        """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
+
+        Save the record to keep it. No I/O, but for a record that is not loaded.
+        """
+        return run(cast("Password[Any]", self.field)._upgrade(self._model, record))
+
+
+def _bound(bound: Any) -> Any:
+    """A bound as redisca took it: ``"(5"`` leaves 5 out, ``"-inf"`` and ``"+inf"`` are open ends."""
+    if not isinstance(bound, str):
+        return bound
+    if bound in ("-inf", "+inf"):
+        return None
+    outside, value = cast("re.Match[str]", _BOUND.match(bound)).groups() if bound else (None, bound)
+    return exclusive(value) if outside else value

@@ -1,0 +1,57 @@
+"""The session of blocking code."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from ..blocking import run
+from ..errors import (
+    UsageError,
+)
+from ..session import BaseSession, current
+
+
+class Session(BaseSession):
+    """A session of blocking code: ``with session() as s:``. See :class:`aioredisca.Session`."""
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        try:
+            if self._saves(error):
+                run(self._flush())
+        finally:
+            self._close()
+
+    def flush(self) -> None:
+        """Save every changed record and carry out deletes: EVALSHA, one atomic round trip per database.
+
+        Where the server refuses, nothing of that database is written, every change is kept, and the
+        error's ``instance`` is the record it is about. UsageError over 5,000 records.
+        """
+        run(self._flush())
+
+
+class JoinedSession:
+    """``session(join=True)`` inside another session: that session, which goes on after the block."""
+
+    def __init__(self, outer: Session) -> None:
+        self._outer = outer
+
+    def __enter__(self) -> Session:
+        return self._outer
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        return None
+
+
+def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
+    """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
+    outer = current()
+    if join and outer is not None:
+        if not isinstance(outer, Session):
+            raise UsageError("the open session is an asyncio one: a blocking session cannot join it")
+        return JoinedSession(outer)
+    return Session(db, autosave=autosave)
