@@ -1,42 +1,34 @@
-"""``Record``: one record, colourless: who it is, and the coroutines that load and save it.
+"""``Record``: one record, colourless: who it is, and the coroutines that save it (reading.py: that load it).
 
 Model and sync.Model drive these coroutines; nothing here knows which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Mapping, Sequence
 from importlib import import_module  # the faces above are imported when they are asked for
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
-from . import storage, writes
+from . import writes
 from .descriptors import Field
 from .errors import (
     Conflict,
     Gone,
-    NotFound,
     NotLoaded,
     OutcomeUnknown,
     UsageError,
     ValidationError,
 )
-from .memory import Memory
 from .plan import (
     Change,
     Increment,
     Mode,
     Outcome,
-    exists_call,
-    load_all_call,
-    load_call,
-    read_all_fields,
-    read_fields,
 )
+from .reading import Reading
 from .referrers import referrers_of
 from .session import BaseSession, current
-from .types import Raw, Store
-from .values import Values
+from .types import Raw
 
 if TYPE_CHECKING:
     from .collections import Collection
@@ -46,13 +38,7 @@ SaveMode = Literal["create", "update", "upsert"]
 IfUnchanged: TypeAlias = "bool | Literal['record'] | Sequence[Output[Any, Any]]"
 
 
-_set_id, _set_memory, _set_session, _set_lock = (
-    vars(Values)[name].__set__ for name in ("_id", "_memory", "_session", "_lock")
-)
-"""The slots of a record, set without a look at the name: a query makes thousands of records."""
-
-
-class Record(Values):
+class Record(Reading):
     """Core of a record. Use Model, or sync.Model."""
 
     __slots__ = ()
@@ -225,130 +211,6 @@ class Record(Values):
         self._memory.become_new()
         if self._session is not None:
             self._session._hold(self)
-
-    @classmethod
-    def _handle(cls, id: object) -> Self:
-        """The handle of any id that a program may give."""
-        return cls(cast("str", id))
-
-    # -- reading -----------------------------------------------------------------------------------
-
-    def _home(self) -> Store:
-        """The database of this instance."""
-        return type(self)._store(self._session)
-
-    def _own_lock(self, store: Store) -> AbstractAsyncContextManager[Any]:
-        """The lock that orders loads and saves of this instance, of the transport now in use."""
-        transport = store.transport()
-        if self._lock is None or self._lock[0] is not transport:
-            self._lock = (transport, transport.lock())
-        return self._lock[1]
-
-    def _need_id(self) -> None:
-        if not self._id:
-            raise ValidationError(type(self).__name__, "id", "an empty id names no record")
-
-    async def _load(self, *, raw: bool = False, strict: bool = False, again: bool = False) -> Self:
-        self._need_id()
-        if again or not self._memory.known(all_fields=raw):
-            store = self._home()
-            async with self._own_lock(store):  # of many tasks one loads, the others find it loaded
-                if again or not self._memory.known(all_fields=raw):
-                    await self._fetch(
-                        store, raw or (again and self._memory.complete and not self._memory.blank)
-                    )
-        if strict and self._memory.absent:
-            raise NotFound(type(self).__name__, self._id)
-        return self
-
-    async def _fetch(self, store: Store, raw: bool) -> None:
-        schema = type(self)._schema(store)
-        if raw:
-            reply = await storage.read(store, load_all_call(schema, self._id))
-            self._take(read_all_fields(schema, reply), complete=True)
-        else:
-            fields = schema.read_fields
-            reply = await storage.read(store, load_call(schema, self._id, fields))
-            self._take(read_fields(fields, reply), complete=False)
-
-    def _take(self, raw: Raw | None, *, complete: bool) -> None:
-        """Believe what was just read; local changes stay on top of it."""
-        self._memory.diff.update(self._touched())
-        self._memory.take(raw, complete=complete)
-
-    @classmethod
-    async def _get_one(cls, model_id: str | int) -> Self:
-        """The record of that id. NotFound without one. HMGET, one round trip."""
-        make = cls._maker()
-        if make == cls._found:  # in a session, or with an __init__ of its own
-            return await cls._handle(model_id)._load(strict=True)
-        id, store = cls._id_text(model_id), cls._store()
-        schema = cls._schema(store)
-        if not id:
-            raise ValidationError(cls.__name__, "id", "an empty id names no record")
-        # Nobody else can have this instance yet: no lock, and nothing to merge with.
-        raw = read_fields(
-            schema.read_fields, await storage.read(store, load_call(schema, id, schema.read_fields))
-        )
-        if raw is None:
-            raise NotFound(cls.__name__, id)
-        return make(id, raw)
-
-    @classmethod
-    def _maker(cls) -> Callable[[str, Raw], Self]:
-        """What makes instances for the rows of a query; the quick way where nobody can have them already."""
-        if current() is not None or cls.__init__ is not Values.__init__:
-            return cls._found
-        blank = object.__new__
-
-        def make(id: str, raw: Raw) -> Any:
-            record: Any = blank(cls)
-            _set_id(record, id)
-            _set_memory(record, Memory(raw))
-            _set_session(record, None)
-            _set_lock(record, None)
-            return record
-
-        return make
-
-    @classmethod
-    def _found(cls, id: str, raw: Raw) -> Self:
-        """An instance for a row of a query. What the session has loaded already stays as it is."""
-        record = cls(id)
-        if not record._memory.known():
-            fresh = {**raw, **record._memory.raw} if record._memory.mode == "update" else raw
-            record._take(fresh, complete=False)
-        return record
-
-    @classmethod
-    def _found_part(cls, id: str, raw: Raw) -> Self:
-        """The same for a row of some fields: the others stay unknown, if they were."""
-        record = cls(id)
-        if not record._memory.known():
-            record._memory.raw = {**raw, **record._memory.raw}
-            record._memory.mode = "update"
-        return record
-
-    async def _exists(self) -> bool:
-        self._need_id()
-        store = self._home()
-        return bool(await storage.read(store, exists_call(type(self)._schema(store), self._id)))
-
-    @classmethod
-    async def _get_many(cls, ids: Sequence[str | int]) -> list[Self | None]:
-        records = [cls._handle(given) for given in ids]
-        for record in records:
-            record._need_id()
-        unknown = list({id(record): record for record in records if not record._memory.known()}.values())
-        if unknown:
-            store = cls._store()
-            schema = cls._schema(store)
-            fields = schema.read_fields
-            calls = [load_call(schema, record._id, fields) for record in unknown]
-            for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
-                if not record._memory.known():
-                    record._take(read_fields(fields, reply), complete=False)
-        return [None if record._memory.absent else record for record in records]
 
     # -- writing -----------------------------------------------------------------------------------
 
