@@ -1,6 +1,6 @@
 """How long one step of a query holds the server: the largest over many trees, in milliseconds.
 
-    python benchmarks/steps.py [--records 28298] [--server redis7 --server valkey9] [--trees 60] [--write]
+    python benchmarks/steps.py [--records 28298] [--server redis7 --server valkey9] [--trees 60]
 
 A query is answered in steps of one script call each, which examine about 2,000 ids. This runs random trees of
 conditions and chosen hard ones (wide ORs, rare matches) as rows, counts, orders, pages, deep offsets and
@@ -35,7 +35,7 @@ from ours import Airport  # noqa: E402
 from questions import airports  # noqa: E402
 
 from aioredisca import Database, conf  # noqa: E402
-from aioredisca.aio import AsyncTransport  # noqa: E402
+from aioredisca.mux import Multiplexer  # noqa: E402
 from tests.support.servers import KINDS, Server, version_of  # noqa: E402
 
 SECONDS = 8.0
@@ -261,7 +261,7 @@ class Meter:
         cpu = self.client.info("cpu")
         return float(cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]) * 1e6
 
-    async def execute(self, transport: AsyncTransport, calls: Any) -> Any:
+    async def execute(self, transport: Multiplexer, calls: Any) -> Any:
         before = self._now()
         replies = await _execute(transport, calls)
         self.steps.append(self._now() - before - self.own)
@@ -276,12 +276,12 @@ class Meter:
         return round(max(self.steps, default=0))
 
 
-_execute = AsyncTransport.execute
+_execute = Multiplexer.execute
 
 
 async def measure(server: Server, trees: list[tuple[str, Any]], records: int) -> list[Step]:
     meter, steps = Meter(server), list[Step]()
-    AsyncTransport.execute = lambda transport, calls: meter.execute(transport, calls)  # type: ignore[method-assign]
+    Multiplexer.execute = lambda transport, calls: meter.execute(transport, calls)  # type: ignore[method-assign,assignment]
     for name, query in trees:
         for verb, run in verbs(query, records):
             largest = await meter.largest(run)
