@@ -13,7 +13,7 @@ from .errors import NotFound, TooManyRows, UsageError
 from .planner import Plan, Walk
 from .scan import Scan, together
 from .search import Search
-from .steps import choose_call, place_after, query_call, read_rows, read_step
+from .steps import choose_call, place_after, query_call, read_flat, read_step
 from .types import Call, Raw, Store
 
 if TYPE_CHECKING:
@@ -341,7 +341,7 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
         calls.append((scan.store, choose_call(scan.plan, scan.plan.single, scan.fields, wanted)))
     found = list[R]()
     for scan, reply in zip(scans, await together(calls), strict=True):
-        found += scan.records(scan.judge(read_rows(reply, len(scan.fields))))
+        found += scan.records(scan.judge(read_flat(reply, len(scan.fields))))
     return random.sample(found, min(wanted, len(found)))
 
 

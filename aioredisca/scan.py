@@ -38,7 +38,8 @@ class Scan(Generic[R]):
         self.store: Store = model._store()
         self.schema: Schema = model._schema(self.store)
         self.plan = self._plan()
-        self.fields = tuple(self.schema.read_fields if fields is None else self._needed(fields))
+        blank = self.plan.condition.holds({})  # whether a record without any value matches
+        self.fields = tuple(self._all(blank) if fields is None else self._needed(fields))
         self.rows: list[Found] = []
         self.done = search.limit == 0
         self.ordered = False
@@ -50,7 +51,7 @@ class Scan(Generic[R]):
         self._seen: set[str] = set()
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
         known = any(name in self.fields for name in (*self.schema.required, MARKER))
-        self._prove = not known and self.plan.condition.holds({})
+        self._prove = not known and blank
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]
@@ -63,6 +64,10 @@ class Scan(Generic[R]):
             unbuilt=unbuilt,
             attribute=attribute,
         )
+
+    def _all(self, blank: bool) -> Iterable[str]:
+        """All declared fields; the marker only where a record may match without any of them."""
+        return self.schema.read_fields if blank else self.schema.by_key
 
     def _needed(self, fields: Sequence[str]) -> Iterator[str]:
         """*fields*, and what it takes to judge and to order a row."""

@@ -105,9 +105,18 @@ def read_step(reply: Reply) -> Step:
 
 
 def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
-    """The rows in a reply of ids, each followed by its *width* values or by one list of them."""
-    if width and len(reply) > 1 and isinstance(reply[1], list):
-        return [(id_text(id), values) for id, values in zip(reply[::2], reply[1::2], strict=True)]
+    """The rows in a reply: ids, each followed by a list of its *width* values, or replies of SORT_RO."""
+    if not reply:
+        return []
+    if isinstance(reply[0], list):
+        return [row for part in reply for row in read_flat(part, width)]
+    if not width:
+        return [(id_text(id), ()) for id in reply]
+    return [(id_text(id), values) for id, values in zip(reply[::2], reply[1::2], strict=True)]
+
+
+def read_flat(reply: Sequence[Any], width: int) -> list[Row]:
+    """The rows in a flat reply of ids, each followed by its *width* values."""
     step = width + 1
     return [(id_text(reply[i]), reply[i + 1 : i + step]) for i in range(0, len(reply), step)]
 

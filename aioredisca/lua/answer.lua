@@ -42,21 +42,14 @@ local function fetch_all(ids)
   return rows
 end
 
--- Entries of one index by rank, fetched by one command.
-local function sort_ro(rows, key, first, count)
-  local arguments = {'LIMIT', first, count, 'GET', '#'}
+-- What SORT_RO fetches of each entry: its id, and the fields asked for.
+local function gets()
+  local arguments = {'GET', '#'}
   for i = FIELDS, FIELDS + width - 1 do
     arguments[#arguments + 1] = 'GET'
     arguments[#arguments + 1] = records .. '*->' .. ARGV[i]
   end
-  local some = call('SORT_RO', key, 'BY', 'nosort', unpack(arguments))
-  if #rows == 0 then
-    return some
-  end
-  for i = 1, #some do
-    rows[#rows + 1] = some[i]
-  end
-  return rows
+  return arguments
 end
 
 -- The leaves, where the tree is one index or a list of values, whose whole is no more than a page.
@@ -75,15 +68,17 @@ end
 local function stream()
   local whole = cursor == '' and may_sort and not prove and width > 0 and width < SLICE and whole_leaves()
   if whole then
-    local rows = {}
+    local lists, wanted = {}, gets()
     for _, leaf in ipairs(whole) do
       local first, count = 0, size(leaf)
       if leaf.kind == 'Z' and count > 0 then
         first = score_ranks(leaf.key, leaf, '', false)
       end
-      rows = count > 0 and sort_ro(rows, leaf.key, first, count) or rows
+      if count > 0 then -- handed on as it is: to copy it here would take as long as to fetch it
+        lists[#lists + 1] = call('SORT_RO', leaf.key, 'BY', 'nosort', 'LIMIT', first, count, unpack(wanted))
+      end
     end
-    return {'', 0, rows}
+    return {'', 0, lists}
   end
   local rows, count = {}, 0
   local list, number, place = drivers()

@@ -13,7 +13,7 @@
 --          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
---        or a number}: rows {id, {value ...}, id, {value ...}}, as SORT_RO gives them {id, value ..., id ...};
+--        or a number}: rows {id, {value ...}, id, {value ...}}, or replies of SORT_RO {{id, value ..., id ...}, ...};
 --        plan {way, then kind, key, size of each driver}
 --
 -- A tree is answered by driving: the cheapest leaves that together cover it are walked, and what they yield
