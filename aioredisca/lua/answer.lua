@@ -357,8 +357,9 @@ local function way_of_order()
     return 'walk'
   end
   local list, _, candidates = cover(tree)
-  local matches = max(1, estimate(tree))
-  local walked = min(size(leaf or EVERY), (offset + room()) * 1.5 * size(leaf or EVERY) / matches)
+  local entries = leaf and size(leaf) or order == 'id' and size(EVERY) or call('ZCARD', order_key)
+  local matches = max(1, min(entries, estimate(tree)))
+  local walked = min(entries, (offset + room()) * 1.5 * entries / matches)
   if candidates <= BUDGET and 3 * candidates <= walked then
     return 'gather', list
   elseif walked <= max(BUDGET, 5 * candidates) then
