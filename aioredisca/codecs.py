@@ -106,8 +106,6 @@ def integer_text(value: int) -> str:
 
 
 def text_integer(text: str) -> int:
-    if text.isdecimal() and text.isascii() and len(text) < 19:  # most are short and positive
-        return int(text)
     if not _INTEGER.match(text):
         raise ValueError("is no integer")
     return int(text)

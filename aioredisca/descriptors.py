@@ -181,6 +181,12 @@ class Field(Generic[T]):
         """The value of stored bytes in a record of *owner*. ValueError where they cannot be read."""
         return self.decode(raw)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """A kind of field that decodes in a way of its own takes no short cut of its base."""
+        super().__init_subclass__(**options)
+        if vars(cls).keys() & {"from_db", "decode"} and "read" not in vars(cls):
+            cls.read = Field.read  # type: ignore[method-assign]
+
     # -- checked ways in and out -------------------------------------------------------------------
 
     def encode(self, value: Any) -> bytes:

@@ -72,6 +72,9 @@ class String(Field[str | Opt], Generic[Opt]):
         self.minlen, self.maxlen, self.maxbytes = minlen, maxlen, maxbytes
         self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
 
+    def read(self, raw: bytes, owner: type[Any]) -> str:
+        return raw.decode()
+
     def coerce(self, value: Any) -> str:
         text = codecs.read_string(value)
         return unicodedata.normalize(self.normalize, text) if self.normalize else text
@@ -99,6 +102,9 @@ class Email(Field[str | Opt], Generic[Opt]):
     def __init__(self: Email[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
+
+    def read(self, raw: bytes, owner: type[Any]) -> str:
+        return raw.decode()
 
     def coerce(self, value: Any) -> str:
         return codecs.read_email(value)

@@ -12,6 +12,9 @@ from typing import Any
 from .plan import Mode
 from .types import MISSING, Missing, Raw
 
+_NOTHING: Raw = {}
+"""What is on its way of a record that is not being saved. Never changed in place."""
+
 
 class Memory:
     """The layers of one record, and how much of it they are.
@@ -40,7 +43,7 @@ class Memory:
     def __init__(self, raw: Raw | None = None) -> None:
         """Of a handle, or of a record that was found with the declared fields *raw*."""
         self.diff: Raw = {}
-        self.inflight: Raw = {}
+        self.inflight: Raw = _NOTHING
         self.values: dict[str, Any] = {}
         self.complete = self.blank = self.fresh = self.again = False
         if raw is None:
@@ -137,7 +140,7 @@ class Memory:
     def arrive(self, *, created: Iterable[str] | None) -> None:
         """What was on its way is stored. A record that was *created* holds nothing else: all is known."""
         self.raw.update(self.inflight)
-        self.inflight = {}
+        self.inflight = _NOTHING
         if created is not None:
             self.raw = {**dict.fromkeys(created), **self.raw}
             self.loaded = self.complete = True
@@ -146,14 +149,14 @@ class Memory:
 
     def be_gone(self) -> None:
         """The record was deleted, as it was meant."""
-        self.inflight, self.raw, self.values = {}, {}, {}
+        self.inflight, self.raw, self.values = _NOTHING, {}, {}
         self.again = self.fresh = self.loaded = self.complete = False
         self.blank, self.mode = True, "create"
 
     def put_back(self) -> None:
         """The write failed: its changes are pending again, below those made since."""
         self.diff = {**self.inflight, **self.diff}
-        self.inflight = {}
+        self.inflight = _NOTHING
 
     def vanish(self) -> None:
         """Somebody deleted the record: the next save creates it, from all that is known of it."""

@@ -114,6 +114,9 @@ class Integer(Number[int | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
 
+    def read(self, raw: bytes, owner: type[Any]) -> int:
+        return int(raw) if raw.isdigit() and len(raw) < 19 else self.decode(raw)
+
     def coerce(self, value: Any) -> int:
         return codecs.read_integer(value)
 

@@ -45,7 +45,8 @@ class Values(metaclass=ModelType):
     def _value(self, field: Field[Any]) -> Any:
         """The value of a field that was not decoded yet."""
         memory = self._memory
-        raw = memory.stored(field.key)
+        clean = not memory.diff and not memory.inflight
+        raw = memory.raw[field.key] if clean and field.key in memory.raw else memory.stored(field.key)
         if raw is MISSING:
             self._load_hidden(field.name, raw=False)
             raw = memory.stored(field.key)

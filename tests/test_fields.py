@@ -462,3 +462,20 @@ def test_ids_of_8_processes_do_not_collide() -> None:
         made = pool.map(_make, [IDS // 8] * 8, chunksize=1)
     assert sum(map(len, made)) == IDS
     assert len(set().union(*made)) == IDS
+
+
+async def test_a_field_of_ones_own_takes_no_short_cut_of_its_base(db: Database) -> None:
+    """String reads its bytes at once; a kind that reads text in its own way must be asked."""
+
+    class Shouted(String[None]):
+        def from_db(self, text: str) -> str:
+            return text.upper()
+
+    class Loud(Model):
+        word = Shouted()
+        plain = String()
+
+    await Loud.new("1", word="hey", plain="hey").save()
+    loud = await Loud.get("1")
+    assert (loud.word, loud.plain) == ("HEY", "hey")
+    assert await Loud.all().values(Loud.word) == ["HEY"]
