@@ -81,7 +81,9 @@ class Database:
         self._settings, self._name = self._read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
-        self.memory: dict[Any, Any] = {}
+        # What this process learns of the server; of fakeredis it is known.
+        fake = "server" in self._settings.options
+        self.memory: dict[Any, Any] = {"read-only scripts": False, "sort": True} if fake else {}
         self._reset()
         _databases.add(self)
 

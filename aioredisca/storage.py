@@ -153,8 +153,11 @@ def _pattern(schema: Schema) -> str:
 
 
 def may_sort(store: Store) -> bool:
-    """Whether SORT_RO may fetch rows: on until the server refuses it once (Redis 6.2, some ACL users)."""
-    return bool(store.memory.get("sort", True))
+    """Whether SORT_RO may fetch rows: until the server refuses it, as it does some users.
+
+    A server without read-only scripts has no SORT_RO either: Redis 6.2.
+    """
+    return bool(store.memory.get("sort", store.memory.get("read-only scripts", True)))
 
 
 def never_sort(store: Store) -> None:

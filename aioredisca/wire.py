@@ -115,7 +115,7 @@ class Exchange:
             self._full = [*self._full, place]
             return True
         if self._unknown_verb(place, reply):
-            self._memory["read-only scripts"] = False  # Redis 6.2 and fakeredis have no EVAL_RO
+            self._memory["read-only scripts"] = False  # Redis 6.2 has no EVAL_RO
             return True
         return False
 

@@ -471,7 +471,7 @@ async def test_explain_tells_plan_counts_keys_and_warns_of_scans(db: Database) -
 
 async def test_a_read_writes_nothing(proxied: Database, proxy: Proxy, raw: Any) -> None:
     await rows(30, size=lambda i: i, country=lambda i: "FI", name=lambda i: f"n{i}", tags=lambda i: {"a"})
-    before = {key: raw.dump(key) for key in raw.scan_iter()}
+    before = contents(raw)
     writes = _writes(raw)
     query = (Row.country == "FI") & ~(Row.size == 3) | Row.name.startswith("n1")
     for ask in (
@@ -487,7 +487,17 @@ async def test_a_read_writes_nothing(proxied: Database, proxy: Proxy, raw: Any) 
     await query.order_by(Row.size.desc(), Row.name)
     await query.order_by(Row.name)[3:5]
     assert _writes(raw) == writes
-    assert {key: raw.dump(key) for key in raw.scan_iter()} == before
+    assert contents(raw) == before
+
+
+def contents(raw: Any) -> dict[bytes, Any]:
+    """Everything in the store. Not by DUMP: a set that is read may be laid out anew."""
+    readers = {
+        b"hash": raw.hgetall,
+        b"set": raw.smembers,
+        b"zset": lambda key: raw.zrange(key, 0, -1, withscores=True),
+    }
+    return {key: readers[raw.type(key)](key) for key in raw.scan_iter()}
 
 
 def _writes(raw: Any) -> Tally[str]:
