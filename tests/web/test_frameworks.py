@@ -320,7 +320,7 @@ def test_django_settings(db: Database, raw: Any, django: Any) -> None:
 
 
 def test_a_task_is_one_unit_of_work(db: Database, raw: Any) -> None:
-    from celery import Celery
+    from celery import Celery, Task
 
     from aioredisca.celery import AutosaveTask
 
@@ -342,6 +342,7 @@ def test_a_task_is_one_unit_of_work(db: Database, raw: Any) -> None:
     assert type(task.apply(("3", "c", True)).result) is ZeroDivisionError
     assert task.apply(("4", "a")).state == "FAILURE"  # the slug is taken: a save that fails, fails the task
     assert other("5", "e") == "done"
+    app.task(name="plain", base=Task)(note)("6", "f")  # the control: nobody saves
     assert sorted(raw.keys("note:*")) == [b"note:1", b"note:2"]
     with sync.session("memory://celery"):
         assert BlockingNote("5").exists()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -130,6 +131,30 @@ async def test_who_has_the_answer_reads_what_was_written(server: Any, raw: Any, 
 async def test_the_known_bad_way_is_read_too_early(server: Any, raw: Any) -> None:
     with serve("uvicorn-asyncio-h11", "tests.web.apps:after", server.url, SLOW_FLUSH="0.02") as web:
         assert await reads_missed(web, raw, 20) > 10
+
+
+async def interrupted(web: Served, number: signal.Signals) -> bytes:
+    """What comes back for a request that is saving when the server gets the signal *number*."""
+    async with connected(web.port) as (reader, writer):
+        writer.write(get("/plain?id=1&slug=a"))
+        await writer.drain()
+        await asyncio.sleep(0.3)
+        web.process.send_signal(number)
+        return await reader.readline()
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+async def test_a_request_in_flight_at_sigterm_is_finished_and_saved(server: Any, raw: Any, kind: str) -> None:
+    with serve(kind, "tests.web.apps:bare", server.url, SLOW_FLUSH="1") as web:
+        assert (await interrupted(web, signal.SIGTERM)).split()[1] == b"200"
+        assert raw.hget("note:1", "slug") == b"a"
+        assert await asyncio.to_thread(web.process.wait, 10) is not None
+
+
+async def test_the_known_bad_end_saves_nothing(server: Any, raw: Any) -> None:
+    with serve("uvicorn-asyncio-h11", "tests.web.apps:bare", server.url, SLOW_FLUSH="1") as web:
+        assert await interrupted(web, signal.SIGKILL) == b""
+    assert not raw.exists("note:1")
 
 
 async def leak(port: int, requests: int) -> tuple[int, int]:
