@@ -60,10 +60,15 @@ class Collection:
 class _Of(Collection, Generic[V]):
     """A collection of values, which *of* reads, checks and writes as it would those of a field."""
 
+    distinct: ClassVar[bool] = False
+    """Whether it holds each value once."""
+
     def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
         super().__init__(field=field)
         if of.indexed:
             raise UsageError("the values of a collection have no index")
+        if self.distinct and of.mutable:
+            raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
         self.of: Field[Any] = of
 
     def __set_name__(self, owner: type, name: str) -> None:
@@ -97,10 +102,7 @@ class SetOf(_Of[V]):
     """A set of values: ``likes = SetOf(Reference(User))``."""
 
     view = "SetView"
-
-    def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
-        super().__init__(of, field=field)
-        _refuse_mutable(of)
+    distinct = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -116,10 +118,7 @@ class SortedSet(_Of[V]):
     """Values with a score each, a finite float, in its order: ``scores = SortedSet(String())``."""
 
     view = "SortedView"
-
-    def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
-        super().__init__(of, field=field)
-        _refuse_mutable(of)
+    distinct = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -144,8 +143,3 @@ class Counter(Collection):
     def __get__(self, obj: sync.Model, owner: type) -> sync_views.CounterView: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
-
-
-def _refuse_mutable(of: Field[Any]) -> None:
-    if of.mutable:
-        raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
