@@ -113,6 +113,7 @@ class Field(Generic[T]):
 
     @property
     def indexed(self) -> bool:
+        """Whether its values stand in an index, a unique one or another."""
         return self.unique or self.index is not None
 
     @property
@@ -172,9 +173,11 @@ class Field(Generic[T]):
     # -- the same for a field of *owner*: what a Reference means depends on the class ----------------
 
     def coerce_for(self, value: Any, owner: type[Any]) -> Any:
+        """``coerce`` for a field whose values depend on the class *owner* that has it."""
         return self.coerce(value)
 
     def coerce_stored_for(self, text: Any, owner: type[Any]) -> Any:
+        """``coerce_stored`` for a field whose values depend on the class *owner* that has it."""
         return self.coerce_stored(text)
 
     def read(self, raw: bytes, owner: type[Any]) -> Any:

@@ -5,7 +5,6 @@ A PING alone stays green while every script fails.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +13,10 @@ from .database import Database
 from .errors import PermissionDenied, RediscaError
 from .plan import probe_call, read_probe
 from .schema import Schema
-from .types import Call, Script
+from .scripts import script_of
+from .types import Call
 
-_TEXT = "return 1"
-_ONE = Script(_TEXT, hashlib.sha1(_TEXT.encode(), usedforsecurity=False).hexdigest())
+_ONE = script_of("return 1")
 
 
 async def check(db: Database | None = None) -> None:

@@ -162,10 +162,8 @@ class _Body(BaseModel):
 
     async def _values(self) -> dict[str, Any]:
         """What was given, by attribute, passwords hashed where that stalls no event loop."""
-        model, given = (
-            type(self).__record__,
-            {name: self.__dict__[name] for name in self.__pydantic_fields_set__},
-        )
+        model = type(self).__record__
+        given = {name: self.__dict__[name] for name in self.__pydantic_fields_set__}
         for name, value in given.items():
             field = model._fields[name]
             if isinstance(field, Password) and value is not None:
@@ -180,6 +178,8 @@ def _finished(model: type[Record], operation: Coroutine[Any, Any, Any]) -> Any:
 
 class _Create(_Body):
     def new(self, model_id: str | int | None = None, /, **more: Any) -> Any:
+        """Return an unsaved record: ``await body.new()``. *more* sets and overrides fields. No I/O."""
+
         async def made() -> Record:
             return model.new(model_id, **{**await self._values(), **more})
 
@@ -189,6 +189,8 @@ class _Create(_Body):
 
 class _Update(_Body):
     def apply(self, record: Any) -> Any:
+        """Assign what was given to *record* and return it: ``await body.apply(user)``. No I/O."""
+
         async def applied() -> Record:
             for name, value in (await self._values()).items():
                 setattr(record, name, value)
@@ -293,11 +295,14 @@ else:
         def __class_getitem__(cls, model: Any) -> Any:
             return generated(cls.__name__, model)
 
-    class Create(_Generated): ...
+    class Create(_Generated):
+        """``Create[User]``: what a client may send to make a record. See :mod:`aioredisca.pydantic`."""
 
-    class Update(_Generated): ...
+    class Update(_Generated):
+        """``Update[User]``: what a client may send to change a record. See :mod:`aioredisca.pydantic`."""
 
-    class Read(_Generated): ...
+    class Read(_Generated):
+        """``Read[User]``: what a client may see of a record: ``Read[User].model_validate(user)``."""
 
 
 # -- records themselves ----------------------------------------------------------------------------

@@ -19,10 +19,11 @@ from .types import Script
 @cache
 def stored(*names: str) -> Script:
     """The script in ``lua/<name>.lua``, as it is; of several files one after the other."""
-    return _script("".join(map(_body, names)))
+    return script_of("".join(map(_body, names)))
 
 
-def _script(text: str) -> Script:
+def script_of(text: str) -> Script:
+    """A script of this text, with the name that the server gives it."""
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -39,7 +40,7 @@ def write_script(
     names = ("batch", "indexes", *(name for name in parts if name != "cascade"), "commit")
     late = ("cascade", main) if "cascade" in parts else (main,)
     bodies = "\n".join(_body(name) for name in (*names, *late))
-    return _script(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{bodies}")
+    return script_of(f"local CLASSES = {{{classes}}}\nlocal FIXED = {fixed}\n{bodies}")
 
 
 def write_parts(

@@ -25,6 +25,7 @@ from questions import (
     PREFIX,
     RARE_FEET,
     RARE_PREFIX,
+    READ,
     SELECTIVE,
     SOME,
     TOP,
@@ -35,7 +36,6 @@ from questions import (
 from redis.asyncio import Redis
 from serving import Asked, Contender, serve
 
-READ: dict[str, Any] = {"elevation": int, "lat": float, "lon": float}
 CHUNK = 200
 HEIGHTS, NAMES, UNKNOWN = "hand:by:elevation", "hand:by:name", "hand:no:elevation"
 

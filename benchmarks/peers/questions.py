@@ -9,6 +9,8 @@ from typing import Any
 import airportsdata
 
 FIELDS = ("icao", "name", "city", "country", "tz", "elevation", "lat", "lon")
+READ: dict[str, Any] = {"elevation": int, "lat": float, "lon": float}
+"""How the texts of a hash become values; the others are text."""
 
 SELECTIVE = ("US", "America/Phoenix")
 CHICAGO, NEW_YORK = "America/Chicago", "America/New_York"

@@ -24,6 +24,7 @@ from questions import (
     PREFIX,
     RARE_FEET,
     RARE_PREFIX,
+    READ,
     SELECTIVE,
     SOME,
     TOP,
@@ -34,7 +35,6 @@ from questions import (
 from redis.asyncio import Redis
 from serving import Asked, Contender, serve
 
-READ: dict[str, Any] = {"elevation": int, "lat": float, "lon": float}
 EVERYTHING = 100_000
 
 
