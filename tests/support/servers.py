@@ -158,6 +158,11 @@ class Server:
     def url(self) -> str:
         return f"redis://127.0.0.1:{self.port}/0"
 
+    def clients(self) -> set[str]:
+        """Who is connected, by the server's own ids, but for the one that asks."""
+        with self.client() as asking:
+            return {client["id"] for client in asking.client_list()} - {str(asking.client_id())}
+
     def client(self) -> Any:
         """A plain blocking redis-py client, bytes in and out."""
         return redis.Redis(port=self.port)
