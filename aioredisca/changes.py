@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 from . import fetch, storage, writes
 from .errors import BulkError, Conflict, UsageError, ValidationError
 from .ordered import Number
-from .plan import Change, Mode, load_call, read_fields
+from .plan import Change, Mode, load_call
 from .scan import Scan
 from .search import Search
 from .types import Raw
@@ -67,8 +67,8 @@ async def incr(search: Search[R], field: Field[Any], by: Any) -> int:
 async def _change(search: Search[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
     found = await fetch.rows(search, fields, bounded=False)
     changed = 0
-    for scan in dict.fromkeys(row.scan for row in found):
-        mine = {row.id: row.raw for row in found if row.scan is scan}
+    for scan in dict.fromkeys(scan for _, _, scan in found):
+        mine = {id: scan.raw(values) for id, values, of in found if of is scan}
         names = list(mine)
         for first in range(0, len(names), BATCH):
             batch = {id: mine[id] for id in names[first : first + BATCH]}
@@ -112,9 +112,5 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
     replies = await storage.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
-    found = dict[str, Raw]()
-    for id, reply in zip(ids, replies, strict=True):
-        raw = read_fields(fields, reply)
-        if raw is not None and scan.plan.condition.holds(raw):
-            found[id] = raw
-    return found
+    there = [(id, reply) for id, reply in zip(ids, replies, strict=True) if reply.count(None) < len(reply)]
+    return {id: scan.raw(values) for id, values in there if scan.holds(values)}

@@ -187,8 +187,11 @@ class Field(Generic[T]):
     def __init_subclass__(cls, **options: Any) -> None:
         """A kind of field that decodes in a way of its own takes no short cut of its base."""
         super().__init_subclass__(**options)
-        if vars(cls).keys() & {"from_db", "decode"} and "read" not in vars(cls):
+        own = vars(cls).keys()
+        if own & {"from_db", "decode"} and "read" not in own:
             cls.read = Field.read  # type: ignore[method-assign]
+        if own & {"from_db", "decode", "score"} and "_raw_score" not in own:
+            cls._raw_score = Field._raw_score  # type: ignore[method-assign]
 
     # -- checked ways in and out -------------------------------------------------------------------
 

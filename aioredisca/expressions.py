@@ -1,16 +1,18 @@
 """Conditions as frozen data: what a query asks, with no idea how it will be answered. All pure.
 
-A condition knows the hash fields it looks at, its operands as canonical text, and how to judge a record
-(:meth:`holds`): every row that an index yields is judged by it before it is handed out.
+A condition knows the hash fields it looks at and its operands as canonical text. One on a single field knows
+which stored values it :meth:`admits`; :func:`judge` makes of a condition what judges rows: every row that an
+index yields is judged before it is handed out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from .types import Raw
+from .types import Stored
 
 T = TypeVar("T")
 
@@ -53,8 +55,8 @@ class Equals:
     key: str
     value: bytes
 
-    def holds(self, raw: Raw) -> bool:
-        return raw.get(self.key) == self.value
+    def admits(self, value: bytes | None) -> bool:
+        return value == self.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,8 @@ class AnyOf:
     key: str
     values: tuple[bytes, ...]
 
-    def holds(self, raw: Raw) -> bool:
-        return raw.get(self.key) in self.values
+    def admits(self, value: bytes | None) -> bool:
+        return value in self.values
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ class IsNone:
 
     key: str
 
-    def holds(self, raw: Raw) -> bool:
-        return raw.get(self.key) is None
+    def admits(self, value: bytes | None) -> bool:
+        return value is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +88,24 @@ class Between:
     low: Bound | None
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
+    _from: float = field(init=False, compare=False, repr=False)
+    _to: float = field(init=False, compare=False, repr=False)
 
-    def holds(self, raw: Raw) -> bool:
-        value = raw.get(self.key)
+    def __post_init__(self) -> None:
+        """Read the bounds once, not for each row."""
+        object.__setattr__(self, "_from", float(self.low.score) if self.low else -math.inf)
+        object.__setattr__(self, "_to", float(self.high.score) if self.high else math.inf)
+
+    def admits(self, value: bytes | None) -> bool:
         if value is None:
             return False
         try:
             score = float(self.score(value))
         except ValueError:
             return False
-        return self._above(score) and self._below(score)
-
-    def _above(self, score: float) -> bool:
-        low = self.low
-        return low is None or score > float(low.score) or (low.inclusive and score == float(low.score))
-
-    def _below(self, score: float) -> bool:
-        high = self.high
-        return high is None or score < float(high.score) or (high.inclusive and score == float(high.score))
+        above = score > self._from or (score == self._from and (self.low is None or self.low.inclusive))
+        below = score < self._to or (score == self._to and (self.high is None or self.high.inclusive))
+        return above and below
 
     def narrowed(self, other: Between) -> Between:
         """What lies within both."""
@@ -122,8 +124,8 @@ class TextBetween:
     low: Edge | None
     high: Edge | None
 
-    def holds(self, raw: Raw) -> bool:
-        value, low, high = raw.get(self.key), self.low, self.high
+    def admits(self, value: bytes | None) -> bool:
+        low, high = self.low, self.high
         if value is None:
             return False
         above = low is None or value > low.value or (low.inclusive and value == low.value)
@@ -145,8 +147,7 @@ class StartsWith:
     key: str
     prefix: bytes
 
-    def holds(self, raw: Raw) -> bool:
-        value = raw.get(self.key)
+    def admits(self, value: bytes | None) -> bool:
         return value is not None and value.startswith(self.prefix)
 
 
@@ -158,8 +159,7 @@ class Has:
     element: bytes
     elements: Callable[[bytes], tuple[bytes, ...]] = field(compare=False, repr=False)
 
-    def holds(self, raw: Raw) -> bool:
-        value = raw.get(self.key)
+    def admits(self, value: bytes | None) -> bool:
         if value is None:
             return False
         try:
@@ -177,21 +177,12 @@ Leaf = Equals | AnyOf | IsNone | Between | TextBetween | StartsWith | Has
 class All:
     """Every record."""
 
-    def holds(self, raw: Raw) -> bool:
-        return True
-
 
 @dataclass(frozen=True, slots=True)
 class And:
     """All of the parts hold."""
 
     parts: tuple[Condition, ...]
-
-    def holds(self, raw: Raw) -> bool:
-        for part in self.parts:  # noqa: SIM110  # for every row: all() takes twice the time
-            if not part.holds(raw):
-                return False
-        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,21 +191,12 @@ class Or:
 
     parts: tuple[Condition, ...]
 
-    def holds(self, raw: Raw) -> bool:
-        for part in self.parts:  # noqa: SIM110
-            if part.holds(raw):
-                return True
-        return False
-
 
 @dataclass(frozen=True, slots=True)
 class Not:
     """The part does not hold. A record without a value is no exception: ``!= "x"`` finds it."""
 
     part: Condition
-
-    def holds(self, raw: Raw) -> bool:
-        return not self.part.holds(raw)
 
 
 Condition = Leaf | All | And | Or | Not
@@ -245,6 +227,49 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 def keys_of(condition: Condition) -> Iterator[str]:
     """The hash fields that a condition looks at, some of them twice."""
     return (leaf.key for leaf in leaves(condition))
+
+
+# -- judging rows ----------------------------------------------------------------------------------
+
+Judge = Callable[[Stored], bool]
+"""Whether a condition holds for a record, given the stored values of its fields; None where it has none."""
+
+
+def judge(condition: Condition, place: Callable[[str], int]) -> Judge:
+    """What judges rows, in which the hash field *key* stands at ``place(key)``."""
+    match condition:
+        case All():
+            return lambda row: True
+        case And(parts):
+            return _all_of([judge(part, place) for part in parts])
+        case Or(parts):
+            return _any_of([judge(part, place) for part in parts])
+        case Not(part):
+            holds = judge(part, place)
+            return lambda row: not holds(row)
+        case leaf:
+            at, admits = place(leaf.key), leaf.admits
+            return lambda row: admits(row[at])
+
+
+def _all_of(parts: Sequence[Judge]) -> Judge:
+    def holds(row: Stored) -> bool:
+        for part in parts:  # noqa: SIM110  # for every row: all() takes twice the time
+            if not part(row):
+                return False
+        return True
+
+    return holds
+
+
+def _any_of(parts: Sequence[Judge]) -> Judge:
+    def holds(row: Stored) -> bool:
+        for part in parts:  # noqa: SIM110
+            if part(row):
+                return True
+        return False
+
+    return holds
 
 
 # -- the normal form -------------------------------------------------------------------------------

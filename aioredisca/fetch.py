@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import prefetch, storage
 from .config import conf
 from .errors import NotFound, TooManyRows, UsageError
 from .planner import Plan, Walk
-from .scan import Scan, together
+from .scan import Found, Scan, together
 from .search import Search
 from .steps import choose_call, place_after, query_call, read_flat, read_step
-from .types import Call, Raw, Store
+from .types import Call, Store
 
 if TYPE_CHECKING:
     from .record import Record
@@ -23,25 +24,6 @@ R = TypeVar("R", bound="Record")
 
 MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
-
-
-class Row(NamedTuple, Generic[R]):
-    """One match: where it was found, its id, and the hash fields that were asked for."""
-
-    scan: Scan[R]
-    id: str
-    raw: Raw
-
-    def rank(self, key: str) -> Any:
-        """What orders the row by a hash field, or None where it holds nothing that can be read."""
-        raw = self.raw.get(key)
-        if raw is None:
-            return None
-        model = self.scan.model
-        try:
-            return model._fields[model._attribute(key)].rank(raw)
-        except ValueError:
-            return None
 
 
 async def scans_of(search: Search[R], fields: Sequence[str] | None) -> list[Scan[R]]:
@@ -61,29 +43,38 @@ def _classes(search: Search[R]) -> list[type[R]]:
 # -- order -----------------------------------------------------------------------------------------
 
 
-def sort_rows(rows: list[Row[R]]) -> None:
+_id_of = itemgetter(0)
+
+
+def sort_rows(rows: list[Found[R]]) -> None:
     """Sort by the order of the plan: None last, ties by id in the direction of the last field."""
-    order = rows[0].scan.plan.order if rows else ()
-    rows.sort(key=lambda row: row.id, reverse=bool(order) and order[-1].descending)
+    order = rows[0][2].plan.order if rows else ()
+    rows.sort(key=_id_of, reverse=bool(order) and order[-1].descending)
     for one in reversed(order):
-        ranked = [(row.rank(one.key), row) for row in rows]
+        ranked = [(rank(row, one.key), row) for row in rows]
         held = [pair for pair in ranked if pair[0] is not None]
-        held.sort(key=lambda pair: pair[0], reverse=one.descending)
-        rows[:] = [row for _, row in held] + [row for rank, row in ranked if rank is None]
+        held.sort(key=_id_of, reverse=one.descending)
+        rows[:] = [row for _, row in held] + [row for place, row in ranked if place is None]
 
 
-def is_behind(row: Row[R], other: Row[R]) -> bool:
+def rank(row: Found[Any], key: str) -> Any:
+    """What orders a row by a hash field, or None."""
+    _, values, scan = row
+    return scan.rank(values, key)
+
+
+def is_behind(row: Found[R], other: Found[R]) -> bool:
     """Whether *row* comes after *other* in the order of the plan."""
-    order = row.scan.plan.order
+    order = row[2].plan.order
     for one in order:
-        mine, theirs = row.rank(one.key), other.rank(one.key)
+        mine, theirs = rank(row, one.key), rank(other, one.key)
         if mine is None or theirs is None:
             if mine is not theirs:
                 return mine is None
         elif mine != theirs:
             return bool(mine > theirs) is not one.descending
     descending = bool(order) and order[-1].descending
-    return row.id < other.id if descending else row.id > other.id
+    return row[0] < other[0] if descending else row[0] > other[0]
 
 
 # -- rows ------------------------------------------------------------------------------------------
@@ -95,9 +86,9 @@ class _Reading(Generic[R]):
     Three ways: the server keeps the whole order, the order by the first of several fields, or none.
     """
 
-    def __init__(self, scan: Scan[R], need: int | None, after: Row[R] | None) -> None:
+    def __init__(self, scan: Scan[R], need: int | None, after: Found[R] | None) -> None:
         self.scan, self.need, self.after = scan, need, after
-        self.rows: list[Row[R]] = []
+        self.rows: list[Found[R]] = []
         self.served = False
         """Whether the server passes over and limits, so that nothing is left to cut."""
 
@@ -117,8 +108,8 @@ class _Reading(Generic[R]):
         """Add what the scan has just read, and end it where that is enough."""
         if self.scan.gave_up:
             self.served, self.rows = False, []
-        some = (Row(self.scan, id, raw) for id, raw in self.scan.rows)
-        self.rows += [row for row in some if self.after is None or is_behind(row, self.after)]
+        after = self.after
+        self.rows += self.scan.rows if after is None else [r for r in self.scan.rows if is_behind(r, after)]
         self.scan.rows = []
         if self.need is not None and len(self.rows) > self.need:
             self._end_or_trim(self.need)
@@ -130,7 +121,7 @@ class _Reading(Generic[R]):
                 del self.rows[need:]
         elif need and self.scan.plan.walk is None:
             key = self.scan.plan.order[0].key
-            self.scan.done = self.scan.done or self.rows[-1].rank(key) != self.rows[need - 1].rank(key)
+            self.scan.done = self.scan.done or rank(self.rows[-1], key) != rank(self.rows[need - 1], key)
 
 
 def _walk_of_first(scan: Scan[Any]) -> Walk | None:
@@ -141,20 +132,21 @@ def _walk_of_first(scan: Scan[Any]) -> Walk | None:
     return Scan(replace(search, order=search.order[:1]), scan.model, ()).plan.walk
 
 
-def _place(scan: Scan[Any], walk: Walk, after: Row[Any], *, exact: bool) -> bytes:
+def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> bytes:
     """Where to go on: behind the row itself, or before all that are like it in the first field."""
-    raw = after.raw.get(walk.field) if walk.field else None
+    id, values, of = after
+    raw = of.value(values, walk.field) if walk.field else None
     before_all = "\udcff" if walk.descending else ""  # the byte 255, which comes after every id
-    return place_after(walk, scan.schema, raw, after.id if exact else before_all)
+    return place_after(walk, scan.schema, raw, id if exact else before_all)
 
 
 async def rows(
     search: Search[R],
     fields: Sequence[str] | None = None,
     *,
-    after: Row[R] | None = None,
+    after: Found[R] | None = None,
     bounded: bool = True,
-) -> list[Row[R]]:
+) -> list[Found[R]]:
     """All rows of a search, merged over its classes, in order; those behind *after* if that is given.
 
     *fields* are the hash fields to read; None reads what the search loads. TooManyRows beyond
@@ -179,7 +171,7 @@ async def _read(readings: list[_Reading[R]], model: str, most: int | None) -> No
             raise TooManyRows(model, most)
 
 
-def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) -> list[Row[R]]:
+def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) -> list[Found[R]]:
     if len(readings) == 1 and readings[0].served:
         return readings[0].rows
     found = [row for reading in readings for row in reading.rows]
@@ -195,10 +187,13 @@ async def records(search: Search[R], *, bounded: bool = True) -> list[R]:
     return found
 
 
-def made(rows: Sequence[Row[R]]) -> list[R]:
+def made(rows: Sequence[Found[R]]) -> list[R]:
     """Rows as records."""
-    makers = {scan: scan.maker() for scan in {row.scan for row in rows}}
-    return [makers[scan](id, raw) for scan, id, raw in rows]
+    scans = {scan for _, _, scan in rows}
+    if len(scans) == 1:
+        return scans.pop().records(rows)
+    makers = {scan: scan.maker() for scan in scans}
+    return [makers[scan](id, values) for id, values, scan in rows]
 
 
 async def stream(search: Search[R]) -> AsyncIterator[R]:
@@ -228,7 +223,7 @@ def _by_steps(search: Search[R], scan: Scan[R]) -> bool:
 
 
 async def _batch(search: Search[R], scan: Scan[R]) -> list[R]:
-    found = [Row(scan, id, raw) for id, raw in scan.rows]
+    found = scan.rows
     if not scan.ordered and not scan.sorted:
         sort_rows(found)
     batch = made(found)
@@ -263,7 +258,7 @@ async def one_or_none(search: Search[R]) -> R | None:
 
 async def ids(search: Search[R]) -> list[str]:
     """The ids of the matches, in order."""
-    return [row.id for row in await rows(search, ())]
+    return [id for id, _, _ in await rows(search, ())]
 
 
 async def exists(search: Search[R]) -> bool:
@@ -341,15 +336,15 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
         calls.append((scan.store, choose_call(scan.plan, scan.plan.single, scan.fields, wanted)))
     found = list[R]()
     for scan, reply in zip(scans, await together(calls), strict=True):
-        found += scan.records(scan.judge(read_flat(reply, len(scan.fields))))
+        found += scan.records(scan.judged(read_flat(reply, len(scan.fields))))
     return random.sample(found, min(wanted, len(found)))
 
 
 async def _sampled(search: Search[R], wanted: int) -> list[R]:
     names = await rows(search, (), bounded=False)
     by_class = dict[type[R], list[str]]()
-    for row in random.sample(names, min(wanted, len(names))):
-        by_class.setdefault(row.scan.model, []).append(row.id)
+    for id, _, scan in random.sample(names, min(wanted, len(names))):
+        by_class.setdefault(scan.model, []).append(id)
     found = list[R]()
     for model, some in by_class.items():
         found += [record for record in await model._get_many(some) if record is not None]

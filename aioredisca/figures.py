@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import fetch, storage
 from .errors import CorruptRecord, UsageError
 from .expressions import All, And, Condition, Not, Or
-from .fetch import Row
 from .ordered import Decimal, Float, Integer
 from .planner import Plan, indexes
-from .scan import Scan
+from .scan import Found, Scan
 from .search import Search
 from .steps import query_call, read_step
 
@@ -38,16 +37,22 @@ async def values(search: Search[R], fields: Sequence[Field[Any]]) -> list[Any]:
     return [tuple(_value(row, field) for field in fields) for row in found]
 
 
-def _value(row: Row[Any], field: Field[Any]) -> Any:
-    raw = row.raw.get(field.key)
+def _value(row: Found[Any], field: Field[Any]) -> Any:
+    id, values, scan = row
+    raw = scan.value(values, field.key)
     if raw is None:
         return None
     try:
-        return field.read(raw, row.scan.model)
+        return field.read(raw, scan.model)
     except ValueError as error:
         reason = "cannot be read" if field.secret or isinstance(error, UnicodeError) else str(error)
-    key = row.scan.schema.keys.record(row.id)
-    raise CorruptRecord(row.scan.model.__name__, key, field.name, reason)
+    key = scan.schema.keys.record(id)
+    raise CorruptRecord(scan.model.__name__, key, field.name, reason)
+
+
+def _raw(row: Found[Any], key: str) -> bytes | None:
+    _, values, scan = row
+    return scan.value(values, key)
 
 
 # -- aggregates ------------------------------------------------------------------------------------
@@ -80,20 +85,20 @@ async def aggregate(search: Search[R], field: Field[Any] | None, by: Field[Any] 
     found = await fetch.rows(search, [one.key for one in asked], bounded=False)
     if by is None:
         return _figures(found, field)
-    groups = dict[bytes | None, list[Row[R]]]()
+    groups: dict[bytes | None, list[Found[R]]] = {}
     for row in found:
-        groups.setdefault(row.raw.get(by.key), []).append(row)
+        groups.setdefault(_raw(row, by.key), []).append(row)
     return {_value(rows[0], by): _figures(rows, field) for rows in groups.values()}
 
 
-def _figures(rows: Iterable[Row[Any]], field: Field[Any] | None) -> Aggregate[Any]:
+def _figures(rows: Iterable[Found[Any]], field: Field[Any] | None) -> Aggregate[Any]:
     if field is None:
         return Aggregate(sum(1 for _ in rows))
     key = field.key
-    held = [row for row in rows if row.raw.get(key) is not None]
+    held = [row for row in rows if _raw(row, key) is not None]
     if not held:
         return Aggregate()
-    least, most = (one(held, key=lambda row: row.rank(key)) for one in (min, max))
+    least, most = (one(held, key=lambda row: fetch.rank(row, key)) for one in (min, max))
     total = _sum([_value(row, field) for row in held], field)
     average = None if total is None else total / len(held)
     return Aggregate(len(held), total, _value(least, field), _value(most, field), average)

@@ -7,10 +7,10 @@ Three layers answer for a hash field: what was changed (``diff``), what is being
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .plan import Mode
-from .types import MISSING, Missing, Raw
+from .types import MISSING, Missing, Raw, Stored
 
 _NOTHING: Raw = {}
 """What is on its way of a record that is not being saved. Never changed in place."""
@@ -27,37 +27,32 @@ class Memory:
     ``again``     a write was sent and not answered.
     """
 
-    __slots__ = (
-        "again",
-        "blank",
-        "complete",
-        "diff",
-        "fresh",
-        "inflight",
-        "loaded",
-        "mode",
-        "raw",
-        "values",
-    )
+    LAYERS = ("again", "blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw", "values")
 
-    def __init__(self, raw: Raw | None = None) -> None:
-        """Of a handle, or of a record that was found with the declared fields *raw*."""
-        self.diff: Raw = {}
-        self.inflight: Raw = _NOTHING
-        self.values: dict[str, Any] = {}
-        self.complete = self.blank = self.fresh = self.again = False
-        if raw is None:
-            self.raw: Raw = {}
-            self.mode: Mode = "upsert"
-            self.loaded = False
-        else:
-            self.raw = raw
-            self.mode = "update"
-            self.loaded = True
+    __slots__ = (*LAYERS, "_names", "_row")
+
+    diff: Raw
+    inflight: Raw
+    raw: Raw
+    values: dict[str, Any]
+    mode: Mode
+    again: bool
+    blank: bool
+    complete: bool
+    fresh: bool
+    loaded: bool
+    _names: Iterable[str]
+    _row: Stored
+
+    def __init__(self) -> None:
+        """Of a handle, of which nothing is known."""
+        self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, {}
+        self.complete = self.blank = self.fresh = self.again = self.loaded = False
+        self.mode = "upsert"
 
     def state(self) -> dict[str, Any]:
         """All of it, for a copy."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return {name: getattr(self, name) for name in self.LAYERS}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Become what :meth:`state` told."""
@@ -164,3 +159,26 @@ class Memory:
         self.diff = {**known, **self.diff}
         self.raw, self.blank, self.mode = {}, True, "create"
         self.loaded = self.complete = False
+
+
+class Row(Memory):
+    """The memory of a record that was found, until one of its layers is looked at: of many, none ever is."""
+
+    __slots__ = ()
+
+    def __init__(self, names: Iterable[str], row: Stored) -> None:
+        """Of a record whose declared fields, by *names*, hold the first values of *row*."""
+        self._names, self._row = names, row
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Become a Memory, since a class without this method is read faster."""
+            if name not in Memory.LAYERS:
+                raise AttributeError(name)
+            self.__class__ = Memory
+            self.raw = dict(zip(self._names, self._row))  # noqa: B905  # a keyword takes longer than the rest
+            self.diff, self.inflight, self.values = {}, _NOTHING, {}
+            self.complete = self.blank = self.fresh = self.again = False
+            self.loaded, self.mode = True, "update"
+            return getattr(self, name)

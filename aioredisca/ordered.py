@@ -137,6 +137,10 @@ class Integer(Number[int | Opt], Generic[Opt]):
             raise ValueError('lies beyond 2**53, where a range index is not exact: declare index="exact"')
         return str(value)
 
+    def _raw_score(self, raw: bytes) -> str:
+        plain = raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
+        return raw.decode() if plain else super()._raw_score(raw)
+
 
 class Float(Number[float | Opt], Generic[Opt]):
     """A floating-point number, stored so that it reads back exactly. -0.0 is 0.0; NaN is refused.
@@ -172,6 +176,13 @@ class Float(Number[float | Opt], Generic[Opt]):
     ) -> None:
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
+
+    def read(self, raw: bytes, owner: type[Any]) -> float:
+        try:
+            number = float(raw)
+        except ValueError:
+            number = math.nan
+        return self.from_db(raw.decode()) if math.isnan(number) else number + 0.0
 
     def coerce(self, value: Any) -> float:
         return codecs.read_float(value)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from . import cursors, fetch, prefetch
 from .config import conf
 from .errors import UsageError, ValidationError
-from .fetch import Row
-from .scan import Scan
+from .scan import Found, Scan
 from .search import Search
 
 if TYPE_CHECKING:
@@ -58,12 +57,13 @@ def _query_name(scan: Scan[Any]) -> str:
     return repr((scan.schema.keys.base, search.children, scan.plan.condition, scan.plan.order))
 
 
-def _cursor(scan: Scan[Any], row: Row[Any]) -> str:
-    ranks = [row.raw.get(one.key) for one in scan.plan.order]
-    return cursors.encode(_query_name(scan), conf.secret, ranks, row.id)
+def _cursor(scan: Scan[Any], row: Found[Any]) -> str:
+    id, values, of = row
+    ranks = [of.value(values, one.key) for one in scan.plan.order]
+    return cursors.encode(_query_name(scan), conf.secret, ranks, id)
 
 
-def _row_of(scan: Scan[R], after: str) -> Row[R]:
+def _row_of(scan: Scan[R], after: str) -> Found[R]:
     """The row that a cursor stands behind, as far as the order goes."""
     order = scan.plan.order
     try:
@@ -72,7 +72,8 @@ def _row_of(scan: Scan[R], after: str) -> Row[R]:
             _check_rank(scan, one.key, raw)
     except ValueError as error:
         raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
-    return Row(scan, id, {one.key: raw for one, raw in zip(order, ranks, strict=True)})
+    known = {one.key: raw for one, raw in zip(order, ranks, strict=True)}
+    return id, [known.get(key) for key in scan.fields], scan
 
 
 def _check_rank(scan: Scan[Any], key: str, raw: bytes | None) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, cast
 
 from . import storage
 from .errors import NotFound, ValidationError
-from .memory import Memory
+from .memory import Row
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields
 from .session import current
-from .types import Raw, Store
+from .types import Raw, Store, Stored
 from .values import Values
 
 _set_id, _set_memory, _set_session, _set_lock = (
@@ -76,37 +76,40 @@ class Reading(Values):
     @classmethod
     async def _get_one(cls, model_id: str | int) -> Self:
         """The record of that id. NotFound without one. HMGET, one round trip."""
-        make = cls._maker()
-        if make == cls._found:  # in a session, or with an __init__ of its own
+        if not cls._private():
             return await cls._handle(model_id)._load(strict=True)
         id, store = cls._id_text(model_id), cls._store()
         schema = cls._schema(store)
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
-        raw = read_fields(
-            schema.read_fields, await storage.read(store, load_call(schema, id, schema.read_fields))
-        )
-        if raw is None:
+        row = await storage.read(store, load_call(schema, id, schema.read_fields))
+        if row.count(None) == len(row):
             raise NotFound(cls.__name__, id)
-        return make(id, raw)
+        return cls._made(id, schema.by_key, row)
 
     @classmethod
-    def _maker(cls) -> Callable[[str, Raw], Self]:
-        """What makes instances for the rows of a query; the quick way where nobody can have them already."""
-        if current() is not None or cls.__init__ is not Values.__init__:
-            return cls._found
-        blank = object.__new__
+    def _private(cls) -> bool:
+        """Whether what is read now becomes an instance that nobody can have already."""
+        return current() is None and cls.__init__ is Values.__init__
 
-        def make(id: str, raw: Raw) -> Any:
-            record: Any = blank(cls)
-            _set_id(record, id)
-            _set_memory(record, Memory(raw))
-            _set_session(record, None)
-            _set_lock(record, None)
-            return record
+    @classmethod
+    def _maker(cls, names: Iterable[str]) -> Callable[[str, Stored], Self]:
+        """What makes instances of the rows of a query, which hold all declared fields, by *names*."""
+        if not cls._private():
+            return lambda id, row: cls._found(id, dict(zip(names, row, strict=False)))
+        made = cls._made
+        return lambda id, row: made(id, names, row)
 
-        return make
+    @classmethod
+    def _made(cls, id: str, names: Iterable[str], row: Stored) -> Self:
+        """A new instance, found with the declared fields *names* that hold the first values of *row*."""
+        record = object.__new__(cls)
+        _set_id(record, id)
+        _set_memory(record, Row(names, row))
+        _set_session(record, None)
+        _set_lock(record, None)
+        return record
 
     @classmethod
     def _found(cls, id: str, raw: Raw) -> Self:

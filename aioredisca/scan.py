@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from . import storage
 from .errors import StoreError, Unavailable
+from .expressions import Judge, judge
 from .keys import MARKER
 from .planner import Order, Plan, Walk, plan
 from .schema import Schema
 from .search import Search
 from .steps import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
-from .types import Call, Raw, Reply, Store
+from .types import Call, Raw, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from .record import Record
 
 R = TypeVar("R", bound="Record")
-Found = tuple[str, Raw]
-"""An id and the hash fields that were asked for."""
+Found: TypeAlias = "tuple[str, Stored, Scan[R]]"
+"""One match: its id, what it holds in the fields of its scan, and that scan. Plain, since there are many."""
 
 
 class Scan(Generic[R]):
@@ -38,9 +40,9 @@ class Scan(Generic[R]):
         self.store: Store = model._store()
         self.schema: Schema = model._schema(self.store)
         self.plan = self._plan()
-        blank = self.plan.condition.holds({})  # whether a record without any value matches
+        blank = judge(self.plan.condition, lambda key: 0)((None,))  # whether one without any value matches
         self.fields = tuple(self._all(blank) if fields is None else self._needed(fields))
-        self.rows: list[Found] = []
+        self.rows: list[Found[R]] = []
         self.done = search.limit == 0
         self.ordered = False
         self.gave_up = False
@@ -52,6 +54,7 @@ class Scan(Generic[R]):
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
         known = any(name in self.fields for name in (*self.schema.required, MARKER))
         self._prove = not known and blank
+        self._blank = blank
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]
@@ -140,7 +143,7 @@ class Scan(Generic[R]):
             self.rows, self.gave_up = [], True
             return
         self.gave_up = False
-        self.rows = list(self.judge(read_rows(step.found, len(self.fields))))
+        self.rows = self.judged(read_rows(step.found, len(self.fields)))
         if not self.ordered:
             self.rows = self._fresh(self.rows) if step.cursor or self._seen else self.rows
         elif self._want is not None:
@@ -149,42 +152,69 @@ class Scan(Generic[R]):
         self._cursor, self._offset = step.cursor, step.offset
         self.done = not step.cursor or self._want == 0
 
-    def _fresh(self, rows: list[Found]) -> list[Found]:
+    def _fresh(self, rows: list[Found[R]]) -> list[Found[R]]:
         """Without what came before: a set that changes while it is read may yield a member twice."""
-        fresh = {id: raw for id, raw in rows if id not in self._seen}
+        fresh = {row[0]: row for row in rows if row[0] not in self._seen}
         self._seen |= fresh.keys()
-        return list(fresh.items())
+        return list(fresh.values())
 
-    # -- one row -----------------------------------------------------------------------------------
+    # -- rows --------------------------------------------------------------------------------------
 
-    def judge(self, rows: Iterable[Row]) -> Iterator[Found]:
-        """The rows whose records hold what was asked for, as fields by name."""
-        # The marker, which is asked for last, proves a record and is no field of it.
-        names = self.fields[:-1] if self.fields[-1:] == (MARKER,) else self.fields
-        width, prove, holds = len(self.fields), self._prove, self.plan.condition.holds
-        for id, values in rows:
-            # The server left out what does not exist, where that must be proved; else fields tell.
-            raw = dict(zip(names, values, strict=False))
-            if (prove or values.count(None) < width) and holds(raw):
-                yield id, raw
-            elif self.plan.exact:
-                self._count_stale()
+    def judged(self, found: Sequence[Row]) -> list[Found[R]]:
+        """The rows whose records hold what was asked for."""
+        holds, width = self.holds, len(self.fields)
+        if self._blank and not self._prove:  # else the server has left out what does not exist
+            rows: list[Found[R]] = [
+                (id, row, self) for id, row in found if row.count(None) < width and holds(row)
+            ]
+        else:
+            rows = [(id, row, self) for id, row in found if holds(row)]
+        if self.plan.exact and len(rows) < len(found):
+            self._count_stale(len(found) - len(rows))
+        return rows
 
-    def _count_stale(self) -> None:
+    def _count_stale(self, count: int) -> None:
         stale = self.store.memory.setdefault("stale", {})
-        stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + 1
+        stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + count
 
-    def maker(self) -> Callable[[str, Raw], R]:
-        """What makes an instance of a row."""
+    @cached_property
+    def holds(self) -> Judge:
+        """Whether the values of a row meet the condition."""
+        return judge(self.plan.condition, self._places.__getitem__)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {key: place for place, key in enumerate(self.fields)}
+
+    def value(self, row: Stored, key: str) -> bytes | None:
+        """What *row* holds of a hash field that was asked for."""
+        return row[self._places[key]]
+
+    def raw(self, row: Stored) -> Raw:
+        """A row by name."""
+        return dict(zip(self.fields, row, strict=False))
+
+    def rank(self, row: Stored, key: str) -> Any:
+        """What orders *row* by a hash field, or None where it holds nothing that can be read."""
+        raw = self.value(row, key)
+        if raw is None:
+            return None
+        try:
+            return self.model._fields[self.model._attribute(key)].rank(raw)
+        except ValueError:
+            return None
+
+    def maker(self) -> Callable[[str, Stored], R]:
+        """What makes an instance of the id and the values of a row."""
         loads, model = self.search.loads, self.model
         if loads is None:
-            return model._maker()
-        return lambda id, raw: model._found_part(id, {name: raw.get(name) for name in loads})
+            return model._maker(self.schema.by_key)
+        return lambda id, row: model._found_part(id, {key: self.value(row, key) for key in loads})
 
-    def records(self, rows: Iterable[Found]) -> list[R]:
+    def records(self, rows: Iterable[Found[R]]) -> list[R]:
         """Rows as instances."""
         make = self.maker()
-        return [make(id, raw) for id, raw in rows]
+        return [make(id, row) for id, row, _ in rows]
 
 
 async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:

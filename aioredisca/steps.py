@@ -11,7 +11,7 @@ from .keys import id_text, sortable
 from .planner import Index, Plan, Tree, Walk
 from .schema import Schema
 from .scripts import stored
-from .types import Arg, Call, Reply
+from .types import Arg, Call, Reply, Stored
 
 PAGE = 1000
 """Rows of one round trip; more come in further pages."""
@@ -83,7 +83,7 @@ def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> 
     return Call((*arguments, *fields, *dice), stored("choose"), (index.key or plan.schema.keys.ids,))
 
 
-Row = tuple[str, Sequence["bytes | None"]]
+Row = tuple[str, Stored]
 """An id and the values of the fields that were asked for."""
 
 ASK_WITHOUT_ORDER = b"?"

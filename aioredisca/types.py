@@ -18,6 +18,10 @@ Raw = dict[str, bytes | None]
 """Hash fields by name as they are stored; None is a field known to be absent."""
 
 
+Stored = Sequence[bytes | None]
+"""The same without the names, in an order that its user knows."""
+
+
 class Missing(enum.Enum):
     """The type of :data:`MISSING`."""
 

@@ -46,16 +46,21 @@ class Values(metaclass=ModelType):
         """The value of a field that was not decoded yet."""
         memory = self._memory
         clean = not memory.diff and not memory.inflight
-        raw = memory.raw[field.key] if clean and field.key in memory.raw else memory.stored(field.key)
-        if raw is MISSING:
-            self._load_hidden(field.name, raw=False)
-            raw = memory.stored(field.key)
-        if raw is None or raw is MISSING:
+        raw = memory.raw[field.key] if clean and field.key in memory.raw else self._known(field)
+        if raw is None:
             return self._nothing(field)
         value = memory.values[field.name] = self._decoded(field, raw)
         if field.mutable:
             self._hold_mutable()
         return value
+
+    def _known(self, field: Field[Any]) -> bytes | None:
+        """What a field holds; loaded in blocking code, where that is not known."""
+        raw = self._memory.stored(field.key)
+        if raw is MISSING:
+            self._load_hidden(field.name, raw=False)
+            raw = self._memory.stored(field.key)
+        return None if raw is MISSING else raw
 
     def _hold_mutable(self) -> None:
         """A value that may change in place is seen only when its record is saved: keep that alive."""

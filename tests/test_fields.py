@@ -471,11 +471,24 @@ async def test_a_field_of_ones_own_takes_no_short_cut_of_its_base(db: Database) 
         def from_db(self, text: str) -> str:
             return text.upper()
 
+    class Upside(Integer[None]):
+        def score(self, value: int) -> str:
+            return str(-value)
+
+    class Halved(Float[None]):
+        def from_db(self, text: str) -> float:
+            return float(text) / 2
+
     class Loud(Model):
         word = Shouted()
         plain = String()
+        depth = Upside(index=True)
+        half = Halved()
 
-    await Loud.new("1", word="hey", plain="hey").save()
+    await Loud.new("1", word="hey", plain="hey", depth=5, half=3.0).save()
+    assert [one.id for one in await Loud.depth.range(3, None)] == []
+    assert [one.id for one in await (Loud.depth >= 5)] == ["1"]
+    assert (await Loud.get("1")).half == 1.5
     loud = await Loud.get("1")
     assert (loud.word, loud.plain) == ("HEY", "hey")
     assert await Loud.all().values(Loud.word) == ["HEY"]

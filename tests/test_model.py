@@ -63,6 +63,65 @@ async def test_a_handle_does_no_io_until_it_is_awaited(db: Database) -> None:
     assert user.name is None
 
 
+@pytest.mark.parametrize("how", ["get", "find", "first", "page", "handle"])
+async def test_however_a_record_is_read_all_its_fields_are_known(db: Database, how: str) -> None:
+    """With a required field nothing but declared fields is asked for, else a marker as well."""
+    await Account.new("1", owner="Ada", note="last").save()
+    await User.new("1", email="a@b.org", data={"a": 1}).save()
+    for model, expected in (
+        (Account, {"owner": "Ada", "note": "last"}),
+        (User, {"email": "a@b.org", "data": {"a": 1}}),
+    ):
+        match how:
+            case "get":
+                record = await model.get("1")
+            case "find":
+                (record,) = await model.all()
+            case "first":
+                record = await model.all().first()  # type: ignore[assignment]
+            case "page":
+                (record,) = await model.all().page(5)
+            case _:
+                record = await model("1")
+        before = db.round_trips
+        assert record.loaded()
+        assert record.export() == expected
+        assert db.round_trips == before
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        bool,
+        repr,
+        hash,
+        copy.copy,
+        pickle.dumps,
+        Account.loaded,
+        Account.getdiff,
+        Account.revert,
+        Account.export,
+    ],
+)
+async def test_a_found_record_is_the_same_whatever_is_looked_at_first(db: Database, look: Any) -> None:
+    """What a query found is laid out when it is first touched."""
+    await Account.new("1", owner="Ada", note="x").save()
+    (found,) = await Account.all()
+    look(found)
+    assert repr(found) == "<Account '1' loaded>"
+    assert found.getdiff() == {}
+    before = db.round_trips
+    await found.save()
+    assert db.round_trips == before
+    found.note = "y"
+    assert found.getdiff() == {"note": "y"}
+    await found.save()
+    assert (await Account.get("1")).export() == {"owner": "Ada", "note": "y"}
+    assert pickle.loads(pickle.dumps((await Account.all())[0])).export() == {"owner": "Ada", "note": "y"}
+    with pytest.raises(AttributeError):
+        (await Account.all())[0]._memory.nothing  # type: ignore[attr-defined]
+
+
 async def test_awaiting_what_is_known_is_no_io(db: Database) -> None:
     await User.new("1", name="Ada").save()
     loaded, absent, new = await User("1"), await User("no"), User.new("2")
