@@ -169,8 +169,8 @@ async def explain(search: Search[R]) -> Explanation:
     """How *search* is answered in its own class."""
     (scan, *_) = await fetch.scans_of(search, ())
     plan = scan.plan
-    ordered = search.limit is not None and plan.walk is not None
-    call = query_call(plan, "plan", ordered=ordered, limit=search.limit, offset=search.offset)
+    walk = None if search.limit is None else plan.walk
+    call = query_call(plan, "plan", walk=walk, limit=search.limit, offset=search.offset)
     way, estimate, *flat = read_step(await storage.read(scan.store, call)).found
     shown = _Shown(scan)
     drivers = tuple(

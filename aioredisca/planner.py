@@ -74,7 +74,11 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The index that keeps an order: of ids, of scores or of texts. Those without a value are missing."""
+    """The index that keeps an order: of ids, of scores or of texts. Those without a value are missing.
+
+    ``implies`` is the key of the set in which all its members stand, where it is kept within one value of
+    another field.
+    """
 
     kind: Literal["id", "score", "text"]
     field: str = ""
@@ -82,6 +86,7 @@ class Walk:
     none: str | bytes = ""
     entry: str = IDS_ENTRY
     descending: bool = False
+    implies: str | bytes = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,7 +319,9 @@ class _Planner:
                 first = values[compound.fields[0]]
                 key = self.schema.keys.compound(first.key, spec.key, first.value)
                 none = self.schema.keys.none(spec.key) if spec.nullable else ""
-                return Walk("score", spec.key, key, none, compound.entry, order.descending)
+                exact = self.schema.by_key[first.key].index == "exact"
+                implied = self.schema.keys.exact(first.key, first.value) if exact else ""
+                return Walk("score", spec.key, key, none, compound.entry, order.descending, implied)
         return None
 
 

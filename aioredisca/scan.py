@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from . import storage
 from .errors import StoreError, Unavailable
-from .expressions import Judge, judge
+from .expressions import judge
 from .keys import MARKER
 from .planner import Order, Plan, Walk, plan
 from .schema import Schema
@@ -40,8 +38,13 @@ class Scan(Generic[R]):
         self.store: Store = model._store()
         self.schema: Schema = model._schema(self.store)
         self.plan = self._plan()
-        blank = judge(self.plan.condition, lambda key: 0)((None,))  # whether one without any value matches
-        self.fields = tuple(self._all(blank) if fields is None else self._needed(fields))
+        declared: Iterable[str] = self.schema.by_key if fields is None else self._needed(fields)
+        self._places = {key: place for place, key in enumerate(declared)}
+        self.holds = judge(self.plan.condition, self._places.__getitem__)
+        """Whether the values of a row meet the condition."""
+        # Whether a record without any value matches: then the marker has to tell that there is one.
+        self._blank = self.holds([None] * len(self._places))
+        self.fields = self.schema.read_fields if self._blank and fields is None else tuple(self._places)
         self.rows: list[Found[R]] = []
         self.done = search.limit == 0
         self.ordered = False
@@ -53,8 +56,7 @@ class Scan(Generic[R]):
         self._seen: set[str] = set()
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
         known = any(name in self.fields for name in (*self.schema.required, MARKER))
-        self._prove = not known and blank
-        self._blank = blank
+        self._prove = not known and self._blank
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]
@@ -68,16 +70,14 @@ class Scan(Generic[R]):
             attribute=attribute,
         )
 
-    def _all(self, blank: bool) -> Iterable[str]:
-        """All declared fields; the marker only where a record may match without any of them."""
-        return self.schema.read_fields if blank else self.schema.by_key
-
-    def _needed(self, fields: Sequence[str]) -> Iterator[str]:
+    def _needed(self, fields: Sequence[str]) -> Iterable[str]:
         """*fields*, and what it takes to judge and to order a row."""
-        return iter(dict.fromkeys([*fields, *self.plan.read]))
+        return dict.fromkeys([*fields, *self.plan.read])
 
     async def ready(self) -> None:
         """Check that the store has built every index of the plan. No I/O but once per process and model."""
+        if storage.complete(self.store, self.schema):
+            return
         lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
             self.plan = self._plan(unbuilt=frozenset(lacking))
@@ -105,10 +105,10 @@ class Scan(Generic[R]):
     def _call(self, sort: bool) -> Call:
         exact = self.plan.exact
         return query_call(
-            replace(self.plan, walk=self._walk),
+            self.plan,
             "rows",
             self.fields,
-            ordered=self.ordered,
+            walk=self._walk,
             limit=self._want if exact else None,
             offset=self._offset,
             cursor=self._cursor,
@@ -177,15 +177,6 @@ class Scan(Generic[R]):
         stale = self.store.memory.setdefault("stale", {})
         stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + count
 
-    @cached_property
-    def holds(self) -> Judge:
-        """Whether the values of a row meet the condition."""
-        return judge(self.plan.condition, self._places.__getitem__)
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        return {key: place for place, key in enumerate(self.fields)}
-
     def value(self, row: Stored, key: str) -> bytes | None:
         """What *row* holds of a hash field that was asked for."""
         return row[self._places[key]]
@@ -219,14 +210,22 @@ class Scan(Generic[R]):
 
 async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
     """The replies to calls of several databases, in one round trip each; refusals stand in the list."""
+    if len(calls) == 1:
+        ((store, call),) = calls
+        return _available(await store.transport().execute((call,)))
     replies = list[Reply]([None] * len(calls))
     for store in dict.fromkeys(store for store, _ in calls):
         places = [place for place, (owner, _) in enumerate(calls) if owner is store]
         answers = await store.transport().execute([calls[place][1] for place in places])
-        for place, reply in zip(places, answers, strict=True):
-            if isinstance(reply, Unavailable):
-                raise reply
+        for place, reply in zip(places, _available(answers), strict=True):
             replies[place] = reply
+    return replies
+
+
+def _available(replies: list[Reply]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, Unavailable):
+            raise reply
     return replies
 
 

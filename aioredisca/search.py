@@ -105,17 +105,14 @@ class Search(Generic[R]):
         """This search narrowed by a condition; what comes after the condition stays."""
         if not self.whole:
             raise UsageError("where() comes before limit(), offset() and slices")
-        plain = replace(self, order=(), only=None, prefetch=())
-        joined = plain.joined(other, either=False)
+        shaped = bool(self.order or self.only or self.prefetch)
+        bare = replace(self, order=(), only=None, prefetch=()) if shaped else self
+        joined = bare.joined(other, either=False)
         if joined.model is not self.model:
             raise UsageError(f"a condition on {other.model.__name__} does not fit {self.model.__name__}")
-        return replace(
-            self,
-            condition=joined.condition,
-            children=joined.children,
-            scan=joined.scan,
-            depth=joined.depth,
-        )
+        if not shaped:
+            return joined
+        return replace(joined, order=self.order, only=self.only, prefetch=self.prefetch)
 
 
 def _checked(depth: int) -> int:

@@ -43,12 +43,17 @@ class _Keys:
         yield from tree.args
 
 
+_PARTS = {"rows": ("rows", "stream"), "count": ("total",), "plan": ("way", "explain")}
+_ORDERED = ("rows", "way", "order")
+"""What the script is composed of besides kinds, tree and walk: to define what is not used takes time, too."""
+
+
 def query_call(
     plan: Plan,
     want: Literal["rows", "count", "plan"],
     fields: Sequence[str] = (),
     *,
-    ordered: bool = False,
+    walk: Walk | None = None,
     limit: int | None = None,
     offset: int = 0,
     cursor: bytes = b"",
@@ -57,22 +62,23 @@ def query_call(
 ) -> Call:
     """One step of *plan*: rows with *fields* of each, a number, or how it would be done.
 
+    ``walk``   the order to keep, if any.
     ``sort``   SORT_RO may fetch rows.
     ``prove``  *fields* alone do not tell that a record exists.
     """
     schema, keys = plan.schema, _Keys()
     keys.number(schema.keys.ids)
-    walk = plan.walk if ordered else None
     most = -1 if limit is None else limit
-    head: list[Arg] = [want, most, offset, cursor, PAGE, int(sort), int(prove)]
+    head: list[Arg] = [most, offset, cursor, PAGE, int(sort), int(prove)]
     head += [schema.keys.records, len(fields), *fields]
     if walk is None:
-        head += ["none", "", 0, 0, 0]
+        head += ["none", "", 0, 0, 0, 0]
     else:
-        none = keys.number(walk.none)
-        head += [walk.kind, walk.field, int(walk.descending), keys.number(walk.key), none]
+        named = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
+        head += [walk.kind, walk.field, int(walk.descending), *named]
     tokens = list(keys.tokens(plan.tree))
-    return Call((*head, *tokens), stored("kinds", "tree", "walk", "answer"), (*keys.numbers,))
+    parts = _ORDERED if want == "rows" and walk else _PARTS[want]
+    return Call((*head, *tokens), stored("kinds", "tree", "walk", *parts), (*keys.numbers,))
 
 
 def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:

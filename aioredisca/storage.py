@@ -27,6 +27,10 @@ class Known:
     unbuilt: frozenset[str]
     declared: bool = False
 
+    def lacks(self, entry: str) -> bool:
+        """Whether an index is not built."""
+        return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
+
 
 async def read(store: Store, call: Call) -> Reply:
     """The reply to one call in one round trip; a refusal is raised."""
@@ -63,16 +67,18 @@ async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]
         raise NotIndexed(schema.model, name, "the index is not built yet: run `aioredisca reindex` once")
 
 
+def complete(store: Store, schema: Schema) -> bool:
+    """Whether the store is known to have built every index of *schema*, as it nearly always has."""
+    known = _known(store).get(_name(schema))
+    return known is not None and known.signature == schema.signature and not known.unbuilt
+
+
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
     """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
     known = _known(store).get(_name(schema))
-    if known is None or any(_lacks(known, entry) for entry in entries):
+    if known is None or any(known.lacks(entry) for entry in entries):
         known = _known(store)[_name(schema)] = await _look(store, schema)
-    return {entry: field for entry, field in entries.items() if _lacks(known, entry)}
-
-
-def _lacks(known: Known, entry: str) -> bool:
-    return entry in known.unbuilt or bool(known.signature and entry not in entries_of(known.signature))
+    return {entry: field for entry, field in entries.items() if known.lacks(entry)}
 
 
 async def _look(store: Store, schema: Schema) -> Known:

@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, ListOf, Model, String, Tags, UsageError, ValidationError, conf
+from aioredisca import (
+    Database,
+    Integer,
+    ListOf,
+    Model,
+    String,
+    Tags,
+    UsageError,
+    ValidationError,
+    conf,
+    steps,
+)
 from aioredisca.schema import Schema
 from aioredisca.scripts import declaration, stored, write_script
 
@@ -136,7 +147,8 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     """Real servers refuse a global when it is made; in the text none is made at the top."""
     schema: Schema = wide_class(300)._schema(db)
     texts = [stored(name).text for name in ("choose", "declare", "probe", "collect")]
-    texts.append(stored("kinds", "tree", "walk", "answer").text)
+    for reads in (*steps._PARTS.values(), steps._ORDERED):
+        texts.append(stored("kinds", "tree", "walk", *reads).text)  # noqa: PERF401
     parts = ("compounds", "count", "sorted", "tags", "cascade")
     for main in ("write", "obtain"):
         one = (declaration(schema, 1),)

@@ -1,13 +1,14 @@
 -- Answers a tree of conditions: one bounded step of it, with the fields asked for. Writes nothing.
--- Composed of kinds.lua (what can be asked), tree.lua (what is), walk.lua (how ids are found) and answer.lua
--- (what is replied).
+-- Composed of kinds.lua (what can be asked), tree.lua (what is), walk.lua (how ids are found), and of what the
+-- reply needs: stream.lua or order.lua for rows (which rows.lua fetches), total.lua for a number; way.lua chooses
+-- how an order is kept, which explain.lua tells.
 --
 -- KEYS   the set of all ids, then the indexes that tree and order name by number
--- ARGV   want (rows, count, plan), limit (-1 none), offset, cursor (empty: start), rows of a page,
+-- ARGV   limit (-1 none), offset, cursor (empty: start), rows of a page,
 --        1 if SORT_RO may fetch rows, 1 if a row must be proved to exist,
 --        what record keys start with, number of fields, field ...,
---        order (none, id, score, text), its field, 1 if descending, number of its index, number of the set
---        of the ids without a value,
+--        order (none, id, score, text), its field, 1 if descending, number of its index, of the set of the ids
+--        without a value, and of a set in which all of its index stand,
 --        then the tree in prefix notation: & n node .. | n node .. + n field m value .. leaf .. (one of m values),
 --        or a leaf; a leaf or + is negated where it begins with !
 --          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
@@ -23,6 +24,7 @@
 
 local BUDGET, STEP, SLICE, TABLE = 2000, 500, 1000, 8000
 local call, min, max, floor = redis.call, math.min, math.max, math.floor
+local find, sub = string.find, string.sub
 
 local at = 0
 local function take()
@@ -38,11 +40,12 @@ local function take_key()
   return KEYS[take_number()]
 end
 
-local want, limit, offset, cursor, page = take(), take_number(), take_number(), take(), take_number()
+local limit, offset, cursor, page = take_number(), take_number(), take(), take_number()
 local may_sort, prove, records, width = take() == '1', take() == '1', take(), take_number()
 local FIELDS = at + 1
 at = at + width
-local order, order_field, descending, order_key, none_key = take(), take(), take() == '1', take_key(), take_key()
+local order, order_field, descending = take(), take(), take() == '1'
+local order_key, none_key, implied_key = take_key(), take_key(), take_key()
 local IDS = KEYS[1]
 
 -- comparing bytes ---------------------------------------------------------------------------------
@@ -66,7 +69,7 @@ local function sortable(text)
 end
 
 local function id_of(member)
-  return string.sub(member, string.find(member, '\0', 1, true) + 1)
+  return sub(member, find(member, '\0', 1, true) + 1)
 end
 
 local function ids_of(members)

@@ -201,6 +201,7 @@ end
 -- testing ids -------------------------------------------------------------------------------------
 
 local driver, path -- what is walked now; for each node above it, the child that it stands in
+local given -- a leaf that all ids which are walked now meet as well
 
 local function set_driver(leaf)
   if leaf == driver then
@@ -213,7 +214,7 @@ local function set_driver(leaf)
 end
 
 local function known(node)
-  return node.kind == '?' or (node == driver and not node.negated)
+  return node.kind == '?' or ((node == driver or node == given) and not node.negated)
 end
 
 local function by_flags(ids, flags, wanted)
@@ -287,6 +288,9 @@ local function matches_of(node, ids)
 end
 
 local function keep_any(node, ids)
+  if path[node] and path[node] == driver and known(driver) and not node.negated then
+    return ids
+  end
   local matched, kept = matches_of(node, ids), {}
   for i = 1, #ids do
     if (matched[ids[i]] or false) ~= node.negated then

@@ -180,7 +180,10 @@ local function drive(list, number, place, budget, found)
     local disjoint = driver.parent and driver.parent.op == '+'
     local earlier = min(walked, number - (disjoint and driver.place or 1))
     examined = examined + #ids + earlier + 1 -- to ask a driver takes about as long as an id
-    local stop = found(keep(tree, unseen(list, earlier, ids, seen)))
+    if #list > 1 or next_place or place ~= '' then -- else each is seen once, as a key yields it
+      ids = unseen(list, earlier, ids, seen)
+    end
+    local stop = found(keep(tree, ids))
     if next_place then
       place = next_place
     else

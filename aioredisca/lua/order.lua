@@ -1,141 +1,4 @@
 
--- rows --------------------------------------------------------------------------------------------
-
-local function fields_of(id)
-  if width <= SLICE then
-    return call('HMGET', records .. id, unpack(ARGV, FIELDS, FIELDS + width - 1))
-  end
-  local all = {}
-  for first = FIELDS, FIELDS + width - 1, SLICE do
-    local some = call('HMGET', records .. id, unpack(ARGV, first, min(first + SLICE, FIELDS + width) - 1))
-    for i = 1, #some do
-      all[#all + 1] = some[i]
-    end
-  end
-  return all
-end
-
-local function any(values)
-  for i = 1, #values do
-    if values[i] then
-      return true
-    end
-  end
-  return false
-end
-
-local function fetch(rows, id)
-  local values = width > 0 and fields_of(id) or nil
-  if prove and not any(values or {}) and call('EXISTS', records .. id) == 0 then
-    return
-  end
-  local last = #rows
-  rows[last + 1] = id
-  rows[last + 2] = values
-end
-
-local function fetch_all(ids)
-  local rows = {}
-  for i = 1, #ids do
-    fetch(rows, ids[i])
-  end
-  return rows
-end
-
--- What SORT_RO fetches of each entry: its id, and the fields asked for.
-local function gets()
-  local arguments = {'GET', '#'}
-  for i = FIELDS, FIELDS + width - 1 do
-    arguments[#arguments + 1] = 'GET'
-    arguments[#arguments + 1] = records .. '*->' .. ARGV[i]
-  end
-  return arguments
-end
-
--- The leaves, where the tree is one index or a list of values, whose whole is no more than a page.
-local function whole_leaves()
-  local list = tree.op == '+' and not tree.negated and tree or {tree}
-  local total = 0
-  for _, leaf in ipairs(list) do
-    if leaf.negated or (leaf.kind ~= 'S' and leaf.kind ~= 'Z') then
-      return
-    end
-    total = total + size(leaf)
-  end
-  return total <= page and list
-end
-
-local function stream()
-  local whole = cursor == '' and may_sort and not prove and width > 0 and width < SLICE and whole_leaves()
-  if whole then
-    local lists, wanted = {}, gets()
-    for _, leaf in ipairs(whole) do
-      local first, count = 0, size(leaf)
-      if leaf.kind == 'Z' and count > 0 then
-        first = score_ranks(leaf.key, leaf, '', false)
-      end
-      if count > 0 then -- handed on as it is: to copy it here would take as long as to fetch it
-        lists[#lists + 1] = call('SORT_RO', leaf.key, 'BY', 'nosort', 'LIMIT', first, count, unpack(wanted))
-      end
-    end
-    return {'', 0, lists}
-  end
-  local rows, count = {}, 0
-  local list, number, place = drivers()
-  local mark = drive(list, number, place, BUDGET, function(ids)
-    for i = 1, #ids do
-      fetch(rows, ids[i])
-    end
-    count = count + #ids
-    return count >= page
-  end)
-  return {mark, 0, rows}
-end
-
--- counting ----------------------------------------------------------------------------------------
-
-local function all_sets(node)
-  for _, child in ipairs(node) do
-    if child.kind ~= 'S' or child.negated then
-      return false
-    end
-  end
-  return true
-end
-
-local function count_joint(keys)
-  local reply = redis.pcall('SINTERCARD', #keys, unpack(keys))
-  if type(reply) == 'number' then
-    return reply
-  end
-  return #call('SINTER', unpack(keys)) -- before Redis 7
-end
-
--- The number that indexes know without a walk, or nil.
-local function known_count(node)
-  if not node.op then
-    return node.kind ~= '?' and estimate(node) or nil
-  elseif node.op == '&' then
-    return node.joint and all_sets(node) and may_join(node) and count_joint(node.joint.keys) or nil
-  elseif node.op == '+' then
-    return node.negated and size(EVERY) - sum_of_sizes(node) or sum_of_sizes(node)
-  end
-end
-
-local function count()
-  local sure = cursor == '' and known_count(tree)
-  if sure then
-    return {'', 0, sure}
-  end
-  local found = 0
-  local list, number, place = drivers()
-  local mark = drive(list, number, place, BUDGET, function(ids)
-    found = found + #ids
-    return false
-  end)
-  return {mark, 0, found}
-end
-
 -- in an order, and limited ------------------------------------------------------------------------
 
 -- Cursors are places in the order, whichever way was taken: i id, z score:id, t text NUL id; n id for those
@@ -211,11 +74,6 @@ local function beyond_cursor(ids, ranks)
   return rest
 end
 
--- How many rows this call may still yield.
-local function room()
-  return limit < 0 and page or min(limit, page)
-end
-
 -- Few candidates: all of them, sorted.
 local function gather(list)
   local ids = {}
@@ -236,18 +94,6 @@ local function gather(list)
   end
   local mark = #wanted > 0 and last < #ids and places[wanted[#wanted]] or ''
   return {mark, max(0, offset - #ids), fetch_all(wanted)}
-end
-
--- The range in the tree that is about the order itself: it narrows the walk.
-local function range_of_order()
-  if order == 'id' then
-    return
-  end
-  for _, leaf in ipairs(tree.op == '&' and tree or {tree}) do
-    if (leaf.kind == 'Z' or leaf.kind == 'L') and not leaf.negated and leaf.key == order_key then
-      return leaf
-    end
-  end
 end
 
 -- The ranks still to walk of the index that the order is kept by.
@@ -290,17 +136,18 @@ end
 
 -- Many candidates: the index of the order from the cursor on, tested as it is walked.
 local function sweep()
-  local leaf = range_of_order()
+  local leaf, implied = range_of_order(), implied_by_order()
   local stage, place = STAGES[order], string.sub(cursor, 2)
   if string.sub(cursor, 1, 1) == 'n' then
     stage = 'n'
   end
-  local pure = not tree.op and (tree == leaf or (tree.kind == 'A' and not tree.negated))
+  local pure = not tree.op and (tree == leaf or tree == implied or (tree.kind == 'A' and not tree.negated))
   local key = order == 'id' and IDS or order_key
   local rows, found, examined, wanted = {}, 0, 0, room()
   local step = max(32, min(STEP, 2 * wanted))
   while true do
     set_driver(stage ~= 'n' and leaf or EVERY)
+    given = stage ~= 'n' and implied or nil
     local members, ids, more, looked
     if stage == 'n' then
       ids, more, looked = tail_step(place, step)
@@ -350,24 +197,6 @@ local function sweep()
   end
 end
 
--- Whether to walk the index of the order, to gather what matches and sort it, or neither.
-local function way_of_order()
-  local leaf = range_of_order()
-  if not tree.op and not tree.negated and (tree.kind == 'A' or tree == leaf) then
-    return 'walk'
-  end
-  local list, _, candidates = cover(tree)
-  local entries = leaf and size(leaf) or order == 'id' and size(EVERY) or call('ZCARD', order_key)
-  local matches = max(1, min(entries, estimate(tree)))
-  local walked = min(entries, (offset + room()) * 1.5 * entries / matches)
-  if candidates <= BUDGET and 3 * candidates <= walked then
-    return 'gather', list
-  elseif walked <= max(BUDGET, 5 * candidates) then
-    return 'walk'
-  end
-  return candidates <= BUDGET and 'gather' or 'ask', list
-end
-
 local function ordered()
   if limit == 0 then
     return {'', 0, {}}
@@ -381,25 +210,4 @@ local function ordered()
   return {'?', offset, {}}
 end
 
-local function plan()
-  local way, list = 'drive', cover(tree)
-  if order ~= 'none' then
-    way = way_of_order()
-  end
-  local reply = {way, floor(estimate(tree) + 0.5)}
-  for _, leaf in ipairs(list) do
-    reply[#reply + 1] = leaf.kind
-    reply[#reply + 1] = leaf.key or leaf.keys and table.concat(leaf.keys, ' ') or IDS
-    reply[#reply + 1] = size(leaf)
-  end
-  return {'', 0, reply}
-end
-
-if want == 'count' then
-  return count()
-elseif want == 'plan' then
-  return plan()
-elseif order == 'none' then
-  return stream()
-end
 return ordered()
