@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .types import Call, Reply
+from .types import Call, Reply, Shelf
 
 if TYPE_CHECKING:
     import anyio
@@ -37,6 +37,14 @@ class AsyncTransport(ABC):
     @abstractmethod
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
+
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        """What is held in memory of *key*, or None. Most transports hold nothing."""
+        return None
+
+    def held(self) -> dict[str, int]:
+        """How many loads are held in memory, by key prefix."""
+        return {}
 
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return asyncio.Lock()

@@ -58,7 +58,8 @@ class Conf:
 
         @property
         def db(self):
-            self._db = self._open(self._db)
+            if self._db is None:
+                self._db = self._open(None)
             return self._db
 
         @db.setter
@@ -75,6 +76,7 @@ class Conf:
         tag: bool | None = None,
         unique: Sequence[Sequence[str]] | None = None,
         index: Sequence[tuple[str, str]] | None = None,
+        cache: int | None = None,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -91,6 +93,11 @@ class Conf:
                        its own, values of the first have at most 512 bytes, and a record without one of
                        the two is not in it.
 
+        ``cache``      how many loaded records an asyncio process holds for ``get``, ``get_many`` and awaited
+                       handles. The server tells when one of them changes (CLIENT TRACKING, over one more
+                       connection per event loop), so that they are right but for the moment that takes;
+                       0, the default, holds none. Queries, ``reload`` and writes always ask the server.
+
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.
 
@@ -105,6 +112,7 @@ class Conf:
             "tag": tag,
             "unique": unique,
             "index": index,
+            "cache": cache,
         }
         given = {name: value for name, value in settings.items() if value is not None}
         self._check(given)
@@ -120,6 +128,9 @@ class Conf:
             raise UsageError(f"conf(prefix={given['prefix']!r}): {reason}")
         if "namespace" in given and (reason := bad_namespace(given["namespace"])):
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
+        cache = given.get("cache", 0)
+        if not isinstance(cache, int) or isinstance(cache, bool) or cache < 0:
+            raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")
         for name in given.keys() & {"unique", "index"}:

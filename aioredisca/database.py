@@ -15,7 +15,7 @@ from . import blocking
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
-from .types import Transport
+from .types import Reply, Shelf, Transport
 
 if TYPE_CHECKING:
     import redis
@@ -129,6 +129,17 @@ class Database:
 
     # -- transports --------------------------------------------------------------------------------
 
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        """See :class:`~aioredisca.types.Store`."""
+        transport = None if blocking.driving() else self._by_loop.get(asyncio.get_running_loop())
+        return None if transport is None else transport.recall(shelf, key)
+
+    @property
+    def cached(self) -> dict[str, int]:
+        """How many records the running event loop holds for classes with ``conf(cache=n)``, by key prefix."""
+        transport = self._by_loop.get(asyncio.get_running_loop())
+        return {} if transport is None else transport.held()
+
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""
         if blocking.driving():
@@ -154,14 +165,14 @@ class Database:
         return self._blocking
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
-        from .mux import Multiplexer
+        from .cache import CachingMultiplexer
         from .pool import PoolTransport
 
         if self._settings.async_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
             )
-        kind = Multiplexer if self._settings.multiplexes else PoolTransport
+        kind = CachingMultiplexer if self._settings.multiplexes else PoolTransport
         with self._lock:
             self._drop_dead()
             opened = self._by_loop[loop] = kind(self._settings, self.memory)

@@ -363,7 +363,6 @@ class PublicLine(Line):
 
 async def open_line(owner: Owner, settings: Settings) -> Line:
     """A new line."""
-    async with asyncio.timeout(settings.timeout):
-        connection = await connect(settings)
+    connection = await connect(settings)
     form = FastLine if settings.transport != "public" and FastLine.fits(connection) else PublicLine
     return form(owner, connection, settings)

@@ -270,7 +270,8 @@ class ModelType(type):
         if schema is None or version != cls._version:
             specs = tuple(field.spec() for field in cls._fields.values())
             held = tuple(one.key for one in cls._collections.values())
-            schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds(), held)
+            cache = cls._setting("cache") or 0
+            schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds(), held, cache)
             _claim_prefix(store, cls, schema)
             cls._schemas[store] = (cls._version, schema)
             cls._put(_in_use=True)

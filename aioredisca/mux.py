@@ -90,7 +90,8 @@ class Multiplexer(AsyncTransport):
         try:
             if self._failures:
                 await asyncio.sleep(self._pause())
-            line = await open_line(self, self._settings)
+            async with asyncio.timeout(self._settings.timeout):
+                line = await self._connect()
         except TimeoutError:
             self._failures += 1  # what waited as long is told by the watch; the rest has time for another try
         except Exception as error:
@@ -103,6 +104,10 @@ class Multiplexer(AsyncTransport):
         finally:
             self._opening = None
             self.changed()
+
+    async def _connect(self) -> Line:
+        """A new line."""
+        return await open_line(self, self._settings)
 
     def _pause(self) -> float:
         """Some time at random, so that many processes do not come back at the same moment."""

@@ -290,6 +290,11 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
     return Call(("HMGET", schema.keys.record(id), *fields))
 
 
+def record_call(schema: Schema, id: str) -> Call:
+    """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
+    return Call(("HMGET", schema.keys.record(id), *schema.read_fields), shelf=schema.shelf)
+
+
 def load_all_call(schema: Schema, id: str) -> Call:
     return Call(("HGETALL", schema.keys.record(id)))
 

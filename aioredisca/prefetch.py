@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
-from .plan import load_call, read_fields
+from .plan import read_fields, record_call
 from .reference import Reference
 from .scan import together
 from .types import Call, Store
@@ -62,7 +62,7 @@ async def _load_all(targets: Sequence[Record]) -> None:
     for target in targets:
         store = target._home()
         schema = type(target)._schema(store)
-        calls.append((store, load_call(schema, target.id, schema.read_fields)))
+        calls.append((store, record_call(schema, target.id)))
     for target, reply in zip(targets, await together(calls), strict=True):
         if not target._memory.known():
             fields = type(target)._schema(target._home()).read_fields

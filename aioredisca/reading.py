@@ -9,7 +9,7 @@ from typing import Any, Self, cast
 from . import storage
 from .errors import NotFound, ValidationError
 from .memory import Row
-from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields
+from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
 from .session import current
 from .types import Raw, Store, Stored
 from .values import Values
@@ -51,21 +51,21 @@ class Reading(Values):
             store = self._home()
             async with self._own_lock(store):  # of many tasks one loads, the others find it loaded
                 if again or not self._memory.known(all_fields=raw):
-                    await self._fetch(
-                        store, raw or (again and self._memory.complete and not self._memory.blank)
-                    )
+                    raw = raw or (again and self._memory.complete and not self._memory.blank)
+                    await self._fetch(store, raw=raw, again=again)
         if strict and self._memory.absent:
             raise NotFound(type(self).__name__, self._id)
         return self
 
-    async def _fetch(self, store: Store, raw: bool) -> None:
+    async def _fetch(self, store: Store, *, raw: bool, again: bool) -> None:
         schema = type(self)._schema(store)
         if raw:
             reply = await storage.read(store, load_all_call(schema, self._id))
             self._take(read_all_fields(schema, reply), complete=True)
         else:
             fields = schema.read_fields
-            reply = await storage.read(store, load_call(schema, self._id, fields))
+            call = load_call(schema, self._id, fields) if again else record_call(schema, self._id)
+            reply = await storage.read(store, call)
             self._take(read_fields(fields, reply), complete=False)
 
     def _take(self, raw: Raw | None, *, complete: bool) -> None:
@@ -83,7 +83,9 @@ class Reading(Values):
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
-        row = await storage.read(store, load_call(schema, id, schema.read_fields))
+        row = store.recall(schema.shelf, schema.keys.record(id)) if schema.shelf else None
+        if row is None:
+            row = await storage.read(store, record_call(schema, id))
         if row.count(None) == len(row):
             raise NotFound(cls.__name__, id)
         return cls._made(id, schema.by_key, row)
@@ -144,7 +146,7 @@ class Reading(Values):
             store = cls._store()
             schema = cls._schema(store)
             fields = schema.read_fields
-            calls = [load_call(schema, record._id, fields) for record in unknown]
+            calls = [record_call(schema, record._id) for record in unknown]
             for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
                 if not record._memory.known():
                     record._take(read_fields(fields, reply), complete=False)

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from .keys import LONG_VALUE, Keys, long_digest
+from .types import Shelf
 
 LAYOUT = "1"
 """Version of the storage layout, first in every signature."""
@@ -93,6 +94,12 @@ class Schema:
     fields: tuple[FieldSpec, ...]
     compounds: tuple[Compound, ...] = ()
     collections: tuple[str, ...] = ()
+    cache: int = 0
+
+    @cached_property
+    def shelf(self) -> Shelf | None:
+        """Where loaded records may be remembered."""
+        return Shelf(self.keys.base, self.cache) if self.cache else None
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:

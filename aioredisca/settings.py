@@ -60,6 +60,7 @@ class Settings:
     timeout: float = 5.0
     connect_timeout: float = 1.0
     transport: str = "auto"
+    protocol: int = 2
 
     @property
     def multiplexes(self) -> bool:
@@ -95,10 +96,10 @@ class Settings:
         }
 
     def _pinned(self) -> dict[str, Any]:
-        """RESP2, bytes, and no retries: a client that sends a write twice cannot be made exact."""
+        """Bytes, and no retries: a client that sends a write twice cannot be made exact."""
         return {
             **self.options,
-            "protocol": 2,
+            "protocol": self.protocol,
             "decode_responses": False,
             "retry": None,
             "health_check_interval": 0,

@@ -43,18 +43,28 @@ class Script:
     sha: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shelf:
+    """Where a transport may remember the replies to reads of one kind, and how many of them; itself a key."""
+
+    name: str
+    size: int
+
+
 @dataclass(slots=True)
 class Call:
     """One command, or one script call, as data that nobody changes (to freeze it costs more than to send it).
 
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
-    never sent twice and is OutcomeUnknown.
+    never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered on a
+    ``shelf`` until that key changes.
     """
 
     args: tuple[Arg, ...]
     script: Script | None = None
     keys: tuple[Arg, ...] = ()
     writes: bool = False
+    shelf: Shelf | None = None
 
 
 class Transport(Protocol):
@@ -88,6 +98,10 @@ class Store(Protocol):
     @property
     def memory(self) -> dict[Any, Any]:
         """What this process learned of the database: schemas, rights, classes by prefix."""
+        ...
+
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        """The reply to a load of *key* if this process holds it and it is not known to be out of date."""
         ...
 
     def transport(self) -> Transport: ...

@@ -62,10 +62,10 @@ class Exchange:
     ``replies``  what all calls came to, once nothing is pending.
     """
 
-    __slots__ = ("_calls", "_full", "_memory", "pending", "replies", "writes")
+    __slots__ = ("_full", "_memory", "calls", "pending", "replies", "writes")
 
     def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
-        self._calls, self._memory = calls, memory
+        self.calls, self._memory = calls, memory
         self._full: Sequence[int] = ()
         self.pending: Sequence[int] = range(len(calls))
         self.replies: list[Reply] = []
@@ -74,13 +74,13 @@ class Exchange:
     def packed(self) -> bytes:
         """What one round trip sends, as it goes over the wire; counts it."""
         self._memory["trips"] = self._memory.get("trips", 0) + 1
-        if len(self._calls) == 1:  # as nearly always
+        if len(self.calls) == 1:  # as nearly always
             packed: bytes = _pack(self._command(0))
             return packed
         return b"".join([_pack(self._command(place)) for place in self.pending])
 
     def _command(self, place: int) -> tuple[Arg, ...]:
-        call = self._calls[place]
+        call = self.calls[place]
         if call.script is None:
             return call.args
         full, read_only = place in self._full, not call.writes and self._memory.get("read-only scripts", True)
@@ -93,13 +93,13 @@ class Exchange:
             if isinstance(answer, Exception):
                 break
         else:
-            if len(answers) == len(self._calls):
+            if len(answers) == len(self.calls):
                 self.replies, self.pending = answers, ()
                 return
         self._sort_out(answers)
 
     def _sort_out(self, answers: list[Reply | Exception]) -> None:
-        self.replies = self.replies or [None] * len(self._calls)
+        self.replies = self.replies or [None] * len(self.calls)
         again = list[int]()
         for place, answer in zip(self.pending, answers, strict=True):
             if not isinstance(answer, Exception):
@@ -120,7 +120,7 @@ class Exchange:
         return False
 
     def _unknown_verb(self, place: int, reply: Exception) -> bool:
-        call = self._calls[place]
+        call = self.calls[place]
         if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
             return False
         return (

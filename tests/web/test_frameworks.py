@@ -357,25 +357,26 @@ TASKS = 100 if FULL else 30
 @pytest.mark.slow
 @pytest.mark.parametrize("pool", POOLS)
 def test_celery_workers_save_every_task_and_mix_nothing(server: Any, raw: Any, pool: str) -> None:
-    from . import tasks
+    from celery import Celery
+
+    from .tasks import write
 
     command = ["-m", "celery", "-A", "tests.web.tasks", "worker", "--pool", pool, "-c", "4", "-l", "WARNING",
                "--without-gossip", "--without-mingle", "--without-heartbeat"]  # fmt: skip
-    environment = {"BROKER": server.url.replace("/0", "/3"), "REDISCA_URL": server.url}
-    os.environ.update(environment)
-    tasks.app.conf.update(broker_url=environment["BROKER"], result_backend=environment["BROKER"])
-    worker = Served(*command, **environment)
+    broker = server.url.replace("/0", "/3")
+    worker = Served(*command, BROKER=broker, REDISCA_URL=server.url)
+    # An app of this test: one that has sent something keeps to the broker it knows.
+    sender = Celery("sender", broker=broker, backend=broker, set_as_current=False)
     try:
-        results = [tasks.write.delay(number, fails=number % 10 == 3) for number in range(TASKS)]
+        tasks = [(number, number % 10 == 3) for number in range(TASKS)]
+        results = [sender.send_task(write.name, (number, fails)) for number, fails in tasks]
         end = time.monotonic() + 60
         while not all(result.ready() for result in results) and time.monotonic() < end:
             time.sleep(0.05)
         states = [result.state for result in results]
     finally:
         output = worker.stop()
-        tasks.app.close()
-        for name in environment:
-            del os.environ[name]
+        sender.close()
     failed = [number for number in range(TASKS) if number % 10 == 3]
     assert [n for n, state in enumerate(states) if state == "FAILURE"] == failed, output
     assert states.count("SUCCESS") == TASKS - len(failed), output
