@@ -10,7 +10,7 @@ a connection that is lost takes along all that was read over it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -179,20 +179,18 @@ class CachingMultiplexer(Multiplexer):
     def recall(self, shelf: Shelf, key: str) -> Reply:
         return self._held.get(shelf, key)
 
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        if (
-            calls
-            and calls[0].shelf
-            and self._memory.get("tracking", True)
-            and all(call.shelf for call in calls)
-        ):
-            return await self._load(calls)
+    def execute(self, calls: Sequence[Call]) -> Coroutine[Any, Any, list[Reply]]:
+        shelved = calls and calls[0].shelf and None not in [call.shelf for call in calls]
+        if shelved and self._memory.get("tracking", True):
+            return self._load(calls)
+        return self._write(calls) if True in [call.writes for call in calls] else super().execute(calls)
+
+    async def _write(self, calls: Sequence[Call]) -> list[Reply]:
         try:
             return await super().execute(calls)
         finally:
-            if self._tracker is not None:
-                # Whatever became of a write: the server tells of it a moment later than it answers it.
-                self._held.forget(key for call in calls if call.writes for key in call.keys)
+            # Whatever became of it: the server tells of a change a moment later than it answers.
+            self._held.forget(key for call in calls if call.writes for key in call.keys)
 
     async def _load(self, calls: Sequence[Call]) -> list[Reply]:
         if self._tracker is None:

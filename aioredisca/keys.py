@@ -153,6 +153,8 @@ def bad_id(id: str) -> str:
 
 
 def _bad_text(text: str, limit: int) -> str:
+    if text.isascii() and len(text) <= limit:  # as nearly always
+        return ""
     try:
         size = len(text.encode())
     except UnicodeEncodeError:

@@ -312,11 +312,13 @@ class ModelType(type):
         """An id as text. None is the empty id, which names a handle but no record."""
         if model_id is None:
             return ""
-        if isinstance(model_id, bytes):
+        if isinstance(model_id, str):
+            pass
+        elif isinstance(model_id, bytes):
             model_id = model_id.decode("utf-8", "surrogateescape")
         elif isinstance(model_id, int) and not isinstance(model_id, bool):
             model_id = str(model_id)
-        if not isinstance(model_id, str):
+        else:
             raise ValidationError(
                 cls.__name__, "id", f"takes a string or an integer, not {type(model_id).__name__}"
             )
