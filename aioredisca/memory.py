@@ -176,9 +176,9 @@ class Row(Memory):
             """Become a Memory, since a class without this method is read faster."""
             if name not in Memory.LAYERS:
                 raise AttributeError(name)
-            self.__class__ = Memory
             self.raw = dict(zip(self._names, self._row))  # noqa: B905  # a keyword takes longer than the rest
             self.diff, self.inflight, self.values = {}, _NOTHING, {}
             self.complete = self.blank = self.fresh = self.again = False
             self.loaded, self.mode = True, "update"
+            self.__class__ = Memory  # last: another thread may be looking
             return getattr(self, name)
