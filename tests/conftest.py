@@ -150,6 +150,12 @@ def server(backend: str, servers: dict[str, Server]) -> Server:
 
 
 @pytest.fixture
+def full(backend: str) -> bool:
+    """Whether the figures of the matrix are asked for. fakeredis, the quick first, would take hours for them."""
+    return FULL and backend != "memory"
+
+
+@pytest.fixture
 def url(backend: str, request: pytest.FixtureRequest) -> str:
     """The URL of an empty database."""
     if backend == "memory":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable
 from typing import Any, ClassVar
 
@@ -35,7 +34,6 @@ from aioredisca.blocking import run
 
 from .support.drift import drift
 
-EXAMPLES = 2000 if os.environ.get("REDISCA_FULL") == "1" else 25
 STEPS = 40
 
 IDS = st.sampled_from(["1", "2", "3", "a:b", "x/y", "ü"])
@@ -357,10 +355,10 @@ class Machine(RuleBasedStateMachine):
             assert [thing.id for thing in self.do(Thing.email.find(email))] == holders
 
 
-def test_the_store_behaves_as_the_model_says(url: str, driver: str) -> None:
+def test_the_store_behaves_as_the_model_says(url: str, driver: str, full: bool) -> None:
     machine: Any = type("Bound", (Machine,), {"url": url, "driver": driver})
     machine.TestCase.settings = settings(
-        max_examples=EXAMPLES,
+        max_examples=2000 if full else 25,
         stateful_step_count=STEPS,
         deadline=None,
         print_blob=True,

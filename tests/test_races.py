@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -27,8 +26,6 @@ from aioredisca import (
 
 from .support.drift import drift
 
-FULL = os.environ.get("REDISCA_FULL") == "1"
-
 
 class User(Model):
     email = Email(unique=True)
@@ -41,8 +38,10 @@ class Counter(Model):
 
 
 @pytest.mark.asyncio_only
-async def test_of_100_writers_of_one_unique_value_exactly_one_wins(db: Database, raw: Any) -> None:
-    rounds = 10_000 if FULL else 200
+async def test_of_100_writers_of_one_unique_value_exactly_one_wins(
+    db: Database, raw: Any, full: bool
+) -> None:
+    rounds = 10_000 if full else 200
     for number in range(rounds):
         users = [User.new(f"{number}-{i}", email="taken@x.yz") for i in range(100)]
         results = await asyncio.gather(*(user.save() for user in users), return_exceptions=True)
@@ -99,8 +98,8 @@ async def increments(times: int, safely: bool) -> None:
 
 
 @pytest.mark.asyncio_only
-async def test_500_increments_with_retry_on_stale_write_give_exactly_500(db: Database) -> None:
-    tasks = 500 if FULL else 20  # all at once in the matrix: each must try again some hundred times
+async def test_500_increments_with_retry_on_stale_write_give_exactly_500(db: Database, full: bool) -> None:
+    tasks = 500 if full else 20  # all at once in the matrix: each must try again some hundred times
     await Counter.new("c", n=0).save()
     await asyncio.gather(*(increments(500 // tasks, safely=True) for _ in range(tasks)))
     assert (await Counter.get("c")).n == 500

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,8 +17,6 @@ from aioredisca.blocking import run
 from .support.drift import drift
 from .support.trees import Tree, Trees, Values, ordered, random_values
 
-FULL = os.environ.get("REDISCA_FULL") == "1"
-TREES = 3000 if FULL else 300
 RECORDS = 400
 
 
@@ -58,13 +55,18 @@ async def fill(count: int, seed: int = 7) -> dict[str, Values]:
     return rows
 
 
-def test_random_trees_find_what_brute_force_finds(db: Database, driver: str) -> None:
+def test_random_trees_find_what_brute_force_finds(db: Database, driver: str, full: bool) -> None:
     """Each tree is drawn by Hypothesis, so that one which fails is made as small as it can be."""
     with asyncio.Runner() as loop:
         do: Callable[[Any], Any] = run if driver == "blocking" else loop.run
         rows = do(fill(RECORDS // 2))
 
-        @settings(max_examples=TREES, deadline=None, print_blob=True, suppress_health_check=list(HealthCheck))
+        @settings(
+            max_examples=3000 if full else 300,
+            deadline=None,
+            print_blob=True,
+            suppress_health_check=list(HealthCheck),
+        )
         @given(chance=st.randoms(use_true_random=False), by=st.sampled_from(ORDERS))
         def check(chance: random.Random, by: list[tuple[str, bool]]) -> None:
             do(_agrees(rows, Trees(Place, chance, ids=len(rows)).tree(4), by, chance))
@@ -123,12 +125,12 @@ BIG = 6000
 """More than one step examines, so that walks, counts and sorts go on by cursors."""
 
 
-async def test_trees_over_many_records_go_on_by_cursors(db: Database, backend: str) -> None:
+async def test_trees_over_many_records_go_on_by_cursors(db: Database, backend: str, full: bool) -> None:
     count = 2500 if backend == "memory" else BIG
     rows = await fill(count)
     trees = Trees(Place, random.Random(3), ids=count)
     chance = random.Random(4)
-    for number in range(200 if FULL else 18):
+    for number in range(200 if full else 18):
         tree = trees.tree(3)
         by = ORDERS[number % len(ORDERS)]
         expected = ordered({id: row for id, row in rows.items() if tree.holds(row)}, by)
@@ -149,7 +151,7 @@ async def test_trees_over_many_records_go_on_by_cursors(db: Database, backend: s
 
 @pytest.mark.asyncio_only
 async def test_beside_writers_every_row_met_the_condition_and_pages_miss_nothing(
-    db: Database, backend: str
+    db: Database, backend: str, full: bool
 ) -> None:
     """20 writers change every fourth record; the others must come exactly once, in order."""
     rows = await fill(RECORDS)
@@ -172,7 +174,7 @@ async def test_beside_writers_every_row_met_the_condition_and_pages_miss_nothing
     writers = [asyncio.create_task(write(worker)) for worker in range(20)]
     try:
         trees = Trees(Place, random.Random(5), ids=RECORDS)
-        for number in range(6 if backend == "memory" else 120 if FULL else 24):
+        for number in range(6 if backend == "memory" else 120 if full else 24):
             tree = trees.tree(3)
             by = ORDERS[number % 5]
             still = ordered(
