@@ -50,7 +50,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def matrix(session: nox.Session) -> None:
-    """Run the suite on every server that is found, with the full figures on real ones. Takes an hour and more."""
+    """Run the suite on every server that is found, with full figures on the real ones. An hour and more."""
     session.install("-e", ".[matrix]")
     session.run("pytest", "--matrix", *(session.posargs or ["-n", WORKERS]), env={"REDISCA_FULL": "1"})
 

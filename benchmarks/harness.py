@@ -14,37 +14,68 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import redis
 
+from .contenders._people import NEEDED
+from .worker import WARM
+
 HERE = Path(__file__).parent
 RECORDS = 1000
+PATIENCE = 120.0
+"""Seconds after which a contender that does not answer is ended."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """One line of the results: *count* operations by so many *tasks*."""
+    """One line of the results: *count* operations by so many *tasks*; *size* is how many each one loads."""
 
     operation: str
     tasks: int
     count: int
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.operation.rstrip("_")
 
     @property
     def title(self) -> str:
         if self.operation == "bulk":
             return f"bulk of {self.count:,}"
-        return f"{self.operation}, {self.tasks:,} task{'s' if self.tasks > 1 else ''}"
+        if self.operation == "range_":
+            return f"range, 100 of {NEEDED['range_']:,} loaded"
+        if self.size:
+            return f"{self.name}, {self.size:,} loaded"
+        return f"{self.name.replace('_', ' and ')}, {self.tasks:,} task{'s' if self.tasks > 1 else ''}"
+
+    @property
+    def records(self) -> int:
+        """How many persons the store holds before."""
+        spare = self.count + WARM if self.operation in ("update", "save", "delete") else 0
+        return max(NEEDED.get(self.operation, RECORDS), spare)
+
+    def quick(self) -> Work:
+        """The same with a fifth of the work."""
+        return replace(self, count=max(self.count // 5, self.tasks))
 
 
 WORKS = (
-    *(Work("get", tasks, count) for tasks, count in ((1, 1500), (10, 3000), (100, 5000), (1000, 5000))),
-    *(Work("create", tasks, count) for tasks, count in ((1, 1000), (10, 2000), (100, 4000), (1000, 4000))),
-    *(Work("update", tasks, count) for tasks, count in ((1, 1000), (100, 4000))),
-    *(Work("delete", tasks, count) for tasks, count in ((1, 1000), (100, 4000))),
+    *(Work("get", *each) for each in ((1, 1500), (2, 2000), (10, 3000), (100, 5000), (1000, 5000))),
+    *(Work("create", *each) for each in ((1, 1000), (2, 1000), (10, 2000), (100, 4000), (1000, 4000))),
+    *(Work("update", *each) for each in ((1, 1000), (100, 4000))),
+    *(Work("save", *each) for each in ((1, 1000), (100, 4000))),
+    *(Work("delete", *each) for each in ((1, 1000), (100, 4000))),
     Work("bulk", 1, 5000),
+    *(Work("find", 1, count, size) for count, size in ((500, 1), (50, 100), (8, 1000))),
+    Work("range_", 1, 40),
+    Work("get_many", 1, 8, 1000),
+    *(Work("cached", *each) for each in ((1, 1000), (100, 10_000))),
+    *(Work("cached_read", *each) for each in ((1, 1000), (100, 10_000))),
 )
 
 
@@ -83,12 +114,18 @@ def facts_of(file: Path) -> dict[str, Any]:
     return facts
 
 
+class Absent(Exception):
+    """A contender cannot be had, for that reason."""
+
+
 class Contender:
     """A contender in a process of its own, pinned to one core."""
 
     def __init__(self, file: Path, environments: Path, port: int, core: int | None) -> None:
         facts = facts_of(file)
+        self.file = file
         self.name: str = facts["NAME"]
+        self.note: str = facts.get("NOTE", "")
         python = _python_for(facts.get("PACKAGES", []), environments / file.stem)
         # In the same process group as we are, so that whoever ends us ends all.
         self._process = subprocess.Popen(
@@ -99,43 +136,66 @@ class Contender:
         )
         pin(self._process.pid, core)
         about = self.ask(do="describe")
-        self.operations: list[str] = about["operations"]
-        self.concurrent: bool = about["concurrent"]
+        if "error" in about:
+            self.close()
+            raise Absent(about["error"])
+        self.operations: dict[str, bool] = about["operations"]
         self.versions: dict[str, str] = about["versions"]
 
     def ask(self, **order: Any) -> Any:
+        """Its answer; an error if it has ended, or does not answer in time and is ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(order) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"{self.name} has ended: {order}")
-        return json.loads(answer)
+        timer = Timer(PATIENCE, self._process.kill)
+        timer.start()
+        try:
+            self._process.stdin.write(json.dumps(order) + "\n")
+            self._process.stdin.flush()
+            answer = self._process.stdout.readline()
+        except BrokenPipeError:  # ended before; what it said of that is still there
+            answer = self._process.stdout.readline()
+        finally:
+            timer.cancel()
+        return json.loads(answer) if answer else {"error": f"ended at {order}"}
 
     def takes(self, work: Work) -> bool:
-        return work.operation in self.operations and (work.tasks == 1 or self.concurrent)
+        return work.operation in self.operations and (work.tasks == 1 or self.operations[work.operation])
 
     def close(self) -> None:
+        """End it."""
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait(30)
+        try:
+            self._process.stdin.close()
+            self._process.wait(30)
+        except BrokenPipeError:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
 
 
 def _python_for(packages: Sequence[str], place: Path) -> str:
     """The Python that has *packages*: ours, or one of an environment that is made if it is not there."""
     if not packages:
         return sys.executable
-    python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
-    if not python.exists():
+    python, made = place / ("Scripts" if os.name == "nt" else "bin") / "python", place / "packages"
+    if not made.exists() or made.read_text("utf-8").split() != list(packages):
         venv.create(place, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+        command = [str(python), "-m", "pip", "install", "-q", *packages]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Absent(f"pip install {' '.join(packages)}: {done.stderr.strip().splitlines()[-1]}")
+        made.write_text("\n".join(packages), "utf-8")
     return str(python)
 
 
 def pin(pid: int, core: int | None) -> None:
+    """Keep a process, and all the threads that it has, on one core; Linux alone can."""
     if core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(pid, {core})
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), {core})
 
 
 def measure(work: Work, contenders: Sequence[Contender], port: int, rounds: int) -> Result:
@@ -144,6 +204,8 @@ def measure(work: Work, contenders: Sequence[Contender], port: int, rounds: int)
     taking = [contender for contender in contenders if contender.takes(work)]
     for number in range(rounds):
         for contender in taking if number % 2 else reversed(taking):
+            if contender.name in result.failed:
+                continue
             answer = _block(work, contender, port)
             if "error" in answer:
                 result.failed[contender.name] = answer["error"]
@@ -159,12 +221,29 @@ def measure(work: Work, contenders: Sequence[Contender], port: int, rounds: int)
 def _block(work: Work, contender: Contender, port: int) -> Any:
     with redis.Redis(port=port) as client:
         client.flushall()
-    prepared = contender.ask(do="prepare", operation=work.operation, count=work.count, records=RECORDS)
-    return (
-        prepared
-        if "error" in prepared
-        else contender.ask(do="run", operation=work.operation, count=work.count, tasks=work.tasks)
+    orders: tuple[dict[str, Any], ...] = (
+        {"do": "fill", "records": work.records},
+        ready(work),
+        {"do": "run", "operation": work.operation, "count": work.count, "tasks": work.tasks},
     )
+    answer: Any = {}
+    for order in orders:
+        answer = contender.ask(**order)
+        if "error" in answer:
+            break
+    return answer
+
+
+def ready(work: Work) -> dict[str, Any]:
+    """The order that makes a contender ready for this work."""
+    return {
+        "do": "ready",
+        "operation": work.operation,
+        "count": work.count,
+        "records": work.records,
+        "size": work.size,
+        "tasks": work.tasks,
+    }
 
 
 def found(names: Sequence[str]) -> Iterator[Path]:

@@ -4,66 +4,179 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from . import goals
+from .facts import EMPTY, Facts
+from .goals import BASE, OURS, SCRIPT
 from .harness import Result
-
-BASE = "redis.asyncio, by hand"
-OURS = "aioredisca"
+from .stage import Stage
 
 
-def page(
-    results: Sequence[Result],
-    notes: dict[str, str],
-    server: str,
-    versions: dict[str, str],
-    command: str,
-    rounds: int,
-) -> str:
+@dataclass
+class Run:
+    """What was measured, and how."""
+
+    stages: list[Stage]
+    command: str
+    rounds: int
+    facts: Facts = field(default_factory=Facts)
+
+
+def page(run: Run) -> str:
     """RESULTS.md."""
+    first, *others = run.stages
     lines = [
         "# Results",
         "",
-        f"Made by `{command}` on {date.today().isoformat()}. How: [README.md](README.md).",
+        f"Made by `{run.command}` on {date.today().isoformat()}. How: [README.md](README.md).",
         "",
-        f"{machine()}. Server: {server}, on a core of its own. "
-        + ", ".join(f"{name} {version}" for name, version in versions.items())
-        + f". {rounds} rounds. {load()}",
-        "",
-        f"The figures say how many times as fast as **{BASE}** (default settings) each contender is: the "
-        "median of the ratios within each round, and in brackets the lowest and the highest. "
-        "`-` is not offered.",
+        f"{machine()}. Server: {first.server}, on a core of its own. {_versions(run.stages)}. "
+        f"{run.rounds} rounds. {load()}",
         "",
     ]
+    if first.results:
+        lines += [
+            f"The figures say how many times as fast as **{BASE}** (default settings) each contender is: the "
+            "median of the ratios within each round, and in brackets the lowest and the highest. Where it "
+            "does not take part, the one with 1 is the base. `-` is not offered.",
+            "",
+            *_stage(first),
+        ]
+    for stage in others:
+        if stage.results:
+            lines += [f"## On {stage.server}", "", *_stage(stage)]
+    if rows := goals.table(run.stages, run.facts):
+        lines += ["## Goals", "", "The medians of this run beside the figures that are to be reached.", ""]
+        lines += [*rows, ""]
+    lines += _facts(run.facts)
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _versions(stages: Sequence[Stage]) -> str:
+    """Of all packages; one that is there in several versions is told of for each that has another."""
+    found = dict[str, dict[str, list[str]]]()
+    for contender in {c.name: c for stage in stages for c in stage.contenders}.values():
+        for package, version in contender.versions.items():
+            found.setdefault(package, {}).setdefault(version, []).append(contender.name)
+    texts = list[str]()
+    for package, versions in found.items():
+        usual = max(versions, key=lambda version: len(versions[version]))
+        texts.append(f"{package} {usual}")
+        texts += [f"{package} {v} for {' and '.join(who)}" for v, who in versions.items() if v != usual]
+    return ", ".join(texts)
+
+
+def _stage(stage: Stage) -> Iterator[str]:
+    """The tables of one server."""
+    results = stage.results
     names = _names(results)
-    base_of = {result.work.title: _base(result) for result in results}
-    lines += [
-        "| operation | " + " | ".join(names) + " | µs of the base |",
-        "|---|" + "---|" * (len(names) + 1),
-    ]
+    yield "| operation | " + " | ".join(names) + " | µs of the base |"
+    yield "|---|" + "---|" * (len(names) + 1)
     for result in results:
-        base = base_of[result.work.title]
+        if not result.seconds:
+            continue
+        base = base_of(result)
         cells = [_cell(result, name, base) for name in names]
-        lines.append(f"| {result.work.title} | {' | '.join(cells)} | {result.microseconds(base):,.1f} |")
-    lines += [
+        yield f"| {result.work.title} | {' | '.join(cells)} | {result.microseconds(base):,.1f} |"
+    yield from (
         "",
         "Processor time of the client, in µs per operation, which a busy machine disturbs less:",
         "",
-    ]
-    lines += ["| operation | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
+    )
+    yield "| operation | " + " | ".join(names) + " |"
+    yield "|---|" + "---|" * len(names)
     for result in results:
         cells = [f"{_median(result.cpu[name]) * 1e6:,.1f}" if name in result.cpu else "-" for name in names]
-        lines.append(f"| {result.work.title} | {' | '.join(cells)} |")
-    lines += ["", *(f"- {name}: {note}." for name, note in notes.items() if name in names)]
-    lines += [
-        f"- {name} fails at {result.work.title}: `{error}`."
-        for result in results
-        for name, error in result.failed.items()
-    ]
-    return "\n".join(lines) + "\n"
+        yield f"| {result.work.title} | {' | '.join(cells)} |"
+    yield ""
+    yield from (f"- {c.name}: {c.note}." for c in stage.contenders if c.note and c.name in names)
+    yield from (f"- {name} is absent: {_line(reason)}." for name, reason in stage.absent.items())
+    for result in results:
+        for name, error in result.failed.items():
+            yield f"- {name} fails at {result.work.title}: `{_line(error)}`."
+    yield ""
+
+
+def _line(text: str) -> str:
+    """One line of a text that may be long."""
+    return " ".join(text.split())[:200]
+
+
+# -- facts -----------------------------------------------------------------------------------------
+
+
+def _facts(facts: Facts) -> Iterator[str]:
+    if any(facts.bytes.values()):
+        yield from _bytes(facts)
+    if facts.trips:
+        yield from _trips(facts)
+    if facts.imports:
+        yield from _imports(facts)
+    if facts.hydrate:
+        yield from _hydrate(facts)
+
+
+def _bytes(facts: Facts) -> Iterator[str]:
+    yield from ("## Bytes per record", "")
+    yield f"Unique, exact and range index; {facts.objects:,} records with ids of each contender's own making:"
+    yield ""
+    for server, found in facts.bytes.items():
+        if found:
+            yield f"- {server}: " + ", ".join(f"{name} **{each:,.0f}**" for name, each in found.items()) + "."
+    yield ""
+
+
+def _trips(facts: Facts) -> Iterator[str]:
+    yield from (
+        "## Round trips",
+        "",
+        "Counted by a proxy; in brackets the commands sent, where these are more.",
+        "",
+    )
+    titles = list(dict.fromkeys(title for counts in facts.trips.values() for title in counts))
+    yield "| | " + " | ".join(titles) + " |"
+    yield "|---|" + "---|" * len(titles)
+    for name, counts in facts.trips.items():
+        cells = (_trip(counts[title]) if title in counts else "-" for title in titles)
+        yield f"| {name} | {' | '.join(cells)} |"
+    yield ""
+
+
+def _trip(count: tuple[int, int]) -> str:
+    trips, commands = count
+    return f"{trips:,} ({commands:,})" if commands > trips else f"{trips:,}"
+
+
+def _imports(facts: Facts) -> Iterator[str]:
+    yield from ("## Import", "")
+    yield "New Pythons in turns; milliseconds beyond those of an empty one, and the ratio to `redis.asyncio`:"
+    yield ""
+    empty = facts.imports[EMPTY]
+    for code, times in facts.imports.items():
+        if code != EMPTY:
+            beyond = statistics.median(t - e for t, e in zip(times, empty, strict=True))
+            yield f"- `{code}`: {beyond:.0f} ms, **{facts.import_ratio(code):.2f}**"
+    yield ""
+
+
+def _hydrate(facts: Facts) -> Iterator[str]:
+    yield from ("## From reply to object", "")
+    yield "1,000 records of six fields, parsing included, µs each, and how many times as fast as pydantic:"
+    yield ""
+    for way, text in (("lazy", "fields unread"), ("eager", "all fields read")):
+        each = statistics.median(facts.hydrate[way])
+        yield f"- aioredisca, {text}: {each:.2f}, **{facts.hydrate_ratio(way):.2f}**"
+    yield f"- pydantic, `model_validate`: {statistics.median(facts.hydrate['pydantic']):.2f}"
+    yield ""
+
+
+# -- names and cells -------------------------------------------------------------------------------
 
 
 def _names(results: Sequence[Result]) -> list[str]:
@@ -72,8 +185,10 @@ def _names(results: Sequence[Result]) -> list[str]:
     return sorted(names, key=lambda name: (name != OURS, not name.startswith(OURS), name != BASE))
 
 
-def _base(result: Result) -> str:
-    return BASE if BASE in result.seconds else next(iter(result.seconds))
+def base_of(result: Result) -> str:
+    """Whom the others are compared with."""
+    names = (BASE, SCRIPT, *result.seconds)
+    return next((name for name in names if name in result.seconds), "")
 
 
 def _median(values: Sequence[float]) -> float:
@@ -121,7 +236,8 @@ def chart(results: Sequence[Result]) -> str:
     """Bars of the ratios, an SVG. Those that work blocking are left to the page."""
     shown = [result for result in results if BASE in result.seconds and OURS in result.seconds]
     names = [name for name in _names(shown) if "blocking" not in name and not name.endswith(".sync")]
-    longest = max(result.ratio(name, BASE) for result in shown for name in names if name in result.seconds)
+    ratios = [result.ratio(name, BASE) for result in shown for name in names if name in result.seconds]
+    longest = max(ratios, default=1.0)
     scale = (WIDTH - LEFT - 60) / longest
     parts, top = list[str](), 46
     for result in shown:

@@ -1,9 +1,11 @@
 """As by_hand.py, with the blocking client."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import redis
-from by_hand import fields, store
+from _people import Row, city_of, fields
+from by_hand import read, store
 
 NAME = "redis, blocking, by hand"
 PACKAGES: list[str] = []
@@ -34,9 +36,29 @@ def create(number: int) -> None:
         pipe.execute()
 
 
-def get(number: int) -> tuple[object, ...]:
-    found = client.hgetall(f"person:{number}")
-    return found[b"email"].decode(), found[b"name"].decode(), found[b"city"].decode(), int(found[b"age"])
+def get(number: int) -> Row:
+    return read(client.hgetall(f"person:{number}"))
+
+
+def _load(ids: Iterable[Any]) -> list[Row]:
+    with client.pipeline(transaction=False) as pipe:
+        for id in ids:
+            pipe.hgetall(f"person:{id}")
+        return [read(found) for found in pipe.execute()]
+
+
+def get_many(number: int) -> list[Row]:
+    return _load(range(number))
+
+
+def find(size: int) -> list[Row]:
+    ids = client.smembers(f"person/city/{city_of(size)}")
+    return _load([id.decode() for id in ids])
+
+
+def range_(age: int) -> list[Row]:
+    ids = client.zrange("person/age", age, age + 1, byscore=True)
+    return _load([id.decode() for id in ids])
 
 
 def hold(number: int) -> dict[str, Any]:

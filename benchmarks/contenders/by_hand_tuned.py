@@ -1,7 +1,7 @@
 """As by_hand.py, with the setting that makes redis.asyncio fastest: no timeouts."""
 
 import by_hand
-from by_hand import bulk, close, create, delete, get, hold, open, update  # noqa: F401
+from by_hand import bulk, close, create, delete, find, get, get_many, hold, open, range_, update  # noqa: F401
 
 NAME = "redis.asyncio, tuned"
 PACKAGES: list[str] = []

@@ -1,3 +1,5 @@
+from _people import Row, city_of, fields
+
 from aioredisca import Database, conf, sync
 
 NAME = "aioredisca.sync"
@@ -12,13 +14,7 @@ class Person(sync.Model):
 
 
 def person(number: int) -> Person:
-    return Person.new(
-        str(number),
-        email=f"person{number}@example.com",
-        name=f"Person {number}",
-        city=f"City {number % 50}",
-        age=number % 90,
-    )
+    return Person.new(str(number), **fields(number))
 
 
 def open(port: int) -> None:
@@ -37,9 +33,22 @@ def create(number: int) -> None:
     person(number).save()
 
 
-def get(number: int) -> tuple[object, ...]:
+def get(number: int) -> Row:
     found = Person.get(str(number))
     return found.email, found.name, found.city, found.age
+
+
+def get_many(number: int) -> list[Row]:
+    found = Person.get_many([str(i) for i in range(number)])
+    return [(one.email, one.name, one.city, one.age) for one in found]
+
+
+def find(size: int) -> list[Row]:
+    return [(one.email, one.name, one.city, one.age) for one in Person.city.find(city_of(size))]
+
+
+def range_(age: int) -> list[Row]:
+    return [(one.email, one.name, one.city, one.age) for one in Person.age.range(age, age + 1)]
 
 
 def hold(number: int) -> Person:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from by_hand import fields
+from _people import fields
 
 from aioredisca import Database
 from aioredisca.types import Call
