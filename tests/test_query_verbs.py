@@ -567,6 +567,35 @@ async def places() -> None:
     await rows(20, city=lambda i: f"c{i % 5}" if i % 7 else None)  # c4 is nowhere
 
 
+async def test_exactly_a_page_of_records_is_one_round_trip(proxied: Database, proxy: Proxy) -> None:
+    await rows(
+        1000,
+        size=lambda i: i,
+        country=lambda i: "FI",
+        name=lambda i: f"n{i:04}",
+        tags=lambda i: {"t", f"t{i % 2}"},
+        slug=lambda i: "s",
+    )
+    queries: list[Any] = [
+        Row.all(),
+        Row.country == "FI",
+        Row.size >= 0,
+        Row.name.startswith("n"),
+        Row.country.in_(["FI", "SE"]),
+        (Row.country == "FI") & Row.tags.has("t"),
+        (Row.country == "FI") & (Row.size >= 0),
+        (Row.size < 500) | (Row.size >= 500),
+        Row.tags.has_any(["t0", "t1"]),
+        Row.all().order_by(Row.size).limit(1000),
+        (Row.country == "FI").order_by(Row.name.desc()),
+    ]
+    for query in queries:
+        await query  # the server learns the script
+        with proxy.count() as count:
+            assert len(await query) == 1000
+        assert count.trips == 1, query
+
+
 async def test_prefetch_is_one_round_trip_a_level(proxied: Database, proxy: Proxy) -> None:
     await places()
     await Row.all().first()

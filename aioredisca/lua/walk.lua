@@ -91,8 +91,12 @@ local function walk_texts(leaf, place)
 end
 
 local function walk_ids(place)
-  local ids = call('ZRANGEBYLEX', IDS, place == '' and '-' or '(' .. place, '+', 'LIMIT', 0, STEP)
-  return ids, #ids == STEP and ids[#ids] or nil
+  local ids = call('ZRANGEBYLEX', IDS, place == '' and '-' or '(' .. place, '+', 'LIMIT', 0, STEP + 1)
+  local more = #ids > STEP
+  if more then
+    ids[#ids] = nil
+  end
+  return ids, more and ids[#ids] or nil
 end
 
 local function walk_set(leaf, place)
@@ -188,6 +192,9 @@ local function drive(list, number, place, budget, found)
       place = next_place
     else
       number, place = number + 1, ''
+      while number <= #list and size(list[number]) == 0 do -- not worth another call
+        number = number + 1
+      end
     end
     if (stop or examined >= budget) and number <= #list then
       return name_of(list, number, place)
