@@ -81,6 +81,8 @@ class Held:
 
     def forget(self, keys: Iterable[Any]) -> None:
         """These records are not what they were."""
+        if not self._shelves and not self._expected:
+            return
         for key in keys:
             name = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
             self._expected.pop(name, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from .keys import MARKER, id_text, joined
@@ -68,28 +69,27 @@ class Change:
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
 
-    def arguments(self, class_number: int) -> Iterator[Arg]:
+    def arguments(self, class_number: int) -> list[Arg]:
         """This change as ``write.lua`` reads it."""
-        schema, places = self.schema, {name: place for place, name in enumerate(self.sets, 1)}
-        changed = [name for name in (*self.sets, *self.drops) if name in schema.index_numbers]
-        declared = self.increment is not None or any(name in schema.by_key for name in self.sets)
+        schema, sets, drops = self.schema, self.sets, self.drops
+        numbers = schema.index_numbers
+        changed = [name for name in (*sets, *drops) if name in numbers]
+        declared = self.increment is not None or not schema.by_key.keys().isdisjoint(sets)
         again = "p" if self.skip else int(self.again)
-        yield from (class_number, self.id, _MODE_CODES[self.mode], again, int(declared))
-        yield from (len(self.expect), len(changed), len(self.sets), len(self.drops))
+        found: list[Arg] = [class_number, self.id, _MODE_CODES[self.mode], again, int(declared)]
+        found += [len(self.expect), len(changed), len(sets), len(drops)]
         for name, value in self.expect.items():
-            yield from (name, int(value is not None), value or b"")
+            found += (name, int(value is not None), value or b"")
+        places = {name: place for place, name in enumerate(sets, 1)} if changed else {}
         for name in changed:
             place = places.get(name, 0)
-            yield from (
-                schema.index_numbers[name],
-                place,
-                schema.by_key[name].extra(self.sets[name]) if place else "",
-            )
-        for name, raw in self.sets.items():
-            yield from (name, raw)
-        yield from self.drops
+            found += (numbers[name], place, schema.by_key[name].extra(sets[name]) if place else "")
+        for pair in sets.items():
+            found += pair
+        found += drops
         if self.increment is not None:
-            yield from self.increment.arguments(schema)
+            found += self.increment.arguments(schema)
+        return found
 
 
 def write_call(changes: Sequence[Change]) -> Call:
@@ -137,30 +137,38 @@ def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]
     return schema.index_numbers[name], value
 
 
-def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
+def _composed(changes: Sequence[Change], main: str) -> tuple[Script, tuple[Arg, ...], dict[str, int]]:
     """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    schemas = sorted(schemas_of(changes).items())
-    numbers = {base: number for number, (base, _) in enumerate(schemas, 1)}
-    referrers = referrers_in(changes)
+    ordered = tuple(schema for _, schema in sorted(schemas_of(changes).items()))
+    counts = "incr" in [change.mode for change in changes]
+    return _composition(ordered, tuple(referrers_in(changes)), counts, main)
+
+
+@lru_cache(maxsize=1024)
+def _composition(
+    schemas: tuple[Schema, ...], referrers: tuple[Referrer, ...], counts: bool, main: str
+) -> tuple[Script, tuple[Arg, ...], dict[str, int]]:
+    """Made once: to write out the declaration of a class takes longer than to save a record."""
+    numbers = {schema.keys.base: number for number, schema in enumerate(schemas, 1)}
     fixed, declarations = list[Arg](), list[str]()
-    for base, schema in schemas:
+    for schema in schemas:
+        base = schema.keys.base
         known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
         declarations.append(declaration(schema, len(fixed) + 1, known))
         fixed += schema.fixed_keys
-    counts = any(change.mode == "incr" for change in changes)
-    parts = write_parts((schema for _, schema in schemas), counts=counts, cascades=bool(referrers))
-    return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
+    parts = write_parts(schemas, counts=counts, cascades=bool(referrers))
+    return write_script(tuple(declarations), len(fixed), parts, main), tuple(fixed), numbers
 
 
 def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:
     """The schemas of all classes that *changes* reach, by key base."""
-    found = {one.schema.keys.base: one.schema for one in referrers_in(changes)}
-    return found | {change.schema.keys.base: change.schema for change in changes}
+    found = {change.schema.keys.base: change.schema for change in changes}
+    return {one.schema.keys.base: one.schema for one in referrers_in(changes)} | found
 
 
 def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
     """The references that the deletes among *changes* reach, each once."""
-    closures = {id(change.referrers): change.referrers for change in changes}
+    closures = {id(change.referrers): change.referrers for change in changes if change.referrers}
     return [*dict.fromkeys(one for closure in closures.values() for one in closure)]
 
 

@@ -85,9 +85,9 @@ class Compound:
         return ("U:" if self.unique else "c:") + "".join(f"{len(name)}:{name}" for name in self.fields)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Schema:
-    """The storage of one class in one database."""
+    """The storage of one class in one database. One object per version of the class, so it is its own key."""
 
     model: str
     keys: Keys
