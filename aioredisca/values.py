@@ -37,9 +37,9 @@ class Values(metaclass=ModelType):
     if not TYPE_CHECKING:
 
         def __setattr__(self, name, value):
-            if name[:1] != "_" and not hasattr(type(self), name):
-                hint = type(self)._nearest(name)
-                raise AttributeError(f"{type(self).__name__} has no field {name!r}{hint}")
+            cls = type(self)
+            if name[:1] != "_" and name not in cls._fields and not hasattr(cls, name):
+                raise AttributeError(f"{cls.__name__} has no field {name!r}{cls._nearest(name)}")
             object.__setattr__(self, name, value)
 
     def _value(self, field: Field[Any]) -> Any:
