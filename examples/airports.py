@@ -336,6 +336,7 @@ async def get_ready() -> list[str]:
     nobody.icao, nobody.name = "----", "Nobody's"
     await nobody.save()
     await Airport.all().first()
+    await (Airport.country != "FI").explain()
     await Airport.country.choice("FI")
     await nobody.delete()
     return await Airport.all().ids()
