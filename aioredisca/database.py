@@ -131,14 +131,21 @@ class Database:
 
     def recall(self, shelf: Shelf, key: str) -> Reply:
         """See :class:`~aioredisca.types.Store`."""
-        transport = None if blocking.driving() else self._by_loop.get(asyncio.get_running_loop())
+        transport = None if blocking.driving() else self._of_loop()
         return None if transport is None else transport.recall(shelf, key)
 
     @property
     def cached(self) -> dict[str, int]:
         """How many records the running event loop holds for classes with ``conf(cache=n)``, by key prefix."""
-        transport = self._by_loop.get(asyncio.get_running_loop())
+        transport = self._of_loop()
         return {} if transport is None else transport.held()
+
+    def _of_loop(self) -> AsyncTransport | None:
+        """The transport of the running event loop, if there are both."""
+        try:
+            return self._by_loop.get(asyncio.get_running_loop())
+        except RuntimeError:
+            return None
 
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""

@@ -14,6 +14,7 @@ import pytest
 
 from aioredisca import (
     Database,
+    DriverMisuse,
     Integer,
     Model,
     NotFound,
@@ -427,6 +428,12 @@ def test_blocking_code_holds_nothing(server: Server, db: Database) -> None:
     for _ in range(3):
         assert run(User.get("1")).name == "a"
     assert db.round_trips - before == 3
+    assert db.cached == {}
+
+
+def test_without_a_driver_the_mistake_is_named(server: Server, db: Database) -> None:
+    with pytest.raises(DriverMisuse):
+        User.get("1").send(None)
 
 
 # -- connections -----------------------------------------------------------------------------------
