@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Literal
 
 from .keys import MARKER, id_text, joined
@@ -137,18 +136,10 @@ def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]
     return schema.index_numbers[name], value
 
 
-def _composed(changes: Sequence[Change], main: str) -> tuple[Script, tuple[Arg, ...], dict[str, int]]:
+def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
     """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    ordered = tuple(schema for _, schema in sorted(schemas_of(changes).items()))
-    counts = "incr" in [change.mode for change in changes]
-    return _composition(ordered, tuple(referrers_in(changes)), counts, main)
-
-
-@lru_cache(maxsize=1024)
-def _composition(
-    schemas: tuple[Schema, ...], referrers: tuple[Referrer, ...], counts: bool, main: str
-) -> tuple[Script, tuple[Arg, ...], dict[str, int]]:
-    """Made once: to write out the declaration of a class takes longer than to save a record."""
+    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
+    referrers = referrers_in(changes)
     numbers = {schema.keys.base: number for number, schema in enumerate(schemas, 1)}
     fixed, declarations = list[Arg](), list[str]()
     for schema in schemas:
@@ -156,8 +147,9 @@ def _composition(
         known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
         declarations.append(declaration(schema, len(fixed) + 1, known))
         fixed += schema.fixed_keys
+    counts = "incr" in [change.mode for change in changes]
     parts = write_parts(schemas, counts=counts, cascades=bool(referrers))
-    return write_script(tuple(declarations), len(fixed), parts, main), tuple(fixed), numbers
+    return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
 
 
 def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:

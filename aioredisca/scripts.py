@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from importlib import resources
+from weakref import WeakKeyDictionary
 
 from .schema import Compound, FieldSpec, Referrer, Schema
 from .types import Script
@@ -54,8 +55,21 @@ def write_parts(
     return tuple(sorted(needed))
 
 
+_plain: WeakKeyDictionary[Schema, dict[int, str]] = WeakKeyDictionary()
+"""Declarations of classes that nothing refers to, by the number of their first key; none lives by them."""
+
+
 def declaration(schema: Schema, first: int, referrers: Sequence[str] = ()) -> str:
     """The class as a Lua table; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
+    if referrers:
+        return _declaration(schema, first, referrers)
+    known = _plain.setdefault(schema, {})
+    if first not in known:  # to write it out takes longer than to save a record
+        known[first] = _declaration(schema, first, ())
+    return known[first]
+
+
+def _declaration(schema: Schema, first: int, referrers: Sequence[str]) -> str:
     number = first + 2
     indexes, compounds = list[str](), list[str]()
     for spec in schema.tracked:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from typing import Any
 
 import pytest
@@ -28,6 +30,7 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
+    session,
 )
 
 from .support.drift import drift
@@ -605,3 +608,27 @@ async def test_the_database_of_a_class_gives_raw_clients(db: Database, raw: Any,
         await client.aclose()
         await client.connection_pool.disconnect()
         await db.aclose()
+
+
+async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
+    """Else its references would stay in force, and notebooks would fill up."""
+
+    async def use() -> weakref.ref[Any]:
+        class Passing(Model):
+            name = String(index=True)
+            age = Integer(index=True)
+
+        await Passing.new("1", name="a", age=1).save()
+        await Passing.save_many([Passing.new("2", name="a"), Passing.new("3", name="b")])
+        async with session(autosave=True):
+            (await Passing.get("1")).age = 5
+        assert len(await ((Passing.name == "a") & (Passing.age >= 5))) == 1
+        assert await Passing.all().order_by(Passing.age.desc()).count() == 3
+        await Passing("1").incr(Passing.age, 1)
+        await Passing.all().delete()
+        return weakref.ref(Passing)
+
+    gone = await use()
+    for _ in range(3):
+        gc.collect()
+    assert gone() is None

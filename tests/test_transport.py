@@ -206,7 +206,7 @@ async def test_big_requests_and_replies_pass_whole(server: Server, form: Form) -
 
 @shared
 async def test_a_thousand_cancellations_cost_no_connection(proxy: Proxy, form: Form) -> None:
-    proxy.delay = 0.02
+    proxy.delay = 0.3
     async with opened(proxy.url, form) as database:
         await ask(database, ping("first"))
         with proxy.count() as count:
