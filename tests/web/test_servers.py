@@ -324,6 +324,7 @@ def test_the_known_bad_way_mixes_answers_after_a_fork(server: Any) -> None:
         return wrong
 
     loop.run_until_complete(client.echo("warm"))
-    assert children(lambda child: loop.run_until_complete(ask(child))) > 0
+    # Once in a long while the children take turns so neatly that nothing is mixed.
+    assert any(children(lambda child: loop.run_until_complete(ask(child))) for _ in range(5))
     loop.run_until_complete(client.aclose())
     loop.close()
