@@ -72,7 +72,10 @@ class Model(Record):
 
     @classmethod
     async def _get(cls, model_id: str | int, /) -> Self:
-        """Return the record of that id. NotFound without one. HMGET, one round trip."""
+        """Return the record of that id. NotFound without one.
+
+        HMGET, one round trip; none where ``conf(cache=n)`` holds it.
+        """
         return await cls._get_one(model_id)
 
     @classmethod
