@@ -29,13 +29,17 @@ class AsyncTransport(ABC):
     """
 
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        self._settings, self._memory = settings, memory
+        self._settings, self.memory = settings, memory
         self._keeper: AsyncGenerator[None] | None = None
         self._workers: anyio.CapacityLimiter | None = None
         self.loop = asyncio.get_running_loop()
 
     @abstractmethod
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
+    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    @abstractmethod
+    def ask(self, call: Call) -> Awaitable[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
 
     def recall(self, shelf: Shelf, key: str) -> Reply:

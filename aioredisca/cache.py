@@ -10,15 +10,16 @@ a connection that is lost takes along all that was read over it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import hiredis
 import redis.exceptions
 
+from . import wire
 from .aio import connect
-from .lines import FastLine, Line, Owner
+from .lines import FastLine, Flight, Line, Owner
 from .mux import Multiplexer
 from .settings import Settings
 from .types import Call, Reply, Shelf
@@ -63,13 +64,12 @@ class Held:
             if self._expected.get(_key(call)) is call:
                 del self._expected[_key(call)]
 
-    def keep(self, calls: Iterable[Call], replies: Iterable[Reply]) -> None:
+    def keep(self, call: Call, reply: Reply) -> None:
         """Remember what is still expected."""
-        for call, reply in zip(calls, replies, strict=True):
-            key = _key(call)
-            if self._expected.get(key) is call and not isinstance(reply, Exception):
-                del self._expected[key]
-                self._put(call, key, reply)
+        key = _key(call)
+        if self._expected.get(key) is call and not isinstance(reply, Exception):
+            del self._expected[key]
+            self._put(call, key, reply)
 
     def _put(self, call: Call, key: str, reply: Reply) -> None:
         assert call.shelf is not None
@@ -120,9 +120,8 @@ class TrackedLine(FastLine):
             self._hear(reply)
             return
         flight = self._sent[0]
+        self._held.keep(flight.calls[0 if flight.size == 1 else len(flight.answers)], reply)
         super()._take(reply)
-        if len(flight.answers) == flight.size:
-            self._held.keep(flight.calls, flight.answers)
 
     def _hear(self, push: list[Any]) -> None:
         if push[0] == b"invalidate":
@@ -181,25 +180,28 @@ class CachingMultiplexer(Multiplexer):
     def recall(self, shelf: Shelf, key: str) -> Reply:
         return self._held.get(shelf, key)
 
-    # A plain function, so that what is not remembered passes without one more frame.
-    def execute(  # pyright: ignore[reportIncompatibleMethodOverride]  # both are awaited alike
-        self, calls: Sequence[Call]
-    ) -> Coroutine[Any, Any, list[Reply]]:
+    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         shelved = calls and calls[0].shelf and None not in [call.shelf for call in calls]
-        if shelved and self._memory.get("tracking", True):
-            return self._load(calls)
-        return self._write(calls) if True in [call.writes for call in calls] else super().execute(calls)
+        return self._load(calls) if shelved and self._tracks else super().execute(calls)
 
-    async def _write(self, calls: Sequence[Call]) -> list[Reply]:
-        try:
-            return await super().execute(calls)
-        finally:
-            # Whatever became of it: the server tells of a change a moment later than it answers.
-            self._held.forget(key for call in calls if call.writes for key in call.keys)
+    def ask(self, call: Call) -> Awaitable[Reply]:
+        return self._load_one(call) if call.shelf and self._tracks else super().ask(call)
+
+    @property
+    def _tracks(self) -> bool:
+        """Whether the server tracks, as far as is known."""
+        return bool(self.memory.get("tracking", True))
+
+    def written(self, flight: Flight) -> None:
+        # Whatever became of it: the server tells of a change a moment later than it answers.
+        self._held.forget(key for call in flight.calls if call.writes for key in call.keys)
+
+    async def _load_one(self, call: Call) -> Reply:
+        return wire.only(await self._load((call,)))
 
     async def _load(self, calls: Sequence[Call]) -> list[Reply]:
         if self._tracker is None:
-            self._tracker = Tracker(self._settings, self._memory, self._held)
+            self._tracker = Tracker(self._settings, self.memory, self._held)
         held = [self._held.get(call.shelf, _key(call)) for call in calls if call.shelf]
         missing = [call for call, reply in zip(calls, held, strict=True) if reply is None]
         if not missing:
@@ -208,7 +210,7 @@ class CachingMultiplexer(Multiplexer):
         try:
             replies = iter(await self._tracker.execute(missing))
         except Untracked:
-            self._memory["tracking"] = False
+            self.memory["tracking"] = False
             return await super().execute(calls)
         finally:
             self._held.give_up(missing)

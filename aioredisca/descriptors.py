@@ -137,8 +137,17 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            known = obj._memory.values
-            return known[self.name] if self.name in known else obj._value(self)
+            name, values = self.name, obj._values
+            if name in values:
+                return values[name]
+            if (row := obj._row) is not None and not self.mutable:
+                try:
+                    if (raw := row[obj._places[self.key]]) is not None:
+                        value = values[name] = self.read(raw, owner)
+                        return value
+                except (KeyError, ValueError):
+                    pass  # what is wrong is told below
+            return obj._value(self)
         column = getattr(owner, "_column_type", None)
         return self if column is None else column(self, owner)
 

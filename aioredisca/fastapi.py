@@ -157,8 +157,7 @@ def loader(model: type[Record], parameter: str) -> Any:
     def load_in_thread(**given: str) -> Any:
         return get(given[parameter])
 
-    asynchronous = inspect.iscoroutinefunction(cast("Any", model)._get)
-    dependency: Any = load if asynchronous else load_in_thread
+    dependency: Any = load if inspect.iscoroutinefunction(get) else load_in_thread
     kind = Annotated[str, StringConstraints(min_length=1, max_length=MAX_ID)]
     wanted = inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY, annotation=kind)
     dependency.__signature__ = inspect.Signature([wanted])

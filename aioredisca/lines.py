@@ -23,7 +23,7 @@ import redis.exceptions
 from . import wire
 from .aio import connect
 from .settings import Settings
-from .types import Reply
+from .types import Call, Reply
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait in a line for the server to read them. Beyond that flights wait outside."""
@@ -43,24 +43,66 @@ class Closing(Exception):
     """The line is closed on purpose: nothing is sent anew."""
 
 
-class Flight(wire.Exchange):
-    """An exchange whose round trip is made by a line, and the future that its caller awaits.
+class Flight:
+    """Calls whose round trip is made by a line, and the future that their caller awaits.
 
+    ``future``   comes to the replies, or to the one reply where the caller asked ``alone`` for one call.
+    ``writes``   whether any of the calls writes.
     ``data``     what is sent, to which ``size`` answers belong.
     ``started``  when the caller began to wait, in seconds of the loop.
     ``again``    whether it was sent before, over a line that broke.
     """
 
-    __slots__ = ("again", "answers", "data", "future", "size", "started")
+    __slots__ = (
+        *("again", "alone", "answers", "calls", "data", "exchange"),
+        *("future", "owner", "size", "started", "writes"),
+    )
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin a round trip for what is pending."""
-        self.data, self.size = self.packed(), len(self.pending)
-        self.answers: list[Reply] = []
-        self.future: asyncio.Future[None] = asyncio.Future(loop=loop)
-        self.started, self.again = loop.time(), False
+    answers: list[Reply]
+    exchange: wire.Exchange
+
+    def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool) -> None:
+        loop, self.size = owner.loop, len(calls)
+        self.owner, self.calls, self.alone, self.again = owner, calls, alone, False
+        self.data = wire.packed(calls, owner.memory)
+        if alone:
+            self.writes = calls[0].writes
+        else:
+            self.writes, self.answers = True in [call.writes for call in calls], []
+        self.future: asyncio.Future[Any] = asyncio.Future(loop=loop)
+        self.started = loop.time()
+
+    def land(self, answers: list[Reply]) -> None:
+        """All answers of the round trip are there."""
+        if self.writes:
+            self.owner.written(self)
+        if self.future.done():  # nobody waits any more
+            return
+        for answer in answers:
+            if isinstance(answer, Exception):
+                self._sort_out(answers)
+                break
+        else:
+            self.future.set_result(answers[0] if self.alone else answers)
+
+    def _sort_out(self, answers: list[Reply]) -> None:
+        """Some calls were refused: ask in another form what can be asked so, and hand on the rest."""
+        if not hasattr(self, "exchange"):
+            self.exchange = wire.Exchange(self.calls, self.owner.memory)
+        exchange = self.exchange
+        exchange.take(answers)
+        if exchange.pending:
+            self.data, self.size, self.answers = exchange.packed(), len(exchange.pending), []
+            self.started, self.again = self.owner.loop.time(), False
+            self.owner.send(self)
+        elif self.alone and isinstance(exchange.replies[0], Exception):
+            self.future.set_exception(exchange.replies[0])
+        else:
+            self.future.set_result(exchange.replies[0] if self.alone else exchange.replies)
 
     def fail(self, error: Exception) -> None:
+        if self.writes:
+            self.owner.written(self)
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -104,6 +146,15 @@ class Watch:
 
 class Owner(Protocol):
     """Whoever gives flights to a line."""
+
+    loop: asyncio.AbstractEventLoop
+    memory: dict[Any, Any]
+
+    def send(self, flight: Flight) -> None:
+        """Send *flight*, over whatever line there is."""
+
+    def written(self, flight: Flight) -> None:
+        """*flight*, which writes, was answered or given up: from here on its caller goes on."""
 
     def changed(self) -> None:
         """The line takes flights again, or will take none any more."""
@@ -159,11 +210,14 @@ class Line(ABC):
     def _take(self, reply: Reply) -> None:
         """The next reply: it belongs to the oldest flight, even if nobody waits for it any more."""
         flight = self._sent[0]
+        if flight.size == 1:
+            self._sent.popleft()
+            flight.land([reply])
+            return
         flight.answers.append(reply)
         if len(flight.answers) == flight.size:
             self._sent.popleft()
-            if not flight.future.done():
-                flight.future.set_result(None)
+            flight.land(flight.answers)
 
     def _has_room(self) -> None:
         """Take flights again."""

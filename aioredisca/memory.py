@@ -7,10 +7,10 @@ Three layers answer for a hash field: what was changed (``diff``), what is being
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .plan import Mode
-from .types import MISSING, Missing, Raw, Stored
+from .types import MISSING, Missing, Raw
 
 _NOTHING: Raw = {}
 """What is on its way of a record that is not being saved. Never changed in place."""
@@ -27,9 +27,9 @@ class Memory:
     ``again``     a write was sent and not answered.
     """
 
-    LAYERS = ("again", "blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw", "values")
+    LAYERS = ("again", "blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw")
 
-    __slots__ = (*LAYERS, "_names", "_row")
+    __slots__ = (*LAYERS, "values")
 
     diff: Raw
     inflight: Raw
@@ -41,17 +41,22 @@ class Memory:
     complete: bool
     fresh: bool
     loaded: bool
-    _names: Iterable[str]
-    _row: Stored
 
-    def __init__(self) -> None:
-        """Of a handle, of which nothing is known."""
-        self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, {}
+    def __init__(self, values: dict[str, Any]) -> None:
+        """Of a handle, of which nothing is known. What is decoded goes into *values*, which others read."""
+        self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, values
         self.complete = self.blank = self.fresh = self.again = self.loaded = False
         self.mode = "upsert"
 
+    @classmethod
+    def found(cls, raw: Raw, values: dict[str, Any]) -> Memory:
+        """Of a record whose declared fields were read."""
+        memory = cls(values)
+        memory.raw, memory.loaded, memory.mode = raw, True, "update"
+        return memory
+
     def state(self) -> dict[str, Any]:
-        """All of it, for a copy."""
+        """All of it, but for what can be decoded anew: for a copy."""
         return {name: getattr(self, name) for name in self.LAYERS}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -99,13 +104,20 @@ class Memory:
 
     def become_new(self) -> None:
         """Start an unsaved record, with nothing set."""
-        self.raw, self.diff, self.values = {}, {}, {}
+        self.raw, self.diff = {}, {}
+        self.values.clear()
         self.mode, self.fresh = "create", True
         self.blank = self.loaded = self.complete = False
 
+    def revert(self) -> None:
+        """Forget what was changed."""
+        self.diff = {}
+        self.values.clear()
+
     def forget(self) -> None:
         """Forget what is stored; keep local changes."""
-        self.raw, self.values = {}, {}
+        self.raw = {}
+        self.values.clear()
         self.loaded = self.complete = self.blank = False
         if not self.fresh:
             self.mode = "upsert"
@@ -115,7 +127,7 @@ class Memory:
     def take(self, raw: Raw | None, *, complete: bool) -> None:
         """Believe what was just read, None being no record; local changes stay on top of it."""
         found = raw is not None
-        self.values = {}
+        self.values.clear()
         self.fresh = self.fresh and not found
         self.blank = not found and not self.fresh
         self.loaded, self.complete = found, found and complete
@@ -144,7 +156,8 @@ class Memory:
 
     def be_gone(self) -> None:
         """The record was deleted, as it was meant."""
-        self.inflight, self.raw, self.values = _NOTHING, {}, {}
+        self.inflight, self.raw = _NOTHING, {}
+        self.values.clear()
         self.again = self.fresh = self.loaded = self.complete = False
         self.blank, self.mode = True, "create"
 
@@ -159,26 +172,3 @@ class Memory:
         self.diff = {**known, **self.diff}
         self.raw, self.blank, self.mode = {}, True, "create"
         self.loaded = self.complete = False
-
-
-class Row(Memory):
-    """The memory of a record that was found, until one of its layers is looked at: of many, none ever is."""
-
-    __slots__ = ()
-
-    def __init__(self, names: Iterable[str], row: Stored) -> None:
-        """Of a record whose declared fields, by *names*, hold the first values of *row*."""
-        self._names, self._row = names, row
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name):
-            """Become a Memory, since a class without this method is read faster."""
-            if name not in Memory.LAYERS:
-                raise AttributeError(name)
-            self.raw = dict(zip(self._names, self._row))  # noqa: B905  # a keyword takes longer than the rest
-            self.diff, self.inflight, self.values = {}, _NOTHING, {}
-            self.complete = self.blank = self.fresh = self.again = False
-            self.loaded, self.mode = True, "update"
-            self.__class__ = Memory  # last: another thread may be looking
-            return getattr(self, name)

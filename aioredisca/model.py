@@ -41,7 +41,7 @@ class Get:
     @overload
     def __get__(self, obj: Model, owner: type[M]) -> DictGet: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
-        return owner._get if obj is None else obj._dict_get
+        return owner._get_one if obj is None else obj._dict_get
 
 
 class Model(Record):
@@ -69,14 +69,6 @@ class Model(Record):
     def __await__(self) -> Generator[Any, None, Self]:
         """Load the record unless it is known; an empty model where there is none. See :meth:`load`."""
         return self._load().__await__()
-
-    @classmethod
-    async def _get(cls, model_id: str | int, /) -> Self:
-        """Return the record of that id. NotFound without one.
-
-        HMGET, one round trip; none where ``conf(cache=n)`` holds it.
-        """
-        return await cls._get_one(model_id)
 
     @classmethod
     async def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:

@@ -16,7 +16,7 @@ from .config import Settings, conf
 from .descriptors import Field
 from .errors import UsageError, ValidationError
 from .ids import hexid
-from .keys import Keys, bad_field, bad_id, bad_prefix
+from .keys import MAX_ID, Keys, bad_field, bad_id, bad_prefix
 from .schema import Compound, Schema
 from .session import BaseSession, current
 from .types import Store
@@ -30,6 +30,9 @@ RESERVED = frozenset(
     """.split()
 )
 """Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
+
+MAKERS = frozenset({"__getattr__", "__getattribute__", "__init__", "__new__", "__setattr__"})
+"""What a class may define to have a say in how its instances are made and filled."""
 
 _newest: dict[tuple[str, str], ReferenceType[ModelType]] = {}
 """Module and qualified name -> the class defined last under it: a redefinition replaces."""
@@ -63,12 +66,16 @@ class ModelType(type):
     _version: int
     _in_use: bool
     _schemas: WeakKeyDictionary[Any, tuple[int, Schema]]
+    _last: tuple[Callable[[], Store | None], Schema] | None
+    """The schema that was asked for last, and a reference to its store."""
+    _plain: bool
+    """Whether instances are made as this library makes them: no class of a user's has a say in it."""
     _leading: frozenset[str] | None
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
         cls._put(_settings={}, _effective={}, _leading=None)
-        cls._put(_version=0, _in_use=False, _schemas=WeakKeyDictionary())
+        cls._put(_version=0, _in_use=False, _schemas=WeakKeyDictionary(), _last=None)
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
 
@@ -101,6 +108,8 @@ class ModelType(type):
                 raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
             else:
                 super().__setattr__(name, value)
+                if name in MAKERS:
+                    cls._collect_all()
 
         def __delattr__(cls, name):
             found = vars(cls).get(name)
@@ -129,7 +138,8 @@ class ModelType(type):
             cls._check_name(name, member)
         cls._check_keys(found)
         cls._check_keys(held)
-        cls._put(_fields=found, _collections=held, _version=cls._version + 1)
+        cls._put(_fields=found, _collections=held, _version=cls._version + 1, _last=None)
+        cls._put(_plain=not any(_makes_its_own(owner) for owner in cls.__mro__))
         _note_change()
 
     def _refuse_class(cls, name: str, value: object) -> None:
@@ -266,6 +276,8 @@ class ModelType(type):
 
     def _schema(cls, store: Store) -> Schema:
         """How the class is stored in *store*. From here on its indexes and its prefix are fixed."""
+        if (last := cls._last) is not None and last[0]() is store:  # a look into _schemas takes longer
+            return last[1]
         version, schema = cls._schemas.get(store, (0, None))
         if schema is None or version != cls._version:
             specs = tuple(field.spec() for field in cls._fields.values())
@@ -275,6 +287,7 @@ class ModelType(type):
             _claim_prefix(store, cls, schema)
             cls._schemas[store] = (cls._version, schema)
             cls._put(_in_use=True)
+        cls._put(_last=(ref(store), schema))
         return schema
 
     def _compounds(cls) -> tuple[Compound, ...]:
@@ -310,6 +323,8 @@ class ModelType(type):
 
     def _id_text(cls, model_id: object) -> str:
         """An id as text. None is the empty id, which names a handle but no record."""
+        if type(model_id) is str and model_id.isascii() and len(model_id) <= MAX_ID:  # as nearly always
+            return model_id
         if model_id is None:
             return ""
         if isinstance(model_id, str):
@@ -329,6 +344,12 @@ class ModelType(type):
     def _new_id(cls) -> str:
         make: Callable[[], Any] = cls._setting("id") or hexid
         return cls._id_text(make())
+
+
+def _makes_its_own(owner: type) -> bool:
+    """Whether a class that is not of this library has a say in how instances are made."""
+    ours = owner.__module__.partition(".")[0] == __package__
+    return not ours and owner is not object and not MAKERS.isdisjoint(vars(owner))
 
 
 def _claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:

@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,22 +42,30 @@ class Multiplexer(AsyncTransport):
         self._opening: asyncio.Task[None] | None = None
         self._failures = 0
 
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        flight = Flight(calls, self._memory)
-        while flight.pending:
-            flight.start(self.loop)
-            self._send(flight)
-            await flight.future
-            flight.take(flight.answers)
-        return flight.replies
+    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        if not calls:
+            return _nothing()
+        return self._fly(calls, alone=False)
 
-    def _send(self, flight: Flight) -> None:
+    def ask(self, call: Call) -> Awaitable[Reply]:
+        return self._fly((call,), alone=True)
+
+    def _fly(self, calls: Sequence[Call], *, alone: bool) -> asyncio.Future[Any]:
+        """Send *calls* now; what they come to."""
+        flight = Flight(self, calls, alone=alone)
+        self.send(flight)
+        return flight.future
+
+    def send(self, flight: Flight) -> None:
         """Hand *flight* to the line, or to the queue before it: the one way out."""
         if (line := self._line) is not None and line.accepts and not self._waiting:
             line.send(flight)
         else:
             self._waiting.append(flight)
             self.changed()
+
+    def written(self, flight: Flight) -> None:
+        """See :class:`~aioredisca.lines.Owner`."""
 
     def changed(self) -> None:
         """Send what waits, as far as there is a line with room; open one where there is none."""
@@ -149,9 +157,14 @@ class Multiplexer(AsyncTransport):
             flight.fail(wire.lost(self._settings.address, error, writes=flight.writes))
             return False
         flight.again = True
-        flight.answers.clear()
-        self._memory["trips"] = self._memory.get("trips", 0) + 1
+        if flight.size > 1:
+            flight.answers.clear()
+        self.memory["trips"] = self.memory.get("trips", 0) + 1
         return True
+
+
+async def _nothing() -> list[Reply]:
+    return []
 
 
 async def _close_all(lines: set[Line]) -> None:

@@ -40,10 +40,13 @@ class PoolTransport(AsyncTransport):
         self._all, self._idle = set[Any](), list[Any]()
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        exchange = wire.Exchange(calls, self._memory)
+        exchange = wire.Exchange(calls, self.memory)
         while exchange.pending:
             exchange.take(await self._trip(exchange))
         return exchange.replies
+
+    async def ask(self, call: Call) -> Reply:
+        return wire.only(await self.execute((call,)))
 
     async def _trip(self, exchange: wire.Exchange) -> list[Reply]:
         """Wait for a connection, send and read, all within one deadline."""

@@ -53,7 +53,7 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
             handle: Any = getattr(record, name)
             if handle is not None:
                 who: Any = (type(handle), handle.id)
-                record._memory.values[name] = targets.setdefault(who, handle)
+                record._values[name] = targets.setdefault(who, handle)
     await _load_all([target for target in targets.values() if not target._memory.known()])
 
 

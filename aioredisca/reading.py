@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Self, cast
 
 from . import storage
 from .errors import NotFound, ValidationError
-from .memory import Row
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
 from .session import current
 from .types import Raw, Store, Stored
 from .values import Values
 
-_set_id, _set_memory, _set_session, _set_lock = (
-    vars(Values)[name].__set__ for name in ("_id", "_memory", "_session", "_lock")
+_set_id, _set_row, _set_places, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_row", "_places", "_values")
 )
 """The slots of a record, set without a look at the name: a query makes thousands of records."""
 
@@ -74,43 +73,47 @@ class Reading(Values):
         self._memory.take(raw, complete=complete)
 
     @classmethod
-    async def _get_one(cls, model_id: str | int) -> Self:
-        """The record of that id. NotFound without one. HMGET, one round trip."""
+    async def _get_one(cls, model_id: str | int, /) -> Self:
+        """Return the record of that id. NotFound without one.
+
+        HMGET, one round trip; none where ``conf(cache=n)`` holds it.
+        """
         if not cls._private():
             return await cls._handle(model_id)._load(strict=True)
-        id, store = cls._id_text(model_id), cls._store()
-        schema = cls._schema(store)
+        id = cls._id_text(model_id)
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
+        store = cls._store()
+        schema = cls._schema(store)
         row = store.recall(schema.shelf, schema.keys.record(id)) if schema.shelf else None
         if row is None:
-            row = await storage.read(store, record_call(schema, id))
-        if row.count(None) == len(row):
+            row = await store.transport().ask(record_call(schema, id))
+        if row[0] is None and row.count(None) == len(row):
             raise NotFound(cls.__name__, id)
-        return cls._made(id, schema.by_key, row)
+        return cls._made(id, schema.places, row)
 
     @classmethod
     def _private(cls) -> bool:
         """Whether what is read now becomes an instance that nobody can have already."""
-        return current() is None and cls.__init__ is Values.__init__
+        return cls._plain and current() is None
 
     @classmethod
-    def _maker(cls, names: Iterable[str]) -> Callable[[str, Stored], Self]:
-        """What makes instances of the rows of a query, which hold all declared fields, by *names*."""
+    def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:
+        """What makes instances of the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
-            return lambda id, row: cls._found(id, dict(zip(names, row, strict=False)))
+            return lambda id, row: cls._found(id, dict(zip(places, row, strict=False)))
         made = cls._made
-        return lambda id, row: made(id, names, row)
+        return lambda id, row: made(id, places, row)
 
     @classmethod
-    def _made(cls, id: str, names: Iterable[str], row: Stored) -> Self:
-        """A new instance, found with the declared fields *names* that hold the first values of *row*."""
+    def _made(cls, id: str, places: Mapping[str, int], row: Stored) -> Self:
+        """A new instance, found with the declared fields that stand at *places* of *row*, in this order."""
         record = object.__new__(cls)
         _set_id(record, id)
-        _set_memory(record, Row(names, row))
-        _set_session(record, None)
-        _set_lock(record, None)
+        _set_row(record, row)
+        _set_places(record, places)
+        _set_values(record, {})
         return record
 
     @classmethod

@@ -124,7 +124,7 @@ class Record(Reading):
     def __reduce__(self) -> tuple[Any, ...]:
         memory = self._memory
         changed = {**memory.inflight, **memory.diff, **self._touched()}
-        state = {**memory.state(), "raw": dict(memory.raw), "diff": changed, "inflight": {}, "values": {}}
+        state = {**memory.state(), "raw": dict(memory.raw), "diff": changed, "inflight": {}}
         extra = dict(getattr(self, "__dict__", {}))
         return _restore, (type(self), self._id, state, extra)
 
@@ -144,7 +144,7 @@ class Record(Reading):
 
     def revert(self) -> None:
         """Forget local changes. No I/O."""
-        self._memory.diff, self._memory.values = {}, {}
+        self._memory.revert()
         if self._session is not None:
             self._session._release(self)
 
@@ -331,7 +331,7 @@ class Record(Reading):
 
     def _holds_mutable(self) -> bool:
         return any(
-            type(self)._fields[name].mutable for name in self._memory.values if name in type(self)._fields
+            type(self)._fields[name].mutable for name in self._values if name in type(self)._fields
         )
 
     def _put_back(self, change: Change, error: BaseException) -> None:

@@ -199,7 +199,7 @@ class Scan(Generic[R]):
         """What makes an instance of the id and the values of a row."""
         loads, model = self.search.loads, self.model
         if loads is None:
-            return model._maker(self.schema.by_key)
+            return model._maker(self.schema.places)
         return lambda id, row: model._found_part(id, {key: self.value(row, key) for key in loads})
 
     def records(self, rows: Iterable[Found[R]]) -> list[R]:

@@ -145,6 +145,11 @@ class Schema:
         return names if self.required else (*names, "_")
 
     @cached_property
+    def places(self) -> dict[str, int]:
+        """Where a load puts each declared field among the values that it reads."""
+        return {spec.key: place for place, spec in enumerate(self.fields)}
+
+    @cached_property
     def entries(self) -> frozenset[str]:
         """What the store keeps beside the records: the indexes, and the collections."""
         return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections}

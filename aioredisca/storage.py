@@ -34,10 +34,7 @@ class Known:
 
 async def read(store: Store, call: Call) -> Reply:
     """The reply to one call in one round trip; a refusal is raised."""
-    (reply,) = await store.transport().execute((call,))
-    if isinstance(reply, RediscaError):
-        raise reply
-    return reply
+    return await store.transport().ask(call)
 
 
 async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:

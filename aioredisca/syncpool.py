@@ -32,6 +32,9 @@ class BlockingTransport:
             exchange.take(self._trip(exchange))
         return exchange.replies
 
+    async def ask(self, call: Call) -> Reply:
+        return wire.only(await self.execute((call,)))
+
     def lock(self) -> AbstractAsyncContextManager[Any]:
         return BlockingLock()
 

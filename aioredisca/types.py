@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -70,10 +70,14 @@ class Call:
 class Transport(Protocol):
     """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
 
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        """Send all *calls* in one round trip and return their replies in order.
+    def ask(self, call: Call) -> Awaitable[Reply]:
+        """The reply to one call, as :meth:`execute` sends it. A refusal is raised."""
+        ...
 
-        The calls of one list stay together and in order, so that MULTI ... EXEC is a list of its own. None
+    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        """Send all *calls* in one round trip: their replies in order.
+
+        They are sent when this is called, or when it is awaited. The calls of one list stay together and in order, so that MULTI ... EXEC is a list of its own. None
         may block on the server, or change the connection (SELECT, WATCH, SUBSCRIBE): others share it.
         A call that the server refused stands in the list as the exception it means. Whatever hits the
         whole trip is raised: Unavailable when nothing ran, OutcomeUnknown when a write may have.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import decimal
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
@@ -12,23 +13,28 @@ from .keys import bad_field
 from .memory import Memory
 from .modeltype import ModelType
 from .session import BaseSession
-from .types import MISSING, Raw, Transport
+from .types import MISSING, Raw, Stored, Transport
 
 
 class Values(metaclass=ModelType):
     """State of a record, attributes and dict API. Base of Record."""
 
-    __slots__ = ("__weakref__", "_id", "_lock", "_memory", "_session")
+    # A record that was found is no more than the values of its row, ``_row``, the places where these stand by
+    # hash field, and what was decoded of them, ``_values``: of many, no more is ever asked.
+    __slots__ = ("__weakref__", "_id", "_lock", "_memory", "_places", "_row", "_session", "_values")
 
     __iter__ = None  # a record has len() and []; iterating it would never end
 
     def __init__(self, model_id: str | None = None, /) -> None:
         self._id: str = model_id or ""
-        self._memory = Memory()
+        self._row: Stored | None = None
+        self._values: dict[str, Any] = {}
+        self._memory = Memory(self._values)
         self._session: BaseSession | None = None
         self._lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None = None
 
     if TYPE_CHECKING:
+        _places: Mapping[str, int]
 
         def getkey(self) -> str: ...
 
@@ -41,6 +47,18 @@ class Values(metaclass=ModelType):
             if name[:1] != "_" and name not in cls._fields and not hasattr(cls, name):
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{cls._nearest(name)}")
             object.__setattr__(self, name, value)
+
+        def __getattr__(self, name):
+            """Fill in what a found record has left out, when it is looked at."""
+            if name == "_memory":
+                found = Memory.found(dict(zip(self._places, self._row, strict=False)), self._values)
+                object.__setattr__(self, name, found)
+                self._row = None  # last: another thread may be reading
+                return found
+            if name in ("_lock", "_session"):
+                object.__setattr__(self, name, None)
+                return None
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _value(self, field: Field[Any]) -> Any:
         """The value of a field that was not decoded yet."""
@@ -96,9 +114,9 @@ class Values(metaclass=ModelType):
     def _assign(self, field: Field[Any], value: Any, raw: bytes | None) -> None:
         self._set_raw(field.key, raw)
         if value is None or field.mutable:
-            self._memory.values.pop(field.name, None)  # a mutable value is read back, so nobody shares it
+            self._values.pop(field.name, None)  # a mutable value is read back, so nobody shares it
         else:
-            self._memory.values[field.name] = value
+            self._values[field.name] = value
 
     def _set_raw(self, key: str, raw: bytes | None) -> None:
         self._check_writable()
@@ -109,7 +127,7 @@ class Values(metaclass=ModelType):
     def _touched(self) -> Raw:
         """Mutable values that changed in place since they were read."""
         changed: Raw = {}
-        for name, value in self._memory.values.items():
+        for name, value in self._values.items():
             field = type(self)._fields.get(name)
             if field is not None and field.mutable:
                 raw = self._accepted(field, value)

@@ -14,7 +14,7 @@ import hiredis
 import redis.exceptions as client
 
 from .errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
-from .types import Arg, Call, Reply
+from .types import Arg, Call, Reply, Script
 
 BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
 """What the client raises when a connection cannot be had, or breaks."""
@@ -54,6 +54,31 @@ _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+:
 _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
+def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = ()) -> bytes:
+    """What one round trip sends, as it goes over the wire; counts it.
+
+    The scripts at the places *full* go in full, the others by their names.
+    """
+    memory["trips"] = memory.get("trips", 0) + 1
+    if len(calls) == 1 and not full:  # as nearly always
+        (call,) = calls
+        alone: bytes = _pack(call.args if call.script is None else _script_command(call, memory))
+        return alone
+    return b"".join([_pack(_command(call, memory, place in full)) for place, call in enumerate(calls)])
+
+
+def _command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
+    return call.args if call.script is None else _script_command(call, memory, full)
+
+
+def _script_command(call: Call, memory: dict[Any, Any], full: bool = False) -> tuple[Arg, ...]:
+    script, keys = cast("Script", call.script), call.keys
+    verb = "EVAL" if full else "EVALSHA"
+    if not call.writes and memory.get("read-only scripts", True):
+        verb += "_RO"
+    return (verb, script.text if full else script.sha, len(keys), *keys, *call.args)
+
+
 class Exchange:
     """The calls of one round trip on their way: what to send now, and what the answers make of it.
 
@@ -72,20 +97,11 @@ class Exchange:
         self.writes = calls[0].writes if len(calls) == 1 else True in [call.writes for call in calls]
 
     def packed(self) -> bytes:
-        """What one round trip sends, as it goes over the wire; counts it."""
-        self._memory["trips"] = self._memory.get("trips", 0) + 1
-        if len(self.calls) == 1:  # as nearly always
-            packed: bytes = _pack(self._command(0))
-            return packed
-        return b"".join([_pack(self._command(place)) for place in self.pending])
-
-    def _command(self, place: int) -> tuple[Arg, ...]:
-        call = self.calls[place]
-        if call.script is None:
-            return call.args
-        full, read_only = place in self._full, not call.writes and self._memory.get("read-only scripts", True)
-        verb = ("EVAL" if full else "EVALSHA") + ("_RO" if read_only else "")
-        return (verb, call.script.text if full else call.script.sha, len(call.keys), *call.keys, *call.args)
+        """What the next round trip sends, as it goes over the wire; counts it."""
+        if len(self.pending) == len(self.calls):
+            return packed(self.calls, self._memory, self._full)
+        full = [place for place, of in enumerate(self.pending) if of in self._full]
+        return packed([self.calls[of] for of in self.pending], self._memory, full)
 
     def take(self, answers: list[Reply | Exception]) -> None:
         """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
@@ -123,9 +139,15 @@ class Exchange:
         call = self.calls[place]
         if call.script is None or call.writes or not isinstance(reply, client.ResponseError):
             return False
-        return (
-            self._command(place)[0] in ("EVALSHA_RO", "EVAL_RO") and "unknown command" in str(reply).lower()
-        )
+        return "unknown command" in str(reply).lower() and "_RO" in str(reply)
+
+
+def only(replies: list[Reply]) -> Reply:
+    """The reply to one call; a refusal is raised."""
+    (reply,) = replies
+    if isinstance(reply, RediscaError):
+        raise reply
+    return reply
 
 
 def translated(error: Exception) -> RediscaError:
