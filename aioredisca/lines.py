@@ -78,10 +78,8 @@ class Flight:
             self.owner.written(self)
         if self.future.done():  # nobody waits any more
             return
-        for answer in answers:
-            if isinstance(answer, Exception):
-                self._sort_out(answers)
-                break
+        if self.size < len(self.calls) or True in [isinstance(answer, Exception) for answer in answers]:
+            self._sort_out(answers)
         else:
             self.future.set_result(answers[0] if self.alone else answers)
 

@@ -296,7 +296,7 @@ def held_after(order: bytes, *, expected: bool = True) -> Any:
     held.line = cast_line(held)
     if expected:
         held.expect([call])
-    steps = {b"r": lambda: held.keep([call], [[b"old"]]), b"i": lambda: held.forget([b"user:1"])}
+    steps = {b"r": lambda: held.keep(call, [b"old"]), b"i": lambda: held.forget([b"user:1"])}
     for step in order:
         steps[bytes([step])]()
     assert call.shelf
@@ -349,11 +349,11 @@ def _keeping_late(self: Any, reply: Any) -> None:
         return
     flight = self._sent[0]
     super(TrackedLine, self)._take(reply)
-    calls, answers, held = flight.calls, flight.answers, self._held
+    (call,), held = flight.calls, self._held
 
     def keep(_: Any) -> None:
-        held.expect(calls)
-        held.keep(calls, answers)
+        held.expect([call])
+        held.keep(call, reply)
 
     flight.future.add_done_callback(keep)
 
