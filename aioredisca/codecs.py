@@ -79,6 +79,11 @@ def read_email(value: object) -> str:
     return email
 
 
+def is_email(text: str) -> bool:
+    """Whether ASCII *text* is an e-mail address in its one canonical form already."""
+    return len(text) <= MAX_EMAIL and text == text.lower() and _EMAIL.match(text) is not None
+
+
 def read_bytes(value: object) -> bytes:
     if isinstance(value, bytes | bytearray):
         return bytes(value)

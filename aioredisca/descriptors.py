@@ -47,6 +47,15 @@ MAX_BYTES = 1 << 20
 """Bytes that one stored value may have, unless ``maxbytes`` says otherwise."""
 
 
+_ACCEPTING = ("_check_stored", "check", "coerce", "coerce_for", "encode", "score", "to_db")
+_SHORT_CUTS = {
+    "accept": _ACCEPTING,
+    "read": ("decode", "from_db"),
+    "_raw_score": ("decode", "from_db", "score"),
+}
+"""Methods that some kinds of fields do in one step for most values, and the methods that this step spares."""
+
+
 class Options(TypedDict, total=False):
     """Options that every field takes; see :class:`Field`."""
 
@@ -80,6 +89,9 @@ class Field(Generic[T]):
 
     mutable: ClassVar[bool] = False
     """Whether values can change in place: they are compared again at every save, once read."""
+
+    sets_plainly: ClassVar[bool] = True
+    """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
 
     name: str = ""
     """The attribute's name."""
@@ -194,13 +206,13 @@ class Field(Generic[T]):
         return self.decode(raw)
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """A kind of field that decodes in a way of its own takes no short cut of its base."""
+        """A kind of field that does in a way of its own what a short cut leaves out goes without that."""
         super().__init_subclass__(**options)
-        own = vars(cls).keys()
-        if own & {"from_db", "decode"} and "read" not in own:
-            cls.read = Field.read  # type: ignore[method-assign]
-        if own & {"from_db", "decode", "score"} and "_raw_score" not in own:
-            cls._raw_score = Field._raw_score  # type: ignore[method-assign]
+        cls.sets_plainly = cls.__set__ is Field.__set__
+        for name, spared in _SHORT_CUTS.items():
+            maker = next(base for base in cls.__mro__ if name in vars(base))
+            if any(getattr(cls, one) is not getattr(maker, one) for one in spared):
+                setattr(cls, name, getattr(Field, name))
 
     # -- checked ways in and out -------------------------------------------------------------------
 
@@ -218,7 +230,11 @@ class Field(Generic[T]):
         return as_text(raw)
 
     def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
-        """A value given by a program, coerced and checked, and the bytes that store it."""
+        """A value given by a program, coerced and checked, and the bytes that store it.
+
+        The common kinds of fields do it in one step for values that need no more, up to the LONG_VALUE bytes
+        that every index holds.
+        """
         return self._accept(self.coerce_for, value, owner)
 
     def accept_stored(self, text: Any, owner: type[Any]) -> tuple[Any, bytes | None]:

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar, Unpack
 from . import codecs
 from .descriptors import MAX_BYTES, Field, Opt, Options, ordered_limits
 from .errors import UsageError
+from .keys import LONG_VALUE
 from .schema import IndexKind
 
 V = TypeVar("V")
@@ -72,6 +73,17 @@ class String(Field[str | Opt], Generic[Opt]):
         self.minlen, self.maxlen, self.maxbytes = minlen, maxlen, maxbytes
         self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
 
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        if type(value) is str and self.normalize is None:
+            try:
+                raw = value.encode()
+            except UnicodeEncodeError:
+                return super().accept(value, owner)
+            least, most = self.minlen or 0, len(value) if self.maxlen is None else self.maxlen
+            if least <= len(value) <= most and len(raw) <= min(self.maxbytes, LONG_VALUE):
+                return value, raw
+        return super().accept(value, owner)
+
     def read(self, raw: bytes, owner: type[Any]) -> str:
         return raw.decode()
 
@@ -102,6 +114,11 @@ class Email(Field[str | Opt], Generic[Opt]):
     def __init__(self: Email[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
+
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        if type(value) is str and value.isascii() and codecs.is_email(value):
+            return value, value.encode()
+        return super().accept(value, owner)
 
     def read(self, raw: bytes, owner: type[Any]) -> str:
         return raw.decode()
@@ -165,6 +182,11 @@ class Bool(Field[bool | Opt], Generic[Opt]):
     def __init__(self: Bool[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
+
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        if type(value) is bool:
+            return value, b"1" if value else b"0"
+        return super().accept(value, owner)
 
     def coerce(self, value: Any) -> bool:
         return codecs.read_bool(value)

@@ -6,7 +6,6 @@ Three layers answer for a hash field: what was changed (``diff``), what is being
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from .plan import Mode
@@ -98,7 +97,8 @@ class Memory:
 
     def set(self, key: str, raw: bytes | None) -> None:
         """Change a hash field; a change back to what is stored is none."""
-        self.diff.pop(key, None)
+        if self.diff:
+            self.diff.pop(key, None)
         if self.stored(key) != raw:  # MISSING equals nothing
             self.diff[key] = raw
 
@@ -144,13 +144,17 @@ class Memory:
         """*changes* are on their way: what is set from now on comes after them."""
         self.inflight, self.diff = changes, {}
 
-    def arrive(self, *, created: Iterable[str] | None) -> None:
-        """What was on its way is stored. A record that was *created* holds nothing else: all is known."""
-        self.raw.update(self.inflight)
-        self.inflight = _NOTHING
-        if created is not None:
-            self.raw = {**dict.fromkeys(created), **self.raw}
+    def arrive(self, *, created: Raw | None) -> None:
+        """What was on its way is stored. A record that was *created* holds nothing else: all is known.
+
+        *created* are the declared fields without a value.
+        """
+        if created is None:
+            self.raw.update(self.inflight)
+        else:
+            self.raw = {**created, **self.raw, **self.inflight}
             self.loaded = self.complete = True
+        self.inflight = _NOTHING
         self.again = self.fresh = self.blank = False
         self.mode = "update"
 

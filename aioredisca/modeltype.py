@@ -60,6 +60,8 @@ class ModelType(type):
     """The type of model classes. For a metaclass of your own: ``class MyType(ModelType, ABCMeta)``."""
 
     _fields: dict[str, Field[Any]]
+    _mutable: dict[str, Field[Any]]
+    """Those whose values can change in place."""
     _collections: dict[str, Collection]
     _settings: Settings
     _effective: Settings
@@ -139,6 +141,7 @@ class ModelType(type):
         cls._check_keys(found)
         cls._check_keys(held)
         cls._put(_fields=found, _collections=held, _version=cls._version + 1, _last=None)
+        cls._put(_mutable={name: field for name, field in found.items() if field.mutable})
         cls._put(_plain=not any(_makes_its_own(owner) for owner in cls.__mro__))
         _note_change()
 

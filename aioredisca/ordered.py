@@ -114,6 +114,17 @@ class Integer(Number[int | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
 
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        low, high = self.minval, self.maxval
+        if (
+            type(value) is int
+            and -codecs.EXACT_INTEGERS <= value <= codecs.EXACT_INTEGERS
+            and (low is None or low <= value)
+            and (high is None or value <= high)
+        ):
+            return value, b"%d" % value
+        return super().accept(value, owner)
+
     def read(self, raw: bytes, owner: type[Any]) -> int:
         return int(raw) if raw.isdigit() and len(raw) < 19 else self.decode(raw)
 
@@ -176,6 +187,18 @@ class Float(Number[float | Opt], Generic[Opt]):
     ) -> None:
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
+
+    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+        low, high = self.minval, self.maxval
+        if (
+            type(value) is float
+            and -math.inf < value < math.inf  # and no NaN
+            and (low is None or low <= value)
+            and (high is None or value <= high)
+        ):
+            number = value + 0.0
+            return number, codecs.float_text(number).encode()
+        return super().accept(value, owner)
 
     def read(self, raw: bytes, owner: type[Any]) -> float:
         try:

@@ -292,7 +292,7 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
 
 def record_call(schema: Schema, id: str) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
-    return Call(("HMGET", schema.keys.record(id), *schema.read_fields), shelf=schema.shelf)
+    return Call(("HMGET", schema.records + id, *schema.read_fields), shelf=schema.shelf)
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

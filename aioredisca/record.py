@@ -185,7 +185,7 @@ class Record(Reading):
         id = cls._new_id() if model_id is None else cls._id_text(model_id)
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
-        for name in values:
+        for name in values.keys() - cls._fields.keys():
             cls._field(name)
         record = cls(id)
         record._become_new()
@@ -193,11 +193,20 @@ class Record(Reading):
         return record
 
     def _fill(self, values: Mapping[str, Any]) -> None:
-        """Set fields by attribute name, the others to their ``new=`` values."""
-        for name, field in type(self)._fields.items():
+        """Set fields of a new record by attribute name, the others to their ``new=`` values."""
+        cls, diff, known = type(self), self._memory.diff, self._values
+        for name, field in cls._fields.items():
             value = values[name] if name in values else field.default()
-            if value is not None or (name in values and field.required):
+            if value is None and not (field.required and name in values):
+                continue
+            if not (field.sets_plainly and cls._plain):
                 setattr(self, name, value)
+                continue
+            value, raw = field.accept(value, cls)
+            if raw is not None:
+                diff[field.key] = raw
+                if not field.mutable:  # else it is read back, so that nobody shares it
+                    known[name] = value
 
     @classmethod
     def _apart(cls, id: str) -> Self:
@@ -247,8 +256,7 @@ class Record(Reading):
         if not changes and not self._memory.fresh:
             return None
         expect = self._expectation(changes, if_unchanged)
-        sets = {key: raw for key, raw in changes.items() if raw is not None}
-        drops = tuple(key for key, raw in changes.items() if raw is None)
+        sets, drops = _split(changes)
         change = Change(schema, self._id, mode or self._memory.mode, sets, drops, expect, self._memory.again)
         self._need_required(change)
         self._memory.depart(changes)
@@ -256,8 +264,9 @@ class Record(Reading):
 
     def _need_required(self, change: Change) -> None:
         """A create without a required field need not travel to be refused."""
-        missing = [key for key in change.schema.required if key not in change.sets]
-        if missing and change.mode == "create":
+        if change.mode != "create" or not change.schema.required:
+            return
+        if missing := [key for key in change.schema.required if key not in change.sets]:
             name, model = self._attribute(missing[0]), type(self).__name__
             error = ValidationError(model, name, "is required: a record is not created without it")
             error.instance = self
@@ -308,8 +317,7 @@ class Record(Reading):
         if change.mode == "delete":
             self._memory.be_gone()
         else:
-            created = (field.key for field in type(self)._fields.values()) if outcome else None
-            self._memory.arrive(created=created)
+            self._memory.arrive(created=change.schema.blank if outcome else None)
         if self._session is not None and not self._changed() and not self._holds_mutable():
             self._session._release(self)
 
@@ -330,9 +338,7 @@ class Record(Reading):
         return self._decoded(field, stored.encode())
 
     def _holds_mutable(self) -> bool:
-        return any(
-            type(self)._fields[name].mutable for name in self._values if name in type(self)._fields
-        )
+        return not type(self)._mutable.keys().isdisjoint(self._values)
 
     def _put_back(self, change: Change, error: BaseException) -> None:
         """The write failed: its changes are pending again, below those made since."""
@@ -352,6 +358,14 @@ class Record(Reading):
                 "save_all() outside a session: records are only known within `async with session():`"
             )
         await session._flush(cls)
+
+
+def _split(changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The hash fields that *changes* set, and those that they remove."""
+    if None not in changes.values():
+        return cast("dict[str, bytes]", changes), ()
+    drops = tuple(key for key, raw in changes.items() if raw is None)
+    return {key: raw for key, raw in changes.items() if raw is not None}, drops
 
 
 def _unanswered(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from .keys import LONG_VALUE, Keys, long_digest
-from .types import Shelf
+from .types import Raw, Shelf
 
 LAYOUT = "1"
 """Version of the storage layout, first in every signature."""
@@ -145,9 +145,24 @@ class Schema:
         return names if self.required else (*names, "_")
 
     @cached_property
+    def name(self) -> tuple[str, str]:
+        """What two schemas share that are one to the store."""
+        return (self.keys.base, self.signature)
+
+    @cached_property
+    def records(self) -> str:
+        """What every record key starts with."""
+        return self.keys.records
+
+    @cached_property
     def places(self) -> dict[str, int]:
         """Where a load puts each declared field among the values that it reads."""
         return {spec.key: place for place, spec in enumerate(self.fields)}
+
+    @cached_property
+    def blank(self) -> Raw:
+        """The declared fields of a record that holds none."""
+        return dict.fromkeys(self.by_key)
 
     @cached_property
     def entries(self) -> frozenset[str]:

@@ -51,10 +51,6 @@ def _known(store: Store) -> dict[tuple[str, str], Known]:
     return known
 
 
-def _name(schema: Schema) -> tuple[str, str]:
-    return (schema.keys.base, schema.signature)
-
-
 # -- before a read ---------------------------------------------------------------------------------
 
 
@@ -66,15 +62,15 @@ async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]
 
 def complete(store: Store, schema: Schema) -> bool:
     """Whether the store is known to have built every index of *schema*, as it nearly always has."""
-    known = _known(store).get(_name(schema))
+    known = _known(store).get(schema.name)
     return known is not None and known.signature == schema.signature and not known.unbuilt
 
 
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
     """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
-    known = _known(store).get(_name(schema))
+    known = _known(store).get(schema.name)
     if known is None or any(known.lacks(entry) for entry in entries):
-        known = _known(store)[_name(schema)] = await _look(store, schema)
+        known = _known(store)[schema.name] = await _look(store, schema)
     return {entry: field for entry, field in entries.items() if known.lacks(entry)}
 
 
@@ -108,17 +104,23 @@ async def _has_records(store: Store, schema: Schema) -> bool:
 # -- before a write --------------------------------------------------------------------------------
 
 
+def declared(store: Store, schema: Schema) -> bool:
+    """Whether this process knows that the store keeps the indexes of *schema*, as it nearly always does."""
+    known = _known(store).get(schema.name)
+    return known is not None and known.declared
+
+
 async def ready_to_write(store: Store, schema: Schema) -> None:
     """Probe rights and declare the signature of *schema*, once per process and model."""
-    known = _known(store).get(_name(schema))
+    known = _known(store).get(schema.name)
     while known is None or not known.declared:
         known = await _declare(store, schema)
-    _known(store)[_name(schema)] = known
+    _known(store)[schema.name] = known
 
 
 def forget(store: Store, schema: Schema) -> None:
     """Ask again: the server found another signature than this process believes in."""
-    _known(store).pop(_name(schema), None)
+    _known(store).pop(schema.name, None)
 
 
 async def _declare(store: Store, schema: Schema) -> Known | None:

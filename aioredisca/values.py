@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .descriptors import Field, as_text
 from .errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
@@ -26,15 +26,21 @@ class Values(metaclass=ModelType):
     __iter__ = None  # a record has len() and []; iterating it would never end
 
     def __init__(self, model_id: str | None = None, /) -> None:
-        self._id: str = model_id or ""
-        self._row: Stored | None = None
-        self._values: dict[str, Any] = {}
-        self._memory = Memory(self._values)
-        self._session: BaseSession | None = None
-        self._lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None = None
+        values: dict[str, Any] = {}
+        _set_id(self, model_id or "")
+        _set_row(self, None)
+        _set_values(self, values)
+        _set_memory(self, Memory(values))
+        _set_session(self, None)
 
     if TYPE_CHECKING:
+        _id: str
+        _memory: Memory
+        _row: Stored | None
         _places: Mapping[str, int]
+        _values: dict[str, Any]
+        _session: BaseSession | None
+        _lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None
 
         def getkey(self) -> str: ...
 
@@ -44,21 +50,26 @@ class Values(metaclass=ModelType):
 
         def __setattr__(self, name, value):
             cls = type(self)
-            if name[:1] != "_" and name not in cls._fields and not hasattr(cls, name):
+            if name not in cls._fields and name[:1] != "_" and not hasattr(cls, name):
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{cls._nearest(name)}")
             object.__setattr__(self, name, value)
 
         def __getattr__(self, name):
             """Fill in what a found record has left out, when it is looked at."""
             if name == "_memory":
-                found = Memory.found(dict(zip(self._places, self._row, strict=False)), self._values)
-                object.__setattr__(self, name, found)
-                self._row = None  # last: another thread may be reading
-                return found
+                return self._remember()
             if name in ("_lock", "_session"):
                 object.__setattr__(self, name, None)
                 return None
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def _remember(self) -> Memory:
+        """Begin to keep more of a found record than its row."""
+        row = cast("Stored", self._row)
+        memory = Memory.found(dict(zip(self._places, row, strict=False)), self._values)
+        _set_memory(self, memory)
+        _set_row(self, None)  # last: another thread may be reading
+        return memory
 
     def _value(self, field: Field[Any]) -> Any:
         """The value of a field that was not decoded yet."""
@@ -127,9 +138,8 @@ class Values(metaclass=ModelType):
     def _touched(self) -> Raw:
         """Mutable values that changed in place since they were read."""
         changed: Raw = {}
-        for name, value in self._values.items():
-            field = type(self)._fields.get(name)
-            if field is not None and field.mutable:
+        for name, field in type(self)._mutable.items():
+            if (value := self._values.get(name)) is not None:
                 raw = self._accepted(field, value)
                 if raw is not None and not self._holds(field, raw):
                     changed[field.key] = raw
@@ -253,6 +263,12 @@ class Values(metaclass=ModelType):
             if keep_none or value is not None:
                 values[name] = value
         return values
+
+
+_set_id, _set_memory, _set_row, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_memory", "_row", "_session", "_values")
+)
+"""The slots, set without a look at the name, as they are thousands of times."""
 
 
 def _hash_field(model: type[Values], name: object) -> str:
