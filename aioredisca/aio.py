@@ -7,10 +7,10 @@ import contextvars
 import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .types import Call, Reply, Shelf
+from .types import Call, Lock, Reply, Shelf
 
 if TYPE_CHECKING:
     import anyio
@@ -50,7 +50,7 @@ class AsyncTransport(ABC):
         """How many loads are held in memory, by key prefix."""
         return {}
 
-    def lock(self) -> AbstractAsyncContextManager[Any]:
+    def lock(self) -> Lock:
         return asyncio.Lock()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:

@@ -29,7 +29,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     record._need_id()
     increment = field.increment(by, low, high, model)
     store = record._home()
-    async with record._own_lock(store):
+    async with writes.locked(store, [record]):
         _refuse_pending(record, field)
         change = Change(model._schema(store), record.id, "incr", increment=increment)
         (text,) = await writes.write(store, [(record, change)])

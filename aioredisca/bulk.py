@@ -87,5 +87,5 @@ async def _write(
 
 async def _write_batch(store: Store, records: Sequence[Any], mode: Mode | None) -> list[Outcome]:
     async with writes.locked(store, records):
-        begun = writes.begin_all(records, mode)
+        begun = writes.begin_all(store, records, mode)
         return await writes.write(store, begun) if begun else []

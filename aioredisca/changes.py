@@ -95,7 +95,7 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[
     record = scan.model._apart(id)
     expect = {name: raw.get(name) for name in scan.fields}
     if mode == "delete":
-        return record, replace(cast("Change", record._begin("delete")), expect=expect, skip=True)
+        return record, replace(cast("Change", record._begin(scan.store, "delete")), expect=expect, skip=True)
     try:
         wanted = work(raw)
     except ValidationError as error:

@@ -208,7 +208,7 @@ class Field(Generic[T]):
     def __init_subclass__(cls, **options: Any) -> None:
         """A kind of field that does in a way of its own what a short cut leaves out goes without that."""
         super().__init_subclass__(**options)
-        cls.sets_plainly = cls.__set__ is Field.__set__
+        cls.sets_plainly = cast("Any", cls).__set__ is cast("Any", Field).__set__
         for name, spared in _SHORT_CUTS.items():
             maker = next(base for base in cls.__mro__ if name in vars(base))
             if any(getattr(cls, one) is not getattr(maker, one) for one in spared):

@@ -154,12 +154,14 @@ def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], 
 
 def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:
     """The schemas of all classes that *changes* reach, by key base."""
-    found = {change.schema.keys.base: change.schema for change in changes}
+    found = {schema.keys.base: schema for schema in {change.schema for change in changes}}
     return {one.schema.keys.base: one.schema for one in referrers_in(changes)} | found
 
 
 def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
     """The references that the deletes among *changes* reach, each once."""
+    if not any(change.referrers for change in changes):  # as nearly always
+        return []
     closures = {id(change.referrers): change.referrers for change in changes if change.referrers}
     return [*dict.fromkeys(one for closure in closures.values() for one in closure)]
 

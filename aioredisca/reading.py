@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any, Self, cast
+from typing import Self, cast
 
 from . import storage
 from .errors import NotFound, ValidationError
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
 from .session import current
-from .types import Raw, Store, Stored
+from .types import Lock, Raw, Store, Stored
 from .values import Values
 
 _set_id, _set_row, _set_places, _set_values = (
@@ -33,7 +32,7 @@ class Reading(Values):
         """The database of this instance."""
         return type(self)._store(self._session)
 
-    def _own_lock(self, store: Store) -> AbstractAsyncContextManager[Any]:
+    def _own_lock(self, store: Store) -> Lock:
         """The lock that orders loads and saves of this instance, of the transport now in use."""
         transport = store.transport()
         if self._lock is None or self._lock[0] is not transport:
@@ -48,10 +47,14 @@ class Reading(Values):
         self._need_id()
         if again or not self._memory.known(all_fields=raw):
             store = self._home()
-            async with self._own_lock(store):  # of many tasks one loads, the others find it loaded
+            lock = self._own_lock(store)
+            await lock.acquire()  # of many tasks one loads, the others find it loaded
+            try:
                 if again or not self._memory.known(all_fields=raw):
                     raw = raw or (again and self._memory.complete and not self._memory.blank)
                     await self._fetch(store, raw=raw, again=again)
+            finally:
+                lock.release()
         if strict and self._memory.absent:
             raise NotFound(type(self).__name__, self._id)
         return self

@@ -28,7 +28,7 @@ from .plan import (
 from .reading import Reading
 from .referrers import referrers_of
 from .session import BaseSession, current
-from .types import Raw
+from .types import Raw, Store
 
 if TYPE_CHECKING:
     from .collections import Collection
@@ -229,37 +229,45 @@ class Record(Reading):
         self._check_writable()
         self._need_id()
         store = self._home()
-        async with self._own_lock(store):
-            change = self._begin(mode, if_unchanged)
+        lock = self._own_lock(store)
+        await lock.acquire()
+        try:
+            change = self._begin(store, mode, if_unchanged)
             if change is not None:
                 await writes.write(store, [(self, change)])
+        finally:
+            lock.release()
         return self
 
     async def _delete(self) -> bool:
         self._check_writable()
         self._need_id()
         store = self._home()
-        async with self._own_lock(store):
-            change = self._begin("delete")
-            return (await writes.write(store, [(self, cast("Change", change))]))[0] is True
+        lock = self._own_lock(store)
+        await lock.acquire()
+        try:
+            change = cast("Change", self._begin(store, "delete"))
+            return (await writes.write(store, [(self, change)]))[0] is True
+        finally:
+            lock.release()
 
-    def _begin(self, mode: Mode | None, if_unchanged: IfUnchanged = False) -> Change | None:
+    def _begin(self, store: Store, mode: Mode | None, if_unchanged: IfUnchanged = False) -> Change | None:
         """Take the changes out, as a snapshot, before the first await; None where there are none."""
         self._check_writable()
         self._need_id()
-        schema = type(self)._schema(self._home())
+        schema, memory = type(self)._schema(store), self._memory
         if mode == "delete":
-            referrers = referrers_of(schema, self._home(), self._session)
-            self._memory.depart({**self._memory.diff})
+            referrers = referrers_of(schema, store, self._session)
+            memory.depart({**memory.diff})
             return Change(schema, self._id, "delete", referrers=referrers)
-        changes = {**self._memory.diff, **self._touched()}
-        if not changes and not self._memory.fresh:
+        changes = memory.diff | self._touched() if type(self)._mutable else memory.diff
+        if not changes and not memory.fresh:
             return None
         expect = self._expectation(changes, if_unchanged)
         sets, drops = _split(changes)
-        change = Change(schema, self._id, mode or self._memory.mode, sets, drops, expect, self._memory.again)
+        change = Change(schema, self._id, mode or memory.mode, sets, drops, expect, memory.again)
         self._need_required(change)
-        self._memory.depart(changes)
+        memory.depart(changes)
         return change
 
     def _need_required(self, change: Change) -> None:

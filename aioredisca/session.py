@@ -158,9 +158,9 @@ class BaseSession:
         async with writes.locked(store, records):
             deleted = [record for record in records if id(record) in self._deleted]
             saved = [record for record in records if id(record) not in self._deleted]
-            begun: list[tuple[Record, Change]] = writes.begin_all(deleted, "delete")
+            begun: list[tuple[Record, Change]] = writes.begin_all(store, deleted, "delete")
             try:
-                begun += writes.begin_all(saved, None)
+                begun += writes.begin_all(store, saved, None)
             except BaseException as error:
                 for record, change in begun:
                     record._put_back(change, error)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, TypeVar
 
 import redis.exceptions
 
 from . import wire
 from .settings import Settings
-from .types import Call, Reply
+from .types import Call, Lock, Reply
 
 T = TypeVar("T")
 
@@ -35,7 +33,7 @@ class BlockingTransport:
     async def ask(self, call: Call) -> Reply:
         return wire.only(await self.execute((call,)))
 
-    def lock(self) -> AbstractAsyncContextManager[Any]:
+    def lock(self) -> Lock:
         return BlockingLock()
 
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
@@ -120,11 +118,7 @@ class BlockingLock:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.release = self._lock.release
 
-    async def __aenter__(self) -> None:
+    async def acquire(self) -> None:
         self._lock.acquire()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._lock.release()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
 
@@ -67,6 +66,13 @@ class Call:
     shelf: Shelf | None = None
 
 
+class Lock(Protocol):
+    """Is held by one task or thread at a time, in the order in which they came."""
+
+    async def acquire(self) -> Any: ...
+    def release(self) -> None: ...
+
+
 class Transport(Protocol):
     """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
 
@@ -77,15 +83,16 @@ class Transport(Protocol):
     def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """Send all *calls* in one round trip: their replies in order.
 
-        They are sent when this is called, or when it is awaited. The calls of one list stay together and in order, so that MULTI ... EXEC is a list of its own. None
-        may block on the server, or change the connection (SELECT, WATCH, SUBSCRIBE): others share it.
-        A call that the server refused stands in the list as the exception it means. Whatever hits the
-        whole trip is raised: Unavailable when nothing ran, OutcomeUnknown when a write may have.
-        A script that the server does not know is sent again in full (one more trip, nothing ran).
+        They are sent when this is called, or when it is awaited, and stay together and in order, so that
+        MULTI ... EXEC is a list of its own. None may block on the server, or change the connection (SELECT,
+        WATCH, SUBSCRIBE): others share it. A call that the server refused stands in the list as the
+        exception it means. Whatever hits the whole trip is raised: Unavailable when nothing ran,
+        OutcomeUnknown when a write may have. A script that the server does not know is sent again in full
+        (one more trip, nothing ran).
         """
         ...
 
-    def lock(self) -> AbstractAsyncContextManager[Any]:
+    def lock(self) -> Lock:
         """A new lock that orders the tasks or threads which share this transport."""
         ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 from .descriptors import Field, as_text
@@ -13,7 +12,7 @@ from .keys import bad_field
 from .memory import Memory
 from .modeltype import ModelType
 from .session import BaseSession
-from .types import MISSING, Raw, Stored, Transport
+from .types import MISSING, Lock, Raw, Stored, Transport
 
 
 class Values(metaclass=ModelType):
@@ -40,7 +39,7 @@ class Values(metaclass=ModelType):
         _places: Mapping[str, int]
         _values: dict[str, Any]
         _session: BaseSession | None
-        _lock: tuple[Transport, AbstractAsyncContextManager[Any]] | None
+        _lock: tuple[Transport, Lock] | None
 
         def getkey(self) -> str: ...
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import storage
@@ -38,7 +38,7 @@ from .plan import (
     write_outcome,
 )
 from .schema import Schema
-from .types import Arg, Call, Reply, Store
+from .types import Arg, Call, Lock, Reply, Store
 
 if TYPE_CHECKING:
     from .record import Record
@@ -53,10 +53,15 @@ Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
 @asynccontextmanager
 async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
     """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
-    async with AsyncExitStack() as stack:
-        for record in sorted(records, key=id):
-            await stack.enter_async_context(record._own_lock(store))
+    locks, held = [record._own_lock(store) for record in sorted(records, key=id)], list[Lock]()
+    try:
+        for lock in locks:
+            await lock.acquire()
+            held.append(lock)
         yield
+    finally:
+        for lock in held:
+            lock.release()
 
 
 async def write(store: Store, begun: Begun) -> list[Outcome]:
@@ -84,8 +89,7 @@ async def send(store: Store, begun: Begun) -> list[Outcome]:
         await storage.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
         await storage.ready_to_read(store, one.schema, {entry: one.field})
-    schemas = [*schemas_of(changes).values()]
-    outcome = await _settle(store, schemas, write_call(changes), write_outcome)
+    outcome = await _settle(store, schemas_of(changes).values(), write_call(changes), write_outcome)
     if isinstance(outcome, Refusal):
         raise _error(outcome, *begun[outcome.place])
     return outcome
@@ -124,18 +128,19 @@ async def collect(store: Store, record: Record, name: str, command: Sequence[Arg
 
 
 async def _settle(
-    store: Store, schemas: Sequence[Schema], call: Call, read: Callable[[Reply], T | Refusal]
+    store: Store, schemas: Collection[Schema], call: Call, read: Callable[[Reply], T | Refusal]
 ) -> T | Refusal:
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
-            await storage.ready_to_write(store, schema)
-        outcome = read(await storage.read(store, call))
+            if not storage.declared(store, schema):
+                await storage.ready_to_write(store, schema)
+        outcome = read(await store.transport().ask(call))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         for schema in schemas:
             storage.forget(store, schema)
-    raise SchemaMismatch(schemas[0].model, ["another process keeps declaring other indexes"])
+    raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 
 def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
@@ -176,12 +181,12 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             )
 
 
-def begin_all(records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
+def begin_all(store: Store, records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
     """Begin every record that has something to write; where one cannot, none is."""
     begun = list[tuple[Any, Change]]()
     try:
         for record in records:
-            if change := record._begin(mode):
+            if change := record._begin(store, mode):
                 begun.append((record, change))
     except BaseException as error:
         for record, change in begun:

@@ -264,7 +264,7 @@ async def test_a_class_that_nobody_refers_to_has_the_same_script_as_ever(db: Dat
         name = String(index=True)
 
     save = write_call([Change(Alone._schema(db), "1", "create")]).script
-    delete = Alone("1")._begin("delete")
+    delete = Alone("1")._begin(db, "delete")
     assert delete is not None
     assert write_call([delete]).script is save
     assert save is not None
