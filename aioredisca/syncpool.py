@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -9,6 +10,7 @@ from typing import Any, TypeVar
 import redis.exceptions
 
 from . import wire
+from .peer import Peer, new_peer
 from .settings import Settings
 from .types import Call, Lock, Reply
 
@@ -21,17 +23,28 @@ class BlockingTransport:
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self._memory = settings, memory
         self._options = settings.sync_options()
-        self._slots = threading.Semaphore(settings.max_connections)
-        self._idle = list[Any]()
+        # One for each connection there may be. (To take one takes a tenth of the time of a Semaphore.)
+        self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+        for _ in range(settings.max_connections):
+            self._slots.put(None)
+        self._idle = list[Peer]()
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        exchange = wire.Exchange(calls, self._memory)
-        while exchange.pending:
-            exchange.take(self._trip(exchange))
-        return exchange.replies
+        return self._finish(wire.Exchange(calls, self._memory))
 
     async def ask(self, call: Call) -> Reply:
-        return wire.only(await self.execute((call,)))
+        replies = self._trip(wire.packed((call,), self._memory), 1, call.writes)
+        if isinstance(replies[0], Exception):
+            exchange = wire.Exchange((call,), self._memory)
+            exchange.take(replies)
+            replies = self._finish(exchange)
+        return wire.only(replies)
+
+    def _finish(self, exchange: wire.Exchange) -> list[Reply]:
+        while exchange.pending:
+            answers = self._trip(exchange.packed(), len(exchange.pending), exchange.writes)
+            exchange.take(answers)
+        return exchange.replies
 
     def lock(self) -> Lock:
         return BlockingLock()
@@ -39,78 +52,62 @@ class BlockingTransport:
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
 
-    def _trip(self, exchange: wire.Exchange) -> list[Reply]:
+    def _trip(self, data: bytes, count: int, writes: bool) -> list[Reply]:
         settings = self._settings
-        if not self._slots.acquire(timeout=settings.timeout):
-            raise wire.busy(settings.address, settings.timeout)
         try:
-            return self._send(exchange)
+            slot = self._slots.get(timeout=settings.timeout)
+        except queue.Empty:
+            raise wire.busy(settings.address, settings.timeout) from None
+        try:
+            return self._send(data, count, writes)
         except wire.BROKEN as error:
-            raise wire.lost(settings.address, error, writes=exchange.writes) from None
+            raise wire.lost(settings.address, error, writes=writes) from None
         finally:
-            self._slots.release()
+            self._slots.put(slot)
 
-    def _send(self, exchange: wire.Exchange) -> list[Reply]:
+    def _send(self, data: bytes, count: int, writes: bool) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
-        writes = exchange.writes
         try:
-            return self._talk(self._borrow(check=writes), exchange)
-        except redis.exceptions.TimeoutError:
+            return self._talk(self._borrow(check=writes), data, count)
+        except (redis.exceptions.TimeoutError, TimeoutError):
             raise
         except wire.BROKEN:
             if writes:
                 raise
-            return self._talk(self._borrow(check=True), exchange)
+            return self._talk(self._borrow(check=True), data, count)
 
-    def _borrow(self, *, check: bool) -> Any:
+    def _borrow(self, *, check: bool) -> Peer:
         """A connection to use. *check* tells whether it must not be one that the server has closed."""
         try:
-            connection = self._idle.pop()
+            peer = self._idle.pop()
         except IndexError:
-            return self._connected(self._settings.sync_class(**self._options))
-        return self._connected(connection) if check and _is_dirty(connection) else connection
+            return self._connected(new_peer(self._settings, self._options))
+        return self._connected(peer) if check and peer.is_dirty() else peer
 
-    def _connected(self, connection: Any) -> Any:
-        connection.disconnect()
+    def _connected(self, peer: Peer) -> Peer:
         try:
-            connection.connect()
+            peer.connect()
         except (*wire.NO_LOGIN, *wire.BROKEN) as error:
             raise wire.no_entry(self._settings.address, error) from None
-        return connection
+        return peer
 
-    def _talk(self, connection: Any, exchange: wire.Exchange) -> list[Reply]:
+    def _talk(self, peer: Peer, data: bytes, count: int) -> list[Reply]:
         finished, home = False, self._idle
         try:
-            connection.send_packed_command([exchange.packed()])
-            replies = [self._read(connection) for _ in exchange.pending]
+            replies = peer.talk(data, count)
             finished = True
             return replies
         finally:
             if finished and home is self._idle:
-                home.append(connection)
+                home.append(peer)
             else:  # half a reply may be left in it, or the transport was closed meanwhile
-                connection.disconnect()
-
-    @staticmethod
-    def _read(connection: Any) -> Reply:
-        try:
-            return connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except wire.ANSWERS as error:
-            return error
+                peer.disconnect()
 
     def close(self) -> None:
         """Close all connections; those in use when they are given back."""
         idle, self._idle = self._idle, []
-        for connection in idle:
-            connection.disconnect()
-
-
-def _is_dirty(connection: Any) -> bool:
-    """Whether there is something to read before anything was asked: the end, above all."""
-    try:
-        return bool(connection.can_read())
-    except wire.BROKEN:
-        return True
+        for peer in idle:
+            peer.disconnect()
 
 
 class BlockingLock:
