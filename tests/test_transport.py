@@ -16,7 +16,7 @@ import time
 import warnings
 import weakref
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, cast
 
 import pytest
@@ -27,7 +27,9 @@ from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable, UsageE
 from aioredisca.blocking import run
 from aioredisca.lines import HIGH_WATER, FastLine, PublicLine
 from aioredisca.mux import Multiplexer
+from aioredisca.peer import READ_SIZE, FastPeer, Peer, PublicPeer
 from aioredisca.pool import PoolTransport
+from aioredisca.scripts import script_of
 from aioredisca.types import Call, Script
 
 from .conftest import _binary
@@ -63,6 +65,10 @@ async def opened(url: str, form: Form, **limits: Any) -> AsyncIterator[Database]
 async def ask(database: Database, *calls: Call) -> Any:
     replies = await database.transport().execute(calls)
     return replies[0] if len(calls) == 1 else replies
+
+
+async def alone(database: Database, call: Call) -> Any:
+    return await database.transport().ask(call)
 
 
 def line_of(database: Database) -> Any:
@@ -741,6 +747,94 @@ def child(database: Database) -> int:
 # -- blocking code, and importing ------------------------------------------------------------------
 
 
+peers = pytest.mark.parametrize(("form", "kind"), [("fast", FastPeer), ("public", PublicPeer)])
+
+
+@contextmanager
+def opened_blocking(url: str, form: Form, kind: type[Peer]) -> Iterator[Database]:
+    database = Database(url, transport=form)
+    try:
+        yield database
+        assert {type(peer) for peer in blocking_of(database)._idle} <= {kind}
+    finally:
+        database.close()
+
+
+def blocking_of(database: Database) -> Any:
+    return database._blocking
+
+
+@peers
+def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
+    server: Server, form: Form, kind: type[Peer]
+) -> None:
+    with opened_blocking(server.url, form, kind) as database:
+        run(ask(database, Call(("SET", "text", "x"), writes=True)))
+        replies = run(ask(database, ping("a"), Call(("LPUSH", "text", 1), writes=True), ping("b")))
+        assert (replies[0], type(replies[1]), replies[2]) == (b"a", StoreError, b"b")
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            run(alone(database, Call(("LPUSH", "text", 1), writes=True)))
+        assert run(alone(database, Call(("GET", "nothing")))) is None
+        assert len(blocking_of(database)._idle) == 1
+
+
+@peers
+def test_blocking_replies_and_requests_of_any_size(server: Server, form: Form, kind: type[Peer]) -> None:
+    with opened_blocking(server.url, form, kind) as database:
+        for size in (0, 1, READ_SIZE - 8, READ_SIZE, 3 * READ_SIZE + 1, 5_000_000):
+            assert run(alone(database, ping("x" * size))) == b"x" * size
+        many = [ping(str(i)) for i in range(20_000)]
+        assert run(ask(database, *many)) == [str(i).encode() for i in range(20_000)]
+
+
+@peers
+def test_a_script_that_is_unknown_is_sent_in_full_by_blocking_code(
+    server: Server, form: Form, kind: type[Peer]
+) -> None:
+    text = f"return {random.randrange(10**9)} + #ARGV"
+    call = Call(("x",), script_of(text), writes=True)
+    with opened_blocking(server.url, form, kind) as database:
+        before = database.round_trips
+        assert run(alone(database, call)) == run(alone(database, call))
+        assert database.round_trips == before + 3
+
+
+@peers
+def test_blocking_writes_notice_that_the_server_hung_up(server: Server, form: Form, kind: type[Peer]) -> None:
+    """The control: without a look at the connection nobody knows whether the write happened."""
+    with opened_blocking(server.url, form, kind) as database, server.client() as plain:
+        run(alone(database, ping("x")))
+        kill_all(plain)
+        assert run(alone(database, incr("n"))) == 1
+        kill_all(plain)
+        blocking_of(database)._idle[0].is_dirty = lambda: False
+        with pytest.raises(OutcomeUnknown):
+            run(alone(database, incr("n")))
+        kill_all(plain)
+        assert run(alone(database, ping("y"))) == b"y"
+
+
+def kill_all(plain: Any) -> None:
+    plain.client_kill_filter(_type="normal", skipme=True)
+    time.sleep(0.05)
+
+
+@peers
+def test_a_blocking_call_without_answer_is_given_up_in_time(
+    server: Server, proxy: Proxy, form: Form, kind: type[Peer]
+) -> None:
+    database = Database(proxy.url, timeout=0.2, transport=form)
+    for call, error in ((ping("x"), Unavailable), (incr("n"), OutcomeUnknown)):
+        proxy.delay = 0
+        run(alone(database, ping("x")))  # connects
+        assert [type(peer) for peer in blocking_of(database)._idle] == [kind]
+        proxy.delay = 1
+        with pytest.raises(error, match="no answer in time"):
+            run(alone(database, call))
+        assert blocking_of(database)._idle == []
+    database.close()
+
+
 def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Proxy) -> None:
     database = Database(proxy.url, max_connections=3)
     proxy.delay = 0.01
@@ -762,9 +856,11 @@ def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Pr
 def test_a_thread_that_gets_no_connection_is_told(server: Server) -> None:
     database = Database(server.url, max_connections=1, timeout=0.1)
     assert run(ask(database, ping("x"))) == b"x"
-    with cast("Any", database._blocking)._slots:  # as if another thread used it
-        with pytest.raises(Unavailable, match=r"came free within 0\.1 s: raise max_connections"):
-            run(ask(database, ping("x")))
+    slots = cast("Any", database._blocking)._slots
+    slots.get()  # as if another thread used it
+    with pytest.raises(Unavailable, match=r"came free within 0\.1 s: raise max_connections"):
+        run(ask(database, ping("x")))
+    slots.put(None)
     assert run(ask(database, ping("x"))) == b"x"
     database.close()
 
