@@ -116,6 +116,21 @@ def text_integer(text: str) -> int:
     return int(text)
 
 
+def digits_integer(raw: bytes) -> int:
+    """The integer of stored digits without a sign. ValueError for anything else."""
+    if not raw.isdigit():
+        raise ValueError("is no plain integer")
+    return int(raw)
+
+
+def plain_float(raw: bytes) -> float:
+    """The number of stored text. ValueError where it is none, or must be looked at more closely."""
+    number = float(raw)
+    if number - number:  # infinite, or NaN
+        raise ValueError("is no plain number")
+    return number + 0.0
+
+
 def read_float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a number, not {kind(value)}")

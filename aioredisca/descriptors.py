@@ -50,7 +50,7 @@ MAX_BYTES = 1 << 20
 _ACCEPTING = ("_check_stored", "check", "coerce", "coerce_for", "encode", "score", "to_db")
 _SHORT_CUTS = {
     "accept": _ACCEPTING,
-    "read": ("decode", "from_db"),
+    "quick": ("decode", "from_db", "read"),
     "_raw_score": ("decode", "from_db", "score"),
 }
 """Methods that some kinds of fields do in one step for most values, and the methods that this step spares."""
@@ -89,6 +89,9 @@ class Field(Generic[T]):
 
     mutable: ClassVar[bool] = False
     """Whether values can change in place: they are compared again at every save, once read."""
+
+    quick: Any = None
+    """What :meth:`read` does, in one step, for most stored values; ValueError for others."""
 
     sets_plainly: ClassVar[bool] = True
     """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
@@ -152,10 +155,10 @@ class Field(Generic[T]):
             name, values = self.name, obj._values
             if name in values:
                 return values[name]
-            if (row := obj._row) is not None and not self.mutable:
+            if (row := obj._row) is not None and self.quick is not None:
                 try:
                     if (raw := row[obj._places[self.key]]) is not None:
-                        value = values[name] = self.read(raw, owner)
+                        value = values[name] = self.quick(raw)
                         return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below

@@ -35,6 +35,7 @@ class String(Field[str | Opt], Generic[Opt]):
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
+    quick = staticmethod(bytes.decode)
 
     @overload
     def __init__(
@@ -84,9 +85,6 @@ class String(Field[str | Opt], Generic[Opt]):
                 return value, raw
         return super().accept(value, owner)
 
-    def read(self, raw: bytes, owner: type[Any]) -> str:
-        return raw.decode()
-
     def coerce(self, value: Any) -> str:
         text = codecs.read_string(value)
         return unicodedata.normalize(self.normalize, text) if self.normalize else text
@@ -105,6 +103,7 @@ class Email(Field[str | Opt], Generic[Opt]):
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
+    quick = staticmethod(bytes.decode)
 
     @overload
     def __init__(
@@ -119,9 +118,6 @@ class Email(Field[str | Opt], Generic[Opt]):
         if type(value) is str and value.isascii() and codecs.is_email(value):
             return value, value.encode()
         return super().accept(value, owner)
-
-    def read(self, raw: bytes, owner: type[Any]) -> str:
-        return raw.decode()
 
     def coerce(self, value: Any) -> str:
         return codecs.read_email(value)

@@ -31,7 +31,7 @@ RESERVED = frozenset(
 )
 """Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
 
-MAKERS = frozenset({"__getattr__", "__getattribute__", "__init__", "__new__", "__setattr__"})
+MAKERS = frozenset({"__init__", "__new__", "__setattr__"})
 """What a class may define to have a say in how its instances are made and filled."""
 
 _newest: dict[tuple[str, str], ReferenceType[ModelType]] = {}

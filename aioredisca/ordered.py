@@ -84,6 +84,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
     """
 
     places = 0
+    quick = staticmethod(codecs.digits_integer)
 
     @overload
     def __init__(
@@ -125,9 +126,6 @@ class Integer(Number[int | Opt], Generic[Opt]):
             return value, b"%d" % value
         return super().accept(value, owner)
 
-    def read(self, raw: bytes, owner: type[Any]) -> int:
-        return int(raw) if raw.isdigit() and len(raw) < 19 else self.decode(raw)
-
     def coerce(self, value: Any) -> int:
         return codecs.read_integer(value)
 
@@ -158,6 +156,8 @@ class Float(Number[float | Opt], Generic[Opt]):
 
     ``minval`` ``maxval``  limits, both included.
     """
+
+    quick = staticmethod(codecs.plain_float)
 
     @overload
     def __init__(
@@ -199,13 +199,6 @@ class Float(Number[float | Opt], Generic[Opt]):
             number = value + 0.0
             return number, codecs.float_text(number).encode()
         return super().accept(value, owner)
-
-    def read(self, raw: bytes, owner: type[Any]) -> float:
-        try:
-            number = float(raw)
-        except ValueError:
-            number = math.nan
-        return self.from_db(raw.decode()) if math.isnan(number) else number + 0.0
 
     def coerce(self, value: Any) -> float:
         return codecs.read_float(value)

@@ -12,8 +12,8 @@ from .session import current
 from .types import Lock, Raw, Store, Stored
 from .values import Values
 
-_set_id, _set_row, _set_places, _set_values = (
-    vars(Values)[name].__set__ for name in ("_id", "_row", "_places", "_values")
+_set_id, _set_row, _set_places, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_row", "_places", "_session", "_values")
 )
 """The slots of a record, set without a look at the name: a query makes thousands of records."""
 
@@ -35,9 +35,10 @@ class Reading(Values):
     def _own_lock(self, store: Store) -> Lock:
         """The lock that orders loads and saves of this instance, of the transport now in use."""
         transport = store.transport()
-        if self._lock is None or self._lock[0] is not transport:
-            self._lock = (transport, transport.lock())
-        return self._lock[1]
+        known = getattr(self, "_lock", None)
+        if known is None or known[0] is not transport:
+            known = self._lock = (transport, transport.lock())
+        return known[1]
 
     def _need_id(self) -> None:
         if not self._id:
@@ -116,6 +117,7 @@ class Reading(Values):
         _set_id(record, id)
         _set_row(record, row)
         _set_places(record, places)
+        _set_session(record, None)
         _set_values(record, {})
         return record
 
@@ -144,16 +146,31 @@ class Reading(Values):
 
     @classmethod
     async def _get_many(cls, ids: Sequence[str | int]) -> list[Self | None]:
-        records = [cls._handle(given) for given in ids]
+        if not cls._private():
+            return await cls._load_many([cls._handle(given) for given in ids])
+        names = [cls._id_text(given) for given in ids]
+        if "" in names:
+            raise ValidationError(cls.__name__, "id", "an empty id names no record")
+        store = cls._store()
+        schema, made = cls._schema(store), cls._made
+        rows = await storage.read_together(store, [record_call(schema, id) for id in names]) if names else []
+        places = schema.places
+        return [
+            None if row[0] is None and row.count(None) == len(row) else made(id, places, row)
+            for id, row in zip(names, rows, strict=True)
+        ]
+
+    @classmethod
+    async def _load_many(cls, records: Sequence[Self]) -> list[Self | None]:
+        """Load those of *records* that are not known; None in the place of one that does not exist."""
         for record in records:
             record._need_id()
         unknown = list({id(record): record for record in records if not record._memory.known()}.values())
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
-            fields = schema.read_fields
             calls = [record_call(schema, record._id) for record in unknown]
             for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
                 if not record._memory.known():
-                    record._take(read_fields(fields, reply), complete=False)
+                    record._take(read_fields(schema.read_fields, reply), complete=False)
         return [None if record._memory.absent else record for record in records]

@@ -20,7 +20,7 @@ class Values(metaclass=ModelType):
 
     # A record that was found is no more than the values of its row, ``_row``, the places where these stand by
     # hash field, and what was decoded of them, ``_values``: of many, no more is ever asked.
-    __slots__ = ("__weakref__", "_id", "_lock", "_memory", "_places", "_row", "_session", "_values")
+    __slots__ = ("__weakref__", "_id", "_kept", "_lock", "_places", "_row", "_session", "_values")
 
     __iter__ = None  # a record has len() and []; iterating it would never end
 
@@ -29,17 +29,17 @@ class Values(metaclass=ModelType):
         _set_id(self, model_id or "")
         _set_row(self, None)
         _set_values(self, values)
-        _set_memory(self, Memory(values))
+        _set_kept(self, Memory(values))
         _set_session(self, None)
 
     if TYPE_CHECKING:
         _id: str
-        _memory: Memory
+        _kept: Memory
         _row: Stored | None
         _places: Mapping[str, int]
         _values: dict[str, Any]
         _session: BaseSession | None
-        _lock: tuple[Transport, Lock] | None
+        _lock: tuple[Transport, Lock]
 
         def getkey(self) -> str: ...
 
@@ -53,20 +53,19 @@ class Values(metaclass=ModelType):
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{cls._nearest(name)}")
             object.__setattr__(self, name, value)
 
-        def __getattr__(self, name):
-            """Fill in what a found record has left out, when it is looked at."""
-            if name == "_memory":
-                return self._remember()
-            if name in ("_lock", "_session"):
-                object.__setattr__(self, name, None)
-                return None
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+    @property
+    def _memory(self) -> Memory:
+        """What is known of the record beyond its row. (A ``__getattr__`` would make all attributes slow.)"""
+        try:
+            return self._kept
+        except AttributeError:
+            return self._remember()
 
     def _remember(self) -> Memory:
         """Begin to keep more of a found record than its row."""
         row = cast("Stored", self._row)
         memory = Memory.found(dict(zip(self._places, row, strict=False)), self._values)
-        _set_memory(self, memory)
+        _set_kept(self, memory)
         _set_row(self, None)  # last: another thread may be reading
         return memory
 
@@ -264,8 +263,8 @@ class Values(metaclass=ModelType):
         return values
 
 
-_set_id, _set_memory, _set_row, _set_session, _set_values = (
-    vars(Values)[name].__set__ for name in ("_id", "_memory", "_row", "_session", "_values")
+_set_id, _set_kept, _set_row, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_kept", "_row", "_session", "_values")
 )
 """The slots, set without a look at the name, as they are thousands of times."""
 
