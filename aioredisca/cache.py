@@ -44,10 +44,10 @@ class Held:
     def get(self, shelf: Shelf, key: str) -> Reply:
         """What is held of *key*, or None where that is nothing, or may be out of date."""
         replies, line = self._shelves.get(shelf), self.line
-        if replies is None or key not in replies or line is None or line.silent():
+        if replies is None or line is None or (reply := replies.get(key)) is None or line.silent():
             return None
         replies.move_to_end(key)
-        return replies[key]
+        return reply
 
     def sizes(self) -> dict[str, int]:
         """How many replies there are, by shelf."""

@@ -15,7 +15,7 @@ from . import blocking
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
-from .types import Reply, Shelf, Transport
+from .types import Transport
 
 if TYPE_CHECKING:
     import redis
@@ -128,11 +128,6 @@ class Database:
         raise TypeError("a Database is not pickled: it holds connections and secrets")
 
     # -- transports --------------------------------------------------------------------------------
-
-    def recall(self, shelf: Shelf, key: str) -> Reply:
-        """See :class:`~aioredisca.types.Store`."""
-        transport = None if blocking.driving() else self._of_loop()
-        return None if transport is None else transport.recall(shelf, key)
 
     @property
     def cached(self) -> dict[str, int]:

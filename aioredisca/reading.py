@@ -8,7 +8,7 @@ from typing import Self, cast
 from . import storage
 from .errors import NotFound, ValidationError
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
-from .session import current
+from .session import _current
 from .types import Lock, Raw, Store, Stored
 from .values import Values
 
@@ -89,10 +89,10 @@ class Reading(Values):
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
         store = cls._store()
-        schema = cls._schema(store)
-        row = store.recall(schema.shelf, schema.keys.record(id)) if schema.shelf else None
+        schema, transport = cls._schema(store), store.transport()
+        row = transport.recall(schema.shelf, schema.records + id) if schema.shelf else None
         if row is None:
-            row = await store.transport().ask(record_call(schema, id))
+            row = await transport.ask(record_call(schema, id))
         if row[0] is None and row.count(None) == len(row):
             raise NotFound(cls.__name__, id)
         return cls._made(id, schema.places, row)
@@ -100,7 +100,8 @@ class Reading(Values):
     @classmethod
     def _private(cls) -> bool:
         """Whether what is read now becomes an instance that nobody can have already."""
-        return cls._plain and current() is None
+        session = _current.get()
+        return cls._plain and (session is None or session.closed)
 
     @classmethod
     def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:

@@ -12,7 +12,7 @@ import redis.exceptions
 from . import wire
 from .peer import Peer, new_peer
 from .settings import Settings
-from .types import Call, Lock, Reply
+from .types import Call, Lock, Reply, Shelf
 
 T = TypeVar("T")
 
@@ -45,6 +45,9 @@ class BlockingTransport:
             answers = self._trip(exchange.packed(), len(exchange.pending), exchange.writes)
             exchange.take(answers)
         return exchange.replies
+
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        return None  # nothing is held
 
     def lock(self) -> Lock:
         return BlockingLock()

@@ -92,6 +92,10 @@ class Transport(Protocol):
         """
         ...
 
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        """The reply to a load of *key* if this process holds it and it is not known to be out of date."""
+        ...
+
     def lock(self) -> Lock:
         """A new lock that orders the tasks or threads which share this transport."""
         ...
@@ -109,10 +113,6 @@ class Store(Protocol):
     @property
     def memory(self) -> dict[Any, Any]:
         """What this process learned of the database: schemas, rights, classes by prefix."""
-        ...
-
-    def recall(self, shelf: Shelf, key: str) -> Reply:
-        """The reply to a load of *key* if this process holds it and it is not known to be out of date."""
         ...
 
     def transport(self) -> Transport: ...
