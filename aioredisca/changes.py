@@ -112,5 +112,9 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
     replies = await storage.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
-    there = [(id, reply) for id, reply in zip(ids, replies, strict=True) if reply.count(None) < len(reply)]
-    return {id: scan.raw(values) for id, values in there if scan.holds(values)}
+    there = [
+        (id, (b"", *values))
+        for id, values in zip(ids, replies, strict=True)
+        if values.count(None) < len(values)
+    ]
+    return {id: scan.raw(row) for id, row in there if scan.holds(row)}

@@ -81,7 +81,7 @@ def read_email(value: object) -> str:
 
 def is_email(text: str) -> bool:
     """Whether ASCII *text* is an e-mail address in its one canonical form already."""
-    return len(text) <= MAX_EMAIL and text == text.lower() and _EMAIL.match(text) is not None
+    return len(text) <= MAX_EMAIL and text.islower() and _EMAIL.match(text) is not None
 
 
 def read_bytes(value: object) -> bytes:

@@ -247,6 +247,9 @@ def judge(condition: Condition, place: Callable[[str], int]) -> Judge:
         case Not(part):
             holds = judge(part, place)
             return lambda row: not holds(row)
+        case Equals(key, value):
+            at = place(key)
+            return lambda row: row[at] == value
         case leaf:
             at, admits = place(leaf.key), leaf.admits
             return lambda row: admits(row[at])

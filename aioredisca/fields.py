@@ -75,13 +75,18 @@ class String(Field[str | Opt], Generic[Opt]):
         self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
 
     def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
-        if type(value) is str and self.normalize is None:
+        least, most = self.minlen, self.maxlen
+        if (
+            type(value) is str
+            and self.normalize is None
+            and (least is None or least <= len(value))
+            and (most is None or len(value) <= most)
+        ):
             try:
                 raw = value.encode()
             except UnicodeEncodeError:
                 return super().accept(value, owner)
-            least, most = self.minlen or 0, len(value) if self.maxlen is None else self.maxlen
-            if least <= len(value) <= most and len(raw) <= min(self.maxbytes, LONG_VALUE):
+            if len(raw) <= LONG_VALUE and len(raw) <= self.maxbytes:
                 return value, raw
         return super().accept(value, owner)
 

@@ -73,7 +73,7 @@ def _row_of(scan: Scan[R], after: str) -> Found[R]:
     except ValueError as error:
         raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
     known = {one.key: raw for one, raw in zip(order, ranks, strict=True)}
-    return id, [known.get(key) for key in scan.fields], scan
+    return id, [None, *(known.get(key) for key in scan.fields)], scan
 
 
 def _check_rank(scan: Scan[Any], key: str, raw: bytes | None) -> None:

@@ -107,7 +107,7 @@ class Reading(Values):
     def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:
         """What makes instances of the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
-            return lambda id, row: cls._found(id, dict(zip(places, row, strict=False)))
+            return lambda id, row: cls._found(id, {key: row[place] for key, place in places.items()})
         made = cls._made
         return lambda id, row: made(id, places, row)
 

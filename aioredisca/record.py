@@ -185,8 +185,9 @@ class Record(Reading):
         id = cls._new_id() if model_id is None else cls._id_text(model_id)
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
-        for name in values.keys() - cls._fields.keys():
-            cls._field(name)
+        if not values.keys() <= cls._fields.keys():
+            for name in values:
+                cls._field(name)
         record = cls(id)
         record._become_new()
         record._fill(values)

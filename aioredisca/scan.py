@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 Found: TypeAlias = "tuple[str, Stored, Scan[R]]"
-"""One match: its id, what it holds in the fields of its scan, and that scan. Plain, since there are many."""
+"""One match: its id, the id and what it holds in the fields of its scan, and that scan. Plain, for there are
+many."""
 
 
 class Scan(Generic[R]):
@@ -39,11 +40,11 @@ class Scan(Generic[R]):
         self.schema: Schema = model._schema(self.store)
         self.plan = self._plan()
         declared: Iterable[str] = self.schema.by_key if fields is None else self._needed(fields)
-        self._places = {key: place for place, key in enumerate(declared)}
+        self._places = {key: place for place, key in enumerate(declared, 1)}
         self.holds = judge(self.plan.condition, self._places.__getitem__)
         """Whether the values of a row meet the condition."""
         # Whether a record without any value matches: then the marker has to tell that there is one.
-        self._blank = self.holds([None] * len(self._places))
+        self._blank = self.holds([None] * (1 + len(self._places)))
         self.fields = self.schema.read_fields if self._blank and fields is None else tuple(self._places)
         self.rows: list[Found[R]] = []
         self.done = search.limit == 0
@@ -183,7 +184,7 @@ class Scan(Generic[R]):
 
     def raw(self, row: Stored) -> Raw:
         """A row by name."""
-        return dict(zip(self.fields, row, strict=False))
+        return dict(zip(self.fields, row[1:], strict=False))
 
     def rank(self, row: Stored, key: str) -> Any:
         """What orders *row* by a hash field, or None where it holds nothing that can be read."""
@@ -199,7 +200,7 @@ class Scan(Generic[R]):
         """What makes an instance of the id and the values of a row."""
         loads, model = self.search.loads, self.model
         if loads is None:
-            return model._maker(self.schema.places)
+            return model._maker(self._places)
         return lambda id, row: model._found_part(id, {key: self.value(row, key) for key in loads})
 
     def records(self, rows: Iterable[Found[R]]) -> list[R]:

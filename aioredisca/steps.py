@@ -43,9 +43,14 @@ class _Keys:
         yield from tree.args
 
 
-_PARTS = {"rows": ("rows", "stream"), "count": ("total",), "plan": ("way", "explain")}
-_ORDERED = ("rows", "way", "order")
-"""What the script is composed of besides kinds, tree and walk: to define what is not used takes time, too."""
+_TREE = ("kinds", "tree", "walk")
+_PARTS = {
+    "rows": ("lone", *_TREE, "rows", "stream"),
+    "count": (*_TREE, "total"),
+    "plan": (*_TREE, "way", "explain"),
+    "ordered": (*_TREE, "rows", "way", "order"),
+}
+"""What the script is composed of: to define what is not used takes time, too."""
 
 
 def query_call(
@@ -77,8 +82,8 @@ def query_call(
         named = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
         head += [walk.kind, walk.field, int(walk.descending), *named]
     tokens = list(keys.tokens(plan.tree))
-    parts = _ORDERED if want == "rows" and walk else _PARTS[want]
-    return Call((*head, *tokens), stored("kinds", "tree", "walk", *parts), (*keys.numbers,))
+    parts = _PARTS["ordered" if want == "rows" and walk else want]
+    return Call((*head, *tokens), stored(*parts), (*keys.numbers,))
 
 
 def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:
@@ -90,7 +95,7 @@ def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> 
 
 
 Row = tuple[str, Stored]
-"""An id and the values of the fields that were asked for."""
+"""An id, and the id followed by the values of the fields that were asked for."""
 
 ASK_WITHOUT_ORDER = b"?"
 """The cursor of a reply that says: to walk this order is too dear, sort it yourself."""
@@ -117,14 +122,24 @@ def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
     if isinstance(reply[0], list):
         return [row for part in reply for row in read_flat(part, width)]
     if not width:
-        return [(id_text(id), ()) for id in reply]
-    return [(id_text(id), values) for id, values in zip(reply[::2], reply[1::2], strict=True)]
+        return [(id, (raw,)) for id, raw in zip(_texts(reply), reply, strict=True)]
+    names = reply[::2]
+    rows = [(raw, *values) for raw, values in zip(names, reply[1::2], strict=True)]
+    return list(zip(_texts(names), rows, strict=True))
 
 
 def read_flat(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a flat reply of ids, each followed by its *width* values."""
     step = width + 1
-    return [(id_text(reply[i]), reply[i + 1 : i + step]) for i in range(0, len(reply), step)]
+    rows = zip(*[iter(reply)] * step, strict=True)  # as many at once from one iterator: no slice for each
+    return list(zip(_texts(reply[::step]), rows, strict=True))
+
+
+def _texts(ids: Sequence[bytes]) -> list[str]:
+    try:
+        return [id.decode() for id in ids]
+    except UnicodeDecodeError:  # somebody else's
+        return [id_text(id) for id in ids]
 
 
 def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes:

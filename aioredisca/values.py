@@ -64,7 +64,7 @@ class Values(metaclass=ModelType):
     def _remember(self) -> Memory:
         """Begin to keep more of a found record than its row."""
         row = cast("Stored", self._row)
-        memory = Memory.found(dict(zip(self._places, row, strict=False)), self._values)
+        memory = Memory.found({key: row[place] for key, place in self._places.items()}, self._values)
         _set_kept(self, memory)
         _set_row(self, None)  # last: another thread may be reading
         return memory

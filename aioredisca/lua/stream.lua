@@ -11,10 +11,12 @@ local function gets()
   return arguments
 end
 
--- The leaves, where the tree is one index or a list of values, whose whole is no more than a page.
+-- The leaves, where the tree is a list of values, whose whole is no more than a page. (One alone: lone.lua.)
 local function whole_leaves()
-  local list = tree.op == '+' and not tree.negated and tree or {tree}
-  local total = 0
+  local list, total = tree, 0
+  if tree.op ~= '+' or tree.negated then
+    return
+  end
   for _, leaf in ipairs(list) do
     if leaf.negated or (leaf.kind ~= 'S' and leaf.kind ~= 'Z') then
       return
