@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
+from weakref import WeakKeyDictionary
 
-from .keys import MARKER, id_text, joined
+from .keys import LONG_VALUE, MARKER, id_text, joined
 from .schema import Referrer, Schema, entries_of
-from .scripts import declaration, referrer, stored, write_parts, write_script
+from .scripts import WRITE_PARTS, Rendered, referrer, rendered, rendered_for_cascade, stored, write_script
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
@@ -42,11 +44,9 @@ class Increment:
     high: int | None = None
     places: int = 0
 
-    def arguments(self, schema: Schema) -> Iterator[Arg]:
-        """This increment as ``count.lua`` reads it."""
-        yield from (schema.index_numbers.get(self.key, 0), self.key, self.by)
-        yield from ("" if bound is None else bound for bound in (self.low, self.high))
-        yield self.places
+    def arguments(self) -> list[Arg]:
+        """The end of a row, as ``count.lua`` reads it."""
+        return [self.by, *("" if bound is None else bound for bound in (self.low, self.high)), self.places]
 
 
 @dataclass(slots=True)
@@ -68,35 +68,146 @@ class Change:
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
 
-    def arguments(self, class_number: int) -> list[Arg]:
-        """This change as ``write.lua`` reads it."""
-        schema, sets, drops = self.schema, self.sets, self.drops
-        numbers = schema.index_numbers
-        changed = [name for name in (*sets, *drops) if name in numbers]
-        declared = self.increment is not None or not schema.by_key.keys().isdisjoint(sets)
-        again = "p" if self.skip else int(self.again)
-        found: list[Arg] = [class_number, self.id, _MODE_CODES[self.mode], again, int(declared)]
-        found += [len(self.expect), len(changed), len(sets), len(drops)]
-        for name, value in self.expect.items():
-            found += (name, int(value is not None), value or b"")
-        places = {name: place for place, name in enumerate(sets, 1)} if changed else {}
-        for name in changed:
-            place = places.get(name, 0)
-            found += (numbers[name], place, schema.by_key[name].extra(sets[name]) if place else "")
-        for pair in sets.items():
-            found += pair
-        found += drops
-        if self.increment is not None:
-            found += self.increment.arguments(schema)
+
+class _Known:
+    """What the arguments of every change of a class need to know of it."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = schema
+        self.tracked = schema.index_numbers.keys()
+        self.with_extra = [
+            (spec.key, spec.extra, spec.index == "range")
+            for spec in schema.indexes
+            if spec.index in ("range", "exact")
+        ]
+
+    def extras(self, change: Change) -> dict[str, str]:
+        """What goes along with the values: scores that differ from them, digests of long ones."""
+        found, sets = dict[str, str](), change.sets
+        if change.increment is not None:
+            return self.extra_of_sum(change.increment)
+        for name, extra, is_range in self.with_extra:
+            raw = sets.get(name)
+            if raw is not None and (is_range or len(raw) > LONG_VALUE):
+                text = extra(raw)
+                if text.encode() != raw:
+                    found[name] = text
         return found
+
+    def extra_of_sum(self, increment: Increment) -> dict[str, str]:
+        """Room for the score of a number that is counted on, where that is not its text."""
+        spec = self.schema.by_key.get(increment.key)
+        return {increment.key: ""} if spec and spec.index == "range" and increment.places else {}
+
+    def also_read(self, changed: Sequence[str]) -> list[str]:
+        """The other members of the compounds that change with *changed* fields."""
+        members = [c.fields for c in self.schema.compounds if not {*c.fields}.isdisjoint(changed)]
+        return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
+
+
+_all_known: WeakKeyDictionary[Schema, _Known] = WeakKeyDictionary()
+
+
+def _known_of(schema: Schema) -> _Known:
+    found = _all_known.get(schema)
+    if found is None:
+        found = _all_known[schema] = _Known(schema)
+    return found
+
+
+class _Group:
+    """Changes of one class and mode that name the same fields, as ``write.lua`` reads them.
+
+    ``head``  the arguments before the rows; one of them, ``COUNT``, is the number of rows.
+    """
+
+    COUNT = 4
+
+    __slots__ = ("_change", "_extras", "_names", "head")
+
+    def __init__(self, known: _Known, number: int, change: Change, extras: Mapping[str, str]) -> None:
+        tracked = known.tracked
+        sets = [name for name in change.sets if name in tracked]
+        others = [name for name in change.sets if name not in tracked]
+        drops = [name for name in change.drops if name in tracked]
+        free = [name for name in change.drops if name not in tracked]
+        if change.increment is not None:
+            (sets if change.increment.key in tracked else others).append(change.increment.key)
+        elif change.mode == "delete":
+            drops = [*tracked]
+        reads = [*change.expect, *(known.also_read([*sets, *drops]) if known.schema.compounds else ())]
+        declared = not known.schema.by_key.keys().isdisjoint([*sets, *others])
+        care = "p" if change.skip else int(change.again)
+        self._change, self._extras, self._names = change, extras, (*sets, *others)
+        self.head: list[Arg] = [number, _MODE_CODES[change.mode], care, int(declared), 0]
+        self.head += (
+            len(free),
+            len(drops),
+            len(reads),
+            len(sets),
+            len(others),
+            len(extras),
+            len(change.expect),
+        )
+        self.head += (*free, *drops, *reads, *sets, *others, *extras)
+
+    def takes(self, change: Change, extras: Mapping[str, str]) -> bool:
+        """Whether *change* is one more of them. One that may be passed over is always alone."""
+        first = self._change
+        return (
+            change.schema is first.schema
+            and change.mode == first.mode
+            and change.sets.keys() == first.sets.keys()
+            and change.drops == first.drops
+            and extras.keys() == self._extras.keys()
+            and [*change.expect] == [*first.expect]
+            and change.again == first.again
+            and not (change.skip or first.skip or change.increment or first.increment)
+        )
+
+    def row(self, change: Change, extras: Mapping[str, str]) -> list[Arg]:
+        """The values of one of them."""
+        if change.increment is not None:
+            room = [""] * (1 + len(extras))
+            return [*room, *_expected(change.expect), *change.increment.arguments()]
+        sets = change.sets
+        row: list[Arg] = [sets[name] for name in self._names]
+        if extras:
+            row += [extras[name] for name in self._extras]
+        if change.expect:
+            row += _expected(change.expect)
+        return row
+
+
+def _expected(expect: Raw) -> list[Arg]:
+    return [b"" if value is None else b"=" + value for value in expect.values()]
+
+
+def _arguments(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: bool) -> list[Arg]:
+    """*changes* in groups, or each *alone* in one; *numbers* are those of the classes, by key base."""
+    found: list[Arg] = [0]
+    groups = count = count_at = 0
+    known = group = None
+    for change in changes:
+        if known is None or known.schema is not change.schema:
+            known = _known_of(change.schema)
+        extras = known.extras(change)
+        if alone or group is None or not group.takes(change, extras):
+            group = _Group(known, numbers[change.schema.keys.base], change, extras)
+            groups, count, count_at = groups + 1, 0, len(found) + group.COUNT
+            found += group.head
+        count += 1
+        found[count_at] = count
+        found += group.row(change, extras)
+    found[0] = groups
+    return found
 
 
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
-    script, fixed, numbers = _composed(changes, "write")
+    script, fixed, numbers, cascades = _composed(changes)
     records = [change.schema.keys.record(change.id) for change in changes]
-    arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
-    return _call(script, (*fixed, *records), arguments, writes=True)
+    return _call(script, (*fixed, *records), _arguments(changes, numbers, alone=cascades), writes=True)
 
 
 def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
@@ -106,11 +217,11 @@ def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes])
     """
     schema = create.schema
     changes = [create] if update is None else [create, update]
-    script, fixed, _ = _composed(changes, "obtain")
-    arguments: list[Arg] = [*create.arguments(1), int(update is not None)]
-    arguments += update.arguments(1) if update is not None else []
+    script, fixed, numbers, _ = _composed(changes, obtains=True)
+    arguments = _arguments(changes, numbers, alone=True)
     arguments += [*_unique_index(schema, key), *schema.read_fields]
-    return _call(script, (*fixed, schema.keys.record(create.id)), arguments, writes=True)
+    records = [schema.keys.record(create.id)] * len(changes)
+    return _call(script, (*fixed, *records), arguments, writes=True)
 
 
 def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
@@ -127,29 +238,38 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
     return _refusal(reply) or reply[1]
 
 
-def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]:
-    """The unique index of the fields in *key*, as ``obtain.lua`` numbers it, and its value."""
-    for number, compound in enumerate(schema.compounds, 1):
-        if compound.unique and {*compound.fields} == {*key}:
-            return -number, joined(key[name] for name in compound.fields)
-    ((name, value),) = key.items()
-    return schema.index_numbers[name], value
+def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> list[Arg]:
+    """The unique index of the fields in *key*, as ``obtain.lua`` reads it, with their values."""
+    names = next((c.fields for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
+    if names is None:
+        ((name, value),) = key.items()
+        return [schema.fixed_keys.index(schema.keys.unique(name)) + 1, value, 1, name, value]
+    values = [key[name] for name in names]
+    number = schema.fixed_keys.index(schema.keys.unique_together(names)) + 1
+    return [number, joined(values), len(names), *names, *values]
 
 
-def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
-    """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
+def _composed(
+    changes: Sequence[Change], *, obtains: bool = False
+) -> tuple[Script, Sequence[Arg], dict[str, int], bool]:
+    """The script for *changes*, its fixed keys, the numbers of classes by key base, whether it cascades."""
     referrers = referrers_in(changes)
+    parts = _parts(changes, cascades=bool(referrers))
+    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
     numbers = {schema.keys.base: number for number, schema in enumerate(schemas, 1)}
-    fixed, declarations = list[Arg](), list[str]()
+    fixed, classes = list[Arg](), list[Rendered]()
     for schema in schemas:
-        base = schema.keys.base
+        first, base = len(fixed) + 1, schema.keys.base
         known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
-        declarations.append(declaration(schema, len(fixed) + 1, known))
+        classes.append(rendered_for_cascade(schema, first, known) if referrers else rendered(schema, first))
         fixed += schema.fixed_keys
-    counts = "incr" in [change.mode for change in changes]
-    parts = write_parts(schemas, counts=counts, cascades=bool(referrers))
-    return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
+    return write_script(tuple(classes), parts, obtains=obtains), fixed, numbers, bool(referrers)
+
+
+def _parts(changes: Sequence[Change], *, cascades: bool) -> tuple[str, ...]:
+    """What the script needs beside what every write does."""
+    counts = any(change.increment for change in changes)
+    return tuple(name for name, wanted in zip(WRITE_PARTS, (counts, cascades), strict=True) if wanted)
 
 
 def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:

@@ -21,7 +21,7 @@ from aioredisca import (
     steps,
 )
 from aioredisca.schema import Schema
-from aioredisca.scripts import declaration, stored, write_script
+from aioredisca.scripts import WRITE_PARTS, rendered, rendered_for_cascade, stored, write_script
 
 from .support.drift import drift
 
@@ -53,7 +53,8 @@ async def test_a_class_of_300_fields_works(db: Database, raw: Any) -> None:
     assert raw.keys("*") == [b"wide/meta"]
 
 
-async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) -> None:
+def wide_class_of_all_kinds() -> Any:
+    """A model of 300 fields, with 60 indexes of each kind that a single field or two can have."""
     fields: dict[str, Any] = {}
     for i in range(300):
         kinds = (Tags(index=True), String(index="sorted"), Integer(index=True), ListOf(String()), Integer())
@@ -62,6 +63,11 @@ async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) 
     together = [(f"f{i}", f"f{i + 3}") for i in range(1, 296, 5)]
     wide: Any = types.new_class("WideAll", (Model,), exec_body=lambda body: body.update(fields))
     conf(unique=together, index=pairs)(wide)
+    return wide
+
+
+async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) -> None:
+    wide = wide_class_of_all_kinds()
     values: dict[str, Any] = {}
     for i in range(300):
         values |= {f"f{i}": (["x", str(i)], f"v{i}", i, None, i)[i % 5]} if i % 5 != 3 else {}
@@ -149,11 +155,12 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     texts = [stored(name).text for name in ("choose", "declare", "probe", "collect")]
     for reads in (*steps._PARTS.values(), steps._ORDERED):
         texts.append(stored("kinds", "tree", "walk", *reads).text)  # noqa: PERF401
-    parts = ("compounds", "count", "sorted", "tags", "cascade")
-    for main in ("write", "obtain"):
-        one = (declaration(schema, 1),)
-        texts.append(write_script(one, len(schema.fixed_keys), main=main).text)
-        texts.append(write_script(one, len(schema.fixed_keys), parts, main).text)
+    everything = wide_class_of_all_kinds()._schema(db)
+    for obtains in (False, True):
+        texts.append(write_script((rendered(schema, 1),), obtains=obtains).text)
+        for one in (schema, everything):
+            whole = (rendered_for_cascade(one, 1, ()),)
+            texts.append(write_script(whole, WRITE_PARTS, obtains=obtains).text)
     for text in texts:
         assert raw.script_load(text)
         lines = text.splitlines()
@@ -166,5 +173,4 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
 
 def test_one_script_serves_all_classes_that_are_stored_alike(db: Database) -> None:
     one, two = wide_class(30)._schema(db), wide_class(30)._schema(db)
-    fixed = len(one.fixed_keys)
-    assert write_script((declaration(one, 1),), fixed) is write_script((declaration(two, 1),), fixed)
+    assert write_script((rendered(one, 1),)) is write_script((rendered(two, 1),))

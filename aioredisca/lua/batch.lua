@@ -1,163 +1,140 @@
--- The records of a write: taken from ARGV, read and judged. See write.lua for what stands there.
+-- The records of a write: taken from ARGV in groups, read and judged. See write.lua for what stands there.
+--
+-- A group  class, mode, count, number = of its records before it, keys, ids (per record),
+--          names = a list of fields: drops, reads and sets, from and to where ARGV says so,
+--          columns = field -> its place in a row, false where it is dropped, nil where it stays as it is,
+--          extras = the same for scores and digests; the row of record i starts after row + i * width,
+--          old = per record: field -> stored value of what was read, nothing where there is no record
 
-local SLICE, LONG, MARKER = 1000, 512, '_'
+local SLICE, MARKER = 1000, '_'
 local call, min = redis.call, math.min
+local PART = {} -- what parts that only some scripts have put in: stale, as_meant, sum
 
--- What parts that only some classes or changes need put in: take_sum(r) and PART.judge_sum(r) for mode n,
--- names(r, names) and changes(r, list) for every record, held(key, fields) for uniques of several fields,
--- spread(records), lose(r) and lost_fields(r) for references to deleted records. One table, for every name
--- that functions share makes all of them dearer to build, and a script builds them in each call.
-local PART = {}
-
-local at = 0
-local function take()
-  at = at + 1
-  return ARGV[at]
-end
-
-local function skip(count)
-  local first = at + 1
-  at = at + count
-  return first
-end
-
-local function take_record(number)
-  local r = {number = number, class = CLASSES[tonumber(take())], id = take(), mode = take(), key = KEYS[FIXED + number]}
-  local again = take()
-  r.again, r.pass, r.declared = again == '1', again == 'p', take() == '1'
-  local expectations, changes, pairs_, drops = tonumber(take()), tonumber(take()), tonumber(take()), tonumber(take())
-  r.expected, r.last_expected = skip(expectations * 3), at
-  r.changes, r.last_change = skip(changes * 3), at
-  r.pairs, r.last_pair = skip(pairs_ * 2), at
-  r.drops, r.last_drop = skip(drops), at
-  r.new, r.extra = {}, {}
-  if r.mode == 'n' then
-    PART.take_sum(r)
+for number, class in ipairs(CLASSES) do
+  local signature = call('HGET', KEYS[class.meta], 'signature')
+  if signature ~= class.signature then
+    return {'SCHEMA', number, signature or ''}
   end
-  return r
+  class.base = string.sub(KEYS[class.meta], 1, -6)
 end
 
--- field -> stored value, false where there is none
-local function stored(key, names)
-  local found = {}
-  for first = 1, #names, SLICE do
-    local last = min(first + SLICE - 1, #names)
-    local values = call('HMGET', key, unpack(names, first, last))
-    for i = first, last do
-      found[names[i]] = values[i - first + 1]
+-- Slices have an even length, so that pairs stay together.
+local function send(command, key, list, first, last)
+  for i = first, last, SLICE do
+    call(command, key, unpack(list, i, min(i + SLICE - 1, last)))
+  end
+end
+
+local groups, at, records, careful = {}, 1, 0, false
+for number = 1, tonumber(ARGV[1]) do
+  local class, mode, care, declared, count, free, drops, reads, sets, others, extras, expected = unpack(ARGV, at + 1, at + 12)
+  at = at + 12
+  local first_read = at + free + 1
+  local first_set = first_read + drops + reads
+  local last = first_set + sets + others - 1
+  local g = {
+    class = CLASSES[tonumber(class)], mode = mode, care = care, declared = declared == '1', count = tonumber(count),
+    number = records, keys = {}, ids = {}, names = ARGV, columns = {}, extras = {}, old = {},
+    first = at + 1, last_drop = at + free + drops, first_set = first_set, last = last,
+    -- one field more than the indexes need: it tells mostly that there is a record
+    first_read = first_read, last_read = min(first_set + sets, last), first_expected = at + free + drops + 1,
+    indexed = drops + sets > 0, row = 0, width = sets + others + extras + expected,
+    expected = tonumber(expected), expectations = sets + others + extras,
+  }
+  for i = g.first, g.last_drop do
+    g.columns[ARGV[i]] = false
+  end
+  for i = first_set, last do
+    g.columns[ARGV[i]] = i - first_set + 1
+  end
+  for i = 1, extras do
+    g.extras[ARGV[last + i]] = sets + others + i
+  end
+  careful = careful or care ~= '0' or g.expected > 0
+  if mode == 'n' then
+    g.width = g.width + 4
+  end
+  at = last + extras
+  g.row = at - g.width
+  at = at + g.count * g.width
+  local head = #g.class.base + 2
+  for i = 1, g.count do
+    local key = KEYS[FIXED + records + i]
+    g.keys[i], g.ids[i] = key, string.sub(key, head)
+  end
+  records = records + g.count
+  groups[number] = g
+end
+
+-- Reads record i of a group; a refusal where its key holds something else.
+local function read(g, i)
+  local key, names, witness = g.keys[i], g.names, g.class.witness
+  local old, exists, first = {}, false, g.first_read
+  repeat
+    local last = min(first + SLICE - 1, g.last_read)
+    local values = redis.pcall('HMGET', key, witness, unpack(names, first, last))
+    if values.err then
+      return call('TYPE', key).ok == 'hash' and values or {'TYPE', g.number + i}
     end
-  end
-  return found
-end
-
--- field -> the value this save gives it, false where it removes it
-local function meaning(r)
-  local meant = {}
-  for i = r.pairs, r.last_pair, 2 do
-    meant[ARGV[i]] = ARGV[i + 1]
-  end
-  for i = r.drops, r.last_drop do
-    meant[ARGV[i]] = false
-  end
-  return meant
-end
-
--- the index changes of a save, as r.new: number of the index -> value or false, r.extra: score or digest
-local function read_changes(r)
-  for i = r.changes, r.last_change, 3 do
-    local index, pair = tonumber(ARGV[i]), tonumber(ARGV[i + 1])
-    r.new[index] = pair > 0 and ARGV[r.pairs + 2 * pair - 1]
-    r.extra[index] = ARGV[i + 2]
-  end
-end
-
-local function names_to_read(r)
-  local names = {}
-  if r.mode == 'd' then
-    for _, index in ipairs(r.class.indexes) do
-      names[#names + 1] = index.field
+    old[witness] = values[1] or nil
+    for j = first, last do
+      old[names[j]] = values[j - first + 2] or nil
     end
-    for i = r.expected, r.last_expected, 3 do
-      names[#names + 1] = ARGV[i]
-    end
-    return names
-  end
-  if PART.names then
-    PART.names(r, names)
-  end
-  for index in pairs(r.new) do
-    names[#names + 1] = r.class.indexes[index].field
-  end
-  for i = r.expected, r.last_expected, 3 do
-    names[#names + 1] = ARGV[i]
-  end
-  if r.again then
-    for field in pairs(r.meant) do
-      names[#names + 1] = field
-    end
-  end
-  if not r.class.witness then
-    names[#names + 1] = MARKER
-  end
-  return names
+    first = last + 1
+  until first > g.last_read
+  g.old[i] = (next(old) or call('EXISTS', key) == 1) and old
 end
 
-local function read(r)
-  local kind = call('TYPE', r.key)['ok']
-  if kind ~= 'none' and kind ~= 'hash' then
-    return {'TYPE', r.number}
-  end
-  r.exists = kind == 'hash'
-  read_changes(r)
-  if r.lost then
-    PART.lose(r)
-  end
-  r.meant = r.again and meaning(r)
-  r.old = r.exists and stored(r.key, names_to_read(r)) or {}
-end
-
-local function as_meant(r)
-  for field, value in pairs(r.meant) do
-    if (r.old[field] or false) ~= value then
-      return false
-    end
-  end
-  return true
-end
-
-local function stale_fields(r)
-  local stale = {'STALE', r.number}
-  for i = r.expected, r.last_expected, 3 do
-    local field, is = ARGV[i], r.old[ARGV[i]] or false
-    local expected = ARGV[i + 1] == '1' and ARGV[i + 2]
-    if is ~= expected and not (r.again and r.meant[field] == is) then
-      stale[#stale + 1] = field
-    end
-  end
-  return #stale > 2 and stale
-end
-
-local function missing_required(r)
-  if r.exists or not r.class.witness then
-    return
-  end
-  local meant = r.meant or meaning(r)
-  for _, field in ipairs(r.class.required) do
-    if not meant[field] then
-      return {'REQUIRED', r.number, field}
+-- A new record must have a value of every required field.
+local function incomplete(g, i)
+  for _, field in ipairs(g.class.required and g.class.required() or {}) do
+    if not g.columns[field] then
+      return {'REQUIRED', g.number + i, field}
     end
   end
 end
 
-local function judge(r)
-  if r.mode == 'd' then
-    return r.exists and stale_fields(r) or nil
+local function judge(g, i)
+  local mode, exists = g.mode, g.old[i]
+  if mode == 'd' then
+    return exists and PART.stale and PART.stale(g, i)
+  elseif mode == 'c' and exists and not (g.care == '1' and PART.as_meant(g, i)) then
+    return {'EXISTS', g.number + i}
+  elseif mode ~= 'c' and mode ~= 's' and not exists then
+    return {'GONE', g.number + i}
   end
-  if r.mode == 'c' and r.exists and not (r.again and as_meant(r)) then
-    return {'EXISTS', r.number}
+  return PART.stale and PART.stale(g, i) or not exists and incomplete(g, i) or mode == 'n' and PART.sum(g, i)
+end
+
+-- Judges records that must not exist, without reading any.
+local function judge_new(g)
+  for first = 1, g.count, SLICE do
+    if call('EXISTS', unpack(g.keys, first, min(first + SLICE - 1, g.count))) > 0 then
+      for i = first, g.count do
+        local kind = call('TYPE', g.keys[i]).ok
+        if kind ~= 'none' then
+          return {kind == 'hash' and 'EXISTS' or 'TYPE', g.number + i}
+        end
+      end
+    end
   end
-  if r.mode ~= 'c' and r.mode ~= 's' and not r.exists then
-    return {'GONE', r.number}
+  return incomplete(g, 1)
+end
+
+-- Reads and judges a group; a refusal, unless it may be passed over: such a group has one record.
+local function prepare(g)
+  if g.mode == 'c' and g.care == '0' and g.expected == 0 then
+    return judge_new(g)
   end
-  return stale_fields(r) or missing_required(r) or r.mode == 'n' and PART.judge_sum(r)
+  for i = 1, g.count do
+    local refusal = read(g, i)
+    if refusal then
+      return refusal
+    end
+    refusal = judge(g, i)
+    if refusal and g.care ~= 'p' then
+      return refusal
+    end
+    g.passed = refusal
+  end
 end
