@@ -45,6 +45,7 @@ def write_script(
     picks, ends = (("obtain",), ("found",)) if obtains else ((), ("reply",))
     parts_of = {name: [name] if name in parts else [] for name in WRITE_PARTS}
     reading = _bodies("write", "batch") + _only_if("careful", _body("expect"))
+    reading += _only_if("reading", _body("read"))
     reading += _bodies(*parts_of["count"], *picks, "prepare", *parts_of["cascade"], "touched")
     return script_of(_head(classes) + reading + _index_calls(classes) + _bodies("commit", *ends))
 
@@ -76,9 +77,9 @@ def _index_calls(classes: Sequence[Rendered]) -> str:
     lines = [_bodies("indexes", *kinds), "local list, refusal"]
     lines += _for_each([[_judged(call) for call in one.judges] for one in classes])
     lines += _for_each([one.enters for one in classes])
-    lines += ["write_claims()"] if "unique" in kinds else []
+    lines += [_body("claims")] if "unique" in kinds else []
     lines += _for_each([one.leaves for one in classes])
-    return _only_if("next(touched)", "\n".join(lines))
+    return _only_if("touched", "\n".join(lines))
 
 
 def _for_each(calls: Iterable[Sequence[str]]) -> list[str]:
@@ -86,7 +87,7 @@ def _for_each(calls: Iterable[Sequence[str]]) -> list[str]:
     lines = list[str]()
     for number, own in enumerate(calls, 1):
         if own:
-            lines += [f"list = touched[CLASSES[{number}]]", "if list then", *own, "end"]
+            lines += [f"list = CLASSES[{number}].list", "if list then", *own, "end"]
     return lines
 
 
@@ -136,7 +137,7 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         slots = {name: keys[key] for name, key in schema.slots(spec)}
         field = quote(spec.key)
         if spec.unique:
-            judges.append(f"claim(list, {slots['unique']}, {field})")
+            judges.append(f"claim(list, {slots['unique']}, {field}, change)")
         if spec.index in ("exact", "tags"):
             enters.append(f"enter_{spec.index}(list, {field})")
             leaves.append(f"leave_{spec.index}(list, {field}, {slots.get('digests', 'nil')})")
@@ -175,10 +176,17 @@ def _kinds(schema: Schema) -> frozenset[str]:
 def _declaration(schema: Schema, first: int, more: str) -> str:
     """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
     witness = schema.required[0] if schema.required else MARKER
-    lists = _maker("required", schema.required)
+    lists = _missing(schema.required)
     lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
     lists += _maker("collections", schema.collections)
     return f"{{meta={first},signature={quote(schema.signature)},witness={quote(witness)},{lists}{more}}}"
+
+
+def _missing(required: Sequence[str]) -> str:
+    """A function that answers the first required field without a value, left out where there is none."""
+    loop = f"for _, field in ipairs({{{','.join(map(quote, required))}}}) do"
+    body = f"{loop} if not columns[field] then return field end end"
+    return f"missing=function(columns) {body} end," if required else ""
 
 
 def _maker(name: str, items: Sequence[str], *, always: bool = False) -> str:

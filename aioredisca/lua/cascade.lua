@@ -47,9 +47,8 @@ local function bring_in(holder)
   local g = known[holder.key]
   if not g then
     g = {
-      class = holder.class, number = holder.of.number, count = 1, keys = {holder.key}, ids = {holder.id}, row = 0,
-      width = 0, names = {}, columns = {}, extras = {}, old = {{}}, first = 1, last_drop = 0, first_set = 1, last = 0,
-      follows = true,
+      class = holder.class, number = holder.of.number, count = 1, keys = {holder.key}, key_at = 0,
+      ids = {holder.id}, row = 0, width = 0, columns = {}, old = {{}}, first_set = 1, last = 0, follows = true,
     }
     known[holder.key] = g
     groups[#groups + 1] = g
@@ -59,12 +58,9 @@ end
 
 -- Reads all that indexes know of a record.
 local function read_all(g)
-  local names = g.names
-  g.names = g.class.tracked()
-  g.first_read, g.last_read, g.indexed = 1, #g.names, true
-  local refusal = read(g, 1)
-  g.names = names
-  return refusal
+  g.old, g.names, g.indexed = {}, g.class.tracked(), true
+  g.first_read, g.last_read = 1, #g.names
+  return read(g, 1)
 end
 
 local function delete_holder(holder)
@@ -82,7 +78,7 @@ local function lose(holder)
   if g.mode == 'd' then
     return
   end
-  local refusal = not g.lost and g.old[1] and read_all(g)
+  local refusal = not g.lost and g.old and g.old[1] and read_all(g)
   g.mode, g.lost = g.mode or 'u', g.lost or {}
   g.lost[#g.lost + 1] = field
   g.columns[field], g.indexed = false, true
@@ -112,7 +108,7 @@ end
 
 for _, g in ipairs(groups) do
   if not g.passed then
-    known[g.keys[1]] = g
+    known[g.keys[g.key_at + 1]] = g
     deleted[#deleted + 1] = g.mode == 'd' and g or nil
   end
 end

@@ -27,12 +27,16 @@ end
 
 -- The values of the first field before and after, of records that have the second one too.
 local function change_pair(g, i, first, second)
-  if g.old[i] and g.columns[first] == nil and g.columns[second] == nil then
+  if g.old and g.old[i] and g.columns[first] == nil and g.columns[second] == nil then
     return nil, nil
   end
   local before, after = change(g, i, first)
   local before_second, after_second = change(g, i, second)
   return before_second and before, after_second and after
+end
+
+local function score_of(g, i, field)
+  return ARGV[g.row + i * g.width + (g.extras and g.extras[field] or g.columns[field])]
 end
 
 -- What does not change has the score that its range index has, in the sorted set *range*.
@@ -41,7 +45,7 @@ local function enter_pair(list, first, second, range)
     local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
     for i = 1, g.count do
       local _, after = change_pair(g, i, first, second)
-      local score = after and (g.columns[second] and extra(g, i, second) or call('ZSCORE', range, g.ids[i]))
+      local score = after and (g.columns[second] and score_of(g, i, second) or call('ZSCORE', range, g.ids[i]))
       if score then
         call('ZADD', stem .. after, score, g.ids[i])
       end

@@ -38,7 +38,7 @@ PART.sum = function(g, i)
     return {'BOUNDS', g.number + i, field, stored or ''}
   end
   ARGV[row + 1] = text_of(after, places)
-  if g.extras[field] then
+  if g.extras then
     ARGV[row + g.extras[field]] = string.format('%.0f', after)
   end
 end

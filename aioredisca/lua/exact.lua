@@ -3,22 +3,25 @@
 
 local LONG = 512
 
+local function exact_key(g, i, field, value)
+  if #value > LONG then
+    return g.class.base .. '/y/' .. field .. '/' .. ARGV[g.row + i * g.width + g.extras[field]]
+  end
+  return g.class.base .. '/x/' .. field .. '/' .. value
+end
+
 local function enter_exact(list, field)
   local entries = {}
   for _, g in ipairs(list) do
-    if g.columns[field] then
-      local base = g.class.base
-      for i = 1, g.count do
-        local before, value = change(g, i, field)
-        if value ~= before or g.mode == 'i' then
-          local key = #value > LONG and base .. '/y/' .. field .. '/' .. extra(g, i, field)
-            or base .. '/x/' .. field .. '/' .. value
-          local ids = entries[key]
-          if ids then
-            ids[#ids + 1] = g.ids[i]
-          else
-            entries[key] = {g.ids[i]}
-          end
+    for i = 1, g.columns[field] and g.count or 0 do
+      local before, value = change(g, i, field)
+      if value ~= before or g.mode == 'i' then
+        local key = exact_key(g, i, field, value)
+        local ids = entries[key]
+        if ids then
+          ids[#ids + 1] = g.ids[i]
+        else
+          entries[key] = {g.ids[i]}
         end
       end
     end
@@ -30,7 +33,7 @@ end
 
 local function leave_exact(list, field, digests)
   for _, g in ipairs(list) do
-    for i = 1, g.columns[field] ~= nil and g.count or 0 do
+    for i = 1, (g.old or g.extras) and g.columns[field] ~= nil and g.count or 0 do
       local before, value = change(g, i, field)
       local id, base = g.ids[i], g.class.base
       if before and before ~= value and #before <= LONG then
@@ -43,7 +46,7 @@ local function leave_exact(list, field, digests)
         end
       end
       if value and #value > LONG then
-        call('HSET', digests, id, extra(g, i, field))
+        call('HSET', digests, id, ARGV[g.row + i * g.width + g.extras[field]])
       end
     end
   end

@@ -29,6 +29,6 @@ end
 
 for _, g in ipairs(groups) do
   if g.care == '1' then -- what was sent is compared with all that it was to write
-    g.first_read, g.last_read = g.first, g.last
+    g.first_read, g.last_read = g.first_drop or g.first_read, g.last
   end
 end

@@ -23,7 +23,7 @@ end
 for _, g in ipairs(groups) do
   g.number = 0
   if holder then
-    g.keys[1], g.ids[1] = holder_key, holder
+    g.keys, g.key_at, g.ids = {holder_key}, 0, {holder}
   end
 end
 at = at + 2 * members
