@@ -179,7 +179,7 @@ def _declaration(schema: Schema, first: int, more: str) -> str:
     lists = _missing(schema.required)
     lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
     lists += _maker("collections", schema.collections)
-    return f"{{meta={first},signature={quote(schema.signature)},witness={quote(witness)},{lists}{more}}}"
+    return f"{{meta={first},signature={quote(schema.signature)},witness={quote(witness)},base=false,list=false,{lists}{more}}}"
 
 
 def _missing(required: Sequence[str]) -> str:

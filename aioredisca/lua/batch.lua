@@ -1,7 +1,7 @@
 -- The records of a write, taken from ARGV in groups. See write.lua for what stands there.
 --
--- A group  class, mode, count, number = of its records before it; the key of record i is keys[key_at + i], its id
---          ids[i], its row in ARGV starts after row + i * width,
+-- A group  class, mode, count, number = of its records before it; the key of record i is KEYS[key_at + i] or, if it is not of the
+--          call, key, its id ids[i], its row in ARGV starts after row + i * width,
 --          columns = field -> its place in a row, false where it is dropped, nil where it stays as it is,
 --          extras = the same for scores and digests, if there are any,
 --          first_set to last = names of what is set, in ARGV; first_drop to last_drop = of what is dropped,
@@ -35,7 +35,7 @@ for number = 1, tonumber(ARGV[1]) do
   local last = first_set + sets + others - 1
   local g = {
     class = CLASSES[tonumber(class)], mode = mode, count = tonumber(count), number = records,
-    keys = KEYS, key_at = FIXED + records, ids = {}, columns = {}, first_set = first_set, last = last,
+    key_at = FIXED + records, ids = {}, columns = {}, first_set = first_set, last = last,
     indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected,
   }
   for i = first_set, last do
@@ -43,7 +43,9 @@ for number = 1, tonumber(ARGV[1]) do
   end
   for i = at + 1, at + free + drops do
     g.columns[ARGV[i]] = false
-    g.first_drop, g.last_drop = at + 1, i
+  end
+  if mode ~= 'd' and free + drops > 0 then
+    g.first_drop, g.last_drop = at + 1, at + free + drops
   end
   if mode ~= 'c' or care ~= '0' or expected ~= '0' then
     reading, g.old = true, {}

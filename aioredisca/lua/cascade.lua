@@ -47,7 +47,7 @@ local function bring_in(holder)
   local g = known[holder.key]
   if not g then
     g = {
-      class = holder.class, number = holder.of.number, count = 1, keys = {holder.key}, key_at = 0,
+      class = holder.class, number = holder.of.number, count = 1, key = holder.key,
       ids = {holder.id}, row = 0, width = 0, columns = {}, old = {{}}, first_set = 1, last = 0, follows = true,
     }
     known[holder.key] = g
@@ -108,7 +108,7 @@ end
 
 for _, g in ipairs(groups) do
   if not g.passed then
-    known[g.keys[g.key_at + 1]] = g
+    known[KEYS[g.key_at + 1]] = g
     deleted[#deleted + 1] = g.mode == 'd' and g or nil
   end
 end

@@ -1,29 +1,17 @@
 -- Writes the hashes of a batch that was judged.
 
 -- Whether a record still holds a declared field, after what was set and without what is dropped.
-local keeps_declared = reading and function(g, i)
+local keeps_declared = reading and function(g, key)
   local declared = g.class.declared()
   for first = 1, #declared, SLICE do
     local last = min(first + SLICE - 1, #declared)
-    for n, value in ipairs(call('HMGET', g.keys[g.key_at + i], unpack(declared, first, last))) do
+    for n, value in ipairs(call('HMGET', key, unpack(declared, first, last))) do
       if value and g.columns[declared[first + n - 1]] ~= false then
         return true
       end
     end
   end
   return false
-end
-
--- A record that would hold no declared field holds the marker, so that it can be told from none.
-local function write_marker(g, i, key)
-  local old = g.old and g.old[i]
-  if g.declared and not g.lost then
-    if old and old[MARKER] then
-      call('HDEL', key, MARKER)
-    end
-  elseif not old or (g.lost or g.last_drop) and not keeps_declared(g, i) then
-    call('HSET', key, MARKER, '1')
-  end
 end
 
 local delete = reading and function(g, i, key)
@@ -41,8 +29,13 @@ local function write_hash(g, i, key)
     hash[2 * n - 1], hash[2 * n] = ARGV[first + n], ARGV[row + n]
   end
   send('HSET', key, hash, 1, 2 * count)
-  if g.class.declared then
-    write_marker(g, i, key)
+  if g.declared and not g.lost then
+    if old and old[MARKER] then
+      call('HDEL', key, MARKER)
+    end
+  elseif g.class.declared and (not old or (g.lost or g.last_drop) and not keeps_declared(g, key)) then
+    -- a record that would hold no declared field holds the marker, so that it can be told from none
+    call('HSET', key, MARKER, '1')
   end
   if old and g.last_drop then
     send('HDEL', key, ARGV, g.first_drop, g.last_drop)
@@ -56,7 +49,7 @@ end
 local reply = {'OK'}
 for _, g in ipairs(groups) do
   for i = 1, g.count do
-    local outcome = g.passed and 2 or (g.mode == 'd' and delete or write_hash)(g, i, g.keys[g.key_at + i])
+    local outcome = g.passed and 2 or (g.mode == 'd' and delete or write_hash)(g, i, g.key or KEYS[g.key_at + i])
     if not g.follows then
       reply[#reply + 1] = outcome
     end

@@ -4,8 +4,8 @@
 -- so that where a key holds something foreign and the server stops there, nothing is lost.
 -- What only records that were there need is not even built for new ones.
 
--- Two lists that these functions use one after the other, instead of one more table each.
-local entered, left = {}, {}
+-- Lists that these functions use one after the other, instead of new ones each time.
+local entered, left, numbers = {}, {}, {}
 
 -- The value of a field before this write and after it, nil where there is none.
 local function change(g, i, field)

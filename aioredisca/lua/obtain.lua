@@ -23,7 +23,7 @@ end
 for _, g in ipairs(groups) do
   g.number = 0
   if holder then
-    g.keys, g.key_at, g.ids = {holder_key}, 0, {holder}
+    g.key, g.ids = holder_key, {holder}
   end
 end
 at = at + 2 * members

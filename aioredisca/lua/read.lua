@@ -2,7 +2,7 @@
 
 -- Reads record i of a group; a refusal where its key holds something else.
 read = function(g, i)
-  local key, names, witness = g.keys[g.key_at + i], g.names or ARGV, g.class.witness
+  local key, names, witness = g.key or KEYS[g.key_at + i], g.names or ARGV, g.class.witness
   local old, first = {}, g.first_read
   repeat
     local last = min(first + SLICE - 1, g.last_read)

@@ -1,7 +1,8 @@
 -- Unique indexes: hashes, value -> id. They are judged on the final state of the batch: all releases first,
 -- then the claims. A claim is a hint: it holds only while its record holds the value.
 
-local claims = {} -- per index that changes: its key, values that are freed, values with the ids that claim them
+local claims = {} -- per index that changes: its key, values that are freed, value -> id that claims it
+local NONE = {}
 
 -- value -> its id by the index *key*, for values that records give up. Nobody gives up another's claim.
 local release = reading and function(list, key, field, change_of)
@@ -27,7 +28,7 @@ end
 
 -- Judges one index, and keeps what is to be written. Of several fields: with functions of compounds.lua.
 local function claim(list, key, field, change_of, held_by)
-  local values, ids, numbers, count = {}, {}, {}, 0
+  local values, ids, count = entered, left, 0
   for _, g in ipairs(list) do
     for i = 1, (held_by or g.columns[field] ~= nil) and g.count or 0 do
       local before, after = change_of(g, i, field)
@@ -37,28 +38,22 @@ local function claim(list, key, field, change_of, held_by)
       end
     end
   end
-  local owned, freed = {}, {}
+  local owned, freed, claimed = NONE, NONE, {}
   if release then
     owned, freed = release(list, key, field, change_of)
   end
-  local claimed, pairs_ = {}, {}
   for first = 1, count, SLICE do
     local last = min(first + SLICE - 1, count)
     for n, holder in ipairs(call('HMGET', key, unpack(values, first, last))) do
       n = first + n - 1
       local value, id = values[n], ids[n]
-      if holder and holder ~= id and freed[value] ~= holder then
-        holder = true_holder(list[1].class.base, holder, value, field, held_by)
-      else
-        holder = false
-      end
-      holder = claimed[value] or holder
-      if holder then
-        return {'UNIQUE', numbers[n], holder, unpack(held_by and field or {field})}
+      local taken = holder and holder ~= id and freed[value] ~= holder
+      taken = claimed[value] or taken and true_holder(list[1].class.base, holder, value, field, held_by)
+      if taken then
+        return {'UNIQUE', numbers[n], taken, unpack(held_by and field or {field})}
       end
       claimed[value] = id
-      pairs_[2 * n - 1], pairs_[2 * n] = value, id
     end
   end
-  claims[#claims + 1] = {key = key, owned = owned, pairs = pairs_}
+  claims[#claims + 1] = {key = key, owned = owned, claimed = claimed}
 end
