@@ -11,7 +11,17 @@ from weakref import WeakKeyDictionary
 
 from .keys import LONG_VALUE, MARKER, id_text, joined
 from .schema import Referrer, Schema, entries_of
-from .scripts import WRITE_PARTS, Rendered, referrer, rendered, rendered_for_cascade, stored, write_script
+from .scripts import (
+    MAX_SINGLE,
+    WRITE_PARTS,
+    Rendered,
+    is_simple,
+    referrer,
+    rendered,
+    rendered_for_cascade,
+    stored,
+    write_script,
+)
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
@@ -74,6 +84,7 @@ class _Known:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self.simple = is_simple(schema)
         self.tracked = schema.index_numbers.keys()
         self.with_extra = [
             (spec.key, spec.extra, spec.index == "range")
@@ -206,8 +217,29 @@ def _arguments(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: 
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
     script, fixed, numbers, cascades = _composed(changes)
+    if len(changes) == 1 and (arguments := _single(changes[0])):
+        return _call(script, (*fixed, changes[0].schema.keys.record(changes[0].id)), arguments, writes=True)
     records = [change.schema.keys.record(change.id) for change in changes]
     return _call(script, (*fixed, *records), _arguments(changes, numbers, alone=cascades), writes=True)
+
+
+def _single(change: Change) -> list[Arg] | None:
+    """A change as ``single.lua`` reads it, or None where that cannot carry it out."""
+    known, sets = _known_of(change.schema), change.sets
+    special = change.expect or change.again or change.skip or change.increment or change.referrers
+    many = len(sets) + len(change.drops) > MAX_SINGLE
+    if special or many or change.mode == "index" or not known.simple:
+        return None
+    extras = known.extras(change)
+    declared = int(not known.schema.by_key.keys().isdisjoint(sets))
+    last = 6 + 2 * len(sets)
+    found: list[Arg] = ["", change.id, _MODE_CODES[change.mode], declared, last, last + 2 * len(extras)]
+    for pair in sets.items():
+        found += pair
+    for extra in extras.items():
+        found += extra
+    found += change.drops
+    return found
 
 
 def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:

@@ -8,10 +8,12 @@ data comes in ARGV.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
+from string import Template
 from weakref import WeakKeyDictionary
 
 from .keys import MARKER
@@ -47,7 +49,8 @@ def write_script(
     reading = _bodies("write", "batch") + _only_if("careful", _body("expect"))
     reading += _only_if("reading", _body("read"))
     reading += _bodies(*parts_of["count"], *picks, "prepare", *parts_of["cascade"], "touched")
-    return script_of(_head(classes) + reading + _index_calls(classes) + _bodies("commit", *ends))
+    single = classes[0].single if len(classes) == 1 and not obtains else ""
+    return script_of(single + _head(classes) + reading + _index_calls(classes) + _bodies("commit", *ends))
 
 
 WRITE_PARTS = ("count", "cascade")
@@ -100,7 +103,8 @@ class Rendered:
     """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
 
     ``judges`` answer a refusal or nothing, ``enters`` add entries in keys that values name, ``leaves``
-    do the rest. ``kinds`` are the files that have the functions.
+    do the rest. ``kinds`` are the files that have the functions. ``single`` is ``single.lua`` for this
+    class, or empty.
     """
 
     declaration: str
@@ -109,6 +113,7 @@ class Rendered:
     enters: tuple[str, ...]
     leaves: tuple[str, ...]
     kinds: frozenset[str]
+    single: str
 
 
 _plain: WeakKeyDictionary[Schema, dict[int, Rendered]] = WeakKeyDictionary()
@@ -161,7 +166,48 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         tuple(enters),
         tuple(leaves),
         _kinds(schema),
+        _single(schema) if first == 1 and is_simple(schema) else "",
     )
+
+
+def is_simple(schema: Schema) -> bool:
+    """Whether ``single.lua`` knows all indexes of a class, and its text stays short."""
+    few = len(schema.tracked) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
+    return (
+        few and not schema.compounds and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
+    )
+
+
+MAX_TRACKED = 16
+"""Indexed fields of a class that ``single.lua`` is written out for."""
+
+MAX_SINGLE = 400
+"""Fields that ``single.lua`` takes."""
+
+
+def _single(schema: Schema) -> str:
+    """``single.lua`` for one class."""
+    slots = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, 1)}
+    tracked = [
+        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
+        | {name: slots[key] for name, key in schema.slots(spec)}
+        for n, spec in enumerate(schema.tracked, 1)
+    ]
+    required = [{"required": "", "field": quote(name)} for name in schema.required]
+    rows: list[dict[str, str]] = [*tracked, *required, *([] if required else [{"marker": ""}])]
+    whole = {
+        "signature": quote(schema.signature),
+        "fields": _listed([_witness(schema), *(spec.key for spec in schema.tracked)]),
+        "declared": _listed(schema.by_key),
+        "collections": _listed(schema.collections),
+    }
+
+    def written_out(part: re.Match[str]) -> str:
+        return "".join(Template(part[2]).substitute(whole, **row) for row in rows if part[1] in row)
+
+    text = re.sub(r"^ *--each (\w+)\n(.*?)^ *--end\n", written_out, _body("single"), flags=re.S | re.M)
+    code = text[text.index("\nif ") :]
+    return Template(code).substitute(whole)
 
 
 def _kinds(schema: Schema) -> frozenset[str]:
@@ -175,24 +221,32 @@ def _kinds(schema: Schema) -> frozenset[str]:
 
 def _declaration(schema: Schema, first: int, more: str) -> str:
     """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
-    witness = schema.required[0] if schema.required else MARKER
     lists = _missing(schema.required)
     lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
     lists += _maker("collections", schema.collections)
-    return f"{{meta={first},signature={quote(schema.signature)},witness={quote(witness)},base=false,list=false,{lists}{more}}}"
+    head = f"meta={first},signature={quote(schema.signature)},witness={quote(_witness(schema))}"
+    return f"{{{head},base=false,list=false,{lists}{more}}}"
+
+
+def _witness(schema: Schema) -> str:
+    """The field that tells that there is a record."""
+    return schema.required[0] if schema.required else MARKER
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ",".join(map(quote, names))
 
 
 def _missing(required: Sequence[str]) -> str:
     """A function that answers the first required field without a value, left out where there is none."""
-    loop = f"for _, field in ipairs({{{','.join(map(quote, required))}}}) do"
+    loop = f"for _, field in ipairs({{{_listed(required)}}}) do"
     body = f"{loop} if not columns[field] then return field end end"
     return f"missing=function(columns) {body} end," if required else ""
 
 
 def _maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
     """A function that makes a list of strings, left out where it would be empty."""
-    text = ",".join(map(quote, items))
-    return f"{name}=function() return {{{text}}} end," if text or always else ""
+    return f"{name}=function() return {{{_listed(items)}}} end," if items or always else ""
 
 
 def referrer(one: Referrer, number: int) -> str:
