@@ -10,7 +10,7 @@
 --          Records that are to be new have no old: they are not read, nothing of them can be anywhere.
 
 local SLICE, MARKER = 1000, '_'
-local call, min = redis.call, math.min
+local call, min, unpack, KEYS, ARGV = redis.call, math.min, unpack, KEYS, ARGV -- locals are found faster
 
 for number, class in ipairs(CLASSES) do
   local signature = call('HGET', KEYS[class.meta], 'signature')

@@ -21,14 +21,13 @@ local delete = reading and function(g, i, key)
   return call('UNLINK', key) > 0 and not g.overruled and 1 or 0
 end
 
-local hash = {}
-local function write_hash(g, i, key)
-  local row, first, old = g.row + i * g.width, g.first_set - 1, g.old and g.old[i]
-  local count = g.last - first
-  for n = 1, count do
-    hash[2 * n - 1], hash[2 * n] = ARGV[first + n], ARGV[row + n]
+local function write_hash(g, i, key, hash)
+  local row, old, count = g.row + i * g.width, g.old and g.old[i], #hash
+  for n = 2, count, 2 do
+    row = row + 1
+    hash[n] = ARGV[row]
   end
-  send('HSET', key, hash, 1, 2 * count)
+  send('HSET', key, hash, 1, count)
   if g.declared and not g.lost then
     if old and old[MARKER] then
       call('HDEL', key, MARKER)
@@ -43,13 +42,25 @@ local function write_hash(g, i, key)
   if old and g.lost then
     send('HDEL', key, g.lost, 1, #g.lost)
   end
-  return g.mode == 'n' and ARGV[row + 1] or old and 0 or 1
+  return g.mode == 'n' and hash[2] or old and 0 or 1
+end
+
+-- A list with the fields that the records of a group set, and room for their values.
+local function pairs_of(g)
+  local hash = {}
+  for i = g.first_set, g.last do
+    hash[#hash + 1] = ARGV[i]
+    hash[#hash + 1] = ''
+  end
+  return hash
 end
 
 local reply = {'OK'}
 for _, g in ipairs(groups) do
+  local hash = pairs_of(g)
   for i = 1, g.count do
-    local outcome = g.passed and 2 or (g.mode == 'd' and delete or write_hash)(g, i, g.key or KEYS[g.key_at + i])
+    local key = g.key or KEYS[g.key_at + i]
+    local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
     if not g.follows then
       reply[#reply + 1] = outcome
     end
