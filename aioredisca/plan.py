@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, groupby
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -80,39 +80,35 @@ class Change:
 
 
 class _Known:
-    """What the arguments of every change of a class need to know of it."""
+    """What the arguments of every change of a class take from it. It does not keep the class alive."""
+
+    __slots__ = ("compounds", "exact", "fixed", "ranges", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
-        self.schema = schema
-        self.simple = is_simple(schema)
+        self.fixed = schema.fixed_keys
+        self.single = write_script((rendered(schema, 1),)) if is_simple(schema) else None
         self.tracked = schema.index_numbers.keys()
-        self.with_extra = [
-            (spec.key, spec.extra, spec.index == "range")
-            for spec in schema.indexes
-            if spec.index in ("range", "exact")
-        ]
+        self.ranges = [spec.key for spec in schema.indexes if spec.index == "range"]
+        self.exact = [spec.key for spec in schema.indexes if spec.index == "exact"]
+        self.compounds = [compound.fields for compound in schema.compounds]
 
     def extras(self, change: Change) -> dict[str, str]:
         """What goes along with the values: scores that differ from them, digests of long ones."""
-        found, sets = dict[str, str](), change.sets
-        if change.increment is not None:
-            return self.extra_of_sum(change.increment)
-        for name, extra, is_range in self.with_extra:
-            raw = sets.get(name)
-            if raw is not None and (is_range or len(raw) > LONG_VALUE):
-                text = extra(raw)
-                if text.encode() != raw:
-                    found[name] = text
+        found, sets, by_key = dict[str, str](), change.sets, change.schema.by_key
+        if change.increment is not None:  # room for the score of the sum, where that is not its text
+            key = change.increment.key
+            return {key: ""} if key in self.ranges and change.increment.places else {}
+        for name in self.ranges:
+            if name in sets and (score := by_key[name].extra(sets[name])).encode() != sets[name]:
+                found[name] = score
+        for name in self.exact:
+            if name in sets and len(sets[name]) > LONG_VALUE:
+                found[name] = by_key[name].extra(sets[name])
         return found
-
-    def extra_of_sum(self, increment: Increment) -> dict[str, str]:
-        """Room for the score of a number that is counted on, where that is not its text."""
-        spec = self.schema.by_key.get(increment.key)
-        return {increment.key: ""} if spec and spec.index == "range" and increment.places else {}
 
     def also_read(self, changed: Sequence[str]) -> list[str]:
         """The other members of the compounds that change with *changed* fields."""
-        members = [c.fields for c in self.schema.compounds if not {*c.fields}.isdisjoint(changed)]
+        members = [fields for fields in self.compounds if not {*fields}.isdisjoint(changed)]
         return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
 
 
@@ -146,8 +142,8 @@ class _Group:
             (sets if change.increment.key in tracked else others).append(change.increment.key)
         elif change.mode == "delete":
             drops = [*tracked]
-        reads = [*change.expect, *(known.also_read([*sets, *drops]) if known.schema.compounds else ())]
-        declared = not known.schema.by_key.keys().isdisjoint([*sets, *others])
+        reads = [*change.expect, *known.also_read([*sets, *drops])]
+        declared = not change.schema.by_key.keys().isdisjoint([*sets, *others])
         care = "p" if change.skip else int(change.again)
         self._change, self._extras, self._names = change, extras, (*sets, *others)
         self.head: list[Arg] = [number, _MODE_CODES[change.mode], care, int(declared), 0]
@@ -166,8 +162,7 @@ class _Group:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
         first = self._change
         return (
-            change.schema is first.schema
-            and change.mode == first.mode
+            change.mode == first.mode
             and change.sets.keys() == first.sets.keys()
             and change.drops == first.drops
             and extras.keys() == self._extras.keys()
@@ -198,48 +193,44 @@ def _arguments(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: 
     """*changes* in groups, or each *alone* in one; *numbers* are those of the classes, by key base."""
     found: list[Arg] = [0]
     groups = count = count_at = 0
-    known = group = None
-    for change in changes:
-        if known is None or known.schema is not change.schema:
-            known = _known_of(change.schema)
-        extras = known.extras(change)
-        if alone or group is None or not group.takes(change, extras):
-            group = _Group(known, numbers[change.schema.keys.base], change, extras)
-            groups, count, count_at = groups + 1, 0, len(found) + group.COUNT
-            found += group.head
-        count += 1
-        found[count_at] = count
-        found += group.row(change, extras)
+    for schema, own in groupby(changes, key=lambda change: change.schema):
+        known, number = _known_of(schema), numbers[schema.keys.base]
+        group: _Group | None = None
+        for change in own:
+            extras = known.extras(change)
+            if alone or group is None or not group.takes(change, extras):
+                group = _Group(known, number, change, extras)
+                groups, count, count_at = groups + 1, 0, len(found) + group.COUNT
+                found += group.head
+            count += 1
+            found[count_at] = count
+            found += group.row(change, extras)
     found[0] = groups
     return found
 
 
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
+    if len(changes) == 1 and (call := _single_call(changes[0])):
+        return call
     script, fixed, numbers, cascades = _composed(changes)
-    if len(changes) == 1 and (arguments := _single(changes[0])):
-        return _call(script, (*fixed, changes[0].schema.keys.record(changes[0].id)), arguments, writes=True)
     records = [change.schema.keys.record(change.id) for change in changes]
     return _call(script, (*fixed, *records), _arguments(changes, numbers, alone=cascades), writes=True)
 
 
-def _single(change: Change) -> list[Arg] | None:
-    """A change as ``single.lua`` reads it, or None where that cannot carry it out."""
-    known, sets = _known_of(change.schema), change.sets
+def _single_call(change: Change) -> Call | None:
+    """The call for a change that ``single.lua`` can carry out."""
+    schema, sets, drops = change.schema, change.sets, change.drops
+    known = _known_of(schema)
     special = change.expect or change.again or change.skip or change.increment or change.referrers
-    many = len(sets) + len(change.drops) > MAX_SINGLE
-    if special or many or change.mode == "index" or not known.simple:
+    if special or known.single is None or change.mode == "index" or len(sets) + len(drops) > MAX_SINGLE:
         return None
     extras = known.extras(change)
-    declared = int(not known.schema.by_key.keys().isdisjoint(sets))
+    declared = int(not schema.by_key.keys().isdisjoint(sets))
     last = 6 + 2 * len(sets)
-    found: list[Arg] = ["", change.id, _MODE_CODES[change.mode], declared, last, last + 2 * len(extras)]
-    for pair in sets.items():
-        found += pair
-    for extra in extras.items():
-        found += extra
-    found += change.drops
-    return found
+    pairs: list[Arg] = [*chain.from_iterable(sets.items()), *chain.from_iterable(extras.items())]
+    head = ("", change.id, _MODE_CODES[change.mode], declared, last, last + 2 * len(extras))
+    return Call((*head, *pairs, *drops), known.single, (*known.fixed, schema.keys.record(change.id)), True)
 
 
 def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
