@@ -49,7 +49,7 @@ def write_script(
     reading = _bodies("write", "batch") + _only_if("careful", _body("expect"))
     reading += _only_if("reading", _body("read"))
     reading += _bodies(*parts_of["count"], *picks, "prepare", *parts_of["cascade"], "touched")
-    single = classes[0].single if len(classes) == 1 and not obtains else ""
+    single = classes[0].single if len(classes) == 1 and not parts and not obtains else ""
     return script_of(single + _head(classes) + reading + _index_calls(classes) + _bodies("commit", *ends))
 
 

@@ -1,14 +1,16 @@
 -- Saves and deletes a batch of records: all of it, or nothing. This is how the parts of the script follow
 -- each other; each is a file of its own, and a script has those that its classes and changes need (scripts.py).
 --
+--   single     one record of one class, by straight code; what it does not know goes on to the rest
 --   head       FIXED, CLASSES: the declarations of the classes, written out by scripts.py
---   batch      takes the records from ARGV in groups, with what reads and judges one
+--   batch      takes the records from ARGV in groups
 --   expect     what records must still hold, and repeated sends         count    adds to numbers
---   obtain     picks the group to go on with                            cascade  deletes that spread
---   prepare    reads and judges all groups
+--   read       reads and judges records that may be there               obtain   picks the group to go on with
+--   prepare    judges all groups                                        cascade  finds what a delete takes along
+--   touched    which groups change indexes
 --   indexes    what a field holds before and after; then one file per kind of index, with its functions;
 --              then calls of these, one per index, written out by scripts.py: judge uniques, write entries
---   commit     writes the hashes, and replies (after obtain: found)
+--   commit     writes the hashes; then reply, or after obtain: found
 --
 -- KEYS     the fixed keys of every class, in the order that CLASSES numbers them, then one key per record
 -- ARGV     the number of groups, then each: records that follow each other, are of one class and mode,
