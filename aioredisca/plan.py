@@ -13,6 +13,7 @@ from .schema import Referrer, Schema, entries_of
 from .scripts import (
     WRITE_PARTS,
     Rendered,
+    obtain_script,
     referrer,
     rendered,
     rendered_for_cascade,
@@ -131,7 +132,8 @@ def _composed(
         known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
         classes.append(rendered_for_cascade(schema, first, known) if referrers else rendered(schema, first))
         fixed += schema.fixed_keys
-    return write_script(tuple(classes), parts, obtains=obtains), fixed, numbers, bool(referrers)
+    script = obtain_script(tuple(classes)) if obtains else write_script(tuple(classes), parts)
+    return script, fixed, numbers, bool(referrers)
 
 
 def _parts(changes: Sequence[Change], *, cascades: bool) -> tuple[str, ...]:

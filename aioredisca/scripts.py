@@ -37,20 +37,22 @@ def _body(name: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def write_script(
-    classes: tuple[Rendered, ...], parts: tuple[str, ...] = (), *, obtains: bool = False
-) -> Script:
+def write_script(classes: tuple[Rendered, ...], parts: tuple[str, ...]) -> Script:
     """A script that writes records of these *classes*, with the *parts* that only some changes need.
 
-    ``lua/write.lua`` tells how they follow each other.
+    ``lua/write.lua`` tells how all parts follow each other.
     """
-    picks, ends = (("obtain",), ("found",)) if obtains else ((), ("reply",))
-    parts_of = {name: [name] if name in parts else [] for name in WRITE_PARTS}
-    reading = _bodies("write", "batch") + _only_if("careful", _body("expect"))
-    reading += _only_if("reading", _body("read"))
-    reading += _bodies(*parts_of["count"], *picks, "prepare", *parts_of["cascade"], "touched")
-    single = classes[0].single if len(classes) == 1 and not parts and not obtains else ""
-    return script_of(single + _head(classes) + reading + _index_calls(classes) + _bodies("commit", *ends))
+    counts, cascades = ([name] if name in parts else [] for name in WRITE_PARTS)
+    judged = _bodies(*counts, "prepare", *cascades, "touched")
+    single = classes[0].single if len(classes) == 1 and not parts else ""
+    return script_of(single + _taken(classes) + judged + _index_calls(classes) + _bodies("commit", "reply"))
+
+
+@lru_cache(maxsize=1024)
+def obtain_script(classes: tuple[Rendered, ...]) -> Script:
+    """A script that creates a record of the one class in *classes*, or finds it: ``lua/obtain.lua``."""
+    judged = _bodies("obtain", "prepare", "touched")
+    return script_of(_taken(classes) + judged + _index_calls(classes) + _bodies("commit", "found"))
 
 
 WRITE_PARTS = ("count", "cascade")
@@ -64,9 +66,12 @@ def _bodies(*names: str) -> str:
     return "\n".join(map(_body, names))
 
 
-def _head(classes: Sequence[Rendered]) -> str:
+def _taken(classes: Sequence[Rendered]) -> str:
+    """The beginning of a script: the declarations, and what takes the records from ARGV and reads them."""
     declarations = ",\n".join(one.declaration for one in classes)
-    return f"local FIXED = {sum(one.fixed for one in classes)}\nlocal CLASSES = {{{declarations}}}\n"
+    head = f"local FIXED = {sum(one.fixed for one in classes)}\nlocal CLASSES = {{{declarations}}}\n"
+    taken = head + _bodies("write", "batch")
+    return taken + _only_if("careful", _body("expect")) + _only_if("reading", _body("read"))
 
 
 def _only_if(condition: str, text: str) -> str:

@@ -21,7 +21,14 @@ from aioredisca import (
     steps,
 )
 from aioredisca.schema import Schema
-from aioredisca.scripts import WRITE_PARTS, rendered, rendered_for_cascade, stored, write_script
+from aioredisca.scripts import (
+    WRITE_PARTS,
+    obtain_script,
+    rendered,
+    rendered_for_cascade,
+    stored,
+    write_script,
+)
 
 from .support.drift import drift
 
@@ -156,11 +163,10 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     for reads in (*steps._PARTS.values(), steps._ORDERED):
         texts.append(stored("kinds", "tree", "walk", *reads).text)  # noqa: PERF401
     everything = wide_class_of_all_kinds()._schema(db)
-    for obtains in (False, True):
-        texts.append(write_script((rendered(schema, 1),), obtains=obtains).text)
-        for one in (schema, everything):
-            whole = (rendered_for_cascade(one, 1, ()),)
-            texts.append(write_script(whole, WRITE_PARTS, obtains=obtains).text)
+    for one in (schema, everything, Loose._schema(db)):
+        texts.append(obtain_script((rendered(one, 1),)).text)
+        texts.append(write_script((rendered(one, 1),), ()).text)
+        texts.append(write_script((rendered_for_cascade(one, 1, ()),), WRITE_PARTS).text)
     for text in texts:
         assert raw.script_load(text)
         lines = text.splitlines()
@@ -173,4 +179,4 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
 
 def test_one_script_serves_all_classes_that_are_stored_alike(db: Database) -> None:
     one, two = wide_class(30)._schema(db), wide_class(30)._schema(db)
-    assert write_script((rendered(one, 1),)) is write_script((rendered(two, 1),))
+    assert write_script((rendered(one, 1),), ()) is write_script((rendered(two, 1),), ())
