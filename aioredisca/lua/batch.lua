@@ -1,16 +1,19 @@
 -- The records of a write, taken from ARGV in groups. See write.lua for what stands there.
 --
--- A group  class, mode, count, number = of its records before it; the key of record i is KEYS[key_at + i] or, if it is not of the
---          call, key, its id ids[i], its row in ARGV starts after row + i * width,
---          columns = field -> its place in a row, false where it is dropped, nil where it stays as it is,
---          extras = the same for scores and digests, if there are any,
---          first_set to last = names of what is set, in ARGV; first_drop to last_drop = of what is dropped,
---          indexed = whether it names a field that indexes know, declared = whether it sets a declared one,
---          old = per record: field -> stored value of what was read, false where there is no record.
---          Records that are to be new have no old: they are not read, nothing of them can be anywhere.
+-- A group, of records that follow each other:
+--   class, mode, count    as in ARGV; number = how many records come before it
+--   key_at, ids, row      record i has the key KEYS[key_at + i] and the id ids[i]; its row in ARGV starts after
+--                         row + i * width. A record whose key is not of the call has it in key.
+--   columns               field -> its place in a row, false where it is dropped, nil where it stays as it is
+--   extras                the same for scores and digests, if there are any
+--   first_set, last       where the names of what is set stand in ARGV; first_drop, last_drop: of what is dropped
+--   indexed, declared     whether it names a field that indexes know, whether it sets a declared one
+--   old                   per record: field -> stored value of what was read, false where there is no record.
+--                         Records that are to be new have none: they are not read, nothing of them can be anywhere.
+--   care, expected        see expect.lua; first_expected, expectations: where the names and the values stand
 
 local SLICE, MARKER = 1000, '_'
-local call, min, unpack, KEYS, ARGV = redis.call, math.min, unpack, KEYS, ARGV -- locals are found faster
+local call, min, unpack, KEYS, ARGV = redis.call, math.min, unpack, KEYS, ARGV -- found faster
 
 for number, class in ipairs(CLASSES) do
   local signature = call('HGET', KEYS[class.meta], 'signature')
@@ -29,7 +32,8 @@ end
 
 local groups, at, records, reading, careful = {}, 1, 0, false, false
 for number = 1, tonumber(ARGV[1]) do
-  local class, mode, care, declared, count, free, drops, reads, sets, others, extras, expected = unpack(ARGV, at + 1, at + 12)
+  local class, mode, care, declared, count = unpack(ARGV, at + 1, at + 5)
+  local free, drops, reads, sets, others, extras, expected = unpack(ARGV, at + 6, at + 12)
   at = at + 12
   local first_set = at + free + drops + reads + 1
   local last = first_set + sets + others - 1

@@ -31,6 +31,7 @@ local function enter_exact(list, field)
   end
 end
 
+-- What is new has left nothing, but its digests are written here, once those before them were read.
 local function leave_exact(list, field, digests)
   for _, g in ipairs(list) do
     for i = 1, (g.old or g.extras) and g.columns[field] ~= nil and g.count or 0 do

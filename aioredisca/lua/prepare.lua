@@ -12,7 +12,7 @@ for _, g in ipairs(groups) do
     end
     g.passed = refusal
   end
-  local new = g.old and 0 or g.count
+  local new = g.old and 0 or g.count -- one command asks whether any of these is there
   for first = 1, new, SLICE do
     if call('EXISTS', unpack(KEYS, g.key_at + first, g.key_at + min(first + SLICE - 1, new))) > 0 then
       for i = first, new do

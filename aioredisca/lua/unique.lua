@@ -4,7 +4,7 @@
 local claims = {} -- per index that changes: its key, values that are freed, value -> id that claims it
 local NONE = {}
 
--- value -> its id by the index *key*, for values that records give up. Nobody gives up another's claim.
+-- Values that records give up: as a list, and value -> id. Nobody gives up another's claim.
 local release = reading and function(list, key, field, change_of)
   local owned, freed = {}, {}
   for _, g in ipairs(list) do
@@ -19,14 +19,13 @@ local release = reading and function(list, key, field, change_of)
   return owned, freed
 end
 
--- The id of the record that holds a value by the word of the index, if it does. Fields of a unique of several
--- are read by *held_by*.
+-- The id that the index names, if its record holds the value indeed. Several fields are read by held_by.
 local function true_holder(base, holder, value, field, held_by)
   local key = base .. ':' .. holder
   return (held_by and held_by(key, field) or not held_by and call('HGET', key, field)) == value and holder
 end
 
--- Judges one index, and keeps what is to be written. Of several fields: with functions of compounds.lua.
+-- Judges one index, and keeps what is to be written. Uniques of several fields bring functions of compounds.lua.
 local function claim(list, key, field, change_of, held_by)
   local values, ids, count = entered, left, 0
   for _, g in ipairs(list) do
