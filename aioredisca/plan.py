@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from . import groups
 from .keys import MARKER, id_text, joined
 from .schema import Referrer, Schema, entries_of
-from .scripts import declaration, referrer, stored, write_parts, write_script
+from .scripts import (
+    WRITE_PARTS,
+    Rendered,
+    obtain_script,
+    referrer,
+    rendered,
+    rendered_for_cascade,
+    stored,
+    write_script,
+)
 from .types import Arg, Call, Raw, Reply, Script
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
-_MODE_CODES: dict[Mode, str] = {
-    "create": "c",
-    "update": "u",
-    "upsert": "s",
-    "delete": "d",
-    "index": "i",
-    "incr": "n",
-}
 
 MAX_BATCH = 5000
 """Records of one atomic write."""
@@ -42,11 +44,9 @@ class Increment:
     high: int | None = None
     places: int = 0
 
-    def arguments(self, schema: Schema) -> Iterator[Arg]:
-        """This increment as ``count.lua`` reads it."""
-        yield from (schema.index_numbers.get(self.key, 0), self.key, self.by)
-        yield from ("" if bound is None else bound for bound in (self.low, self.high))
-        yield self.places
+    def arguments(self) -> list[Arg]:
+        """The end of a row, as ``count.lua`` reads it."""
+        return [self.by, *("" if bound is None else bound for bound in (self.low, self.high)), self.places]
 
 
 @dataclass(slots=True)
@@ -68,35 +68,15 @@ class Change:
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
 
-    def arguments(self, class_number: int) -> list[Arg]:
-        """This change as ``write.lua`` reads it."""
-        schema, sets, drops = self.schema, self.sets, self.drops
-        numbers = schema.index_numbers
-        changed = [name for name in (*sets, *drops) if name in numbers]
-        declared = self.increment is not None or not schema.by_key.keys().isdisjoint(sets)
-        again = "p" if self.skip else int(self.again)
-        found: list[Arg] = [class_number, self.id, _MODE_CODES[self.mode], again, int(declared)]
-        found += [len(self.expect), len(changed), len(sets), len(drops)]
-        for name, value in self.expect.items():
-            found += (name, int(value is not None), value or b"")
-        places = {name: place for place, name in enumerate(sets, 1)} if changed else {}
-        for name in changed:
-            place = places.get(name, 0)
-            found += (numbers[name], place, schema.by_key[name].extra(sets[name]) if place else "")
-        for pair in sets.items():
-            found += pair
-        found += drops
-        if self.increment is not None:
-            found += self.increment.arguments(schema)
-        return found
-
 
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
-    script, fixed, numbers = _composed(changes, "write")
+    if len(changes) == 1 and (single := groups.single(changes[0])):
+        script, fixed, arguments = single
+        return Call(arguments, script, (*fixed, changes[0].schema.keys.record(changes[0].id)), writes=True)
+    script, fixed, numbers, cascades = _composed(changes)
     records = [change.schema.keys.record(change.id) for change in changes]
-    arguments = [a for change in changes for a in change.arguments(numbers[change.schema.keys.base])]
-    return _call(script, (*fixed, *records), arguments, writes=True)
+    return _call(script, (*fixed, *records), groups.grouped(changes, numbers, alone=cascades), writes=True)
 
 
 def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
@@ -106,11 +86,11 @@ def obtain_call(create: Change, update: Change | None, key: Mapping[str, bytes])
     """
     schema = create.schema
     changes = [create] if update is None else [create, update]
-    script, fixed, _ = _composed(changes, "obtain")
-    arguments: list[Arg] = [*create.arguments(1), int(update is not None)]
-    arguments += update.arguments(1) if update is not None else []
+    script, fixed, numbers, _ = _composed(changes, obtains=True)
+    arguments = groups.grouped(changes, numbers, alone=True)
     arguments += [*_unique_index(schema, key), *schema.read_fields]
-    return _call(script, (*fixed, schema.keys.record(create.id)), arguments, writes=True)
+    records = [schema.keys.record(create.id)] * len(changes)
+    return _call(script, (*fixed, *records), arguments, writes=True)
 
 
 def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
@@ -127,29 +107,39 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
     return _refusal(reply) or reply[1]
 
 
-def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> tuple[int, bytes]:
-    """The unique index of the fields in *key*, as ``obtain.lua`` numbers it, and its value."""
-    for number, compound in enumerate(schema.compounds, 1):
-        if compound.unique and {*compound.fields} == {*key}:
-            return -number, joined(key[name] for name in compound.fields)
-    ((name, value),) = key.items()
-    return schema.index_numbers[name], value
+def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> list[Arg]:
+    """The unique index of the fields in *key*, as ``obtain.lua`` reads it, with their values."""
+    names = next((c.fields for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
+    if names is None:
+        ((name, value),) = key.items()
+        return [schema.fixed_keys.index(schema.keys.unique(name)) + 1, value, 1, name, value]
+    values = [key[name] for name in names]
+    number = schema.fixed_keys.index(schema.keys.unique_together(names)) + 1
+    return [number, joined(values), len(names), *names, *values]
 
 
-def _composed(changes: Sequence[Change], main: str) -> tuple[Script, list[Arg], dict[str, int]]:
-    """The script for the classes of *changes*, its fixed keys, and the numbers of the classes by key base."""
-    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
+def _composed(
+    changes: Sequence[Change], *, obtains: bool = False
+) -> tuple[Script, Sequence[Arg], dict[str, int], bool]:
+    """The script for *changes*, its fixed keys, the numbers of classes by key base, whether it cascades."""
     referrers = referrers_in(changes)
+    parts = _parts(changes, cascades=bool(referrers))
+    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
     numbers = {schema.keys.base: number for number, schema in enumerate(schemas, 1)}
-    fixed, declarations = list[Arg](), list[str]()
+    fixed, classes = list[Arg](), list[Rendered]()
     for schema in schemas:
-        base = schema.keys.base
+        first, base = len(fixed) + 1, schema.keys.base
         known = [referrer(one, numbers[one.schema.keys.base]) for one in referrers if one.base == base]
-        declarations.append(declaration(schema, len(fixed) + 1, known))
+        classes.append(rendered_for_cascade(schema, first, known) if referrers else rendered(schema, first))
         fixed += schema.fixed_keys
-    counts = "incr" in [change.mode for change in changes]
-    parts = write_parts(schemas, counts=counts, cascades=bool(referrers))
-    return write_script(tuple(declarations), len(fixed), parts, main), fixed, numbers
+    script = obtain_script(tuple(classes)) if obtains else write_script(tuple(classes), parts)
+    return script, fixed, numbers, bool(referrers)
+
+
+def _parts(changes: Sequence[Change], *, cascades: bool) -> tuple[str, ...]:
+    """What the script needs beside what every write does."""
+    counts = any(change.increment for change in changes)
+    return tuple(name for name, wanted in zip(WRITE_PARTS, (counts, cascades), strict=True) if wanted)
 
 
 def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from aioredisca import (
     AlreadyExists,
     BulkError,
     Database,
+    DateTime,
     Email,
     Gone,
     Integer,
@@ -20,7 +22,9 @@ from aioredisca import (
     UsageError,
     ValidationError,
     session,
+    storage,
 )
+from aioredisca.plan import Change, Mode, Refusal, write_call, write_outcome
 
 from .support.drift import drift
 
@@ -218,3 +222,66 @@ async def test_a_flush_of_more_than_5000_records_is_refused_before_io(db: Databa
             User.new(str(i))
     assert await User.all().count() == 5000
     assert drift(raw, [User]) == []
+
+
+# -- one record and many ---------------------------------------------------------------------------
+
+
+class Alone(Model):
+    email = String(unique=True)
+    name = String(index=True)
+    age = Integer(index=True)
+    when = DateTime(index=True)
+    note = String()
+
+
+class Among(Model):
+    email = String(unique=True)
+    name = String(index=True)
+    age = Integer(index=True)
+    when = DateTime(index=True)
+    note = String()
+
+
+CHOICES: dict[str, list[bytes | None]] = {
+    "email": [None, b"a", b"b", b"c"],
+    "name": [None, b"Ada", b"x" * 600, b"y" * 600],
+    "age": [None, b"1", b"2"],
+    "when": [None, b"1577836800", b"1577836800.000005"],
+    "note": [None, b"n"],
+}
+
+
+def contents(raw: Any, prefix: bytes) -> dict[bytes, Any]:
+    """All keys of a model, without its prefix, and what they hold."""
+    reads = {
+        b"hash": raw.hgetall,
+        b"set": raw.smembers,
+        b"zset": lambda key: raw.zrange(key, 0, -1, False, True),
+    }
+    return {key.removeprefix(prefix): reads[raw.type(key)](key) for key in raw.keys(prefix + b"*")}
+
+
+async def test_a_record_alone_is_written_as_it_is_among_others(db: Database, raw: Any) -> None:
+    """By other parts of the script: single.lua, and the functions that write a batch."""
+    dice = random.Random(1)
+    schemas = {model: model._schema(db) for model in (Alone, Among)}
+    for model in schemas:
+        await model.new("other").save()
+    for _ in range(120):
+        mode: Mode = dice.choice(["create", "update", "upsert", "upsert", "delete"])
+        values = {name: dice.choice(CHOICES[name]) for name in CHOICES if dice.random() < 0.5}
+        sets = {} if mode == "delete" else {name: raw for name, raw in values.items() if raw is not None}
+        drops = () if mode == "delete" else tuple(name for name, value in values.items() if value is None)
+        id, note = str(dice.randrange(4)), {"note": str(dice.random()).encode()}
+        outcomes = list[Any]()
+        for model, schema in schemas.items():
+            change, other = Change(schema, id, mode, sets, drops), Change(schema, "other", "upsert", note)
+            together = [[change], [other]] if model is Alone else [[change, other]]
+            replies = [write_outcome(await storage.read(db, write_call(changes))) for changes in together]
+            outcomes.append(replies[0] if isinstance(replies[0], Refusal) else replies[0][0])
+            if isinstance(replies[0], Refusal) and model is Among:
+                await storage.read(db, write_call([other]))
+        assert outcomes[0] == outcomes[1], (mode, sets, drops)
+        assert contents(raw, b"alone") == contents(raw, b"among")
+    assert drift(raw, [Alone, Among]) == []

@@ -21,7 +21,14 @@ from aioredisca import (
     steps,
 )
 from aioredisca.schema import Schema
-from aioredisca.scripts import declaration, stored, write_script
+from aioredisca.scripts import (
+    WRITE_PARTS,
+    obtain_script,
+    rendered,
+    rendered_for_cascade,
+    stored,
+    write_script,
+)
 
 from .support.drift import drift
 
@@ -53,7 +60,8 @@ async def test_a_class_of_300_fields_works(db: Database, raw: Any) -> None:
     assert raw.keys("*") == [b"wide/meta"]
 
 
-async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) -> None:
+def wide_class_of_all_kinds() -> Any:
+    """A model of 300 fields, with 60 indexes of each kind that a single field or two can have."""
     fields: dict[str, Any] = {}
     for i in range(300):
         kinds = (Tags(index=True), String(index="sorted"), Integer(index=True), ListOf(String()), Integer())
@@ -62,6 +70,11 @@ async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) 
     together = [(f"f{i}", f"f{i + 3}") for i in range(1, 296, 5)]
     wide: Any = types.new_class("WideAll", (Model,), exec_body=lambda body: body.update(fields))
     conf(unique=together, index=pairs)(wide)
+    return wide
+
+
+async def test_a_class_of_300_fields_of_all_kinds_works(db: Database, raw: Any) -> None:
+    wide = wide_class_of_all_kinds()
     values: dict[str, Any] = {}
     for i in range(300):
         values |= {f"f{i}": (["x", str(i)], f"v{i}", i, None, i)[i % 5]} if i % 5 != 3 else {}
@@ -148,11 +161,11 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     schema: Schema = wide_class(300)._schema(db)
     texts = [stored(name).text for name in ("choose", "declare", "probe", "collect")]
     texts += [stored(*parts).text for parts in steps._PARTS.values()]
-    parts = ("compounds", "count", "sorted", "tags", "cascade")
-    for main in ("write", "obtain"):
-        one = (declaration(schema, 1),)
-        texts.append(write_script(one, len(schema.fixed_keys), main=main).text)
-        texts.append(write_script(one, len(schema.fixed_keys), parts, main).text)
+    everything = wide_class_of_all_kinds()._schema(db)
+    for one in (schema, everything, Loose._schema(db)):
+        texts.append(obtain_script((rendered(one, 1),)).text)
+        texts.append(write_script((rendered(one, 1),), ()).text)
+        texts.append(write_script((rendered_for_cascade(one, 1, ()),), WRITE_PARTS).text)
     for text in texts:
         assert raw.script_load(text)
         lines = text.splitlines()
@@ -165,5 +178,4 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
 
 def test_one_script_serves_all_classes_that_are_stored_alike(db: Database) -> None:
     one, two = wide_class(30)._schema(db), wide_class(30)._schema(db)
-    fixed = len(one.fixed_keys)
-    assert write_script((declaration(one, 1),), fixed) is write_script((declaration(two, 1),), fixed)
+    assert write_script((rendered(one, 1),), ()) is write_script((rendered(two, 1),), ())

@@ -14,7 +14,7 @@ from aioredisca import Database, Email, Integer, Model, PermissionDenied, String
 from .support.drift import drift
 from .support.servers import Server
 
-WRITES = ["hget", "hmget", "hset", "hdel", "unlink", "sadd", "srem", "zadd", "zrem", "evalsha"]
+WRITES = ["exists", "hget", "hmget", "hset", "hdel", "unlink", "sadd", "srem", "zadd", "zrem", "evalsha"]
 PATTERNS = "~user:* ~user/*"
 
 

@@ -1,102 +1,103 @@
 -- A delete spreads: records that refer to a deleted one go with it, lose the reference, or forbid the delete.
 --
--- class.referrers  {class = number of the class that refers, index = number of the reference there,
+-- class.referrers  {class = number of the class that refers, field = the reference there,
 --                  stem = what its value has before the id, act, label = how errors name it}
+-- class.tracked    makes a list of the fields that indexes know; class.name is the model's
+--
 -- All is found and judged before anything is written, on the final state: a record that goes forbids nothing.
+-- In such a script each group has one record. Records found on the server become groups like those from ARGV.
 
 local MOST = 5000
 
--- r.lost: numbers of the references of a record that are taken away
+local known = {} -- groups by the key of their record
+local deleted, restrict, nullify = {}, {}, {}
 
-PART.lose = function(r)
-  for index in pairs(r.lost) do
-    r.new[index] = false
-  end
-end
-
-PART.lost_fields = function(r)
-  local fields = {}
-  for index in pairs(r.lost) do
-    fields[#fields + 1] = r.class.indexes[index].field
-  end
-  return fields
-end
-
-local function follower(root, class, id, key)
-  return {
-    number = root.number, class = class, id = id, key = key, follows = true, new = {}, extra = {},
-    expected = 1, last_expected = 0, changes = 1, last_change = 0, pairs = 1, last_pair = 0, drops = 1, last_drop = 0,
-  }
-end
-
-local function holds(known, key, reference, field, value)
-  if known and known.mode == 'd' then
+-- Whether a record will refer to a deleted one, as far as this batch is known.
+local function holds(key, field, value)
+  local g = known[key]
+  if g and g.mode == 'd' then
     return false
-  elseif known and known.new[reference.index] ~= nil then
-    return known.new[reference.index] == value
+  elseif g and g.columns[field] ~= nil then
+    return g.columns[field] and ARGV[g.row + g.width + g.columns[field]] == value
   end
   return call('HGET', key, field) == value
 end
 
--- The ids and keys of the records that refer to r, or nothing where there are too many.
-local function holders(r, reference, known)
+-- The ids and keys of the records that refer to that of g, or nothing where there are too many.
+local function holders_of(g, reference)
   local class = CLASSES[reference.class]
-  local base = string.sub(KEYS[class.meta], 1, -6)
-  local field, value = class.indexes[reference.index].field, reference.stem .. r.id
-  local entry = base .. '/x/' .. field .. '/' .. value
+  local field, value = reference.field, reference.stem .. g.ids[1]
+  local entry = class.base .. '/x/' .. field .. '/' .. value
   local many = call('SCARD', entry) > MOST
-  if #value > LONG or many and reference.act ~= 'restrict' then
+  if #value > 512 or many and reference.act ~= 'restrict' then
     return
   end
   local found = {}
   for _, id in ipairs(many and call('SRANDMEMBER', entry, 100) or call('SMEMBERS', entry)) do
-    local key = base .. ':' .. id
-    if holds(known[key], key, reference, field, value) then
-      found[#found + 1] = {id = id, key = key, class = class, of = r, reference = reference}
+    local key = class.base .. ':' .. id
+    if holds(key, field, value) then
+      found[#found + 1] = {id = id, key = key, class = class, of = g, reference = reference}
     end
   end
   return (#found > 0 or not many) and found or nil
 end
 
-local function bring_in(state, holder)
-  local r = state.known[holder.key]
-  if not r then
-    r = follower(holder.of, holder.class, holder.id, holder.key)
-    state.known[holder.key] = r
-    state.records[#state.records + 1] = r
+-- The group of a holder, which sets and drops nothing if it was not in the batch.
+local function bring_in(holder)
+  local g = known[holder.key]
+  if not g then
+    g = {
+      class = holder.class, number = holder.of.number, count = 1, key = holder.key,
+      ids = {holder.id}, row = 0, width = 0, columns = {}, old = {{}}, first_set = 1, last = 0, follows = true,
+    }
+    known[holder.key] = g
+    groups[#groups + 1] = g
   end
-  return r
+  return g
 end
 
-local function delete(state, holder)
-  local r = bring_in(state, holder)
-  r.overruled, r.mode = r.mode ~= nil, 'd'
-  state.deleted[#state.deleted + 1] = r
-  return prepare(r)
+-- Reads all that indexes know of a record.
+local function read_all(g)
+  g.old, g.names, g.indexed = {}, g.class.tracked(), true
+  g.first_read, g.last_read = 1, #g.names
+  return read(g, 1)
 end
 
-local function lose(state, holder)
-  local r = bring_in(state, holder)
-  if r.mode ~= 'd' then
-    r.mode, r.lost = r.mode or 'u', r.lost or {}
-    r.lost[holder.reference.index] = true
-    return prepare(r)
+local function delete_holder(holder)
+  local g = bring_in(holder)
+  g.overruled, g.mode, g.columns = g.mode ~= nil, 'd', {}
+  for _, field in ipairs(g.class.tracked()) do
+    g.columns[field] = false
   end
+  deleted[#deleted + 1] = g
+  return read_all(g)
 end
 
-local function spread_from(state, r)
-  for _, reference in ipairs(r.exists and r.class.referrers or {}) do
-    local found = holders(r, reference, state.known)
-    if not found or #state.records + #found > MOST then
-      return {'MANY', r.number}
+local function lose(holder)
+  local g, field = bring_in(holder), holder.reference.field
+  if g.mode == 'd' then
+    return
+  end
+  local refusal = not g.lost and g.old and g.old[1] and read_all(g)
+  g.mode, g.lost = g.mode or 'u', g.lost or {}
+  g.lost[#g.lost + 1] = field
+  g.columns[field], g.indexed = false, true
+  return refusal
+end
+
+-- Finds what refers to a record that goes.
+local function spread(g)
+  for _, reference in ipairs(g.old[1] and g.class.referrers or {}) do
+    local found = holders_of(g, reference)
+    if not found or #groups + #found > MOST then
+      return {'MANY', g.number + 1}
     end
     for _, holder in ipairs(found) do
       local refusal
       if reference.act == 'cascade' then
-        refusal = delete(state, holder)
+        refusal = delete_holder(holder)
       else
-        local list = state[reference.act]
-        list[#list + 1] = holder
+        table.insert(reference.act == 'restrict' and restrict or nullify, holder)
       end
       if refusal then
         return refusal
@@ -105,34 +106,29 @@ local function spread_from(state, r)
   end
 end
 
-PART.spread = function(records)
-  local state = {records = records, known = {}, deleted = {}, restrict = {}, nullify = {}}
-  for _, r in ipairs(records) do
-    if not r.passed then
-      state.known[r.key] = r
-    end
-    if r.mode == 'd' and not r.passed then
-      state.deleted[#state.deleted + 1] = r
-    end
+for _, g in ipairs(groups) do
+  if not g.passed then
+    known[KEYS[g.key_at + 1]] = g
+    deleted[#deleted + 1] = g.mode == 'd' and g or nil
   end
-  local done = 0
-  while done < #state.deleted do
-    done = done + 1
-    local refusal = spread_from(state, state.deleted[done])
-    if refusal then
-      return refusal
-    end
+end
+local done = 0
+while done < #deleted do
+  done = done + 1
+  local refusal = spread(deleted[done])
+  if refusal then
+    return refusal
   end
-  for _, holder in ipairs(state.restrict) do
-    local r = state.known[holder.key]
-    if not r or r.mode ~= 'd' then
-      return {'RESTRICTED', holder.of.number, holder.of.class.name, holder.of.id, holder.reference.label, holder.id}
-    end
+end
+for _, holder in ipairs(restrict) do
+  local g, of = known[holder.key], holder.of
+  if not g or g.mode ~= 'd' then
+    return {'RESTRICTED', of.number + 1, of.class.name, of.ids[1], holder.reference.label, holder.id}
   end
-  for _, holder in ipairs(state.nullify) do
-    local refusal = lose(state, holder) or #records > MOST and {'MANY', holder.of.number}
-    if refusal then
-      return refusal
-    end
+end
+for _, holder in ipairs(nullify) do
+  local refusal = lose(holder) or #groups > MOST and {'MANY', holder.of.number + 1}
+  if refusal then
+    return refusal
   end
 end

@@ -1,106 +1,66 @@
 -- Indexes over several fields: uniques of values together, and one sorted set per value of a first field.
---
--- class.compounds  {members = numbers of indexes, then fields = names, unique = its fixed key
---                  or kind = 'pair', stem = what the names of its keys start with, after the base}
--- Members that a save does not touch are taken from the stored hash, their scores from their range index.
+-- Members that a save does not touch are read with the others, their scores are taken from their range index.
 
 local function joined(values, count)
   local parts = {}
   for i = 1, count do
     if not values[i] then
-      return false
+      return nil
     end
     parts[i] = #values[i] .. ':' .. values[i]
   end
   return table.concat(parts)
 end
 
-PART.held = function(key, fields)
+-- Values together, before and after: for claim() of unique.lua, as is held_together.
+local function change_together(g, i, fields)
+  local before, after = {}, {}
+  for n, field in ipairs(fields) do
+    before[n], after[n] = change(g, i, field)
+  end
+  return joined(before, #fields), joined(after, #fields)
+end
+
+local function held_together(key, fields)
   return joined(call('HMGET', key, unpack(fields)), #fields)
 end
 
-local function touched(r, members)
-  if r.mode == 'd' or not r.exists then
-    return true
+-- The values of the first field before and after, of records that have the second one too.
+local function change_pair(g, i, first, second)
+  if g.old and g.old[i] and g.columns[first] == nil and g.columns[second] == nil then
+    return nil, nil
   end
-  for _, number in ipairs(members) do
-    if r.new[number] ~= nil then
-      return true
+  local before, after = change(g, i, first)
+  local before_second, after_second = change(g, i, second)
+  return before_second and before, after_second and after
+end
+
+local function score_of(g, i, field)
+  return ARGV[g.row + i * g.width + (g.extras and g.extras[field] or g.columns[field])]
+end
+
+-- What does not change has the score that its range index has, in the sorted set *range*.
+local function enter_pair(list, first, second, range)
+  for _, g in ipairs(list) do
+    local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
+    for i = 1, g.count do
+      local _, after = change_pair(g, i, first, second)
+      local score = after and (g.columns[second] and score_of(g, i, second) or call('ZSCORE', range, g.ids[i]))
+      if score then
+        call('ZADD', stem .. after, score, g.ids[i])
+      end
     end
   end
 end
 
-local function before_of(r, number)
-  return r.exists and r.old[r.class.indexes[number].field] or false
-end
-
-local function after_of(r, number)
-  if r.mode == 'd' then
-    return false
-  elseif r.new[number] ~= nil then
-    return r.new[number]
-  end
-  return before_of(r, number)
-end
-
-local function values_of(r, members, pick)
-  local values = {}
-  for i, number in ipairs(members) do
-    values[i] = pick(r, number)
-  end
-  return values
-end
-
-PART.names = function(r, names)
-  for _, compound in ipairs(r.class.compounds or {}) do
-    for _, number in ipairs(touched(r, compound.members) and compound.members or {}) do
-      names[#names + 1] = r.class.indexes[number].field
+local function leave_pair(list, first, second)
+  for _, g in ipairs(list) do
+    local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
+    for i = 1, g.count do
+      local before, after = change_pair(g, i, first, second)
+      if before and before ~= after then
+        call('ZREM', stem .. before, g.ids[i])
+      end
     end
   end
-end
-
-local function together(r, compound, list)
-  local before = joined(values_of(r, compound.members, before_of), #compound.members)
-  local after = joined(values_of(r, compound.members, after_of), #compound.members)
-  if before ~= after or r.mode == 'i' then
-    list[#list + 1] = {index = compound, before = before, after = after}
-  end
-end
-
--- The score of the second field after this write; what does not change is as its range index has it.
-local function score(r, second)
-  if r.new[second] ~= nil then
-    return r.extra[second]
-  end
-  return call('ZSCORE', KEYS[r.class.indexes[second].range], r.id)
-end
-
-local function pair(r, compound, list)
-  local first, second = unpack(compound.members)
-  local before = before_of(r, second) and before_of(r, first)
-  local after = after_of(r, second) and after_of(r, first)
-  local extra = after and score(r, second)
-  if before or extra then
-    list[#list + 1] = {index = compound, before = before, after = extra and after, extra = extra}
-  end
-end
-
-PART.changes = function(r, list)
-  for _, compound in ipairs(r.class.compounds or {}) do
-    if touched(r, compound.members) then
-      (compound.unique and together or pair)(r, compound, list)
-    end
-  end
-end
-
-local function pair_key(r, compound, value)
-  return string.sub(KEYS[r.class.meta], 1, -5) .. compound.stem .. value
-end
-
-LEAVE.pair = function(r, compound, change)
-  queue('ZREM', pair_key(r, compound, change.before), r.id)
-end
-
-ENTER.pair = function(r, compound, change)
-  queue('PAIR', pair_key(r, compound, change.after), change.extra, r.id)
 end

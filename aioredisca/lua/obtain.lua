@@ -1,37 +1,29 @@
 -- Creates a record, unless another one holds its value of a unique index: then answers, or updates, that one.
 --
--- CLASSES, KEYS and the form of a record in ARGV: see write.lua
--- ARGV     the record to create, 1 or 0: an update of the holder follows, as a record without id,
---          then number of the unique index (negative: of the compound), its value, fields to read of the holder
--- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found, or a refusal as write.lua has them
+-- CLASSES, KEYS and groups in ARGV: see write.lua
+-- ARGV     the group of the record to create, and maybe one that updates the holder (its key is that of the
+--          create, too), then number of the key of the unique index, its value, how many fields it has,
+--          those fields, their values, fields to read of the holder
+-- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found (see found.lua), or a refusal as of write.lua
 
-local strange = strange_signature()
-if strange then
-  return strange
-end
-local fresh = take_record(1)
-local update = take() == '1' and take_record(1)
-local number, value = tonumber(take()), take()
-local index = number > 0 and fresh.class.indexes[number] or fresh.class.compounds[-number]
-local holder = holder_of(fresh, index, value)
-local holder_key = holder and string.sub(KEYS[fresh.class.meta], 1, -6) .. ':' .. holder
-local record = not holder and fresh or update
-if record then
-  record.id, record.key = holder or fresh.id, holder_key or fresh.key
-  local outcome = prepare(record) or commit({record})
-  if outcome[1] ~= 'OK' then
-    return outcome
+local fresh, update = groups[1], groups[2]
+local holder, holder_key = call('HGET', KEYS[tonumber(ARGV[at + 1])], ARGV[at + 2]), nil
+local members = tonumber(ARGV[at + 3])
+at = at + 3
+if holder then -- a claim holds only while its record holds the values
+  holder_key = fresh.class.base .. ':' .. holder
+  for i, value in ipairs(call('HMGET', holder_key, unpack(ARGV, at + 1, at + members))) do
+    holder = value == ARGV[at + members + i] and holder
   end
 end
-if not holder then
-  return {'OK', 1, fresh.id}
+groups = {fresh}
+if holder then
+  groups = {update}
 end
-local reply, names = {'OK', 0, holder}, {}
-for i = at + 1, #ARGV do
-  names[#names + 1] = ARGV[i]
+for _, g in ipairs(groups) do
+  g.number = 0
+  if holder then
+    g.key, g.ids = holder_key, {holder}
+  end
 end
-local values = stored(holder_key, names)
-for i, name in ipairs(names) do
-  reply[i + 3] = values[name]
-end
-return reply
+at = at + 2 * members

@@ -5,7 +5,7 @@
 -- reply  {signature or '', unbuilt, then command and key of every right that is missing}
 local token = ARGV[1]
 local TRIES = {
-  h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'HSET', token, token}},
+  h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'EXISTS'}, {'HSET', token, token}},
   s = {{'SREM', token}, {'SADD', token}},
   z = {{'ZREM', token}, {'ZADD', 'XX', '0', token}},
   r = {{'ZSCORE', token}},

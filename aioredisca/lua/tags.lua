@@ -11,19 +11,29 @@ local function elements(stored)
   return found
 end
 
-local function queue_elements(r, index, command, wanted, but)
-  local stem = string.sub(KEYS[r.class.meta], 1, -5) .. 'x/' .. index.field .. '/'
+-- One command per element of *wanted* that is not in *but*.
+local function send_elements(command, g, i, field, wanted, but)
   for element in pairs(wanted) do
     if not but[element] then
-      queue(command, stem .. element, r.id)
+      call(command, g.class.base .. '/x/' .. field .. '/' .. element, g.ids[i])
     end
   end
 end
 
-LEAVE.tags = function(r, index, change)
-  queue_elements(r, index, 'SREM', elements(change.before), elements(change.after))
+local function enter_tags(list, field)
+  for _, g in ipairs(list) do
+    for i = 1, g.columns[field] ~= nil and g.count or 0 do
+      local before, after = change(g, i, field)
+      send_elements('SADD', g, i, field, elements(after), g.mode == 'i' and {} or elements(before))
+    end
+  end
 end
 
-ENTER.tags = function(r, index, change)
-  queue_elements(r, index, 'SADD', elements(change.after), r.mode == 'i' and {} or elements(change.before))
+local function leave_tags(list, field)
+  for _, g in ipairs(list) do
+    for i = 1, g.columns[field] ~= nil and g.count or 0 do
+      local before, after = change(g, i, field)
+      send_elements('SREM', g, i, field, elements(before), elements(after))
+    end
+  end
 end

@@ -1,17 +1,31 @@
--- Saves and deletes a batch of records: all of it, or nothing.
+-- Saves and deletes a batch of records: all of it, or nothing. This is how the parts of the script follow
+-- each other; each is a file of its own, and a script has those that its classes and changes need (scripts.py).
 --
--- CLASSES  the declarations of the classes in the batch, and the parts that this body
---          goes on from (scripts.py)
+--   single     one record of one class, by straight code; what it does not know goes on to the rest
+--   head       FIXED, CLASSES: the declarations of the classes, written out by scripts.py
+--   batch      takes the records from ARGV in groups
+--   expect     what records must still hold, and repeated sends         count    adds to numbers
+--   read       reads and judges records that may be there               obtain   picks the group to go on with
+--   prepare    judges all groups                                        cascade  finds what a delete takes along
+--   touched    which groups change indexes
+--   indexes    what a field holds before and after; then one file per kind of index, with its functions;
+--              then calls of these, one per index, written out by scripts.py: judge uniques, write entries
+--   commit     writes the hashes; then reply, or after obtain: found
+--
 -- KEYS     the fixed keys of every class, in the order that CLASSES numbers them, then one key per record
--- ARGV     per record: class number, id, mode (c create, u update, s create or update, d delete,
---          i write the index entries of a record anew, n add to a number: see count.lua),
---          again (1: an earlier send got no answer, p: pass over the record if it is not as expected),
---          declared (1: a declared field is set),
---          four counts, and so many of
---            expectations  field, 1 or 0 (there or not), value
---            index changes number of the index, number of the pair that sets it or 0, score or digest
---            pairs         field, value
---            drops         field
+-- ARGV     the number of groups, then each: records that follow each other, are of one class and mode,
+--          and name the same fields
+--            class number, mode (c create, u update, s create or update, d delete,
+--            i write the index entries of a record anew, n add to a number: see count.lua),
+--            care (0 none, 1: an earlier send got no answer, p: pass over the record if it is not as expected),
+--            declared (1: a declared field is set), number of records, and how many of these names follow:
+--              drops      fields removed that no index knows, then those that one does (for d: all of them)
+--              reads      fields only read; the first of them are the expected ones
+--              sets       fields set that an index knows, then the others
+--              extras     fields with something beside their value: a score that is not the value, a digest
+--            then how many fields are expected, then the names, then a row per record:
+--              values of the sets, extras, expected values (= before them, nothing where there is none),
+--              for n what count.lua says
 -- reply    {'OK', per record 1 or 0 (created, or deleted), 2 (passed over) or its new number}, or a refusal,
 --          with nothing written:
 --          {'SCHEMA', class, signature}  {'TYPE', record}  {'EXISTS', record}  {'GONE', record}
@@ -19,19 +33,5 @@
 --          {'RESTRICTED', record, model, id, reference, holder}  {'MANY', record}
 --          {'NUMBER', record, field}: holds no number  {'BOUNDS', record, field, stored value}
 --
--- Everything is read and judged first; writes go claims, indexes, hashes. What an index held before is
+-- Everything is read and judged first; writes go index entries, claims, hashes. What an index held before is
 -- taken from the stored hash, never from the client. Scores pass as text.
-
-local refusal = strange_signature()
-if refusal then
-  return refusal
-end
-local records = {}
-for number = 1, #KEYS - FIXED do
-  records[number] = take_record(number)
-  refusal = prepare(records[number])
-  if refusal then
-    return refusal
-  end
-end
-return PART.spread and PART.spread(records) or commit(records)

@@ -1,0 +1,173 @@
+"""Changes -> ARGV of the write script: in groups for ``write.lua``, or one alone for ``single.lua``. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import chain, groupby
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from .keys import LONG_VALUE
+from .schema import Schema
+from .scripts import MAX_SINGLE, is_simple, rendered, write_script
+from .types import Arg, Raw, Script
+
+if TYPE_CHECKING:
+    from .plan import Change, Mode
+
+_CODES: dict[Mode, str] = {
+    "create": "c",
+    "update": "u",
+    "upsert": "s",
+    "delete": "d",
+    "index": "i",
+    "incr": "n",
+}
+
+
+class _Known:
+    """What the arguments of every change of a class take from it. It does not keep the class alive."""
+
+    __slots__ = ("compounds", "exact", "fixed", "ranges", "single", "tracked")
+
+    def __init__(self, schema: Schema) -> None:
+        self.fixed = schema.fixed_keys
+        self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
+        self.tracked = schema.index_numbers.keys()
+        self.ranges = [spec.key for spec in schema.indexes if spec.index == "range"]
+        self.exact = [spec.key for spec in schema.indexes if spec.index == "exact"]
+        self.compounds = [compound.fields for compound in schema.compounds]
+
+    def extras(self, change: Change) -> dict[str, str]:
+        """What goes along with the values: scores that differ from them, digests of long ones."""
+        found, sets, by_key = dict[str, str](), change.sets, change.schema.by_key
+        if change.increment is not None:  # room for the score of the sum, where that is not its text
+            key = change.increment.key
+            return {key: ""} if key in self.ranges and change.increment.places else {}
+        for name in self.ranges:
+            if name in sets and (score := by_key[name].extra(sets[name])).encode() != sets[name]:
+                found[name] = score
+        for name in self.exact:
+            if name in sets and len(sets[name]) > LONG_VALUE:
+                found[name] = by_key[name].extra(sets[name])
+        return found
+
+    def also_read(self, changed: Sequence[str]) -> list[str]:
+        """The other members of the compounds that change with *changed* fields."""
+        members = [fields for fields in self.compounds if not {*fields}.isdisjoint(changed)]
+        return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
+
+
+_all_known: WeakKeyDictionary[Schema, _Known] = WeakKeyDictionary()
+
+
+def _known_of(schema: Schema) -> _Known:
+    found = _all_known.get(schema)
+    if found is None:
+        found = _all_known[schema] = _Known(schema)
+    return found
+
+
+class _Group:
+    """Changes of one class and mode that name the same fields, as ``write.lua`` reads them.
+
+    ``head``  the arguments before the rows; one of them, ``COUNT``, is the number of rows.
+    """
+
+    COUNT = 4
+
+    __slots__ = ("_change", "_extras", "_names", "head")
+
+    def __init__(self, known: _Known, number: int, change: Change, extras: Mapping[str, str]) -> None:
+        tracked = known.tracked
+        sets = [name for name in change.sets if name in tracked]
+        others = [name for name in change.sets if name not in tracked]
+        drops = [name for name in change.drops if name in tracked]
+        free = [name for name in change.drops if name not in tracked]
+        if change.increment is not None:
+            (sets if change.increment.key in tracked else others).append(change.increment.key)
+        elif change.mode == "delete":
+            drops = [*tracked]
+        reads = [*change.expect, *known.also_read([*sets, *drops])]
+        declared = not change.schema.by_key.keys().isdisjoint([*sets, *others])
+        care = "p" if change.skip else int(change.again)
+        self._change, self._extras, self._names = change, extras, (*sets, *others)
+        self.head: list[Arg] = [number, _CODES[change.mode], care, int(declared), 0]
+        self.head += (
+            len(free),
+            len(drops),
+            len(reads),
+            len(sets),
+            len(others),
+            len(extras),
+            len(change.expect),
+        )
+        self.head += (*free, *drops, *reads, *sets, *others, *extras)
+
+    def takes(self, change: Change, extras: Mapping[str, str]) -> bool:
+        """Whether *change* is one more of them. One that may be passed over is always alone."""
+        first = self._change
+        return (
+            change.mode == first.mode
+            and change.sets.keys() == first.sets.keys()
+            and change.drops == first.drops
+            and extras.keys() == self._extras.keys()
+            and [*change.expect] == [*first.expect]
+            and change.again == first.again
+            and not (change.skip or first.skip or change.increment or first.increment)
+        )
+
+    def row(self, change: Change, extras: Mapping[str, str]) -> list[Arg]:
+        """The values of one of them."""
+        if change.increment is not None:
+            room = [""] * (1 + len(extras))
+            return [*room, *_expected(change.expect), *change.increment.arguments()]
+        sets = change.sets
+        row: list[Arg] = [sets[name] for name in self._names]
+        if extras:
+            row += [extras[name] for name in self._extras]
+        if change.expect:
+            row += _expected(change.expect)
+        return row
+
+
+def _expected(expect: Raw) -> list[Arg]:
+    return [b"" if value is None else b"=" + value for value in expect.values()]
+
+
+def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: bool) -> list[Arg]:
+    """*changes* in groups, or each *alone* in one; *numbers* are those of the classes, by key base."""
+    found: list[Arg] = [0]
+    groups = count = count_at = 0
+    for schema, own in groupby(changes, key=lambda change: change.schema):
+        known, number = _known_of(schema), numbers[schema.keys.base]
+        group: _Group | None = None
+        for change in own:
+            extras = known.extras(change)
+            if alone or group is None or not group.takes(change, extras):
+                group = _Group(known, number, change, extras)
+                groups, count, count_at = groups + 1, 0, len(found) + group.COUNT
+                found += group.head
+            count += 1
+            found[count_at] = count
+            found += group.row(change, extras)
+    found[0] = groups
+    return found
+
+
+def single(change: Change) -> tuple[Script, Sequence[Arg], tuple[Arg, ...]] | None:
+    """The script, its fixed keys and its arguments, if ``single.lua`` can carry out *change*."""
+    schema, sets, drops = change.schema, change.sets, change.drops
+    known = _known_of(schema)
+    special = change.expect or change.again or change.skip or change.increment or change.referrers
+    if special or known.single is None or change.mode == "index" or len(sets) + len(drops) > MAX_SINGLE:
+        return None
+    extras = known.extras(change)
+    declared = int(not schema.by_key.keys().isdisjoint(sets))
+    last = 6 + 2 * len(sets)
+    found: list[Arg] = ["", change.id, _CODES[change.mode], declared, last, last + 2 * len(extras)]
+    for pair in sets.items():
+        found += pair
+    for extra in extras.items():
+        found += extra
+    return known.single, known.fixed, (*found, *drops)

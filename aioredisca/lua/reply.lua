@@ -1,0 +1,3 @@
+-- The reply of a write.
+
+return reply
