@@ -10,6 +10,7 @@ import select
 import socket
 from abc import ABC, abstractmethod
 from typing import Any, cast
+from weakref import finalize
 
 import hiredis
 import redis.connection as client
@@ -26,10 +27,12 @@ _NOTHING = object()
 
 
 class Peer(ABC):
-    """A connection that redis-py makes."""
+    """A connection that redis-py makes. It is closed when nobody refers to it any more."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
+        # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
+        finalize(self, connection.disconnect).atexit = False
 
     def connect(self) -> None:
         """Connect and log in, anew if it was connected."""
