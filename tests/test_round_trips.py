@@ -24,6 +24,7 @@ async def warm_up() -> None:
     await (User.name == "warm")
     await (User.age == 1)
     await User.name.choice("warm")
+    await User.age.range(1, 2, 0, 1)  # in an order
     await User("warm").delete()
 
 
