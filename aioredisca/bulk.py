@@ -54,7 +54,8 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
 
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:
-    stores = {record._home() for record in records}
+    homes = {(type(record), record._session) for record in records}  # of many records, but few
+    stores = {kind._store(session) for kind, session in homes}
     if len(stores) > 1:
         raise UsageError("the records of one bulk write must live in one database")
     return stores.pop() if stores else model._store()

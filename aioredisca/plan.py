@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Literal
 
 from . import groups
@@ -124,7 +125,7 @@ def _composed(
     """The script for *changes*, its fixed keys, the numbers of classes by key base, whether it cascades."""
     referrers = referrers_in(changes)
     parts = _parts(changes, cascades=bool(referrers))
-    schemas = [schema for _, schema in sorted(schemas_of(changes).items())]
+    schemas = [schema for _, schema in sorted(schemas_of(changes, referrers).items())]
     numbers = {schema.keys.base: number for number, schema in enumerate(schemas, 1)}
     fixed, classes = list[Arg](), list[Rendered]()
     for schema in schemas:
@@ -142,18 +143,16 @@ def _parts(changes: Sequence[Change], *, cascades: bool) -> tuple[str, ...]:
     return tuple(name for name, wanted in zip(WRITE_PARTS, (counts, cascades), strict=True) if wanted)
 
 
-def schemas_of(changes: Sequence[Change]) -> dict[str, Schema]:
-    """The schemas of all classes that *changes* reach, by key base."""
-    found = {schema.keys.base: schema for schema in {change.schema for change in changes}}
-    return {one.schema.keys.base: one.schema for one in referrers_in(changes)} | found
+def schemas_of(changes: Sequence[Change], referrers: Sequence[Referrer]) -> dict[str, Schema]:
+    """The schemas of all classes that *changes* reach, by key base; *referrers* are those in them."""
+    found = {change.schema.name[0]: change.schema for change in changes}
+    return {one.schema.name[0]: one.schema for one in referrers} | found if referrers else found
 
 
 def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
     """The references that the deletes among *changes* reach, each once."""
-    if not any(change.referrers for change in changes):  # as nearly always
-        return []
     closures = {id(change.referrers): change.referrers for change in changes if change.referrers}
-    return [*dict.fromkeys(one for closure in closures.values() for one in closure)]
+    return [*dict.fromkeys(chain(*closures.values()))] if closures else []
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from . import storage
 from .errors import NotFound, ValidationError
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
 from .session import _current
-from .types import Lock, Raw, Store, Stored
+from .types import Lock, Raw, Store, Stored, Transport
 from .values import Values
 
 _set_id, _set_row, _set_places, _set_session, _set_values = (
@@ -32,9 +32,8 @@ class Reading(Values):
         """The database of this instance."""
         return type(self)._store(self._session)
 
-    def _own_lock(self, store: Store) -> Lock:
+    def _own_lock(self, transport: Transport) -> Lock:
         """The lock that orders loads and saves of this instance, of the transport now in use."""
-        transport = store.transport()
         known = getattr(self, "_lock", None)
         if known is None or known[0] is not transport:
             known = self._lock = (transport, transport.lock())
@@ -48,7 +47,7 @@ class Reading(Values):
         self._need_id()
         if again or not self._memory.known(all_fields=raw):
             store = self._home()
-            lock = self._own_lock(store)
+            lock = self._own_lock(store.transport())
             await lock.acquire()  # of many tasks one loads, the others find it loaded
             try:
                 if again or not self._memory.known(all_fields=raw):

@@ -230,7 +230,7 @@ class Record(Reading):
         self._check_writable()
         self._need_id()
         store = self._home()
-        lock = self._own_lock(store)
+        lock = self._own_lock(store.transport())
         await lock.acquire()
         try:
             change = self._begin(store, mode, if_unchanged)
@@ -244,7 +244,7 @@ class Record(Reading):
         self._check_writable()
         self._need_id()
         store = self._home()
-        lock = self._own_lock(store)
+        lock = self._own_lock(store.transport())
         await lock.acquire()
         try:
             change = cast("Change", self._begin(store, "delete"))
@@ -264,7 +264,7 @@ class Record(Reading):
         changes = memory.diff | self._touched() if type(self)._mutable else memory.diff
         if not changes and not memory.fresh:
             return None
-        expect = self._expectation(changes, if_unchanged)
+        expect = {} if if_unchanged is False else self._expectation(changes, if_unchanged)
         sets, drops = _split(changes)
         change = Change(schema, self._id, mode or memory.mode, sets, drops, expect, memory.again)
         self._need_required(change)
@@ -283,7 +283,7 @@ class Record(Reading):
 
     def _expectation(self, changes: Raw, if_unchanged: IfUnchanged) -> Raw:
         """What must still be stored for this save to be allowed."""
-        if if_unchanged is False or self._memory.fresh:
+        if self._memory.fresh:
             return {}
         keys = set(changes)
         if isinstance(if_unchanged, list | tuple | set | frozenset):

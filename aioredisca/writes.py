@@ -53,9 +53,10 @@ Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
 @asynccontextmanager
 async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
     """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
-    locks, held = [record._own_lock(store) for record in sorted(records, key=id)], list[Lock]()
+    transport, held = store.transport(), list[Lock]()
     try:
-        for lock in locks:
+        for record in sorted(records, key=id):
+            lock = record._own_lock(transport)
             await lock.acquire()
             held.append(lock)
         yield
@@ -85,11 +86,13 @@ async def send(store: Store, begun: Begun) -> list[Outcome]:
     if len(begun) > MAX_BATCH:
         raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
     changes = [change for _, change in begun]
-    for one in referrers_in(changes):
+    referrers = referrers_in(changes)
+    for one in referrers:
         await storage.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
         await storage.ready_to_read(store, one.schema, {entry: one.field})
-    outcome = await _settle(store, schemas_of(changes).values(), write_call(changes), write_outcome)
+    schemas = schemas_of(changes, referrers).values()
+    outcome = await _settle(store, schemas, write_call(changes), write_outcome)
     if isinstance(outcome, Refusal):
         raise _error(outcome, *begun[outcome.place])
     return outcome
