@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import writes
@@ -61,6 +63,39 @@ def _store_of(model: type[R], records: Sequence[R]) -> Store:
     return stores.pop() if stores else model._store()
 
 
+class _Batch:
+    """Records of one call, which may be prepared while the batch before is on its way."""
+
+    def __init__(self, store: Store, records: Sequence[Any], mode: Mode | None) -> None:
+        self.records, self._store = records, store
+        self._mode: Mode | None = mode
+        self._prepared: writes.Prepared | None = None
+
+    def prepare(self) -> writes.Prepared:
+        if self._prepared is None:
+            self._prepared = writes.prepare(writes.begin_all(self._store, self.records, self._mode))
+        return self._prepared
+
+    def prepare_ahead(self) -> None:
+        """Prepare it before its turn. What is wrong is told when its turn comes."""
+        with suppress(Exception):
+            self.prepare()
+
+    async def write(self, following: _Batch | None) -> list[Outcome]:
+        """Write it, and prepare the *following* batch meanwhile; the outcome of each changed record."""
+        prepared, self._prepared = self.prepare(), None
+        meanwhile = following.prepare_ahead if following else None
+        return await writes.write_prepared(self._store, prepared, meanwhile) if prepared.begun else []
+
+    def leave_out(self, refused: Any) -> None:
+        self.records = [record for record in self.records if record is not refused]
+
+    def drop(self) -> None:
+        """It will not be sent: its changes are pending again."""
+        if self._prepared is not None:
+            writes.put_back(self._prepared.begun, RediscaError("not sent"))
+
+
 async def _write(
     store: Store, records: Sequence[Any], mode: Mode | None, batch: int, skip_conflicts: bool
 ) -> tuple[int, list[tuple[Any, RediscaError]]]:
@@ -70,23 +105,23 @@ async def _write(
     again without the refused record.
     """
     written, refused = 0, list[tuple[Any, RediscaError]]()
-    for first in range(0, len(records), batch):
-        rest = list(records[first : first + batch])
-        while rest:
-            try:
-                flags = await _write_batch(store, rest, mode)
-            except (Conflict, ValidationError) as error:
-                if not skip_conflicts or error.instance is None:
-                    raise BulkError(written, error) from None
-                refused.append((error.instance, error))
-                rest = [record for record in rest if record is not error.instance]
-            else:
-                written += sum(flag is True for flag in flags) if mode == "delete" else len(rest)
-                break
-    return written, refused
-
-
-async def _write_batch(store: Store, records: Sequence[Any], mode: Mode | None) -> list[Outcome]:
+    batches = [_Batch(store, records[i : i + batch], mode) for i in range(0, len(records), batch)]
     async with writes.locked(store, records):
-        begun = writes.begin_all(store, records, mode)
-        return await writes.write(store, begun) if begun else []
+        for one, following in zip_longest(batches, batches[1:]):
+            try:
+                while one.records:
+                    try:
+                        flags = await one.write(following)
+                    except (Conflict, ValidationError) as error:
+                        if not skip_conflicts or error.instance is None:
+                            raise BulkError(written, error) from None
+                        refused.append((error.instance, error))
+                        one.leave_out(error.instance)
+                    else:
+                        written += sum(f is True for f in flags) if mode == "delete" else len(one.records)
+                        break
+            except BaseException:
+                if following:
+                    following.drop()
+                raise
+    return written, refused

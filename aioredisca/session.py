@@ -162,8 +162,7 @@ class BaseSession:
             try:
                 begun += writes.begin_all(store, saved, None)
             except BaseException as error:
-                for record, change in begun:
-                    record._put_back(change, error)
+                writes.put_back(begun, error)
                 raise
             if begun:
                 await writes.write(store, begun)

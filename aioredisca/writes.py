@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from . import storage
@@ -37,7 +38,7 @@ from .plan import (
     write_call,
     write_outcome,
 )
-from .schema import Schema
+from .schema import Referrer, Schema
 from .types import Arg, Call, Lock, Reply, Store
 
 if TYPE_CHECKING:
@@ -65,36 +66,78 @@ async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None
             lock.release()
 
 
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Begun changes of one database, and the call that carries them out."""
+
+    begun: Begun
+    referrers: Sequence[Referrer]
+    schemas: Collection[Schema]
+    call: Call
+
+
+def prepare(begun: Begun) -> Prepared:
+    """Make the call that writes *begun*. UsageError where these are too many for one."""
+    if len(begun) > MAX_BATCH:
+        raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
+    changes = [change for _, change in begun]
+    referrers = referrers_in(changes)
+    return Prepared(begun, referrers, schemas_of(changes, referrers).values(), write_call(changes))
+
+
 async def write(store: Store, begun: Begun) -> list[Outcome]:
     """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
     try:
-        outcomes = await send(store, begun)
+        outcomes = await _send(store, prepare(begun))
     except BaseException as error:
-        for record, change in begun:
-            record._put_back(change, error)
+        put_back(begun, error)
         raise
-    for (record, change), outcome in zip(begun, outcomes, strict=True):
-        record._finish(change, outcome)
+    _finish(begun, outcomes)
     return outcomes
 
 
+async def write_prepared(
+    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None
+) -> list[Outcome]:
+    """The same, and call *meanwhile*, which raises nothing, while the changes are on their way."""
+    try:
+        outcomes = await _send(store, prepared, meanwhile)
+    except BaseException as error:
+        put_back(prepared.begun, error)
+        raise
+    _finish(prepared.begun, outcomes)
+    return outcomes
+
+
+def put_back(begun: Begun, error: BaseException) -> None:
+    """These changes were not written, or nobody knows, for *error*: they are pending again."""
+    for record, change in begun:
+        record._put_back(change, error)
+
+
+def _finish(begun: Begun, outcomes: Sequence[Outcome]) -> None:
+    for (record, change), outcome in zip(begun, outcomes, strict=True):
+        record._finish(change, outcome)
+
+
 async def send(store: Store, begun: Begun) -> list[Outcome]:
-    """The same for records whose state is nobody's concern."""
-    if len(begun) > MAX_BATCH:
-        raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
-    changes = [change for _, change in begun]
-    referrers = referrers_in(changes)
-    for one in referrers:
+    """Send changes to records whose state is nobody's concern."""
+    return await _send(store, prepare(begun))
+
+
+async def _send(
+    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
+) -> list[Outcome]:
+    for one in prepared.referrers:
         await storage.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
         await storage.ready_to_read(store, one.schema, {entry: one.field})
-    schemas = schemas_of(changes, referrers).values()
-    outcome = await _settle(store, schemas, write_call(changes), write_outcome)
+    outcome = await _settle(store, prepared.schemas, prepared.call, write_outcome, meanwhile)
     if isinstance(outcome, Refusal):
-        raise _error(outcome, *begun[outcome.place])
+        raise _error(outcome, *prepared.begun[outcome.place])
     return outcome
 
 
@@ -131,14 +174,21 @@ async def collect(store: Store, record: Record, name: str, command: Sequence[Arg
 
 
 async def _settle(
-    store: Store, schemas: Collection[Schema], call: Call, read: Callable[[Reply], T | Refusal]
+    store: Store,
+    schemas: Collection[Schema],
+    call: Call,
+    read: Callable[[Reply], T | Refusal],
+    meanwhile: Callable[[], None] | None = None,
 ) -> T | Refusal:
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
             if not storage.declared(store, schema):
                 await storage.ready_to_write(store, schema)
-        outcome = read(await store.transport().ask(call))
+        reply = store.transport().ask(call)
+        if meanwhile is not None:
+            meanwhile()
+        outcome = read(await reply)
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         for schema in schemas:
@@ -192,7 +242,6 @@ def begin_all(store: Store, records: Sequence[Record], mode: Mode | None) -> lis
             if change := record._begin(store, mode):
                 begun.append((record, change))
     except BaseException as error:
-        for record, change in begun:
-            record._put_back(change, error)
+        put_back(begun, error)
         raise
     return begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import Any
 
@@ -27,6 +28,8 @@ from aioredisca import (
 from aioredisca.plan import Change, Mode, Refusal, write_call, write_outcome
 
 from .support.drift import drift
+from .support.proxy import Proxy
+from .support.servers import Server
 
 
 class User(Model):
@@ -129,6 +132,79 @@ async def test_save_many_writes_in_atomic_batches_and_resumes_after_a_refusal(db
     assert await User.save_many(users, batch=10) == []
     assert await User.all().count() == 101
     assert drift(raw, [User]) == []
+
+
+async def test_what_was_prepared_ahead_and_not_sent_is_as_if_never_begun(db: Database, raw: Any) -> None:
+    """The batch behind a refused one was begun while that was on its way; it is changed, and saved, later."""
+    await User.new("old", email="3@x.xx").save()
+    users = [User.new(f"{i:03}", email=f"{i}@x.xx") for i in range(30)]
+    with pytest.raises(BulkError):
+        await User.save_many(users, batch=10)
+    behind = users[10]
+    assert (behind.getdiff(), behind.loaded(), repr(behind)) == ({"email": "10@x.xx"}, True, NEW_010)
+    await User.new("010", email="eve@x.xx").save()
+    with pytest.raises(AlreadyExists):  # nothing of it counts as sent: no record there can be its own
+        await behind.save()
+    assert await User("011").exists() is False
+
+
+NEW_010 = "<User '010' new, 1 changed>"
+
+
+async def test_what_is_wrong_in_a_later_batch_is_told_when_its_turn_comes(db: Database, raw: Any) -> None:
+    class Note(Model):
+        items = Json[list[int]]()
+
+    notes = [await Note.new(str(i), items=[i]).save() for i in range(9)]
+    for note in notes:
+        assert note.items is not None
+        note.items.append(1)
+    spoilt: Any = notes[4].items
+    spoilt.append(object())
+    with pytest.raises(BulkError) as caught:
+        await Note.save_many(notes, batch=3)
+    assert (caught.value.saved, type(caught.value.cause)) == (3, ValidationError)
+    assert caught.value.failed is notes[4]
+    assert [raw.hget(f"note:{i}", "items") for i in (2, 3, 6)] == [b"[2,1]", b"[3]", b"[6]"]
+    spoilt.pop()
+    assert await Note.save_many(notes, batch=3) == []
+    assert [raw.hget(f"note:{i}", "items") for i in (2, 4, 8)] == [b"[2,1]", b"[4,1]", b"[8,1]"]
+
+
+@pytest.mark.asyncio_only
+async def test_bulk_writes_of_the_same_records_in_any_order_do_not_wait_for_each_other_for_ever(
+    db: Database, raw: Any
+) -> None:
+    users = [await User.new(f"{i:03}", name="a").save() for i in range(60)]
+    for name in "bcdef":
+        for user in users:
+            user.name = name
+        orders = [random.sample(users, len(users)) for _ in range(5)]
+        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+            for order in orders:
+                group.create_task(User.save_many(order, batch=7))
+        assert {raw.hget(f"user:{i:03}", "name") for i in range(60)} == {name.encode()}
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.asyncio_only
+async def test_a_cancelled_bulk_write_leaves_what_was_not_sent_pending(
+    proxied: Database, proxy: Proxy, server: Server
+) -> None:
+    await User.new("warm").save()
+    users = [User.new(f"{i:03}", email=f"{i}@x.xx") for i in range(30)]
+    proxy.delay = 0.3
+    task = asyncio.create_task(User.save_many(users, batch=10))
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    proxy.delay = 0
+    assert all(user.getdiff() for user in users)
+    assert await User.save_many(users, batch=10) == []  # the first ten meet their own records
+    assert await User.all().count() == 31
+    with server.client() as plain:
+        assert drift(plain, [User]) == []
 
 
 async def test_save_many_can_leave_out_what_conflicts(db: Database, raw: Any) -> None:
