@@ -196,7 +196,8 @@ class Model(Record):
         """Save *objs* in atomic batches; return those refused, with their errors.
 
         The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
-        refused are left out instead and returned. EVALSHA, one round trip per *batch* records.
+        refused are left out instead and returned. What changes in one of them meanwhile may belong to the
+        next save. EVALSHA, one round trip per *batch* records.
         """
         return await bulk.save_many(cls, objs, batch, skip_conflicts)
 

@@ -8,7 +8,7 @@ from typing import Self, cast
 from . import storage
 from .errors import NotFound, ValidationError
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
-from .session import _current
+from .session import current
 from .types import Lock, Raw, Store, Stored, Transport
 from .values import Values
 
@@ -99,8 +99,7 @@ class Reading(Values):
     @classmethod
     def _private(cls) -> bool:
         """Whether what is read now becomes an instance that nobody can have already."""
-        session = _current.get()
-        return cls._plain and (session is None or session.closed)
+        return cls._plain and current() is None
 
     @classmethod
     def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:

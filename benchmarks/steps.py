@@ -261,11 +261,17 @@ class Meter:
         cpu = self.client.info("cpu")
         return float(cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]) * 1e6
 
-    async def execute(self, transport: Multiplexer, calls: Any) -> Any:
+    async def _timed(self, reply: Callable[[], Awaitable[Any]]) -> Any:
         before = self._now()
-        replies = await _execute(transport, calls)
+        found = await reply()
         self.steps.append(self._now() - before - self.own)
-        return replies
+        return found
+
+    def execute(self, transport: Multiplexer, calls: Any) -> Any:
+        return self._timed(lambda: _execute(transport, calls))
+
+    def ask(self, transport: Multiplexer, call: Any) -> Any:
+        return self._timed(lambda: _ask(transport, call))
 
     async def largest(self, run: Callable[[], Awaitable[Any]]) -> int:
         """Microseconds of the dearest round trip of a query; the script is in the server already."""
@@ -276,12 +282,13 @@ class Meter:
         return round(max(self.steps, default=0))
 
 
-_execute = Multiplexer.execute
+_execute, _ask = Multiplexer.execute, Multiplexer.ask
 
 
 async def measure(server: Server, trees: list[tuple[str, Any]], records: int) -> list[Step]:
     meter, steps = Meter(server), list[Step]()
     Multiplexer.execute = lambda transport, calls: meter.execute(transport, calls)  # type: ignore[method-assign,assignment]
+    Multiplexer.ask = lambda transport, call: meter.ask(transport, call)  # type: ignore[method-assign,assignment]
     for name, query in trees:
         for verb, run in verbs(query, records):
             largest = await meter.largest(run)

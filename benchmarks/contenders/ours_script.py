@@ -19,20 +19,20 @@ async def change(number: int) -> list[Call]:
     """The calls of a save, which is answered without being sent."""
     held, caught = await ours.change(number), list[Call]()
 
-    async def catch(calls: Any) -> list[Any]:
-        caught.extend(calls)
-        return [WRITTEN for _ in calls]
+    async def catch(call: Call) -> list[Any]:
+        caught.append(call)
+        return WRITTEN
 
     transport: Any = ours.conf.db.transport()
-    transport.execute = catch
+    transport.ask = catch
     try:
         await held.save()
     finally:
-        del transport.execute
+        del transport.ask
     return caught
 
 
 async def save(changed: list[Call]) -> None:
-    (reply,) = await ours.conf.db.transport().execute(changed)
+    reply = await ours.conf.db.transport().ask(changed[0])
     if reply[0] != b"OK":
         raise RuntimeError(f"not written: {reply}")
