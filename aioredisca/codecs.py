@@ -205,6 +205,15 @@ def read_bool(value: object) -> bool:
     raise ValueError(f"takes True or False, not {kind(value)}")
 
 
+def plain_bool(raw: bytes) -> bool:
+    """The truth value as it is stored. ValueError for anything else."""
+    if raw == b"1":
+        return True
+    if raw == b"0":
+        return False
+    raise ValueError("is no plain truth value")
+
+
 def bool_text(value: bool) -> str:
     return "1" if value else "0"
 
@@ -257,6 +266,15 @@ def text_datetime(text: str) -> dt.datetime:
         return EPOCH + dt.timedelta(microseconds=-micros if sign else micros)
     except OverflowError:
         raise ValueError("is outside the years 1 to 9999") from None
+
+
+def plain_datetime(raw: bytes) -> dt.datetime:
+    """The moment of stored seconds since 1970. ValueError for any before, and what is none."""
+    seconds, point, fraction = raw.partition(b".")
+    if not seconds.isdigit() or len(seconds) > 10 or (point and not fraction.isdigit()) or len(fraction) > 6:
+        raise ValueError("is no plain timestamp")
+    micros = int(fraction.ljust(6, b"0")) if point else 0
+    return EPOCH + dt.timedelta(seconds=int(seconds), microseconds=micros)
 
 
 def read_date(value: object) -> dt.date:

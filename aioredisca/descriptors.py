@@ -106,6 +106,7 @@ class Field(Generic[T]):
         self.new = options.get("new")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
+        self._quick: Callable[[bytes], Any] | None = None
         self.key = options.get("field", "")
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
@@ -138,6 +139,7 @@ class Field(Generic[T]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # under a second name it is refused, when the class is complete
+        self._quick = self.quick  # found in a third of the time
         self.key = self.key or self.name
 
     # -- the descriptor ----------------------------------------------------------------------------
@@ -155,10 +157,10 @@ class Field(Generic[T]):
             name, values = self.name, obj._values
             if name in values:
                 return values[name]
-            if (row := obj._row) is not None and self.quick is not None:
+            if (row := obj._row) is not None and (quick := self._quick) is not None:
                 try:
                     if (raw := row[obj._places[self.key]]) is not None:
-                        value = values[name] = self.quick(raw)
+                        value = values[name] = quick(raw)
                         return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below

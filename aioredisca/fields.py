@@ -177,6 +177,8 @@ class MD5Pass(Field[str | Opt], Generic[Opt]):
 class Bool(Field[bool | Opt], Generic[Opt]):
     """True or False. Takes 1, 0 and their texts too; anything else is refused rather than guessed at."""
 
+    quick = staticmethod(codecs.plain_bool)
+
     @overload
     def __init__(self: Bool[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
     @overload

@@ -295,6 +295,8 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
+    quick = staticmethod(codecs.plain_datetime)
+
     @overload
     def __init__(
         self: DateTime[None], *, required: Literal[False] = ..., **options: Unpack[Options]

@@ -283,7 +283,10 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
 
 def record_call(schema: Schema, id: str) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
-    return Call(("HMGET", schema.records + id, *schema.read_fields), shelf=schema.shelf)
+    key = schema.records + id
+    name = key.encode()
+    packed = schema.load_form % (len(name), name)
+    return Call(("HMGET", key, *schema.read_fields), shelf=schema.shelf, packed=packed)
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Self, cast
 
 from . import storage
@@ -94,7 +95,7 @@ class Reading(Values):
             row = await transport.ask(record_call(schema, id))
         if row[0] is None and row.count(None) == len(row):
             raise NotFound(cls.__name__, id)
-        return cls._made(id, schema.places, row)
+        return cls._made(schema.places, id, row)
 
     @classmethod
     def _private(cls) -> bool:
@@ -106,11 +107,10 @@ class Reading(Values):
         """What makes instances of the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
             return lambda id, row: cls._found(id, {key: row[place] for key, place in places.items()})
-        made = cls._made
-        return lambda id, row: made(id, places, row)
+        return partial(cls._made, places)
 
     @classmethod
-    def _made(cls, id: str, places: Mapping[str, int], row: Stored) -> Self:
+    def _made(cls, places: Mapping[str, int], id: str, row: Stored) -> Self:
         """A new instance, found with the declared fields that stand at *places* of *row*, in this order."""
         record = object.__new__(cls)
         _set_id(record, id)
@@ -155,7 +155,7 @@ class Reading(Values):
         rows = await storage.read_together(store, [record_call(schema, id) for id in names]) if names else []
         places = schema.places
         return [
-            None if row[0] is None and row.count(None) == len(row) else made(id, places, row)
+            None if row[0] is None and row.count(None) == len(row) else made(places, id, row)
             for id, row in zip(names, rows, strict=True)
         ]
 

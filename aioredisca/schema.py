@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from .keys import LONG_VALUE, Keys, long_digest
+from .resp import form
 from .types import Raw, Shelf
 
 LAYOUT = "1"
@@ -158,6 +159,11 @@ class Schema:
     def places(self) -> dict[str, int]:
         """Where a load puts each declared field among the values that it reads."""
         return {spec.key: place for place, spec in enumerate(self.fields)}
+
+    @cached_property
+    def load_form(self) -> bytes:
+        """The command that loads the declared fields of a record, but for its key."""
+        return form(("HMGET",), self.read_fields)
 
     @cached_property
     def blank(self) -> Raw:

@@ -64,6 +64,8 @@ class Call:
     keys: tuple[Arg, ...] = ()
     writes: bool = False
     shelf: Shelf | None = None
+    packed: bytes = b""
+    """The command as it goes over the wire, where whoever made the call knew a shorter way to that."""
 
 
 class Lock(Protocol):

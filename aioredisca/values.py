@@ -49,7 +49,10 @@ class Values(metaclass=ModelType):
 
         def __setattr__(self, name, value):
             cls = type(self)
-            if name not in cls._fields and name[:1] != "_" and not hasattr(cls, name):
+            if (field := cls._fields.get(name)) is not None:
+                field.__set__(self, value)
+                return
+            if name[:1] != "_" and not hasattr(cls, name):
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{cls._nearest(name)}")
             object.__setattr__(self, name, value)
 
@@ -71,12 +74,14 @@ class Values(metaclass=ModelType):
 
     def _value(self, field: Field[Any]) -> Any:
         """The value of a field that was not decoded yet."""
-        memory = self._memory
-        clean = not memory.diff and not memory.inflight
-        raw = memory.raw[field.key] if clean and field.key in memory.raw else self._known(field)
+        row = self._row
+        if row is not None and field.key in self._places:
+            raw = row[self._places[field.key]]
+        else:
+            raw = self._known(field)
         if raw is None:
             return self._nothing(field)
-        value = memory.values[field.name] = self._decoded(field, raw)
+        value = self._values[field.name] = self._decoded(field, raw)
         if field.mutable:
             self._hold_mutable()
         return value

@@ -62,9 +62,13 @@ def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = 
     memory["trips"] = memory.get("trips", 0) + 1
     if len(calls) == 1 and not full:  # as nearly always
         (call,) = calls
+        if call.packed:
+            return call.packed
         alone: bytes = _pack(call.args if call.script is None else _script_command(call, memory))
         return alone
-    return b"".join([_pack(_command(call, memory, place in full)) for place, call in enumerate(calls)])
+    return b"".join(
+        [call.packed or _pack(_command(call, memory, place in full)) for place, call in enumerate(calls)]
+    )
 
 
 def _command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
