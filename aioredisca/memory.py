@@ -80,6 +80,11 @@ class Memory:
         return self.blank or self.fresh or (self.complete if all_fields else self.loaded)
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing is known of the record, and nothing was set."""
+        return not (self.raw or self.diff or self.inflight or self.fresh or self.blank or self.again)
+
+    @property
     def absent(self) -> bool:
         """Whether there is no such record, and none was made."""
         return self.blank and not self.fresh

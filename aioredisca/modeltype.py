@@ -70,13 +70,15 @@ class ModelType(type):
     _schemas: WeakKeyDictionary[Any, tuple[int, Schema]]
     _last: tuple[Callable[[], Store | None], Schema] | None
     """The schema that was asked for last, and a reference to its store."""
+    _last_stem: tuple[Callable[[], Store | None], str] | None
+    """The same of what record keys start with, which is asked for before anything is fixed."""
     _plain: bool
     """Whether instances are made as this library makes them: no class of a user's has a say in it."""
     _leading: frozenset[str] | None
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
-        cls._put(_settings={}, _effective={}, _leading=None)
+        cls._put(_settings={}, _effective={}, _leading=None, _last_stem=None)
         cls._put(_version=0, _in_use=False, _schemas=WeakKeyDictionary(), _last=None)
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
@@ -243,7 +245,7 @@ class ModelType(type):
         cls._forget_settings()
 
     def _forget_settings(cls) -> None:
-        cls._put(_leading=None, _effective={})
+        cls._put(_leading=None, _effective={}, _last_stem=None)
         for child in cls._children():
             child._forget_settings()
 
@@ -276,6 +278,14 @@ class ModelType(type):
         return Keys(
             store.namespace if namespace is None else namespace, cls._prefix(), bool(cls._setting("tag"))
         )
+
+    def _stem(cls, store: Store) -> str:
+        """What the record keys of the class start with in *store*."""
+        if (last := cls._last_stem) is not None and last[0]() is store:
+            return last[1]
+        stem = cls._keys(store).records
+        cls._put(_last_stem=(ref(store), stem))
+        return stem
 
     def _schema(cls, store: Store) -> Schema:
         """How the class is stored in *store*. From here on its indexes and its prefix are fixed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
-from .plan import read_fields, record_call
+from .plan import record_call
 from .reference import Reference
 from .scan import together
 from .types import Call, Store
@@ -54,7 +54,7 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
             if handle is not None:
                 who: Any = (type(handle), handle.id)
                 record._values[name] = targets.setdefault(who, handle)
-    await _load_all([target for target in targets.values() if not target._memory.known()])
+    await _load_all([target for target in targets.values() if not target._knows()])
 
 
 async def _load_all(targets: Sequence[Record]) -> None:
@@ -64,6 +64,5 @@ async def _load_all(targets: Sequence[Record]) -> None:
         schema = type(target)._schema(store)
         calls.append((store, record_call(schema, target.id)))
     for target, reply in zip(targets, await together(calls), strict=True):
-        if not target._memory.known():
-            fields = type(target)._schema(target._home()).read_fields
-            target._take(read_fields(fields, reply), complete=False)
+        if not target._knows():
+            target._take_row(type(target)._schema(target._home()), reply)

@@ -9,6 +9,7 @@ from typing import Self, cast
 from . import storage
 from .errors import NotFound, ValidationError
 from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
+from .schema import Schema
 from .session import current
 from .types import Lock, Raw, Store, Stored, Transport
 from .values import Values
@@ -46,30 +47,41 @@ class Reading(Values):
 
     async def _load(self, *, raw: bool = False, strict: bool = False, again: bool = False) -> Self:
         self._need_id()
-        if again or not self._memory.known(all_fields=raw):
+        if again or not self._knows(all_fields=raw):
             store = self._home()
             lock = self._own_lock(store.transport())
             await lock.acquire()  # of many tasks one loads, the others find it loaded
             try:
-                if again or not self._memory.known(all_fields=raw):
+                if again or not self._knows(all_fields=raw):
                     raw = raw or (again and self._memory.complete and not self._memory.blank)
                     await self._fetch(store, raw=raw, again=again)
             finally:
                 lock.release()
-        if strict and self._memory.absent:
+        if strict and self._row is None and self._memory.absent:
             raise NotFound(type(self).__name__, self._id)
         return self
+
+    def _knows(self, *, all_fields: bool = False) -> bool:
+        """Whether a load would tell nothing new: of declared fields, or of all."""
+        return (self._row is not None and not all_fields) or self._memory.known(all_fields=all_fields)
 
     async def _fetch(self, store: Store, *, raw: bool, again: bool) -> None:
         schema = type(self)._schema(store)
         if raw:
             reply = await storage.read(store, load_all_call(schema, self._id))
             self._take(read_all_fields(schema, reply), complete=True)
+        elif again:
+            reply = await storage.read(store, load_call(schema, self._id, schema.read_fields))
+            self._take(read_fields(schema.read_fields, reply), complete=False)
         else:
-            fields = schema.read_fields
-            call = load_call(schema, self._id, fields) if again else record_call(schema, self._id)
-            reply = await storage.read(store, call)
-            self._take(read_fields(fields, reply), complete=False)
+            self._take_row(schema, await store.transport().ask(record_call(schema, self._id)))
+
+    def _take_row(self, schema: Schema, row: Stored) -> None:
+        """Believe what a load of the declared fields has told."""
+        if self._row is None and self._memory.unknown and not _is_nothing(row):
+            self._be_found(schema.places, row)
+        else:
+            self._take(read_fields(schema.read_fields, row), complete=False)
 
     def _take(self, raw: Raw | None, *, complete: bool) -> None:
         """Believe what was just read; local changes stay on top of it."""
@@ -93,7 +105,7 @@ class Reading(Values):
         row = transport.recall(schema.shelf, schema.records + id) if schema.shelf else None
         if row is None:
             row = await transport.ask(record_call(schema, id))
-        if row[0] is None and row.count(None) == len(row):
+        if _is_nothing(row):
             raise NotFound(cls.__name__, id)
         return cls._made(schema.places, id, row)
 
@@ -106,7 +118,7 @@ class Reading(Values):
     def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:
         """What makes instances of the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
-            return lambda id, row: cls._found(id, {key: row[place] for key, place in places.items()})
+            return partial(cls._found, places)
         return partial(cls._made, places)
 
     @classmethod
@@ -121,10 +133,15 @@ class Reading(Values):
         return record
 
     @classmethod
-    def _found(cls, id: str, raw: Raw) -> Self:
+    def _found(cls, places: Mapping[str, int], id: str, row: Stored) -> Self:
         """An instance for a row of a query. What the session has loaded already stays as it is."""
         record = cls(id)
-        if not record._memory.known():
+        if record._knows():
+            return record
+        if record._memory.unknown:
+            record._be_found(places, row)
+        else:
+            raw = {key: row[place] for key, place in places.items()}
             fresh = {**raw, **record._memory.raw} if record._memory.mode == "update" else raw
             record._take(fresh, complete=False)
         return record
@@ -133,7 +150,7 @@ class Reading(Values):
     def _found_part(cls, id: str, raw: Raw) -> Self:
         """The same for a row of some fields: the others stay unknown, if they were."""
         record = cls(id)
-        if not record._memory.known():
+        if not record._knows():
             record._memory.raw = {**raw, **record._memory.raw}
             record._memory.mode = "update"
         return record
@@ -155,8 +172,7 @@ class Reading(Values):
         rows = await storage.read_together(store, [record_call(schema, id) for id in names]) if names else []
         places = schema.places
         return [
-            None if row[0] is None and row.count(None) == len(row) else made(places, id, row)
-            for id, row in zip(names, rows, strict=True)
+            None if _is_nothing(row) else made(places, id, row) for id, row in zip(names, rows, strict=True)
         ]
 
     @classmethod
@@ -164,12 +180,17 @@ class Reading(Values):
         """Load those of *records* that are not known; None in the place of one that does not exist."""
         for record in records:
             record._need_id()
-        unknown = list({id(record): record for record in records if not record._memory.known()}.values())
+        unknown = list({id(record): record for record in records if not record._knows()}.values())
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
             calls = [record_call(schema, record._id) for record in unknown]
             for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
-                if not record._memory.known():
-                    record._take(read_fields(schema.read_fields, reply), complete=False)
-        return [None if record._memory.absent else record for record in records]
+                if not record._knows():
+                    record._take_row(schema, reply)
+        return [None if record._row is None and record._memory.absent else record for record in records]
+
+
+def _is_nothing(row: Stored) -> bool:
+    """Whether a load of the declared fields has found no record."""
+    return row[0] is None and row.count(None) == len(row)

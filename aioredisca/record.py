@@ -66,7 +66,7 @@ class Record(Reading):
 
     @classmethod
     def _record_key(cls, id: str, session: BaseSession | None = None) -> str:
-        return cls._keys(cls._store(session)).record(id)
+        return cls._stem(cls._store(session)) + id
 
     @classmethod
     def getprefix(cls) -> str:

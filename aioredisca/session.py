@@ -72,7 +72,8 @@ class BaseSession:
 
     def _instance(self, model: type[Any], id: str, make: Callable[[], Any]) -> Any:
         """The one object of this session for a record, made if it is new here."""
-        key = (model._store(self), model._record_key(id, self))
+        store = model._store(self)
+        key = (store, model._stem(store) + id)
         found = self._mapped.get(key)
         if found is None:
             found = self._mapped[key] = make()

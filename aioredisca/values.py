@@ -64,6 +64,13 @@ class Values(metaclass=ModelType):
         except AttributeError:
             return self._remember()
 
+    def _be_found(self, places: Mapping[str, int], row: Stored) -> None:
+        """Become no more than a row: nothing else is known of the record."""
+        self._values.clear()
+        _set_places(self, places)
+        _set_row(self, row)
+        _forget_kept(self)
+
     def _remember(self) -> Memory:
         """Begin to keep more of a found record than its row."""
         row = cast("Stored", self._row)
@@ -268,9 +275,10 @@ class Values(metaclass=ModelType):
         return values
 
 
-_set_id, _set_kept, _set_row, _set_session, _set_values = (
-    vars(Values)[name].__set__ for name in ("_id", "_kept", "_row", "_session", "_values")
+_set_id, _set_kept, _set_places, _set_row, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_kept", "_places", "_row", "_session", "_values")
 )
+_forget_kept = vars(Values)["_kept"].__delete__
 """The slots, set without a look at the name, as they are thousands of times."""
 
 
