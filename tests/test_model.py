@@ -125,6 +125,42 @@ async def test_a_found_record_is_the_same_whatever_is_looked_at_first(db: Databa
         (await Account.all())[0]._memory.nothing  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("how", ["get", "await", "get_many", "query"])
+async def test_what_a_session_loads_keeps_what_was_known_before(db: Database, how: str) -> None:
+    """A load fills a handle; it leaves alone what was set, and what another load has brought."""
+    for id in "123":
+        await Account.new(id, owner="Ada", note="x").save()
+    async with session():
+        plain, changed, partly = Account("1"), Account("2"), Account("3")
+        changed.note = "mine"
+        (same,) = await Account.all()[2:].only(Account.note)
+        assert same is partly
+        for handle in (plain, changed, partly):
+            match how:
+                case "get":
+                    found: Any = await Account.get(handle.id)
+                case "await":
+                    found = await handle
+                case "get_many":
+                    (found,) = await Account.get_many([handle.id])
+                case _:
+                    place = int(handle.id) - 1
+                    (found,) = await Account.all()[place : place + 1]
+            assert found is handle
+        assert [one.export() for one in (plain, partly)] == [{"owner": "Ada", "note": "x"}] * 2
+        assert changed.export() == {"owner": "Ada", "note": "mine"}
+        assert [one.getdiff() for one in (plain, changed, partly)] == [{}, {"note": "mine"}, {}]
+        plain.note = "y"
+        assert (plain.owner, plain.getdiff()) == ("Ada", {"note": "y"})
+        await changed.save()
+        await plain.reload()
+        assert (plain.note, plain.owner) == ("y", "Ada")
+        plain.unload()
+        assert plain.loaded() is False
+        assert (await Account.get("1")).note == "y"
+    assert (await Account.get("2")).note == "mine"
+
+
 async def test_awaiting_what_is_known_is_no_io(db: Database) -> None:
     await User.new("1", name="Ada").save()
     loaded, absent, new = await User("1"), await User("no"), User.new("2")
