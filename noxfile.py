@@ -130,3 +130,10 @@ def bench(session: nox.Session) -> None:
     """Measure against other clients and mappers, side by side; writes benchmarks/RESULTS.md and its chart."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def gates(session: nox.Session) -> None:
+    """Measure, write nothing, and fail where a figure stays below 80 % of its goal (benchmarks/goals.py)."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks", "--no-write", "--gate", *session.posargs)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from . import goals
 from .facts import gather
 from .harness import HERE, WORKS, Result, Work, measure
 from .report import Run, base_of, chart, page
@@ -42,6 +43,8 @@ def main() -> None:
         if not options.only or "facts" in options.only:
             run.facts = gather(stages, options.environments, quick=options.quick)
         write(run, options)
+        if options.gate and (misses := goals.misses(run.stages, run.facts)):
+            sys.exit("\n".join([f"below {goals.GATE:.0%} of the goal:", *misses]))
 
 
 def perform(stage: Stage, works: Sequence[Work], run: Run, options: argparse.Namespace) -> None:
@@ -86,6 +89,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a fifth of the work: to try, not to publish")
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave RESULTS.md alone")
     parser.add_argument("--print", action="store_true", help="with --no-write: print the page at the end")
+    parser.add_argument("--gate", action="store_true", help="fail below 80 %% of the goals")
     parser.add_argument("--server", type=Path, default=Path(shutil.which("redis-server") or "redis-server"))
     parser.add_argument(
         "--module", action="append", default=[], help="a module for it, such as redisearch.so"

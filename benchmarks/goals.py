@@ -148,6 +148,21 @@ GOALS = (
 )
 
 
+GATE = 0.8
+"""The part of a goal that must be reached, for a machine and its noise differ from run to run."""
+
+
+def misses(stages: Sequence[Stage], facts: Facts) -> list[str]:
+    """What stayed below :data:`GATE` of its goal, of all that was measured."""
+    results, lines = [result for stage in stages for result in stage.results], list[str]()
+    for goal in GOALS:
+        figure = goal.reached(results, facts)
+        limit = goal.least / GATE if goal.time else goal.least * GATE
+        if figure is not None and not goal.met(figure, limit):
+            lines.append(f"{goal.text}: {figure:.2f}x, the gate is {'at most ' * goal.time}{limit:.2f}x")
+    return lines
+
+
 def table(stages: Sequence[Stage], facts: Facts) -> list[str]:
     """A row for each goal that was measured."""
     lines = list[str]()
