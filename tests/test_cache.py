@@ -387,7 +387,7 @@ async def test_after_a_silence_the_next_load_asks_the_server(
 @pytest.mark.parametrize("transport", ["public", "pool", "memory"])
 async def test_other_transports_hold_nothing(server: Server, transport: Any) -> None:
     memory = transport == "memory"
-    await holds_nothing(Database("memory://cache") if memory else Database(server.url, transport=transport))
+    await holds_nothing(Database("memory://") if memory else Database(server.url, transport=transport))
 
 
 async def holds_nothing(database: Database) -> None:
