@@ -28,6 +28,8 @@ class AsyncTransport(ABC):
     would be cancelled too early: together with tasks that may still want to save something.
     """
 
+    sends_at_once = False
+
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self.memory = settings, memory
         self._keeper: AsyncGenerator[None] | None = None

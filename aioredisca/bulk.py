@@ -83,9 +83,12 @@ class _Batch:
 
     async def write(self, following: _Batch | None) -> list[Outcome]:
         """Write it, and prepare the *following* batch meanwhile; the outcome of each changed record."""
-        prepared, self._prepared = self.prepare(), None
+        prepared = self.prepare()
         meanwhile = following.prepare_ahead if following else None
-        return await writes.write_prepared(self._store, prepared, meanwhile) if prepared.begun else []
+        try:
+            return await writes.write_prepared(self._store, prepared, meanwhile) if prepared.begun else []
+        finally:
+            self._prepared = None  # written, or put back
 
     def leave_out(self, refused: Any) -> None:
         self.records = [record for record in self.records if record is not refused]
@@ -93,7 +96,7 @@ class _Batch:
     def drop(self) -> None:
         """It will not be sent: its changes are pending again."""
         if self._prepared is not None:
-            writes.put_back(self._prepared.begun, RediscaError("not sent"))
+            writes.put_back(self._prepared.begun, writes.NotSent())
 
 
 async def _write(

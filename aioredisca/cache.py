@@ -9,6 +9,7 @@ a connection that is lost takes along all that was read over it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
@@ -119,7 +120,7 @@ class TrackedLine(FastLine):
         if isinstance(reply, hiredis.PushNotification):
             self._hear(reply)
             return
-        flight = self._sent[0]
+        flight = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
         self._held.keep(flight.calls[0 if flight.size == 1 else len(flight.answers)], reply)
         super()._take(reply)
 
@@ -192,9 +193,19 @@ class CachingMultiplexer(Multiplexer):
         """Whether the server tracks, as far as is known."""
         return bool(self.memory.get("tracking", True))
 
+    def _fly(self, calls: Sequence[Call], *, alone: bool) -> asyncio.Future[Any]:
+        future = super()._fly(calls, alone=alone)
+        if self._tracker is not None and True in [call.writes for call in calls]:
+            future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
+        return future
+
     def written(self, flight: Flight) -> None:
         # Whatever became of it: the server tells of a change a moment later than it answers.
-        self._held.forget(key for call in flight.calls if call.writes for key in call.keys)
+        self._forget(flight.calls)
+
+    def _forget(self, calls: Iterable[Call]) -> None:
+        """What these calls write is not what it was, or will not be."""
+        self._held.forget(key for call in calls if call.writes for key in call.keys)
 
     async def _load_one(self, call: Call) -> Reply:
         return wire.only(await self._load((call,)))

@@ -49,7 +49,7 @@ MAX_BYTES = 1 << 20
 
 _ACCEPTING = ("_check_stored", "check", "coerce", "coerce_for", "encode", "score", "to_db")
 _SHORT_CUTS = {
-    "accept": _ACCEPTING,
+    "short": _ACCEPTING,
     "quick": ("decode", "from_db", "read"),
     "_raw_score": ("decode", "from_db", "score"),
 }
@@ -235,12 +235,15 @@ class Field(Generic[T]):
         return as_text(raw)
 
     def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
-        """A value given by a program, coerced and checked, and the bytes that store it.
+        """A value given by a program, coerced and checked, and the bytes that store it."""
+        return self.short(value) or self._accept(self.coerce_for, value, owner)
 
-        The common kinds of fields do it in one step for values that need no more, up to the LONG_VALUE bytes
-        that every index holds.
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
+        """What :meth:`accept` answers, in one step, for a common value that needs no more.
+
+        The bytes are no more than LONG_VALUE, which every index holds. None where it takes all steps.
         """
-        return self._accept(self.coerce_for, value, owner)
+        return None
 
     def accept_stored(self, text: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
         """The same for the text of a raw write."""

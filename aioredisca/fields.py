@@ -74,7 +74,7 @@ class String(Field[str | Opt], Generic[Opt]):
         self.minlen, self.maxlen, self.maxbytes = minlen, maxlen, maxbytes
         self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
 
-    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
         least, most = self.minlen, self.maxlen
         if (
             type(value) is str
@@ -85,10 +85,10 @@ class String(Field[str | Opt], Generic[Opt]):
             try:
                 raw = value.encode()
             except UnicodeEncodeError:
-                return super().accept(value, owner)
+                return None
             if len(raw) <= LONG_VALUE and len(raw) <= self.maxbytes:
                 return value, raw
-        return super().accept(value, owner)
+        return None
 
     def coerce(self, value: Any) -> str:
         text = codecs.read_string(value)
@@ -119,10 +119,10 @@ class Email(Field[str | Opt], Generic[Opt]):
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
 
-    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
         if type(value) is str and value.isascii() and codecs.is_email(value):
             return value, value.encode()
-        return super().accept(value, owner)
+        return None
 
     def coerce(self, value: Any) -> str:
         return codecs.read_email(value)
@@ -186,10 +186,10 @@ class Bool(Field[bool | Opt], Generic[Opt]):
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
 
-    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
         if type(value) is bool:
             return value, b"1" if value else b"0"
-        return super().accept(value, owner)
+        return None
 
     def coerce(self, value: Any) -> bool:
         return codecs.read_bool(value)

@@ -33,7 +33,7 @@ class _Known:
     def __init__(self, schema: Schema) -> None:
         self.fixed = schema.fixed_keys
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
-        self.tracked = schema.index_numbers.keys()
+        self.tracked = schema.tracked_keys
         self.ranges = [spec.key for spec in schema.indexes if spec.index == "range"]
         self.exact = [spec.key for spec in schema.indexes if spec.index == "exact"]
         self.compounds = [compound.fields for compound in schema.compounds]

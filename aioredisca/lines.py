@@ -51,6 +51,8 @@ class Flight:
     ``data``     what is sent, to which ``size`` answers belong.
     ``started``  when the caller began to wait, in seconds of the loop.
     ``again``    whether it was sent before, over a line that broke.
+    ``answers``  those of several that are there so far; of one answer there is no such list.
+    ``exchange`` what becomes of refused calls; it is there from the first refusal on.
     """
 
     __slots__ = (
@@ -79,7 +81,10 @@ class Flight:
         if self.future.done():  # nobody waits any more
             return
         if self.size < len(self.calls) or True in [isinstance(answer, Exception) for answer in answers]:
-            self._sort_out(answers)
+            try:
+                self._sort_out(answers)
+            except Exception as error:  # whatever it is, somebody waits for it
+                self.fail(error)
         else:
             self.future.set_result(answers[0] if self.alone else answers)
 

@@ -42,7 +42,10 @@ class Memory:
     loaded: bool
 
     def __init__(self, values: dict[str, Any]) -> None:
-        """Of a handle, of which nothing is known. What is decoded goes into *values*, which others read."""
+        """Of a handle, of which nothing is known.
+
+        What is decoded goes into *values*, one dict that the record reads as well: it is never another.
+        """
         self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, values
         self.complete = self.blank = self.fresh = self.again = self.loaded = False
         self.mode = "upsert"

@@ -78,12 +78,23 @@ class ModelType(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
+        cls._refuse_private(namespace)
         cls._put(_settings={}, _effective={}, _leading=None, _last_stem=None)
         cls._put(_version=0, _in_use=False, _schemas=WeakKeyDictionary(), _last=None)
         cls._collect()
         _newest[cls.__module__, cls.__qualname__] = ref(cls)
 
         _note_change()
+
+    def _refuse_private(cls, namespace: dict[str, Any]) -> None:
+        """UsageError where the class body or a mixin takes a private name that this library uses."""
+        if _is_ours(cls):
+            return
+        own = set(ModelType.__annotations__).union(*(vars(base) for base in cls.__mro__ if _is_ours(base)))
+        mixins = (vars(base) for base in cls.__mro__[1:] if not isinstance(base, ModelType))
+        for name in set(namespace).union(*mixins) & own:
+            if name[:1] == "_" and name[:2] != "__":
+                raise UsageError(f"{cls.__name__}.{name}: this library uses the name itself; take another")
 
     def _put(cls, **attributes: Any) -> None:
         for name, value in attributes.items():
@@ -144,7 +155,8 @@ class ModelType(type):
         cls._check_keys(held)
         cls._put(_fields=found, _collections=held, _version=cls._version + 1, _last=None)
         cls._put(_mutable={name: field for name, field in found.items() if field.mutable})
-        cls._put(_plain=not any(_makes_its_own(owner) for owner in cls.__mro__))
+        its_own = any(_makes_its_own(owner) for owner in cls.__mro__)
+        cls._put(_plain=not its_own and type(cls).__call__ is ModelType.__call__)
         _note_change()
 
     def _refuse_class(cls, name: str, value: object) -> None:
@@ -361,8 +373,12 @@ class ModelType(type):
 
 def _makes_its_own(owner: type) -> bool:
     """Whether a class that is not of this library has a say in how instances are made."""
-    ours = owner.__module__.partition(".")[0] == __package__
-    return not ours and owner is not object and not MAKERS.isdisjoint(vars(owner))
+    return not _is_ours(owner) and owner is not object and not MAKERS.isdisjoint(vars(owner))
+
+
+def _is_ours(owner: type) -> bool:
+    """Whether a class is one of this library's own."""
+    return owner.__module__.partition(".")[0] == __package__
 
 
 def _claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:

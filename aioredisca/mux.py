@@ -33,6 +33,8 @@ BACKOFF = 0.01
 class Multiplexer(AsyncTransport):
     """Carries calls over one connection of one loop."""
 
+    sends_at_once = True
+
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         super().__init__(settings, memory)
         self._line: Line | None = None
@@ -152,6 +154,8 @@ class Multiplexer(AsyncTransport):
 
     def _goes_again(self, flight: Flight, error: BaseException) -> bool:
         if flight.future.done():
+            if flight.writes:
+                self.written(flight)
             return False
         if flight.writes or flight.again or isinstance(error, Closing):
             flight.fail(wire.lost(self._settings.address, error, writes=flight.writes))

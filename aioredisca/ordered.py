@@ -115,7 +115,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
 
-    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
         low, high = self.minval, self.maxval
         if (
             type(value) is int
@@ -124,7 +124,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
             and (high is None or value <= high)
         ):
             return value, b"%d" % value
-        return super().accept(value, owner)
+        return None
 
     def coerce(self, value: Any) -> int:
         return codecs.read_integer(value)
@@ -188,7 +188,7 @@ class Float(Number[float | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
         self._bound_by(minval, maxval)
 
-    def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+    def short(self, value: Any) -> tuple[Any, bytes] | None:
         low, high = self.minval, self.maxval
         if (
             type(value) is float
@@ -198,7 +198,7 @@ class Float(Number[float | Opt], Generic[Opt]):
         ):
             number = value + 0.0
             return number, codecs.float_text(number).encode()
-        return super().accept(value, owner)
+        return None
 
     def coerce(self, value: Any) -> float:
         return codecs.read_float(value)

@@ -19,6 +19,8 @@ _set_id, _set_row, _set_places, _set_session, _set_values = (
 )
 """The slots of a record, set without a look at the name: a query makes thousands of records."""
 
+_get_lock: Callable[[Values], tuple[Transport, Lock]] = vars(Values)["_lock"].__get__
+
 
 class Reading(Values):
     """The coroutines that load a record, and what makes records of rows."""
@@ -36,7 +38,10 @@ class Reading(Values):
 
     def _own_lock(self, transport: Transport) -> Lock:
         """The lock that orders loads and saves of this instance, of the transport now in use."""
-        known = getattr(self, "_lock", None)
+        try:
+            known = _get_lock(self)
+        except AttributeError:
+            known = None
         if known is None or known[0] is not transport:
             known = self._lock = (transport, transport.lock())
         return known[1]

@@ -6,7 +6,7 @@ plan.py and scripts.py know of a class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -117,9 +117,9 @@ class Schema:
         return tuple(spec for spec in self.fields if spec.indexed or spec.key in members)
 
     @cached_property
-    def index_numbers(self) -> dict[str, int]:
-        """Tracked hash field -> its number in the write script, from 1."""
-        return {spec.key: number for number, spec in enumerate(self.tracked, 1)}
+    def tracked_keys(self) -> KeysView[str]:
+        """Their hash fields."""
+        return dict.fromkeys(spec.key for spec in self.tracked).keys()
 
     @cached_property
     def short(self) -> frozenset[str]:

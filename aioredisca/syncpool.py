@@ -20,6 +20,8 @@ T = TypeVar("T")
 class BlockingTransport:
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
+    sends_at_once = False
+
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self._memory = settings, memory
         self._options = settings.sync_options()

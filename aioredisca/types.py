@@ -78,6 +78,9 @@ class Lock(Protocol):
 class Transport(Protocol):
     """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
 
+    sends_at_once: bool
+    """Whether calls leave when they are made, and not when they are awaited."""
+
     def ask(self, call: Call) -> Awaitable[Reply]:
         """The reply to one call, as :meth:`execute` sends it. A refusal is raised."""
         ...

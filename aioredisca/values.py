@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import decimal
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 from .descriptors import Field, as_text
 from .errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
@@ -60,7 +61,7 @@ class Values(metaclass=ModelType):
     def _memory(self) -> Memory:
         """What is known of the record beyond its row. (A ``__getattr__`` would make all attributes slow.)"""
         try:
-            return self._kept
+            return _get_kept(self)  # and not by name: the class may have a __getattr__ of its own
         except AttributeError:
             return self._remember()
 
@@ -69,13 +70,18 @@ class Values(metaclass=ModelType):
         self._values.clear()
         _set_places(self, places)
         _set_row(self, row)
-        _forget_kept(self)
+        with suppress(AttributeError):  # another thread was faster
+            _forget_kept(self)
 
     def _remember(self) -> Memory:
         """Begin to keep more of a found record than its row."""
-        row = cast("Stored", self._row)
+        if (row := self._row) is None:  # another thread was faster
+            return _get_kept(self)
         memory = Memory.found({key: row[place] for key, place in self._places.items()}, self._values)
-        _set_kept(self, memory)
+        try:
+            memory = _get_kept(self)
+        except AttributeError:
+            _set_kept(self, memory)  # the interpreter lets no other thread come between the two
         _set_row(self, None)  # last: another thread may be reading
         return memory
 
@@ -278,6 +284,7 @@ class Values(metaclass=ModelType):
 _set_id, _set_kept, _set_places, _set_row, _set_session, _set_values = (
     vars(Values)[name].__set__ for name in ("_id", "_kept", "_places", "_row", "_session", "_values")
 )
+_get_kept: Callable[[Values], Memory] = vars(Values)["_kept"].__get__
 _forget_kept = vars(Values)["_kept"].__delete__
 """The slots, set without a look at the name, as they are thousands of times."""
 

@@ -77,12 +77,23 @@ class Prepared:
 
 
 def prepare(begun: Begun) -> Prepared:
-    """Make the call that writes *begun*. UsageError where these are too many for one."""
-    if len(begun) > MAX_BATCH:
-        raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
-    changes = [change for _, change in begun]
-    referrers = referrers_in(changes)
-    return Prepared(begun, referrers, schemas_of(changes, referrers).values(), write_call(changes))
+    """Make the call that writes *begun*; where that fails, these changes are pending again.
+
+    UsageError where they are too many for one.
+    """
+    try:
+        if len(begun) > MAX_BATCH:
+            raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
+        changes = [change for _, change in begun]
+        referrers = referrers_in(changes)
+        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), write_call(changes))
+    except BaseException:
+        put_back(begun, NotSent())
+        raise
+
+
+class NotSent(RediscaError):
+    """Why changes were put back that never left this process."""
 
 
 async def write(store: Store, begun: Begun) -> list[Outcome]:
@@ -90,25 +101,23 @@ async def write(store: Store, begun: Begun) -> list[Outcome]:
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
-    try:
-        outcomes = await _send(store, prepare(begun))
-    except BaseException as error:
-        put_back(begun, error)
-        raise
-    _finish(begun, outcomes)
-    return outcomes
+    return await write_prepared(store, prepare(begun))
 
 
 async def write_prepared(
-    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None
+    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
 ) -> list[Outcome]:
-    """The same, and call *meanwhile*, which raises nothing, while the changes are on their way."""
+    """The same; *meanwhile*, which raises nothing, is called while they are on their way.
+
+    It is not where the transport sends only what is awaited.
+    """
     try:
         outcomes = await _send(store, prepared, meanwhile)
     except BaseException as error:
         put_back(prepared.begun, error)
         raise
-    _finish(prepared.begun, outcomes)
+    for (record, change), outcome in zip(prepared.begun, outcomes, strict=True):
+        record._finish(change, outcome)
     return outcomes
 
 
@@ -116,11 +125,6 @@ def put_back(begun: Begun, error: BaseException) -> None:
     """These changes were not written, or nobody knows, for *error*: they are pending again."""
     for record, change in begun:
         record._put_back(change, error)
-
-
-def _finish(begun: Begun, outcomes: Sequence[Outcome]) -> None:
-    for (record, change), outcome in zip(begun, outcomes, strict=True):
-        record._finish(change, outcome)
 
 
 async def send(store: Store, begun: Begun) -> list[Outcome]:
@@ -185,8 +189,9 @@ async def _settle(
         for schema in schemas:
             if not storage.declared(store, schema):
                 await storage.ready_to_write(store, schema)
-        reply = store.transport().ask(call)
-        if meanwhile is not None:
+        transport = store.transport()
+        reply = transport.ask(call)
+        if meanwhile is not None and transport.sends_at_once:
             meanwhile()
         outcome = read(await reply)
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":

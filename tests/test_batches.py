@@ -151,6 +151,50 @@ async def test_what_was_prepared_ahead_and_not_sent_is_as_if_never_begun(db: Dat
 NEW_010 = "<User '010' new, 1 changed>"
 
 
+class Unlucky(Integer):
+    """A field that cannot be indexed at one value, which is noticed when the call is made."""
+
+    def from_db(self, text: str) -> int:
+        if text == "13":
+            raise ZeroDivisionError
+        return super().from_db(text)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 100])
+async def test_a_call_that_cannot_be_made_leaves_every_change_pending(
+    db: Database, raw: Any, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In its own turn or ahead of it, whatever the error: nothing may count as sent."""
+
+    class Draw(Model):
+        number = Unlucky(index="range")
+        name = String()
+
+    draws = [Draw.new(str(i), number=i, name="a") for i in range(11, 16)]
+    with pytest.raises(ZeroDivisionError):
+        await Draw.save_many(draws, batch=batch)
+    pending = [draw for draw in draws if draw._memory.diff]
+    assert len(pending) >= 3
+    assert all(draw._memory.diff == {"number": draw.id.encode(), "name": b"a"} for draw in pending)
+    for interrupted in (KeyboardInterrupt, MemoryError):
+        with monkeypatch.context() as patched:
+            patched.setattr("aioredisca.writes.write_call", _raising(interrupted))
+            with pytest.raises(interrupted):
+                await Draw.save_many(pending, batch=batch)
+    draws[2].number = 16
+    assert await Draw.save_many(draws, batch=batch) == []
+    assert [raw.hgetall(f"draw:{i}")[b"name"] for i in range(11, 16)] == [b"a"] * 5
+    assert raw.hget("draw:13", "number") == b"16"
+    assert drift(raw, [Draw]) == []
+
+
+def _raising(error: type[BaseException]) -> Any:
+    def make(changes: Any) -> Any:
+        raise error
+
+    return make
+
+
 async def test_what_is_wrong_in_a_later_batch_is_told_when_its_turn_comes(db: Database, raw: Any) -> None:
     class Note(Model):
         items = Json[list[int]]()

@@ -358,6 +358,25 @@ def _keeping_late(self: Any, reply: Any) -> None:
     flight.future.add_done_callback(keep)
 
 
+async def test_a_save_that_is_cancelled_is_forgotten_before_its_task_goes_on(
+    server: Server, db: Database, raw: Any
+) -> None:
+    """The known-bad way: to forget when the answer comes, which nobody waits for any more."""
+    user = await User.new("1", name="old").save()
+    assert await named("1") == "old"
+    held = transport_of(db)._held
+    user.name = "new"
+    raw.client_pause(200, all=False)  # no write is answered meanwhile
+    task = asyncio.create_task(user.save())
+    await asyncio.sleep(0.02)
+    assert len(transport_of(db)._line._sent) == 1
+    assert held.sizes() == {"user": 1}
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert held.sizes() == {"user": 0}
+
+
 # -- when nothing is told --------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
@@ -440,3 +440,73 @@ def test_conf_db_reads_back_as_a_database_and_shows_no_password() -> None:
 def test_the_default_database_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REDISCA_URL", "memory://from-the-environment")
     assert repr(Database()) == "<Database memory://from-the-environment>"
+
+
+# -- classes with a say of their own ---------------------------------------------------------------
+
+
+async def test_a_class_may_have_a_getattr_of_its_own(db: Database) -> None:
+    class Lenient(Model):
+        name = String()
+
+        if not TYPE_CHECKING:
+
+            def __getattr__(self, name):
+                return None
+
+    class Dict(Model):
+        name = String()
+
+        if not TYPE_CHECKING:
+
+            def __getattr__(self, name):
+                return self[name]
+
+    for model in (Lenient, Dict):
+        made = await model.new("1", name="Ada").save()
+        found = await model.get("1")
+        found.name = "Bob"
+        assert (repr(found), found.getdiff()) == (
+            f"<{model.__name__} '1' loaded, 1 changed>",
+            {"name": "Bob"},
+        )
+        await found.save()
+        await (await model("1")).load()
+        assert (await made.reload()).name == "Bob"
+        (row,) = await model.all()
+        assert row.loaded()
+        await row.reload()
+
+
+async def test_a_metaclass_may_make_instances_its_own_way(db: Database) -> None:
+    class Tagging(type(Model)):  # type: ignore[misc]
+        def __call__(cls, model_id: Any = None, /) -> Any:
+            made = super().__call__(model_id)
+            object.__setattr__(made, "tag", "t")
+            return made
+
+    class Tagged(Model, metaclass=Tagging):
+        tag: ClassVar[str]
+        name = String()
+
+    await Tagged.new("1", name="a").save()
+    found: Any = await Tagged.get("1")
+    several: Any = [*await Tagged.get_many(["1"]), *await Tagged.all()]
+    assert [one.tag for one in (found, *several)] == ["t", "t", "t"]
+
+
+@pytest.mark.parametrize("name", ["_row", "_values", "_last", "_plain", "_save", "_id"])
+def test_private_names_of_the_library_cannot_be_taken(name: str) -> None:
+    """Taken without a word, they would break what is saved, or be written over."""
+
+    class Mixin:
+        pass
+
+    setattr(Mixin, name, lambda self: None)
+    kind: Any = type(Model)
+    with pytest.raises(UsageError, match=f"{name}: this library uses the name itself"):
+        kind("Taker", (Model,), {name: lambda self: None, "__module__": __name__})
+    with pytest.raises(UsageError, match=f"{name}: this library uses the name itself"):
+        kind("Taker", (Mixin, Model), {"__module__": __name__})
+    own = kind("Own", (Model,), {"_mine": 1, "__private": 2, "__module__": __name__})
+    assert own._mine == 1

@@ -40,6 +40,7 @@ from aioredisca import (
     intid,
     utcnow,
 )
+from aioredisca.keys import LONG_VALUE
 
 from .conftest import FULL
 
@@ -551,14 +552,12 @@ def test_a_value_that_is_accepted_in_one_step_is_what_all_steps_give(field: Any,
         pass
 
     field.name = "field"
-    outcomes = list[Any]()
-    for accept in (field.accept, lambda value, owner: Field.accept(field, value, owner)):
-        try:
-            accepted, raw = accept(value, Owner)
-            outcomes.append((type(accepted), repr(accepted), raw))
-        except ValidationError as error:
-            outcomes.append(error.reason)
-    assert outcomes[0] == outcomes[1]
+    short = field.short(value)
+    if short is not None:
+        accepted, raw = short
+        whole, stored = field._accept(field.coerce_for, value, Owner)
+        assert (type(accepted), repr(accepted), raw) == (type(whole), repr(whole), stored)
+        assert len(raw) <= LONG_VALUE
 
 
 def test_a_field_of_ones_own_takes_no_short_cut_past_what_it_overrides() -> None:
@@ -595,7 +594,34 @@ def test_a_field_of_ones_own_takes_no_short_cut_past_what_it_overrides() -> None
     assert (found.title, found.pages, found.plain) == ("ABC", 3, 3)
     assert Own.quick is None
     assert Heir.quick is Integer.quick is not None
-    assert (Heir.accept, Own.accept) == (Field.accept, Field.accept)
+    assert (Heir.short, Own.short) == (Field.short, Field.short)
+
+
+def test_accept_can_be_overridden_together_with_what_it_calls() -> None:
+    seen = list[Any]()
+
+    class Lower(String):
+        def coerce(self, value: Any) -> str:
+            return super().coerce(value).lower()
+
+        def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+            return super().accept(value, owner)
+
+    class Traced(String):
+        def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
+            seen.append(value)
+            return super().accept(value, owner)
+
+    class Checked(Traced):
+        def check(self, value: str) -> None:
+            super().check(value)
+
+    class Book(Model):
+        title = Lower()
+        shelf = Checked()
+
+    book = Book.new("1", title="ABC", shelf="x")
+    assert (book.title, book["title"], seen) == ("abc", "abc", ["x"])
 
 
 class Chosen(Model):

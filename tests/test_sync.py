@@ -8,6 +8,7 @@ import gc
 import inspect
 import os
 import re
+import sys
 import threading
 import weakref
 from collections.abc import AsyncIterator
@@ -595,3 +596,34 @@ async def test_no_task_is_pinned_to_the_first_request(url: str, control: bool) -
     if task is not None:
         await task
     await database.aclose()
+
+
+def test_threads_that_touch_a_found_record_at_once_lose_nothing(url: str, db: Database) -> None:
+    """What was found is laid out at the first look, whoever looks."""
+    User.new("1", name="Ada", age=1).save()
+    before, wrong = sys.getswitchinterval(), list[Any]()
+
+    def work(record: User, gate: threading.Barrier, name: str, value: Any) -> None:
+        try:
+            gate.wait()
+            setattr(record, name, value)
+            assert bool(record)
+        except BaseException as error:
+            wrong.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            (found,), gate = User.all(), threading.Barrier(2)
+            jobs = [
+                threading.Thread(target=work, args=(found, gate, name, value))
+                for name, value in (("name", "Bob"), ("age", 2))
+            ]
+            for job in jobs:
+                job.start()
+            for job in jobs:
+                job.join()
+            assert wrong == []
+            assert found.getdiff() == {"name": "Bob", "age": 2}
+    finally:
+        sys.setswitchinterval(before)

@@ -3,7 +3,9 @@
 -- A part between "each" and "end" is written out for every field that has such a key, "marker" for classes
 -- without a required field; what $ stands before is filled in (scripts.py).
 --
--- ARGV     '' instead of the number of groups, id, mode (c, u, s, d), 1 if a declared field is set, where in ARGV
+-- The client asks for it (groups.py) by '' in the place of the number of groups.
+--
+-- ARGV     '', id, mode (c, u, s, d), 1 if a declared field is set, where in ARGV
 --          the pairs end, where the extras end, then pairs (field, value), extras (field, score or digest), drops
 
 if ARGV[1] == '' then

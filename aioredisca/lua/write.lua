@@ -1,7 +1,7 @@
 -- Saves and deletes a batch of records: all of it, or nothing. This is how the parts of the script follow
 -- each other; each is a file of its own, and a script has those that its classes and changes need (scripts.py).
 --
---   single     one record of one class, by straight code; what it does not know goes on to the rest
+--   single     one record of one class, by straight code, where the client asks for that; then nothing else runs
 --   head       FIXED, CLASSES: the declarations of the classes, written out by scripts.py
 --   batch      takes the records from ARGV in groups
 --   expect     what records must still hold, and repeated sends         count    adds to numbers
