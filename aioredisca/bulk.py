@@ -56,7 +56,8 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
 
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:
-    homes = {(type(record), record._session) for record in records}  # of many records, but few
+    # Of many records there are but few.
+    homes: set[tuple[type[Any], Any]] = {(type(record), record._session) for record in records}
     stores = {kind._store(session) for kind, session in homes}
     if len(stores) > 1:
         raise UsageError("the records of one bulk write must live in one database")

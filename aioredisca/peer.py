@@ -32,7 +32,8 @@ class Peer(ABC):
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
-        finalize(self, connection.disconnect).atexit = False
+        finalizer: Any = finalize(self, connection.disconnect)
+        finalizer.atexit = False
 
     def connect(self) -> None:
         """Connect and log in, anew if it was connected."""
