@@ -113,19 +113,28 @@ async def _write(
     async with writes.locked(store, records):
         for one, following in zip_longest(batches, batches[1:]):
             try:
-                while one.records:
-                    try:
-                        flags = await one.write(following)
-                    except (Conflict, ValidationError) as error:
-                        if not skip_conflicts or error.instance is None:
-                            raise BulkError(written, error) from None
-                        refused.append((error.instance, error))
-                        one.leave_out(error.instance)
-                    else:
-                        written += sum(f is True for f in flags) if mode == "delete" else len(one.records)
-                        break
-            except BaseException:
+                written += await _write_batch(one, following, mode, refused if skip_conflicts else None)
+            except BaseException as error:
                 if following:
                     following.drop()
+                if isinstance(error, Conflict | ValidationError):
+                    raise BulkError(written, error) from None
                 raise
     return written, refused
+
+
+async def _write_batch(
+    one: _Batch, following: _Batch | None, mode: Mode | None, refused: list[tuple[Any, RediscaError]] | None
+) -> int:
+    """How many of a batch were written (or deleted); records go to *refused* instead, if that is a list."""
+    while one.records:
+        try:
+            flags = await one.write(following)
+        except (Conflict, ValidationError) as error:
+            if refused is None or error.instance is None:
+                raise
+            refused.append((error.instance, error))
+            one.leave_out(error.instance)
+        else:
+            return sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
+    return 0

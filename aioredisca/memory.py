@@ -105,8 +105,7 @@ class Memory:
 
     def set(self, key: str, raw: bytes | None) -> None:
         """Change a hash field; a change back to what is stored is none."""
-        if self.diff:
-            self.diff.pop(key, None)
+        self.diff.pop(key, None)
         if self.stored(key) != raw:  # MISSING equals nothing
             self.diff[key] = raw
 

@@ -279,8 +279,7 @@ class ModelType(type):
 
     def _store(cls, session: BaseSession | None = None) -> Store:
         """The database: of the class, else of the session, else of the process."""
-        known = cls._effective
-        own = known["db"] if "db" in known else cls._setting("db")
+        own = cls._setting("db")
         if own is None and (session := session or current()) is not None:
             own = session.db
         return cast("Store", own or conf.db)

@@ -150,7 +150,8 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
             judges.append(f"claim(list, {slots['unique']}, {field}, change)")
         if spec.index in ("exact", "tags"):
             enters.append(f"enter_{spec.index}(list, {field})")
-            leaves.append(f"leave_{spec.index}(list, {field}, {slots.get('digests', 'nil')})")
+            digests = f", {slots['digests']}" if spec.index == "exact" else ""
+            leaves.append(f"leave_{spec.index}(list, {field}{digests})")
         elif spec.index:
             leaves.append(f"write_{spec.index}(list, {field}, {slots[spec.index]})")
         if spec.nullable:

@@ -109,7 +109,7 @@ async def write_prepared(
 ) -> list[Outcome]:
     """The same; *meanwhile*, which raises nothing, is called while they are on their way.
 
-    It is not where the transport sends only what is awaited.
+    It is not called at all where the transport sends nothing before it is awaited.
     """
     try:
         outcomes = await _send(store, prepared, meanwhile)

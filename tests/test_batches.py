@@ -347,7 +347,9 @@ async def test_a_flush_of_more_than_5000_records_is_refused_before_io(db: Databa
 # -- one record and many ---------------------------------------------------------------------------
 
 
-class Alone(Model):
+class Some:
+    """What both classes store."""
+
     email = String(unique=True)
     name = String(index=True)
     age = Integer(index=True)
@@ -355,12 +357,12 @@ class Alone(Model):
     note = String()
 
 
-class Among(Model):
-    email = String(unique=True)
-    name = String(index=True)
-    age = Integer(index=True)
-    when = DateTime(index=True)
-    note = String()
+class Alone(Some, Model):
+    pass
+
+
+class Among(Some, Model):
+    pass
 
 
 CHOICES: dict[str, list[bytes | None]] = {
