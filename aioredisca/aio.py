@@ -44,6 +44,14 @@ class AsyncTransport(ABC):
     def ask(self, call: Call) -> Awaitable[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
 
+    @abstractmethod
+    def load(self, command: bytes) -> Awaitable[Reply]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    @abstractmethod
+    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
+        """See :class:`~aioredisca.types.Transport`."""
+
     def recall(self, shelf: Shelf, key: str) -> Reply:
         """What is held in memory of *key*, or None. Most transports hold nothing."""
         return None

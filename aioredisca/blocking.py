@@ -22,9 +22,8 @@ _driving: ContextVar[bool] = ContextVar("aioredisca_driving", default=False)
 _allowed: ContextVar[bool] = ContextVar("aioredisca_allow_blocking", default=False)
 
 
-def driving() -> bool:
-    """Whether the code that asks runs under :func:`run`."""
-    return _driving.get()
+driving = _driving.get
+"""Whether the code that asks runs under :func:`run`."""
 
 
 def run(operation: Awaitable[T]) -> T:

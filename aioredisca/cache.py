@@ -13,14 +13,14 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import hiredis
 import redis.exceptions
 
 from . import wire
 from .aio import connect
-from .lines import FastLine, Flight, Line, Owner
+from .lines import FastLine, Flight, Line, Owner, Trip
 from .mux import Multiplexer
 from .settings import Settings
 from .types import Call, Reply, Shelf
@@ -116,13 +116,17 @@ class TrackedLine(FastLine):
         """Whether nothing was heard for so long that changes may have gone untold."""
         return self._loop.time() - self._heard > LEASE
 
-    def _take(self, reply: Reply) -> None:
+    def _take(self, replies: Iterable[Reply]) -> None:
+        super()._take(reply for reply in replies if not self._is_word(reply))
+
+    def _is_word(self, reply: Reply) -> bool:
+        """Whether this is a word of the server, which nobody has asked for; a reply is kept."""
         if isinstance(reply, hiredis.PushNotification):
             self._hear(reply)
-            return
-        flight = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
-        self._held.keep(flight.calls[0 if flight.size == 1 else len(flight.answers)], reply)
-        super()._take(reply)
+            return True
+        trip = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
+        self._held.keep(cast("Trip", trip).next_call, reply)
+        return False
 
     def _hear(self, push: list[Any]) -> None:
         if push[0] == b"invalidate":
@@ -193,15 +197,16 @@ class CachingMultiplexer(Multiplexer):
         """Whether the server tracks, as far as is known."""
         return bool(self.memory.get("tracking", True))
 
-    def _fly(self, calls: Sequence[Call], *, alone: bool) -> asyncio.Future[Any]:
-        future = super()._fly(calls, alone=alone)
-        if self._tracker is not None and True in [call.writes for call in calls]:
+    def _send(self, flight: Flight) -> asyncio.Future[Any]:
+        future = super()._send(flight)
+        if self._tracker is not None and isinstance(flight, Trip) and flight.writes:
+            calls = flight.calls
             future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
         return future
 
-    def written(self, flight: Flight) -> None:
+    def written(self, trip: Trip) -> None:
         # Whatever became of it: the server tells of a change a moment later than it answers.
-        self._forget(flight.calls)
+        self._forget(trip.calls)
 
     def _forget(self, calls: Iterable[Call]) -> None:
         """What these calls write is not what it was, or will not be."""

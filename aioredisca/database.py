@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
-from . import blocking
+from .blocking import driving
 from .config import conf
 from .errors import DriverMisuse, UsageError
 from .keys import bad_namespace
@@ -138,16 +139,16 @@ class Database:
     def _of_loop(self) -> AsyncTransport | None:
         """The transport of the running event loop, if there are both."""
         try:
-            return self._by_loop.get(asyncio.get_running_loop())
+            return self._by_loop.get(get_running_loop())
         except RuntimeError:
             return None
 
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""
-        if blocking.driving():
+        if driving():
             return self._blocking or self._open_blocking()
         try:
-            loop = asyncio.get_running_loop()
+            loop = get_running_loop()
         except RuntimeError:
             raise DriverMisuse(
                 "no asyncio event loop is running: await this under asyncio, "
@@ -209,7 +210,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
-        found = self._by_loop.pop(asyncio.get_running_loop(), None)
+        found = self._by_loop.pop(get_running_loop(), None)
         if found is not None:
             await found.close()
         self.close()

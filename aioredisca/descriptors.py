@@ -106,7 +106,6 @@ class Field(Generic[T]):
         self.new = options.get("new")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
-        self._quick: Callable[[bytes], Any] | None = None
         self.key = options.get("field", "")
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
@@ -139,8 +138,9 @@ class Field(Generic[T]):
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # under a second name it is refused, when the class is complete
-        self._quick = self.quick  # found in a third of the time
         self.key = self.key or self.name
+        # Together, because every look at an attribute of one of many classes takes as long as a dict.
+        self._way: tuple[str, str, Callable[[bytes], Any] | None] = (self.name, self.key, self.quick)
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -154,12 +154,13 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            name, values = self.name, obj._values
+            name, key, quick = self._way
+            values = obj._values
             if name in values:
                 return values[name]
-            if (row := obj._row) is not None and (quick := self._quick) is not None:
+            if quick is not None and (row := obj._row) is not None:
                 try:
-                    if (raw := row[obj._places[self.key]]) is not None:
+                    if (raw := row[obj._places[key]]) is not None:
                         value = values[name] = quick(raw)
                         return value
                 except (KeyError, ValueError):

@@ -11,7 +11,7 @@ import asyncio
 import contextvars
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol, cast
 from weakref import ref
@@ -44,60 +44,116 @@ class Closing(Exception):
 
 
 class Flight:
-    """Calls whose round trip is made by a line, and the future that their caller awaits.
+    """A command that only reads, made ready to be sent; its reply goes to a future.
 
-    ``future``   comes to the replies, or to the one reply where the caller asked ``alone`` for one call.
-    ``writes``   whether any of the calls writes.
-    ``data``     what is sent, to which ``size`` answers belong.
-    ``started``  when the caller began to wait, in seconds of the loop.
+    ``future``   comes to the reply. Whoever waits for it may have gone.
+    ``data``     what is sent.
+    ``started``  when it began to wait for the server, in seconds of the loop; 0 before.
     ``again``    whether it was sent before, over a line that broke.
-    ``answers``  those of several that are there so far; of one answer there is no such list.
-    ``exchange`` what becomes of refused calls; it is there from the first refusal on.
     """
 
-    __slots__ = (
-        *("again", "alone", "answers", "calls", "data", "exchange"),
-        *("future", "owner", "size", "started", "writes"),
-    )
+    __slots__ = ("again", "data", "future", "started")
 
-    answers: list[Reply]
-    exchange: wire.Exchange
+    writes = False
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
+        self.future: asyncio.Future[Any] = asyncio.Future(loop=loop)
+        self.data, self.started, self.again = data, 0.0, False
+
+    def take(self, reply: Reply) -> bool:
+        """Take the next reply from the server; whether it was the last of this flight."""
+        future = self.future
+        if future.done():  # nobody waits any more
+            return True
+        if isinstance(reply, Exception):
+            future.set_exception(wire.translated(reply))
+        else:
+            future.set_result(reply)
+        return True
+
+    def fail(self, error: Exception) -> None:
+        """There will be no reply."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+    def renew(self) -> None:
+        """Forget what part of the replies is there: it is sent once more."""
+        self.again = True
+
+
+class Flock(Flight):
+    """Commands that only read, sent together: their replies as a list, or the first refusal."""
+
+    __slots__ = ("_replies", "_size")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, commands: Sequence[bytes]) -> None:
+        super().__init__(loop, b"".join(commands))
+        self._size, self._replies = len(commands), list[Reply]()
+
+    def take(self, reply: Reply) -> bool:
+        self._replies.append(reply)
+        if len(self._replies) < self._size:
+            return False
+        refused = next((one for one in self._replies if isinstance(one, Exception)), None)
+        return super().take(self._replies if refused is None else refused)
+
+    def renew(self) -> None:
+        super().renew()
+        self._replies = []
+
+
+class Trip(Flight):
+    """Calls, whose round trip takes two flights where one of them was refused and is sent in another form.
+
+    ``alone``     whether the future comes to the one reply, not to a list.
+    ``calls``     what is asked.
+    ``writes``    whether any of the calls writes.
+    """
+
+    __slots__ = ("_answers", "_exchange", "_owner", "_size", "alone", "calls", "writes")
 
     def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool) -> None:
-        loop, self.size = owner.loop, len(calls)
-        self.owner, self.calls, self.alone, self.again = owner, calls, alone, False
-        self.data = wire.packed(calls, owner.memory)
-        if alone:
-            self.writes = calls[0].writes
-        else:
-            self.writes, self.answers = True in [call.writes for call in calls], []
-        self.future: asyncio.Future[Any] = asyncio.Future(loop=loop)
-        self.started = loop.time()
+        super().__init__(owner.loop, wire.packed(calls, owner.memory))
+        self.calls, self.alone, self._owner, self._size = calls, alone, owner, len(calls)
+        self.writes = calls[0].writes if alone else True in [call.writes for call in calls]
+        self._answers = list[Reply]()
+        self._exchange: wire.Exchange | None = None
 
-    def land(self, answers: list[Reply]) -> None:
-        """All answers of the round trip are there."""
+    @property
+    def next_call(self) -> Call:
+        """The call that the next reply belongs to, as long as none was refused."""
+        return self.calls[len(self._answers)]
+
+    def take(self, reply: Reply) -> bool:
+        answers = self._answers
+        answers.append(reply)
+        if len(answers) < self._size:
+            return False
         if self.writes:
-            self.owner.written(self)
-        if self.future.done():  # nobody waits any more
-            return
-        if self.size < len(self.calls) or True in [isinstance(answer, Exception) for answer in answers]:
-            try:
-                self._sort_out(answers)
-            except Exception as error:  # whatever it is, somebody waits for it
-                self.fail(error)
-        else:
+            self._owner.written(self)
+        if not self.future.done():
+            self._arrive(answers)
+        return True
+
+    def _arrive(self, answers: list[Reply]) -> None:
+        if self._exchange is None and True not in [isinstance(answer, Exception) for answer in answers]:
             self.future.set_result(answers[0] if self.alone else answers)
+            return
+        try:
+            self._sort_out(answers)
+        except Exception as error:  # whatever it is, somebody waits for it
+            self.fail(error)
 
     def _sort_out(self, answers: list[Reply]) -> None:
         """Some calls were refused: ask in another form what can be asked so, and hand on the rest."""
-        if not hasattr(self, "exchange"):
-            self.exchange = wire.Exchange(self.calls, self.owner.memory)
-        exchange = self.exchange
+        if self._exchange is None:
+            self._exchange = wire.Exchange(self.calls, self._owner.memory)
+        exchange = self._exchange
         exchange.take(answers)
         if exchange.pending:
-            self.data, self.size, self.answers = exchange.packed(), len(exchange.pending), []
-            self.started, self.again = self.owner.loop.time(), False
-            self.owner.send(self)
+            self.data, self._size, self._answers = exchange.packed(), len(exchange.pending), []
+            self.started, self.again = 0.0, False
+            self._owner.send(self)
         elif self.alone and isinstance(exchange.replies[0], Exception):
             self.future.set_exception(exchange.replies[0])
         else:
@@ -105,9 +161,12 @@ class Flight:
 
     def fail(self, error: Exception) -> None:
         if self.writes:
-            self.owner.written(self)
-        if not self.future.done():
-            self.future.set_exception(error)
+            self._owner.written(self)
+        super().fail(error)
+
+    def renew(self) -> None:
+        super().renew()
+        self._answers = []
 
 
 class Watch:
@@ -156,8 +215,8 @@ class Owner(Protocol):
     def send(self, flight: Flight) -> None:
         """Send *flight*, over whatever line there is."""
 
-    def written(self, flight: Flight) -> None:
-        """*flight*, which writes, was answered or given up: from here on its caller goes on."""
+    def written(self, trip: Trip) -> None:
+        """*trip*, which writes, was answered or given up: from here on its caller goes on."""
 
     def changed(self) -> None:
         """The line takes flights again, or will take none any more."""
@@ -180,6 +239,7 @@ class Line(ABC):
         self.usable = self.accepts = True
         self.proven = False
         self._owner, self._connection, self._settings = ref(owner), connection, settings
+        self._memory = owner.memory
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.Context()
         self._heard = self._loop.time()
@@ -205,22 +265,26 @@ class Line(ABC):
         flights = [flight for flight in self._unsent if not flight.future.done()]
         self._unsent.clear()
         self._size = 0
-        self._sent.extend(flights)
-        if flights and not self._watch.running:
-            self._watch.start()
+        if flights:
+            self._note_sent(flights)
         return b"".join([flight.data for flight in flights])
 
-    def _take(self, reply: Reply) -> None:
-        """The next reply: it belongs to the oldest flight, even if nobody waits for it any more."""
-        flight = self._sent[0]
-        if flight.size == 1:
-            self._sent.popleft()
-            flight.land([reply])
-            return
-        flight.answers.append(reply)
-        if len(flight.answers) == flight.size:
-            self._sent.popleft()
-            flight.land(flight.answers)
+    def _note_sent(self, flights: list[Flight]) -> None:
+        """These *flights* wait for answers from now on."""
+        now = self._loop.time()
+        for flight in flights:
+            flight.started = flight.started or now
+        self._sent.extend(flights)
+        wire.note_trips(self._memory, len(flights))
+        if not self._watch.running:
+            self._watch.start()
+
+    def _take(self, replies: Iterable[Reply]) -> None:
+        """The next replies: they belong to the oldest flights, even where nobody waits for them any more."""
+        sent = self._sent
+        for reply in replies:
+            if sent[0].take(reply):
+                sent.popleft()
 
     def _has_room(self) -> None:
         """Take flights again."""
@@ -303,12 +367,13 @@ class FastLine(Line, asyncio.Protocol):
         )
 
     def send(self, flight: Flight) -> None:
-        if self._unsent:  # they leave soon
-            self._put(flight)
-        elif not self._sent and flight.started - self._heard < STALE:  # nothing is on the way: go at once
-            self._sent.append(flight)
-            if not self._watch.running:
-                self._watch.start()
+        if self._unsent:  # they leave soon: as _put does
+            self._unsent.append(flight)
+            self._size += len(flight.data)
+            if self._size > HIGH_WATER:
+                self.accepts = False
+        elif not self._sent and self._loop.time() - self._heard < STALE:  # nothing is on the way: go at once
+            self._note_sent([flight])
             self._transport.write(flight.data)
         else:
             self._put(flight)
@@ -327,11 +392,10 @@ class FastLine(Line, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._heard = self._loop.time()
         self.proven = True
-        reader, take = self._reader, self._take
+        reader = self._reader
         try:
             reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING:
-                take(reply)
+            self._take(iter(reader.gets, _NOTHING))
         except Exception as error:  # no RESP, or a reply that nobody asked for
             self._lose(error)
 
@@ -397,7 +461,7 @@ class PublicLine(Line):
                 reply = await self._next()
                 self._heard = self._loop.time()
                 self.proven = True
-                self._take(reply)
+                self._take([reply])
         except (asyncio.CancelledError, IndexError, *wire.BROKEN) as error:
             self._lose(error)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
 from .collections import Collection
@@ -19,7 +19,7 @@ from .ids import hexid
 from .keys import MAX_ID, Keys, bad_field, bad_id, bad_prefix
 from .schema import Compound, Schema
 from .session import BaseSession, current
-from .types import Store
+from .types import MISSING, Store
 
 RESERVED = frozenset(
     """
@@ -279,10 +279,13 @@ class ModelType(type):
 
     def _store(cls, session: BaseSession | None = None) -> Store:
         """The database: of the class, else of the session, else of the process."""
-        own = cls._setting("db")
+        own = cls._effective.get("db", MISSING)
+        if own is MISSING:
+            own = cls._setting("db")
         if own is None and (session := session or current()) is not None:
             own = session.db
-        return cast("Store", own or conf.db)
+        store: Store = own or conf.db
+        return store
 
     def _keys(cls, store: Store) -> Keys:
         namespace = cls._setting("namespace")

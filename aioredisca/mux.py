@@ -22,7 +22,7 @@ import redis.exceptions
 
 from . import wire
 from .aio import AsyncTransport
-from .lines import Closing, Flight, Line, Watch, open_line
+from .lines import Closing, Flight, Flock, Line, Trip, Watch, open_line
 from .settings import Settings
 from .types import Call, Reply
 
@@ -44,17 +44,22 @@ class Multiplexer(AsyncTransport):
         self._opening: asyncio.Task[None] | None = None
         self._failures = 0
 
+    def load(self, command: bytes) -> Awaitable[Reply]:
+        flight = Flight(self.loop, command)
+        self.send(flight)
+        return flight.future
+
+    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
+        return self._send(Flock(self.loop, commands)) if commands else _nothing()
+
     def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
-        if not calls:
-            return _nothing()
-        return self._fly(calls, alone=False)
+        return self._send(Trip(self, calls, alone=False)) if calls else _nothing()
 
     def ask(self, call: Call) -> Awaitable[Reply]:
-        return self._fly((call,), alone=True)
+        return self._send(Trip(self, (call,), alone=True))
 
-    def _fly(self, calls: Sequence[Call], *, alone: bool) -> asyncio.Future[Any]:
-        """Send *calls* now; what they come to."""
-        flight = Flight(self, calls, alone=alone)
+    def _send(self, flight: Flight) -> asyncio.Future[Any]:
+        """Send *flight* now; what it comes to."""
         self.send(flight)
         return flight.future
 
@@ -63,10 +68,11 @@ class Multiplexer(AsyncTransport):
         if (line := self._line) is not None and line.accepts and not self._waiting:
             line.send(flight)
         else:
+            flight.started = flight.started or self.loop.time()
             self._waiting.append(flight)
             self.changed()
 
-    def written(self, flight: Flight) -> None:
+    def written(self, trip: Trip) -> None:
         """See :class:`~aioredisca.lines.Owner`."""
 
     def changed(self) -> None:
@@ -154,16 +160,13 @@ class Multiplexer(AsyncTransport):
 
     def _goes_again(self, flight: Flight, error: BaseException) -> bool:
         if flight.future.done():
-            if flight.writes:
+            if isinstance(flight, Trip) and flight.writes:
                 self.written(flight)
             return False
         if flight.writes or flight.again or isinstance(error, Closing):
             flight.fail(wire.lost(self._settings.address, error, writes=flight.writes))
             return False
-        flight.again = True
-        if flight.size > 1:
-            flight.answers.clear()
-        self.memory["trips"] = self.memory.get("trips", 0) + 1
+        flight.renew()
         return True
 
 

@@ -283,10 +283,19 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
 
 def record_call(schema: Schema, id: str) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
-    key = schema.records + id
-    name = key.encode()
-    packed = schema.load_form % (len(name), name)
-    return Call(("HMGET", key, *schema.read_fields), shelf=schema.shelf, packed=packed)
+    return Call(("HMGET", schema.records + id, *schema.read_fields), shelf=schema.shelf)
+
+
+def record_command(schema: Schema, id: str) -> bytes:
+    """The same as it goes over the wire, where nobody remembers the reply."""
+    key = (schema.records + id).encode()
+    return schema.load_form % (len(key), key)
+
+
+def record_commands(schema: Schema, ids: Sequence[str]) -> list[bytes]:
+    """The same for many records."""
+    load, stem = schema.load_form, schema.records
+    return [load % (len(key), key) for key in [(stem + id).encode() for id in ids]]
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

@@ -42,39 +42,46 @@ class PoolTransport(AsyncTransport):
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         exchange = wire.Exchange(calls, self.memory)
         while exchange.pending:
-            exchange.take(await self._trip(exchange))
+            answers = await self._trip(exchange.packed(), len(exchange.pending), exchange.writes)
+            exchange.take(answers)
         return exchange.replies
 
     async def ask(self, call: Call) -> Reply:
         return wire.only(await self.execute((call,)))
 
-    async def _trip(self, exchange: wire.Exchange) -> list[Reply]:
+    async def load(self, command: bytes) -> Reply:
+        return wire.answered(await self._trip(command, 1, False))[0]
+
+    async def load_all(self, commands: Sequence[bytes]) -> list[Reply]:
+        return wire.answered(await self._trip(b"".join(commands), len(commands), False)) if commands else []
+
+    async def _trip(self, data: bytes, count: int, writes: bool) -> list[Reply]:
         """Wait for a connection, send and read, all within one deadline."""
         trip = _Trip()
         try:
             async with asyncio.timeout(self._settings.timeout), self._slots:
-                return await self._send(exchange, trip)
+                return await self._send(data, count, writes, trip)
         except TimeoutError as error:
-            raise trip.meaning(self._settings, error, writes=exchange.writes) from None
+            raise trip.meaning(self._settings, error, writes=writes) from None
 
-    async def _send(self, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
+    async def _send(self, data: bytes, count: int, writes: bool, trip: _Trip) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
-        writes = exchange.writes
         try:
-            return await self._talk(exchange, trip)
+            return await self._talk(data, count, trip)
         except wire.BROKEN as error:
             if writes:
                 raise wire.lost(self._settings.address, error, writes=True) from None
         try:
-            return await self._talk(exchange, trip)
+            return await self._talk(data, count, trip)
         except wire.BROKEN as error:
             raise wire.lost(self._settings.address, error, writes=False) from None
 
-    async def _talk(self, exchange: wire.Exchange, trip: _Trip) -> list[Reply]:
+    async def _talk(self, data: bytes, count: int, trip: _Trip) -> list[Reply]:
         connection, finished = await self._borrow(trip), False
         try:
-            await connection.send_packed_command(exchange.packed())
-            replies = [await self._read(connection) for _ in exchange.pending]
+            wire.note_trips(self.memory)
+            await connection.send_packed_command(data)
+            replies = [await self._read(connection) for _ in range(count)]
             finished = True
             return replies
         finally:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Self, cast
 
 from . import storage
 from .errors import NotFound, ValidationError
-from .plan import exists_call, load_all_call, load_call, read_all_fields, read_fields, record_call
+from .plan import (
+    exists_call,
+    load_all_call,
+    load_call,
+    read_all_fields,
+    read_fields,
+    record_call,
+    record_command,
+    record_commands,
+)
 from .schema import Schema
 from .session import current
 from .types import Lock, Raw, Store, Stored, Transport
@@ -79,7 +88,7 @@ class Reading(Values):
             reply = await storage.read(store, load_call(schema, self._id, schema.read_fields))
             self._take(read_fields(schema.read_fields, reply), complete=False)
         else:
-            self._take_row(schema, await store.transport().ask(record_call(schema, self._id)))
+            self._take_row(schema, await _row_of(store.transport(), schema, self._id))
 
     def _take_row(self, schema: Schema, row: Stored) -> None:
         """Believe what a load of the declared fields has told."""
@@ -99,7 +108,7 @@ class Reading(Values):
 
         HMGET, one round trip; none where ``conf(cache=n)`` holds it.
         """
-        if not cls._private():
+        if not cls._plain or current() is not None:  # as _private() says
             return await cls._handle(model_id)._load(strict=True)
         id = cls._id_text(model_id)
         if not id:
@@ -109,8 +118,8 @@ class Reading(Values):
         schema, transport = cls._schema(store), store.transport()
         row = transport.recall(schema.shelf, schema.records + id) if schema.shelf else None
         if row is None:
-            row = await transport.ask(record_call(schema, id))
-        if _is_nothing(row):
+            row = await _row_of(transport, schema, id)
+        if row[0] is None and _is_nothing(row):
             raise NotFound(cls.__name__, id)
         return cls._made(schema.places, id, row)
 
@@ -174,7 +183,7 @@ class Reading(Values):
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         store = cls._store()
         schema, made = cls._schema(store), cls._made
-        rows = await storage.read_together(store, [record_call(schema, id) for id in names]) if names else []
+        rows = await _rows_of(store.transport(), schema, names)
         places = schema.places
         return [
             None if _is_nothing(row) else made(places, id, row) for id, row in zip(names, rows, strict=True)
@@ -189,11 +198,25 @@ class Reading(Values):
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
-            calls = [record_call(schema, record._id) for record in unknown]
-            for record, reply in zip(unknown, await storage.read_together(store, calls), strict=True):
+            rows = await _rows_of(store.transport(), schema, [record._id for record in unknown])
+            for record, reply in zip(unknown, rows, strict=True):
                 if not record._knows():
                     record._take_row(schema, reply)
         return [None if record._row is None and record._memory.absent else record for record in records]
+
+
+def _row_of(transport: Transport, schema: Schema, id: str) -> Awaitable[Stored]:
+    """The declared fields of a record, as they are stored."""
+    if schema.shelf is None:
+        return transport.load(record_command(schema, id))
+    return transport.ask(record_call(schema, id))
+
+
+async def _rows_of(transport: Transport, schema: Schema, ids: Sequence[str]) -> list[Stored]:
+    """The same of many records, in one round trip."""
+    if schema.shelf is None:
+        return await transport.load_all(record_commands(schema, ids))
+    return storage.unrefused(await transport.execute([record_call(schema, id) for id in ids]))
 
 
 def _is_nothing(row: Stored) -> bool:

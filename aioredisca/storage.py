@@ -39,7 +39,11 @@ async def read(store: Store, call: Call) -> Reply:
 
 async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
     """The replies to several calls in one round trip; the first refusal is raised."""
-    replies = await store.transport().execute(calls)
+    return unrefused(await store.transport().execute(calls))
+
+
+def unrefused(replies: list[Reply]) -> list[Reply]:
+    """Replies as they are; the first refusal is raised."""
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply

@@ -42,6 +42,12 @@ class BlockingTransport:
             replies = self._finish(exchange)
         return wire.only(replies)
 
+    async def load(self, command: bytes) -> Reply:
+        return wire.answered(self._trip(command, 1, False))[0]
+
+    async def load_all(self, commands: Sequence[bytes]) -> list[Reply]:
+        return wire.answered(self._trip(b"".join(commands), len(commands), False)) if commands else []
+
     def _finish(self, exchange: wire.Exchange) -> list[Reply]:
         while exchange.pending:
             answers = self._trip(exchange.packed(), len(exchange.pending), exchange.writes)
@@ -99,6 +105,7 @@ class BlockingTransport:
     def _talk(self, peer: Peer, data: bytes, count: int) -> list[Reply]:
         finished, home = False, self._idle
         try:
+            wire.note_trips(self._memory)
             replies = peer.talk(data, count)
             finished = True
             return replies

@@ -64,8 +64,6 @@ class Call:
     keys: tuple[Arg, ...] = ()
     writes: bool = False
     shelf: Shelf | None = None
-    packed: bytes = b""
-    """The command as it goes over the wire, where whoever made the call knew a shorter way to that."""
 
 
 class Lock(Protocol):
@@ -83,6 +81,14 @@ class Transport(Protocol):
 
     def ask(self, call: Call) -> Awaitable[Reply]:
         """The reply to one call, as :meth:`execute` sends it. A refusal is raised."""
+        ...
+
+    def load(self, command: bytes) -> Awaitable[Reply]:
+        """The reply to one command that only reads, given as it goes over the wire. A refusal is raised."""
+        ...
+
+    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
+        """The replies to many of these, in one round trip; the first refusal is raised."""
         ...
 
     def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:

@@ -55,20 +55,15 @@ _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
 def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = ()) -> bytes:
-    """What one round trip sends, as it goes over the wire; counts it.
+    """What one round trip sends, as it goes over the wire.
 
     The scripts at the places *full* go in full, the others by their names.
     """
-    memory["trips"] = memory.get("trips", 0) + 1
     if len(calls) == 1 and not full:  # as nearly always
         (call,) = calls
-        if call.packed:
-            return call.packed
         alone: bytes = _pack(call.args if call.script is None else _script_command(call, memory))
         return alone
-    return b"".join(
-        [call.packed or _pack(_command(call, memory, place in full)) for place, call in enumerate(calls)]
-    )
+    return b"".join([_pack(_command(call, memory, place in full)) for place, call in enumerate(calls)])
 
 
 def _command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
@@ -101,7 +96,7 @@ class Exchange:
         self.writes = calls[0].writes if len(calls) == 1 else True in [call.writes for call in calls]
 
     def packed(self) -> bytes:
-        """What the next round trip sends, as it goes over the wire; counts it."""
+        """What the next round trip sends, as it goes over the wire."""
         if len(self.pending) == len(self.calls):
             return packed(self.calls, self._memory, self._full)
         full = [place for place, of in enumerate(self.pending) if of in self._full]
@@ -146,12 +141,25 @@ class Exchange:
         return "unknown command" in str(reply).lower() and "_RO" in str(reply)
 
 
+def note_trips(memory: dict[Any, Any], count: int = 1) -> None:
+    """Count round trips: for ``Database.round_trips``."""
+    memory["trips"] = memory.get("trips", 0) + count
+
+
 def only(replies: list[Reply]) -> Reply:
     """The reply to one call; a refusal is raised."""
     (reply,) = replies
     if isinstance(reply, RediscaError):
         raise reply
     return reply
+
+
+def answered(answers: list[Reply]) -> list[Reply]:
+    """The answers to reads that have no other form; the first refusal is raised."""
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise translated(answer)
+    return answers
 
 
 def translated(error: Exception) -> RediscaError:

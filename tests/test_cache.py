@@ -322,7 +322,7 @@ async def test_reply_and_invalidation_in_one_packet(
     with pytest.raises(NotFound):
         await User.get("nobody")  # connects
     if late:
-        monkeypatch.setattr(TrackedLine, "_take", _keeping_late)
+        monkeypatch.setattr(TrackedLine, "_is_word", _keeping_late)
     packets = list[bytes]()
     receive = TrackedLine.data_received
     monkeypatch.setattr(TrackedLine, "data_received", lambda self, data: packets.append(data))
@@ -342,20 +342,20 @@ def transport_of(db: Database) -> Any:
     return db.transport()
 
 
-def _keeping_late(self: Any, reply: Any) -> None:
+def _keeping_late(self: Any, reply: Any) -> bool:
     """The known-bad way: what a task awaits is put into memory when that task goes on."""
     if isinstance(reply, hiredis.PushNotification):
         self._hear(reply)
-        return
-    flight = self._sent[0]
-    super(TrackedLine, self)._take(reply)
-    (call,), held = flight.calls, self._held
+        return True
+    trip, held = self._sent[0], self._held
+    (call,) = trip.calls
 
     def keep(_: Any) -> None:
         held.expect([call])
         held.keep(call, reply)
 
-    flight.future.add_done_callback(keep)
+    trip.future.add_done_callback(keep)
+    return False
 
 
 async def test_a_save_that_is_cancelled_is_forgotten_before_its_task_goes_on(

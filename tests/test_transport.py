@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, Literal, cast
 
+import hiredis
 import pytest
 import redis.asyncio
 from redis.asyncio import connection as client
@@ -47,6 +48,12 @@ every = pytest.mark.parametrize("form", [*SHARED, "pool"])
 
 def ping(text: str) -> Call:
     return Call(("ECHO", text))
+
+
+def command(*args: str) -> bytes:
+    """A command as it goes over the wire."""
+    packed: bytes = cast("Any", hiredis).pack_command(args)
+    return packed
 
 
 def incr(key: str) -> Call:
@@ -146,6 +153,26 @@ async def test_calls_are_answered_in_order_and_refusals_stand_in_their_place(
 
 
 @every
+async def test_loads_are_answered_and_refusals_raised(server: Server, form: Form) -> None:
+    async with opened(server.url, form) as database:
+        transport = database.transport()
+        await ask(database, Call(("SET", "text", "x"), writes=True))
+        before = database.round_trips
+        assert await transport.load(command("GET", "text")) == b"x"
+        assert await transport.load(command("GET", "nothing")) is None
+        assert await transport.load_all([command("ECHO", str(i)) for i in range(3)]) == [b"0", b"1", b"2"]
+        assert await transport.load_all([]) == []
+        assert database.round_trips == before + 3
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await transport.load(command("HMGET", "text", "a"))
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            await transport.load_all(
+                [command("ECHO", "a"), command("HMGET", "text", "a"), command("ECHO", "b")]
+            )
+        assert await transport.load(command("ECHO", "after")) == b"after"
+
+
+@every
 async def test_an_unknown_script_is_sent_in_full_and_nothing_else_again(server: Server, form: Form) -> None:
     text = f"return redis.call('INCR', KEYS[1]) -- {random.random()}"
     script = Script(text, __import__("hashlib").sha1(text.encode()).hexdigest())
@@ -234,14 +261,20 @@ async def test_four_thousand_random_cancellations_mix_nothing_up(server: Server,
 
     async def question(number: int) -> None:
         nonlocal wrong, answered, cancelled
-        calls = [ping(f"{number}.{part}") for part in range(number % 3 + 1)]
+        texts = [f"{number}.{part}" for part in range(number % 3 + 1)]
+        transport = database.transport()
         try:
-            replies = await database.transport().execute(calls)
+            if number % 2:
+                replies = await transport.execute([ping(text) for text in texts])
+            elif len(texts) > 1:
+                replies = await transport.load_all([command("ECHO", text) for text in texts])
+            else:
+                replies = [await transport.load(command("ECHO", *texts))]
         except asyncio.CancelledError:
             cancelled += 1
             raise
         answered += 1
-        wrong += replies != [f"{number}.{part}".encode() for part in range(number % 3 + 1)]
+        wrong += replies != [text.encode() for text in texts]
 
     async def nuisance(number: int) -> None:
         nonlocal asked
@@ -285,6 +318,8 @@ async def test_reads_are_sent_again_once_and_writes_never(proxy: Proxy, form: Fo
         with pytest.raises(OutcomeUnknown, match="the connection was lost"):
             await ask(database, incr("n"))
         assert await ask(database, Call(("GET", "n"))) == b"1"
+        proxy.lose_next_reply()
+        assert await database.transport().load(command("GET", "n")) == b"1"
 
 
 @shared
@@ -309,6 +344,9 @@ async def test_half_a_reply_is_no_reply(server: Server, form: Form) -> None:
         assert await ask(database, ping("whole")) == b"whole"
         cut.append(1)
         assert await ask(database, ping("a longer one")) == b"a longer one"
+        cut.append(1)
+        loads = [command("ECHO", text) for text in ("", "a", "b")]  # one answer gets through
+        assert await database.transport().load_all(loads) == [b"", b"a", b"b"]
         cut.append(1)
         with pytest.raises(OutcomeUnknown):
             await ask(database, Call(("SET", "k", "v", "GET"), writes=True), incr("n"))
@@ -776,6 +814,29 @@ def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
             run(alone(database, Call(("LPUSH", "text", 1), writes=True)))
         assert run(alone(database, Call(("GET", "nothing")))) is None
         assert len(blocking_of(database)._idle) == 1
+
+
+@peers
+def test_blocking_loads_are_answered_and_refusals_raised(
+    server: Server, form: Form, kind: type[Peer]
+) -> None:
+    with opened_blocking(server.url, form, kind) as database:
+        run(ask(database, Call(("SET", "text", "x"), writes=True)))
+        before = database.round_trips
+        assert run(_load(database, command("GET", "text"))) == b"x"
+        assert run(_load(database, command("ECHO", "a"), command("ECHO", "b"))) == [b"a", b"b"]
+        assert run(_load(database)) == []
+        assert database.round_trips == before + 2
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            run(_load(database, command("HMGET", "text", "a")))
+        with pytest.raises(StoreError, match="WRONGTYPE"):
+            run(_load(database, command("ECHO", "a"), command("HMGET", "text", "a")))
+        assert len(blocking_of(database)._idle) == 1
+
+
+async def _load(database: Database, *commands: bytes) -> Any:
+    transport = database.transport()
+    return await (transport.load(*commands) if len(commands) == 1 else transport.load_all(commands))
 
 
 @peers
