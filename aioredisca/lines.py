@@ -28,6 +28,12 @@ from .types import Call, Reply
 HIGH_WATER = 256 * 1024
 """Bytes that may wait in a line for the server to read them. Beyond that flights wait outside."""
 
+PACKET = 2048
+"""Bytes that are sent before the turn of the loop ends, for the server to work on meanwhile.
+
+Twice as many must have come together the next time in that turn: few packets carry many calls.
+"""
+
 STALE = 1.0
 """Seconds of silence after which a line is given two turns of the loop to notice that the server is gone."""
 
@@ -253,13 +259,6 @@ class Line(ABC):
     def send(self, flight: Flight) -> None:
         """Send *flight* after all that were given before. Only while the line accepts."""
 
-    def _put(self, flight: Flight) -> None:
-        """Keep *flight* for the next :meth:`_leaving`."""
-        self._unsent.append(flight)
-        self._size += len(flight.data)
-        if self._size > HIGH_WATER:
-            self.accepts = False
-
     def _leaving(self) -> bytes:
         """What was kept, and whose callers still wait, as bytes. It counts as sent from now on."""
         flights = [flight for flight in self._unsent if not flight.future.done()]
@@ -345,7 +344,7 @@ class FastLine(Line, asyncio.Protocol):
     def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
         super().__init__(owner, connection, settings)
         self._transport: asyncio.Transport = connection._writer.transport
-        self._paused = False
+        self._paused, self._packet = False, PACKET
         self._reader = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse,
             replyError=cast("Any", client.DefaultParser).parse_error,
@@ -367,21 +366,26 @@ class FastLine(Line, asyncio.Protocol):
         )
 
     def send(self, flight: Flight) -> None:
-        if self._unsent:  # they leave soon: as _put does
-            self._unsent.append(flight)
-            self._size += len(flight.data)
-            if self._size > HIGH_WATER:
-                self.accepts = False
-        elif not self._sent and self._loop.time() - self._heard < STALE:  # nothing is on the way: go at once
-            self._note_sent([flight])
-            self._transport.write(flight.data)
-        else:
-            self._put(flight)
-            stale = not self._sent
-            self._loop.call_soon(self._look_first if stale else self._flush, context=self._context)
+        if not self._unsent:
+            fresh = self._loop.time() - self._heard < STALE
+            if fresh and not self._sent:  # nothing is on the way: go at once
+                self._note_sent([flight])
+                self._transport.write(flight.data)
+                return
+            next_step = self._end_turn if fresh or self._sent else self._look_first
+            self._loop.call_soon(next_step, context=self._context)
+        self._unsent.append(flight)
+        self._size += len(flight.data)
+        if self._size > self._packet and self._sent:
+            self._packet *= 2
+            self._flush()
 
     def _look_first(self) -> None:
-        self._loop.call_soon(self._flush, context=self._context)
+        self._loop.call_soon(self._end_turn, context=self._context)
+
+    def _end_turn(self) -> None:
+        self._packet = PACKET
+        self._flush()
 
     def _flush(self) -> None:
         if data := self._leaving():  # nothing, if the line was lost meanwhile
@@ -434,7 +438,10 @@ class PublicLine(Line):
         return task
 
     def send(self, flight: Flight) -> None:
-        self._put(flight)
+        self._unsent.append(flight)
+        self._size += len(flight.data)
+        if self._size > HIGH_WATER:
+            self.accepts = False
         self._wake.set()
 
     async def _write(self) -> None:
