@@ -93,6 +93,9 @@ class Field(Generic[T]):
     quick: Any = None
     """What :meth:`read` does, in one step, for most stored values; ValueError for others."""
 
+    keeps: ClassVar[bool] = False
+    """Whether values are kept once they were read, because ``quick`` takes longer than to look for them."""
+
     sets_plainly: ClassVar[bool] = True
     """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
 
@@ -140,7 +143,8 @@ class Field(Generic[T]):
         self.name = self.name or name  # under a second name it is refused, when the class is complete
         self.key = self.key or self.name
         # Together, because every look at an attribute of one of many classes takes as long as a dict.
-        self._way: tuple[str, str, Callable[[bytes], Any] | None] = (self.name, self.key, self.quick)
+        light = None if self.keeps else self.quick
+        self._way: tuple[str, str, Callable[[bytes], Any] | None] = (self.name, self.key, light)
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -154,18 +158,15 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            name, key, quick = self._way
-            values = obj._values
-            if name in values:
-                return values[name]
-            if quick is not None and (row := obj._row) is not None:
+            name, key, light = self._way
+            if light is not None and (row := obj._row) is not None:
                 try:
                     if (raw := row[obj._places[key]]) is not None:
-                        value = values[name] = quick(raw)
-                        return value
+                        return light(raw)
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below
-            return obj._value(self)
+            values = obj._values
+            return values[name] if name in values else obj._value(self)
         column = getattr(owner, "_column_type", None)
         return self if column is None else column(self, owner)
 

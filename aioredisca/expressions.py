@@ -103,6 +103,8 @@ class Between:
             score = float(self.score(value))
         except ValueError:
             return False
+        if self._from < score < self._to:  # as nearly always, where an index has found it
+            return True
         above = score > self._from or (score == self._from and (self.low is None or self.low.inclusive))
         below = score < self._to or (score == self._to and (self.high is None or self.high.inclusive))
         return above and below

@@ -8,7 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from . import prefetch, storage
+from . import lookup, prefetch, storage
 from .config import conf
 from .errors import NotFound, TooManyRows, UsageError
 from .planner import Plan, Walk
@@ -146,13 +146,16 @@ async def rows(
     *,
     after: Found[R] | None = None,
     bounded: bool = True,
+    begun: Scan[R] | None = None,
 ) -> list[Found[R]]:
     """All rows of a search, merged over its classes, in order; those behind *after* if that is given.
+
+    ``begun``  its only scan, if that has made its first step.
 
     *fields* are the hash fields to read; None reads what the search loads. TooManyRows beyond
     ``conf.max_rows``, unless there is a limit or it is not *bounded*.
     """
-    scans = await scans_of(search, search.loads if fields is None else fields)
+    scans = [begun] if begun else await scans_of(search, search.loads if fields is None else fields)
     need = None if search.limit is None else search.offset + search.limit
     readings = [_Reading(scan, need, after) for scan in scans]
     if search.limit is not None:
@@ -163,12 +166,14 @@ async def rows(
 
 
 async def _read(readings: list[_Reading[R]], model: str, most: int | None) -> None:
-    while not all(reading.scan.done for reading in readings):
-        await Scan.advance_all([reading.scan for reading in readings])
+    while True:
         for reading in readings:
             reading.take()
         if most is not None and sum(len(reading.rows) for reading in readings) > most:
             raise TooManyRows(model, most)
+        if all(reading.scan.done for reading in readings):
+            return
+        await Scan.advance_all([reading.scan for reading in readings])
 
 
 def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) -> list[Found[R]]:
@@ -182,7 +187,11 @@ def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) ->
 
 async def records(search: Search[R], *, bounded: bool = True) -> list[R]:
     """Every match as a record, in order, with the references that were asked for."""
-    found = made(await rows(search, bounded=bounded))
+    found = await lookup.records(search)
+    if not isinstance(found, list):
+        found = made(await rows(search, bounded=bounded, begun=found))
+    elif bounded and conf.max_rows is not None and len(found) > conf.max_rows:
+        raise TooManyRows(search.model.__name__, conf.max_rows)
     await prefetch.load(search, found)
     return found
 
@@ -192,8 +201,7 @@ def made(rows: Sequence[Found[R]]) -> list[R]:
     scans = {scan for _, _, scan in rows}
     if len(scans) == 1:
         return scans.pop().records(rows)
-    makers = {scan: scan.maker() for scan in scans}
-    return [makers[scan](id, values) for id, values, scan in rows]
+    return [row[2].records([row])[0] for row in rows]
 
 
 async def stream(search: Search[R]) -> AsyncIterator[R]:

@@ -296,6 +296,7 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
     quick = staticmethod(codecs.plain_datetime)
+    keeps = True
 
     @overload
     def __init__(

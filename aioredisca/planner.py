@@ -236,7 +236,7 @@ class _Planner:
 
     def _range_within(self, compound: Compound, first: Equals, second: Between) -> Index:
         key = self.schema.keys.compound(compound.fields[0], compound.fields[1], first.value)
-        return Index("Z", key, _score_bounds(second), compound.entry, compound.fields[1])
+        return Index("Z", key, score_bounds(second), compound.entry, compound.fields[1])
 
     def _leaf(self, leaf: Leaf) -> Tree | Index:
         spec = self.schema.by_key[leaf.key]
@@ -255,7 +255,7 @@ class _Planner:
             case IsNone() if spec.nullable:
                 return self._index("S", spec, self.schema.keys.none(spec.key))
             case Between() if spec.index == "range":
-                return self._index("Z", spec, self.schema.keys.range(spec.key), _score_bounds(leaf))
+                return self._index("Z", spec, self.schema.keys.range(spec.key), score_bounds(leaf))
             case TextBetween() | StartsWith() if spec.index == "sorted":
                 return self._texts(spec, *_text_ends(leaf))
             case Has(_, element) if spec.index == "tags":
@@ -325,7 +325,8 @@ class _Planner:
         return None
 
 
-def _score_bounds(leaf: Between) -> tuple[str, str]:
+def score_bounds(leaf: Between) -> tuple[str, str]:
+    """Both ends as ZCOUNT takes them."""
     return leaf.low.text if leaf.low else "-inf", leaf.high.text if leaf.high else "+inf"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Self, cast
 
 from . import storage
@@ -129,11 +128,20 @@ class Reading(Values):
         return cls._plain and current() is None
 
     @classmethod
-    def _maker(cls, places: Mapping[str, int]) -> Callable[[str, Stored], Self]:
-        """What makes instances of the rows of a query, which hold all declared fields at these *places*."""
+    def _made_of_all(cls, places: Mapping[str, int], rows: Sequence[tuple[str, Stored]]) -> list[Self]:
+        """Instances for the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
-            return partial(cls._found, places)
-        return partial(cls._made, places)
+            return [cls._found(places, id, row) for id, row in rows]
+        new, records = object.__new__, list[Self]()
+        for id, row in rows:  # as _made() does, without a call for each of thousands
+            record = new(cls)
+            _set_id(record, id)
+            _set_row(record, row)
+            _set_places(record, places)
+            _set_session(record, None)
+            _set_values(record, {})
+            records.append(record)
+        return records
 
     @classmethod
     def _made(cls, places: Mapping[str, int], id: str, row: Stored) -> Self:
@@ -186,7 +194,8 @@ class Reading(Values):
         rows = await _rows_of(store.transport(), schema, names)
         places = schema.places
         return [
-            None if _is_nothing(row) else made(places, id, row) for id, row in zip(names, rows, strict=True)
+            None if row[0] is None and _is_nothing(row) else made(places, id, row)
+            for id, row in zip(names, rows, strict=True)
         ]
 
     @classmethod

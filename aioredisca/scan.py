@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from . import storage
@@ -58,6 +58,13 @@ class Scan(Generic[R]):
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
         known = any(name in self.fields for name in (*self.schema.required, MARKER))
         self._prove = not known and self._blank
+
+    @classmethod
+    def begun(cls, search: Search[R], reply: Reply) -> Scan[R]:
+        """A scan of all that *search* loads, whose first step was *reply*."""
+        scan = cls(search, search.model)
+        scan._take(reply)
+        return scan
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]
@@ -171,12 +178,8 @@ class Scan(Generic[R]):
         else:
             rows = [(id, row, self) for id, row in found if holds(row)]
         if self.plan.exact and len(rows) < len(found):
-            self._count_stale(len(found) - len(rows))
+            storage.count_stale(self.store, self.schema, len(found) - len(rows))
         return rows
-
-    def _count_stale(self, count: int) -> None:
-        stale = self.store.memory.setdefault("stale", {})
-        stale[self.schema.keys.base] = stale.get(self.schema.keys.base, 0) + count
 
     def value(self, row: Stored, key: str) -> bytes | None:
         """What *row* holds of a hash field that was asked for."""
@@ -196,17 +199,12 @@ class Scan(Generic[R]):
         except ValueError:
             return None
 
-    def maker(self) -> Callable[[str, Stored], R]:
-        """What makes an instance of the id and the values of a row."""
-        loads, model = self.search.loads, self.model
-        if loads is None:
-            return model._maker(self._places)
-        return lambda id, row: model._found_part(id, {key: self.value(row, key) for key in loads})
-
     def records(self, rows: Iterable[Found[R]]) -> list[R]:
         """Rows as instances."""
-        make = self.maker()
-        return [make(id, row) for id, row, _ in rows]
+        loads, model = self.search.loads, self.model
+        if loads is None:
+            return model._made_of_all(self._places, [(id, row) for id, row, _ in rows])
+        return [model._found_part(id, {key: self.value(row, key) for key in loads}) for id, row, _ in rows]
 
 
 async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -86,6 +86,36 @@ def query_call(
     return Call((*head, *tokens), stored(*parts), (*keys.numbers,))
 
 
+def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Call]:
+    """What makes the first step for all records of one index, without an order: of its kind, key and bounds.
+
+    As :func:`query_call` makes it, from what is the same for all values.
+    """
+    head: list[Arg] = [
+        -1,
+        0,
+        "",
+        PAGE,
+        1,
+        0,
+        schema.keys.records,
+        len(fields),
+        *fields,
+        "none",
+        "",
+        0,
+        0,
+        0,
+        0,
+    ]
+    script, ids = stored(*_PARTS["rows"]), schema.keys.ids
+
+    def call(kind: str, key: str | bytes, *bounds: str) -> Call:
+        return Call((*head, kind, 2, *bounds), script, (ids, key))
+
+    return call
+
+
 def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:
     """*count* random records of *index*, with *fields* of each."""
     dice = [secrets.randbelow(2**31) for _ in range(count if index.kind != "S" else 0)]
@@ -115,6 +145,14 @@ def read_step(reply: Reply) -> Step:
     return Step(cursor, offset, found)
 
 
+def whole_page(reply: Reply) -> Sequence[bytes | None] | None:
+    """What SORT_RO has answered, if a step is no more than that and there is no other."""
+    cursor, _, found = reply
+    if cursor or (found and not isinstance(found[0], list)):
+        return None
+    return found[0] if found else []
+
+
 def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a reply: ids, each followed by a list of its *width* values, or replies of SORT_RO."""
     if not reply:
@@ -130,9 +168,18 @@ def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
 
 def read_flat(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a flat reply of ids, each followed by its *width* values."""
-    step = width + 1
-    rows = zip(*[iter(reply)] * step, strict=True)  # as many at once from one iterator: no slice for each
-    return list(zip(_texts(reply[::step]), rows, strict=True))
+    return named(cut(reply, width))
+
+
+def cut(reply: Sequence[Any], width: int) -> list[Stored]:
+    """The same without ids as text."""
+    # As many at once from one iterator: no slice for each row.
+    return list(zip(*[iter(reply)] * (width + 1), strict=True))
+
+
+def named(rows: Sequence[Stored]) -> list[Row]:
+    """Rows that begin with the id, each with that as text."""
+    return list(zip(_texts([row[0] or b"" for row in rows]), rows, strict=True))
 
 
 def _texts(ids: Sequence[bytes]) -> list[str]:

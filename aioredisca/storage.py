@@ -171,3 +171,9 @@ def may_sort(store: Store) -> bool:
 
 def never_sort(store: Store) -> None:
     store.memory["sort"] = False
+
+
+def count_stale(store: Store, schema: Schema, count: int) -> None:
+    """Rows of an index were dropped because their record said otherwise."""
+    stale = store.memory.setdefault("stale", {})
+    stale[schema.keys.base] = stale.get(schema.keys.base, 0) + count

@@ -1,0 +1,135 @@
+"""The commonest query, straight: all records of a class with one value, or with a number in one range.
+
+What such queries of one field share is prepared once. They ask the server what a scan (scan.py) would ask,
+and whatever comes back but one whole page is left to that. A value that few records held when it was last
+looked up is asked for without a script, which is there to keep SORT_RO from what is too large for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, TypeVar
+from weakref import WeakKeyDictionary
+
+from . import storage
+from .errors import StoreError, Unavailable
+from .expressions import Between, Equals
+from .planner import score_bounds
+from .resp import form
+from .scan import Scan
+from .schema import Schema
+from .steps import PAGE, Row, cut, named, whole_index_call, whole_page
+from .types import Reply, Store
+
+if TYPE_CHECKING:
+    from .record import Record
+    from .search import Search
+
+R = TypeVar("R", bound="Record")
+
+MAX_FEW = 10_000
+"""How many values a process remembers to be held by few records."""
+
+_raw_id = itemgetter(0)
+
+
+async def records(search: Search[R]) -> list[R] | Scan[R] | None:
+    """What a simple *search* finds, or a scan of it that has begun. None where it is not simple.
+
+    EVALSHA or SORT_RO, one round trip; two for a value that few records held when it was last looked up, if
+    more than a page of them do now.
+    """
+    condition, model = search.condition, search.model
+    if not isinstance(condition, Equals | Between):
+        return None
+    if search.order or search.limit is not None or search.offset or search.children or search.only:
+        return None
+    store = model._store()
+    schema = model._schema(store)
+    lookup = _lookup_of(schema, condition)
+    if lookup is None or not storage.complete(store, schema) or not storage.may_sort(store):
+        return None
+    try:
+        reply = await lookup.ask(store, condition)
+    except Unavailable:
+        raise
+    except StoreError:  # SORT_RO is refused, perhaps: a scan knows what to do
+        return None
+    page = whole_page(reply)
+    if page is None:
+        return Scan.begun(search, reply)
+    return model._made_of_all(lookup.places, lookup.matches(store, page, condition))
+
+
+class _Lookup:
+    """What all look-ups of one field share.
+
+    ``places``  where the declared fields stand in a row, whose first value is the id.
+    """
+
+    def __init__(self, schema: Schema, key: str) -> None:
+        fields = tuple(schema.by_key)
+        self.places = {name: place for place, name in enumerate(fields, 1)}
+        self._at, self._schema = self.places[key], schema
+        self._call = whole_index_call(schema, fields)
+        gets = [part for name in fields for part in ("GET", f"{schema.records}*->{name}")]
+        self._command = form(("SORT_RO",), ("BY", "nosort", "LIMIT", "0", str(PAGE + 1), "GET", "#", *gets))
+
+    async def ask(self, store: Store, condition: Equals | Between) -> Reply:
+        """The first step of a scan for *condition*."""
+        if isinstance(condition, Between):
+            range_key = self._schema.keys.range(condition.key)
+            return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
+        key, few = self._schema.keys.exact(condition.key, condition.value), _few(store)
+        if key in few:
+            flat = await store.transport().load(self._command % (len(key), key))
+            if len(flat) <= PAGE * (1 + len(self.places)):
+                return (b"", 0, [flat])
+            few.pop(key, None)
+        reply = await store.transport().ask(self._call("S", key))
+        if whole_page(reply) is not None:
+            few[key] = None
+        return reply
+
+    def matches(self, store: Store, page: Sequence[bytes | None], condition: Equals | Between) -> list[Row]:
+        """The rows of a flat reply that meet *condition*, in order, each with its id."""
+        rows, at = cut(page, len(self.places)), self._at
+        if isinstance(condition, Equals):
+            value = condition.value
+            held = [row for row in rows if row[at] == value]
+            held.sort(key=_raw_id)
+        else:
+            admits = condition.admits
+            held = [row for row in rows if admits(row[at])]
+        if len(held) < len(rows):
+            storage.count_stale(store, self._schema, len(rows) - len(held))
+        return named(held)
+
+
+_prepared: WeakKeyDictionary[Schema, dict[tuple[str, str], _Lookup]] = WeakKeyDictionary()
+
+
+def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
+    """What is prepared for *condition*; None where its field has no index of this kind."""
+    kind = "exact" if isinstance(condition, Equals) else "range"
+    known = _prepared.get(schema)
+    if known is None:
+        known = _prepared[schema] = {}
+    found = known.get((kind, condition.key))
+    if (
+        found is None
+        and (spec := schema.by_key.get(condition.key))
+        and spec.index == kind
+        and not spec.unique
+    ):
+        found = known[kind, condition.key] = _Lookup(schema, condition.key)
+    return found
+
+
+def _few(store: Store) -> dict[bytes, None]:
+    """The keys of the values that few records held when they were last looked up."""
+    few: dict[bytes, None] = store.memory.setdefault("few", {})
+    if len(few) > MAX_FEW:
+        few.clear()
+    return few
