@@ -123,7 +123,7 @@ class Values(metaclass=ModelType):
 
     def _decoded(self, field: Field[Any], raw: bytes) -> Any:
         if (quick := field.quick) is not None:
-            try:  # noqa: SIM105  # suppress() takes as long as all the rest
+            try:  # suppress() takes as long as all the rest
                 return quick(raw)
             except ValueError:
                 pass
