@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from . import writes
@@ -49,7 +48,7 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
             raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
         record._check_writable()
         record._need_id()
-        if found.setdefault((type(record), record.id), record) is not record:
+        if found.setdefault((type(record), record._id), record) is not record:
             name = f"{type(record).__name__}({record.id!r})"
             raise UsageError(f"two instances of {name} in one batch: which one counts?")
     return list(found.values())
@@ -71,6 +70,7 @@ class _Batch:
         self.records, self._store = records, store
         self._mode: Mode | None = mode
         self._prepared: writes.Prepared | None = None
+        self._written: tuple[writes.Prepared, list[Outcome]] | None = None
 
     def prepare(self) -> writes.Prepared:
         if self._prepared is None:
@@ -82,14 +82,33 @@ class _Batch:
         with suppress(Exception):
             self.prepare()
 
-    async def write(self, following: _Batch | None) -> list[Outcome]:
-        """Write it, and prepare the *following* batch meanwhile; the outcome of each changed record."""
-        prepared = self.prepare()
-        meanwhile = following.prepare_ahead if following else None
+    async def write(self, before: _Batch | None, following: _Batch | None) -> list[Outcome]:
+        """Write it; the outcome of each changed record.
+
+        Meanwhile the batch *before* is finished and the *following* one prepared.
+        """
+
+        def meanwhile() -> None:
+            if before:
+                before.finish()
+            if following:
+                following.prepare_ahead()
+
         try:
-            return await writes.write_prepared(self._store, prepared, meanwhile) if prepared.begun else []
+            prepared = self.prepare()
+            outcomes = await writes.carry_out(self._store, prepared, meanwhile) if prepared.begun else []
+            self._written = prepared, outcomes
+            return outcomes
         finally:
             self._prepared = None  # written, or put back
+            if before:
+                before.finish()
+
+    def finish(self) -> None:
+        """It was written: its records learn of it."""
+        if self._written:
+            writes.finish(*self._written)
+            self._written = None
 
     def leave_out(self, refused: Any) -> None:
         self.records = [record for record in self.records if record is not refused]
@@ -110,31 +129,36 @@ async def _write(
     """
     written, refused = 0, list[tuple[Any, RediscaError]]()
     batches = [_Batch(store, records[i : i + batch], mode) for i in range(0, len(records), batch)]
+    padded = [None, *batches, None]
     async with writes.locked(store, records):
-        for one, following in zip_longest(batches, batches[1:]):
+        for before, one, following in zip(padded, batches, padded[2:], strict=False):
             try:
-                written += await _write_batch(one, following, mode, refused if skip_conflicts else None)
+                flags = await _write_batch(before, one, following, refused if skip_conflicts else None)
             except BaseException as error:
                 if following:
                     following.drop()
                 if isinstance(error, Conflict | ValidationError):
                     raise BulkError(written, error) from None
                 raise
+            written += sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
+        if batches:
+            batches[-1].finish()
     return written, refused
 
 
 async def _write_batch(
-    one: _Batch, following: _Batch | None, mode: Mode | None, refused: list[tuple[Any, RediscaError]] | None
-) -> int:
-    """How many of a batch were written (or deleted); records go to *refused* instead, if that is a list."""
+    before: _Batch | None,
+    one: _Batch,
+    following: _Batch | None,
+    refused: list[tuple[Any, RediscaError]] | None,
+) -> list[Outcome]:
+    """The outcomes of a batch; records that are refused go to *refused*, if that is a list."""
     while one.records:
         try:
-            flags = await one.write(following)
+            return await one.write(before, following)
         except (Conflict, ValidationError) as error:
             if refused is None or error.instance is None:
                 raise
             refused.append((error.instance, error))
             one.leave_out(error.instance)
-        else:
-            return sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
-    return 0
+    return []

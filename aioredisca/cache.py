@@ -9,7 +9,6 @@ a connection that is lost takes along all that was read over it.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import replace
@@ -197,16 +196,16 @@ class CachingMultiplexer(Multiplexer):
         """Whether the server tracks, as far as is known."""
         return bool(self.memory.get("tracking", True))
 
-    def _send(self, flight: Flight) -> asyncio.Future[Any]:
-        future = super()._send(flight)
+    def send(self, flight: Flight) -> None:
+        super().send(flight)
         if self._tracker is not None and isinstance(flight, Trip) and flight.writes:
             calls = flight.calls
-            future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
-        return future
+            flight.future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
 
     def written(self, trip: Trip) -> None:
         # Whatever became of it: the server tells of a change a moment later than it answers.
-        self._forget(trip.calls)
+        if self._tracker is not None:
+            self._forget(trip.calls)
 
     def _forget(self, calls: Iterable[Call]) -> None:
         """What these calls write is not what it was, or will not be."""

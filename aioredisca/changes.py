@@ -84,7 +84,7 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
     changed = 0
     while batch:
         begun = [_begin(scan, id, raw, mode, work) for id, raw in batch.items()]
-        flags = await writes.send(scan.store, begun)
+        flags = await writes.write(scan.store, begun)
         changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
         passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
         batch = await _judged_again(scan, passed)

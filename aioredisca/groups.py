@@ -1,4 +1,4 @@
-"""Changes -> ARGV of the write script: in groups for ``write.lua``, or one alone for ``single.lua``. Pure."""
+"""Changes -> what the write script takes: groups for ``write.lua``, or a call of ``single.lua``. Pure."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from .keys import LONG_VALUE
+from .resp import layout
 from .schema import Schema
 from .scripts import MAX_SINGLE, is_simple, rendered, write_script
-from .types import Arg, Raw, Script
+from .types import Arg, Call, Raw, Script
 
 if TYPE_CHECKING:
     from .plan import Change, Mode
+
+MAX_LAYOUTS = 256
+"""How many forms of calls are kept for one class: one for each choice of fields."""
 
 _CODES: dict[Mode, str] = {
     "create": "c",
@@ -28,29 +32,52 @@ _CODES: dict[Mode, str] = {
 class _Known:
     """What the arguments of every change of a class take from it. It does not keep the class alive."""
 
-    __slots__ = ("compounds", "exact", "fixed", "ranges", "single", "tracked")
+    __slots__ = ("_exact", "_layouts", "_schema", "compounds", "ranges", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
-        self.fixed = schema.fixed_keys
+        self._schema = schema
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
         self.tracked = schema.tracked_keys
-        self.ranges = [spec.key for spec in schema.indexes if spec.index == "range"]
-        self.exact = [spec.key for spec in schema.indexes if spec.index == "exact"]
+        self.ranges = {spec.key: spec.score or spec.extra for spec in schema.indexes if spec.index == "range"}
+        self._exact = {spec.key: spec.extra for spec in schema.indexes if spec.index == "exact"}
         self.compounds = [compound.fields for compound in schema.compounds]
+        self._layouts = dict[tuple[str | None, ...], bytes]()
 
-    def extras(self, change: Change) -> dict[str, str]:
+    def extras(self, change: Change) -> dict[str, bytes]:
         """What goes along with the values: scores that differ from them, digests of long ones."""
-        found, sets, by_key = dict[str, str](), change.sets, change.schema.by_key
+        found: dict[str, bytes] = {}
+        sets = change.sets
         if change.increment is not None:  # room for the score of the sum, where that is not its text
             key = change.increment.key
-            return {key: ""} if key in self.ranges and change.increment.places else {}
-        for name in self.ranges:
-            if name in sets and (score := by_key[name].extra(sets[name])).encode() != sets[name]:
-                found[name] = score
-        for name in self.exact:
-            if name in sets and len(sets[name]) > LONG_VALUE:
-                found[name] = by_key[name].extra(sets[name])
+            return {key: b""} if key in self.ranges and change.increment.places else {}
+        for name, score in self.ranges.items():
+            if (raw := sets.get(name)) is not None and (text := score(raw).encode()) != raw:
+                found[name] = text
+        for name, extra in self._exact.items():
+            if (raw := sets.get(name)) is not None and len(raw) > LONG_VALUE:
+                found[name] = extra(raw).encode()
         return found
+
+    def layout(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> bytes:
+        """The call of ``single.lua``, with gaps for the key and the id, the values and the extras."""
+        shape = (change.mode, *change.sets, None, *change.drops, None, *extras)
+        found = self._layouts.get(shape)
+        if found is None:
+            if len(self._layouts) >= MAX_LAYOUTS:  # hash fields may have any names
+                self._layouts.clear()
+            found = self._layouts[shape] = layout(self._parts(script, change, extras))
+        return found
+
+    def _parts(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
+        schema, sets = self._schema, change.sets
+        keys: list[str | None] = [*schema.fixed_keys, None]
+        declared = int(not schema.by_key.keys().isdisjoint(sets))
+        last = 6 + 2 * len(sets)
+        found = ["EVALSHA", script.sha, str(len(keys)), *keys]
+        found += ["", None, _CODES[change.mode], str(declared), str(last), str(last + 2 * len(extras))]
+        for name in (*sets, *extras):
+            found += [name, None]
+        return [*found, *change.drops]
 
     def also_read(self, changed: Sequence[str]) -> list[str]:
         """The other members of the compounds that change with *changed* fields."""
@@ -78,7 +105,7 @@ class _Group:
 
     __slots__ = ("_change", "_extras", "_names", "head")
 
-    def __init__(self, known: _Known, number: int, change: Change, extras: Mapping[str, str]) -> None:
+    def __init__(self, known: _Known, number: int, change: Change, extras: Mapping[str, bytes]) -> None:
         tracked = known.tracked
         sets = [name for name in change.sets if name in tracked]
         others = [name for name in change.sets if name not in tracked]
@@ -104,7 +131,7 @@ class _Group:
         )
         self.head += (*free, *drops, *reads, *sets, *others, *extras)
 
-    def takes(self, change: Change, extras: Mapping[str, str]) -> bool:
+    def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
         first = self._change
         return (
@@ -117,7 +144,7 @@ class _Group:
             and not (change.skip or first.skip or change.increment or first.increment)
         )
 
-    def row(self, change: Change, extras: Mapping[str, str]) -> list[Arg]:
+    def row(self, change: Change, extras: Mapping[str, bytes]) -> list[Arg]:
         """The values of one of them."""
         if change.increment is not None:
             room = [""] * (1 + len(extras))
@@ -155,19 +182,18 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
     return found
 
 
-def single(change: Change) -> tuple[Script, Sequence[Arg], tuple[Arg, ...]] | None:
-    """The script, its fixed keys and its arguments, if ``single.lua`` can carry out *change*."""
+def single(change: Change) -> Call | None:
+    """The call that writes *change*, if ``single.lua`` can carry it out."""
     schema, sets, drops = change.schema, change.sets, change.drops
     known = _known_of(schema)
+    script = known.single
     special = change.expect or change.again or change.skip or change.increment or change.referrers
-    if special or known.single is None or change.mode == "index" or len(sets) + len(drops) > MAX_SINGLE:
+    if special or script is None or change.mode == "index" or len(sets) + len(drops) > MAX_SINGLE:
         return None
     extras = known.extras(change)
-    declared = int(not schema.by_key.keys().isdisjoint(sets))
-    last = 6 + 2 * len(sets)
-    found: list[Arg] = ["", change.id, _CODES[change.mode], declared, last, last + 2 * len(extras)]
-    for pair in sets.items():
-        found += pair
-    for extra in extras.items():
-        found += extra
-    return known.single, known.fixed, (*found, *drops)
+    id = change.id.encode("utf-8", "surrogateescape")
+    key = schema.records.encode() + id
+    gaps: list[int | bytes] = [len(key), key, len(id), id]
+    for value in (*sets.values(), *extras.values()):
+        gaps += (len(value), value)
+    return Call((), script, (key,), True, None, known.layout(script, change, extras) % (*gaps,))

@@ -94,7 +94,8 @@ class Flock(Flight):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, commands: Sequence[bytes]) -> None:
         super().__init__(loop, b"".join(commands))
-        self._size, self._replies = len(commands), list[Reply]()
+        self._size = len(commands)
+        self._replies: list[Reply] = []
 
     def take(self, reply: Reply) -> bool:
         self._replies.append(reply)
@@ -122,7 +123,7 @@ class Trip(Flight):
         super().__init__(owner.loop, wire.packed(calls, owner.memory))
         self.calls, self.alone, self._owner, self._size = calls, alone, owner, len(calls)
         self.writes = calls[0].writes if alone else True in [call.writes for call in calls]
-        self._answers = list[Reply]()
+        self._answers: list[Reply] = []
         self._exchange: wire.Exchange | None = None
 
     @property

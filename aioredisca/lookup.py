@@ -16,7 +16,7 @@ from . import storage
 from .errors import StoreError, Unavailable
 from .expressions import Between, Equals
 from .planner import score_bounds
-from .resp import form
+from .resp import layout
 from .scan import Scan
 from .schema import Schema
 from .steps import PAGE, Row, cut, named, whole_index_call, whole_page
@@ -58,7 +58,9 @@ async def records(search: Search[R]) -> list[R] | Scan[R] | None:
         return None
     page = whole_page(reply)
     if page is None:
-        return Scan.begun(search, reply)
+        scan = Scan(search, model)
+        scan.begin(reply)
+        return scan
     return model._made_of_all(lookup.places, lookup.matches(store, page, condition))
 
 
@@ -74,7 +76,8 @@ class _Lookup:
         self._at, self._schema = self.places[key], schema
         self._call = whole_index_call(schema, fields)
         gets = [part for name in fields for part in ("GET", f"{schema.records}*->{name}")]
-        self._command = form(("SORT_RO",), ("BY", "nosort", "LIMIT", "0", str(PAGE + 1), "GET", "#", *gets))
+        limit = ("LIMIT", "0", str(PAGE + 1))
+        self._command = layout(("SORT_RO", None, "BY", "nosort", *limit, "GET", "#", *gets))
 
     async def ask(self, store: Store, condition: Equals | Between) -> Reply:
         """The first step of a scan for *condition*."""

@@ -62,6 +62,8 @@ class ModelType(type):
     _fields: dict[str, Field[Any]]
     _mutable: dict[str, Field[Any]]
     """Those whose values can change in place."""
+    _filling: tuple[tuple[str, Field[Any], Callable[[Any, type], tuple[Any, bytes | None]] | None], ...]
+    """All of them, with what accepts a value and is all that setting it takes; None where it is not all."""
     _collections: dict[str, Collection]
     _settings: Settings
     _effective: Settings
@@ -156,7 +158,11 @@ class ModelType(type):
         cls._put(_fields=found, _collections=held, _version=cls._version + 1, _last=None)
         cls._put(_mutable={name: field for name, field in found.items() if field.mutable})
         its_own = any(_makes_its_own(owner) for owner in cls.__mro__)
-        cls._put(_plain=not its_own and type(cls).__call__ is ModelType.__call__)
+        plain = not its_own and type(cls).__call__ is ModelType.__call__
+        filling = [
+            (name, one, one.accept if plain and one.sets_plainly else None) for name, one in found.items()
+        ]
+        cls._put(_plain=plain, _filling=tuple(filling))
         _note_change()
 
     def _refuse_class(cls, name: str, value: object) -> None:

@@ -50,21 +50,26 @@ class Multiplexer(AsyncTransport):
         return flight.future
 
     def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
-        return self._send(Flock(self.loop, commands)) if commands else _nothing()
+        if not commands:
+            return _nothing()
+        flock = Flock(self.loop, commands)
+        self.send(flock)
+        return flock.future
 
     def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
-        return self._send(Trip(self, calls, alone=False)) if calls else _nothing()
+        if not calls:
+            return _nothing()
+        trip = Trip(self, calls, alone=False)
+        self.send(trip)
+        return trip.future
 
     def ask(self, call: Call) -> Awaitable[Reply]:
-        return self._send(Trip(self, (call,), alone=True))
-
-    def _send(self, flight: Flight) -> asyncio.Future[Any]:
-        """Send *flight* now; what it comes to."""
-        self.send(flight)
-        return flight.future
+        trip = Trip(self, (call,), alone=True)
+        self.send(trip)
+        return trip.future
 
     def send(self, flight: Flight) -> None:
-        """Hand *flight* to the line, or to the queue before it: the one way out."""
+        """Send *flight* now: hand it to the line, or to the queue before it. The one way out."""
         if (line := self._line) is not None and line.accepts and not self._waiting:
             line.send(flight)
         else:

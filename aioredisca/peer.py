@@ -86,7 +86,8 @@ class FastPeer(Peer):
 
     def talk(self, data: bytes, count: int) -> list[Reply]:
         self._socket.sendall(data)
-        replies, reader, buffer = list[Reply](), self._reader, self._buffer
+        replies: list[Reply] = []
+        reader, buffer = self._reader, self._buffer
         while len(replies) < count:
             size = self._socket.recv_into(buffer)
             if not size:

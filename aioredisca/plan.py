@@ -73,8 +73,7 @@ class Change:
 def write_call(changes: Sequence[Change]) -> Call:
     """One script call that writes all *changes* of one database, or none."""
     if len(changes) == 1 and (single := groups.single(changes[0])):
-        script, fixed, arguments = single
-        return Call(arguments, script, (*fixed, changes[0].schema.keys.record(changes[0].id)), writes=True)
+        return single
     script, fixed, numbers, cascades = _composed(changes)
     records = [change.schema.keys.record(change.id) for change in changes]
     return _call(script, (*fixed, *records), groups.grouped(changes, numbers, alone=cascades), writes=True)
@@ -175,7 +174,7 @@ _OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     """The outcome of each change, or why nothing was written."""
-    return _refusal(reply) or [_OUTCOMES[flag] if isinstance(flag, int) else flag for flag in reply[1:]]
+    return _refusal(reply) or [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,10 +195,11 @@ def obtain_outcome(schema: Schema, reply: Reply) -> Obtained | Refusal:
 
 
 def _refusal(reply: Reply) -> Refusal | None:
-    code = reply[0].decode()
-    if code == "OK":
+    if reply[0] == b"OK":
         return None
-    return Refusal(code, reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:]))
+    return Refusal(
+        reply[0].decode(), reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:])
+    )
 
 
 # -- the storage signature -------------------------------------------------------------------------

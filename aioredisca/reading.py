@@ -22,12 +22,12 @@ from .session import current
 from .types import Lock, Raw, Store, Stored, Transport
 from .values import Values
 
-_set_id, _set_row, _set_places, _set_session, _set_values = (
-    vars(Values)[name].__set__ for name in ("_id", "_row", "_places", "_session", "_values")
+_set_id, _set_lock, _set_row, _set_places, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_lock", "_row", "_places", "_session", "_values")
 )
 """The slots of a record, set without a look at the name: a query makes thousands of records."""
 
-_get_lock: Callable[[Values], tuple[Transport, Lock]] = vars(Values)["_lock"].__get__
+_get_lock: Callable[[Values], tuple[Transport, Lock] | None] = vars(Values)["_lock"].__get__
 
 
 class Reading(Values):
@@ -51,7 +51,8 @@ class Reading(Values):
         except AttributeError:
             known = None
         if known is None or known[0] is not transport:
-            known = self._lock = (transport, transport.lock())
+            known = (transport, transport.lock())
+            _set_lock(self, known)
         return known[1]
 
     def _need_id(self) -> None:
@@ -132,7 +133,8 @@ class Reading(Values):
         """Instances for the rows of a query, which hold all declared fields at these *places*."""
         if not cls._private():
             return [cls._found(places, id, row) for id, row in rows]
-        new, records = object.__new__, list[Self]()
+        new = object.__new__
+        records: list[Self] = []
         for id, row in rows:  # as _made() does, without a call for each of thousands
             record = new(cls)
             _set_id(record, id)

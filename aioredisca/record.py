@@ -188,22 +188,21 @@ class Record(Reading):
         if not values.keys() <= cls._fields.keys():
             for name in values:
                 cls._field(name)
-        record = cls(id)
-        record._become_new()
+        record = cls._newly_made(id) if cls._private() else cls(id)._become_new()
         record._fill(values)
         return record
 
     def _fill(self, values: Mapping[str, Any]) -> None:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         cls, diff, known = type(self), self._memory.diff, self._values
-        for name, field in cls._fields.items():
+        for name, field, accept in cls._filling:
             value = values[name] if name in values else field.default()
             if value is None and not (field.required and name in values):
                 continue
-            if not (field.sets_plainly and cls._plain):
+            if accept is None:
                 setattr(self, name, value)
                 continue
-            value, raw = field.accept(value, cls)
+            value, raw = accept(value, cls)
             if raw is not None:
                 diff[field.key] = raw
                 if not field.mutable:  # else it is read back, so that nobody shares it
@@ -216,11 +215,12 @@ class Record(Reading):
         Record.__init__(record, id)
         return record
 
-    def _become_new(self) -> None:
+    def _become_new(self) -> Self:
         self._check_writable()
         self._memory.become_new()
         if self._session is not None:
             self._session._hold(self)
+        return self
 
     # -- writing -----------------------------------------------------------------------------------
 
@@ -371,8 +371,9 @@ class Record(Reading):
 
 def _split(changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """The hash fields that *changes* set, and those that they remove."""
-    if None not in changes.values():
-        return cast("dict[str, bytes]", changes), ()
+    sets: Any = changes
+    if None not in changes.values():  # as nearly always
+        return sets, ()
     drops = tuple(key for key, raw in changes.items() if raw is None)
     return {key: raw for key, raw in changes.items() if raw is not None}, drops
 

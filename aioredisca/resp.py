@@ -1,16 +1,17 @@
-"""Requests in RESP, for commands that are made so often that all but one argument is laid out. Pure."""
+"""Requests in RESP, for commands that are made so often that most of them is laid out beforehand. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 
-def form(before: Sequence[str], after: Sequence[str]) -> bytes:
-    """A command of one argument between those *before* and *after*: ``form % (len(argument), argument)``."""
-    count = len(before) + 1 + len(after)
-    head = b"*%d\r\n" % count + b"".join(map(_string, before))
-    tail = b"".join(map(_string, after))
-    return head.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" + tail.replace(b"%", b"%%")
+def layout(parts: Sequence[str | None]) -> bytes:
+    """A command with gaps, the Nones, to be filled in order: ``layout % (len(one), one, len(two), two)``."""
+    strings = [_GAP if part is None else _string(part).replace(b"%", b"%%") for part in parts]
+    return b"*%d\r\n" % len(parts) + b"".join(strings)
+
+
+_GAP = b"$%d\r\n%b\r\n"
 
 
 def _string(text: str) -> bytes:

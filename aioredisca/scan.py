@@ -59,12 +59,9 @@ class Scan(Generic[R]):
         known = any(name in self.fields for name in (*self.schema.required, MARKER))
         self._prove = not known and self._blank
 
-    @classmethod
-    def begun(cls, search: Search[R], reply: Reply) -> Scan[R]:
-        """A scan of all that *search* loads, whose first step was *reply*."""
-        scan = cls(search, search.model)
-        scan._take(reply)
-        return scan
+    def begin(self, reply: Reply) -> None:
+        """Take *reply*, which somebody else has got, as that to the first step."""
+        self._take(reply)
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]

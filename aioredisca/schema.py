@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Literal
 
 from .keys import LONG_VALUE, Keys, long_digest
-from .resp import form
+from .resp import layout
 from .types import Raw, Shelf
 
 LAYOUT = "1"
@@ -163,7 +163,7 @@ class Schema:
     @cached_property
     def load_form(self) -> bytes:
         """The command that loads the declared fields of a record, but for its key."""
-        return form(("HMGET",), self.read_fields)
+        return layout(("HMGET", None, *self.read_fields))
 
     @cached_property
     def blank(self) -> Raw:

@@ -64,6 +64,11 @@ class Call:
     keys: tuple[Arg, ...] = ()
     writes: bool = False
     shelf: Shelf | None = None
+    packed: bytes = b""
+    """A script call by its name as it goes over the wire, where whoever made it knew a shorter way to that.
+
+    There are no ``args`` then, and the ``keys`` are those of records.
+    """
 
 
 class Lock(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .descriptors import Field, as_text
 from .errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
@@ -32,6 +32,16 @@ class Values(metaclass=ModelType):
         _set_values(self, values)
         _set_kept(self, Memory(values))
         _set_session(self, None)
+        _set_lock(self, None)
+
+    @classmethod
+    def _newly_made(cls, id: str) -> Self:
+        """An unsaved record that nobody else can have: what ``cls(id)`` and its ``become_new()`` come to."""
+        record = object.__new__(cls)
+        Values.__init__(record, id)
+        memory = _get_kept(record)
+        memory.mode, memory.fresh = "create", True
+        return record
 
     if TYPE_CHECKING:
         _id: str
@@ -40,7 +50,7 @@ class Values(metaclass=ModelType):
         _places: Mapping[str, int]
         _values: dict[str, Any]
         _session: BaseSession | None
-        _lock: tuple[Transport, Lock]
+        _lock: tuple[Transport, Lock] | None
 
         def getkey(self) -> str: ...
 
@@ -286,8 +296,8 @@ class Values(metaclass=ModelType):
         return values
 
 
-_set_id, _set_kept, _set_places, _set_row, _set_session, _set_values = (
-    vars(Values)[name].__set__ for name in ("_id", "_kept", "_places", "_row", "_session", "_values")
+_set_id, _set_kept, _set_lock, _set_places, _set_row, _set_session, _set_values = (
+    vars(Values)[name].__set__ for name in ("_id", "_kept", "_lock", "_places", "_row", "_session", "_values")
 )
 _get_kept: Callable[[Values], Memory] = vars(Values)["_kept"].__get__
 _forget_kept = vars(Values)["_kept"].__delete__

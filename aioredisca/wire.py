@@ -59,23 +59,32 @@ def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = 
 
     The scripts at the places *full* go in full, the others by their names.
     """
-    if len(calls) == 1 and not full:  # as nearly always
-        (call,) = calls
-        alone: bytes = _pack(call.args if call.script is None else _script_command(call, memory))
-        return alone
-    return b"".join([_pack(_command(call, memory, place in full)) for place, call in enumerate(calls)])
+    if len(calls) == 1:  # as nearly always
+        return _packed(calls[0], memory, bool(full))
+    return b"".join([_packed(call, memory, place in full) for place, call in enumerate(calls)])
 
 
-def _command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
-    return call.args if call.script is None else _script_command(call, memory, full)
+def _packed(call: Call, memory: dict[Any, Any], full: bool) -> bytes:
+    if call.packed and not full:
+        return call.packed
+    made: bytes = _pack(call.args if call.script is None else _script_command(call, memory, full))
+    return made
 
 
-def _script_command(call: Call, memory: dict[Any, Any], full: bool = False) -> tuple[Arg, ...]:
+def _script_command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
     script, keys = cast("Script", call.script), call.keys
+    if call.packed:  # by the name of the script, which the server does not know
+        return ("EVAL", script.text, *_unpacked(call.packed)[2:])
     verb = "EVAL" if full else "EVALSHA"
     if not call.writes and memory.get("read-only scripts", True):
         verb += "_RO"
     return (verb, script.text if full else script.sha, len(keys), *keys, *call.args)
+
+
+def _unpacked(command: bytes) -> list[bytes]:
+    reader = hiredis.Reader()
+    reader.feed(command)
+    return cast("list[bytes]", reader.gets())
 
 
 class Exchange:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -54,7 +54,8 @@ Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
 @asynccontextmanager
 async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
     """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
-    transport, held = store.transport(), list[Lock]()
+    transport = store.transport()
+    held: list[Lock] = []
     try:
         for record in sorted(records, key=id):
             lock = record._own_lock(transport)
@@ -66,7 +67,7 @@ async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None
             lock.release()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared:
     """Begun changes of one database, and the call that carries them out."""
 
@@ -84,6 +85,9 @@ def prepare(begun: Begun) -> Prepared:
     try:
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
+        if len(begun) == 1 and not begun[0][1].referrers:  # as nearly always
+            ((_, change),) = begun
+            return Prepared(begun, (), (change.schema,), write_call((change,)))
         changes = [change for _, change in begun]
         referrers = referrers_in(changes)
         return Prepared(begun, referrers, schemas_of(changes, referrers).values(), write_call(changes))
@@ -96,29 +100,45 @@ class NotSent(RediscaError):
     """Why changes were put back that never left this process."""
 
 
-async def write(store: Store, begun: Begun) -> list[Outcome]:
+def write(store: Store, begun: Begun) -> Coroutine[Any, Any, list[Outcome]]:
     """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
-    return await write_prepared(store, prepare(begun))
+    return write_prepared(store, prepare(begun))
 
 
-async def write_prepared(
+async def write_prepared(store: Store, prepared: Prepared) -> list[Outcome]:
+    """The same for what is prepared already."""
+    outcomes = await carry_out(store, prepared)
+    finish(prepared, outcomes)
+    return outcomes
+
+
+async def carry_out(
     store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
 ) -> list[Outcome]:
-    """The same; *meanwhile*, which raises nothing, is called while they are on their way.
+    """The same, but :func:`finish` is left to the caller.
 
-    It is not called at all where the transport sends nothing before it is awaited.
+    *meanwhile*, which raises nothing, is called while the changes are on their way; it is not called at all
+    where the transport sends nothing before it is awaited.
     """
     try:
-        outcomes = await _send(store, prepared, meanwhile)
+        if prepared.referrers:
+            await _ready_to_cascade(store, prepared.referrers)
+        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome, meanwhile)
+        if isinstance(outcomes, Refusal):
+            raise _error(outcomes, *prepared.begun[outcomes.place])
     except BaseException as error:
         put_back(prepared.begun, error)
         raise
+    return outcomes
+
+
+def finish(prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
+    """These changes were written: the records learn of it."""
     for (record, change), outcome in zip(prepared.begun, outcomes, strict=True):
         record._finish(change, outcome)
-    return outcomes
 
 
 def put_back(begun: Begun, error: BaseException) -> None:
@@ -127,22 +147,11 @@ def put_back(begun: Begun, error: BaseException) -> None:
         record._put_back(change, error)
 
 
-async def send(store: Store, begun: Begun) -> list[Outcome]:
-    """Send changes to records whose state is nobody's concern."""
-    return await _send(store, prepare(begun))
-
-
-async def _send(
-    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
-) -> list[Outcome]:
-    for one in prepared.referrers:
+async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None:
+    for one in referrers:
         await storage.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
         await storage.ready_to_read(store, one.schema, {entry: one.field})
-    outcome = await _settle(store, prepared.schemas, prepared.call, write_outcome, meanwhile)
-    if isinstance(outcome, Refusal):
-        raise _error(outcome, *prepared.begun[outcome.place])
-    return outcome
 
 
 async def obtain(

@@ -998,13 +998,13 @@ async def test_a_record_that_changes_between_judging_and_deleting_is_left(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await rows(3, country=lambda i: "old")
-    send = writes.send
+    write = writes.write
 
     async def after_a_rescue(*given: Any) -> Any:
-        monkeypatch.setattr(writes, "send", send)
+        monkeypatch.setattr(writes, "write", write)
         assert await Row.where(Row.country == "old").limit(1).update(country="kept") == 1
-        return await send(*given)
+        return await write(*given)
 
-    monkeypatch.setattr(writes, "send", after_a_rescue)
+    monkeypatch.setattr(writes, "write", after_a_rescue)
     assert await (Row.country == "old").delete() == 2
     assert await Row.all().values(Row.country) == ["kept"]
