@@ -273,8 +273,9 @@ def plain_datetime(raw: bytes) -> dt.datetime:
     seconds, point, fraction = raw.partition(b".")
     if not seconds.isdigit() or len(seconds) > 10 or (point and not fraction.isdigit()) or len(fraction) > 6:
         raise ValueError("is no plain timestamp")
-    micros = int(fraction.ljust(6, b"0")) if point else 0
-    return EPOCH + dt.timedelta(seconds=int(seconds), microseconds=micros)
+    if not point:
+        return dt.datetime.fromtimestamp(int(seconds), dt.UTC)
+    return EPOCH + dt.timedelta(0, int(seconds), int(fraction.ljust(6, b"0")))
 
 
 def read_date(value: object) -> dt.date:

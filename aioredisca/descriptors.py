@@ -143,8 +143,7 @@ class Field(Generic[T]):
         self.name = self.name or name  # under a second name it is refused, when the class is complete
         self.key = self.key or self.name
         # Together, because every look at an attribute of one of many classes takes as long as a dict.
-        light = None if self.keeps else self.quick
-        self._way: tuple[str, str, Callable[[bytes], Any] | None] = (self.name, self.key, light)
+        self._way = (self.name, self.key, self.quick, self.keeps)
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -158,11 +157,16 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            name, key, light = self._way
-            if light is not None and (row := obj._row) is not None:
+            name, key, quick, keeps = self._way
+            if keeps and name in obj._values:
+                return obj._values[name]
+            if quick is not None and (row := obj._row) is not None:
                 try:
                     if (raw := row[obj._places[key]]) is not None:
-                        return light(raw)
+                        value = quick(raw)
+                        if keeps:
+                            obj._values[name] = value
+                        return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below
             values = obj._values

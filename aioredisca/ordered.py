@@ -158,6 +158,7 @@ class Float(Number[float | Opt], Generic[Opt]):
     """
 
     quick = staticmethod(codecs.plain_float)
+    keeps = True
 
     @overload
     def __init__(

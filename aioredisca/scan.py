@@ -170,7 +170,9 @@ class Scan(Generic[R]):
         holds, width = self.holds, len(self.fields)
         if self._blank and not self._prove:  # else the server has left out what does not exist
             rows: list[Found[R]] = [
-                (id, row, self) for id, row in found if row.count(None) < width and holds(row)
+                (id, row, self)
+                for id, row in found
+                if (row[1] is not None or row.count(None) < width) and holds(row)
             ]
         else:
             rows = [(id, row, self) for id, row in found if holds(row)]

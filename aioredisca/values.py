@@ -132,11 +132,6 @@ class Values(metaclass=ModelType):
         )
 
     def _decoded(self, field: Field[Any], raw: bytes) -> Any:
-        if (quick := field.quick) is not None:
-            try:  # suppress() takes as long as all the rest
-                return quick(raw)
-            except ValueError:
-                pass
         try:
             return field.read(raw, self.__class__)
         except ValueError as error:
