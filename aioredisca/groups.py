@@ -32,10 +32,9 @@ _CODES: dict[Mode, str] = {
 class _Known:
     """What the arguments of every change of a class take from it. It does not keep the class alive."""
 
-    __slots__ = ("_exact", "_layouts", "_schema", "compounds", "ranges", "single", "tracked")
+    __slots__ = ("_exact", "_layouts", "compounds", "ranges", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
-        self._schema = schema
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
         self.tracked = schema.tracked_keys
         self.ranges = {spec.key: spec.score or spec.extra for spec in schema.indexes if spec.index == "range"}
@@ -69,7 +68,7 @@ class _Known:
         return found
 
     def _parts(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
-        schema, sets = self._schema, change.sets
+        schema, sets = change.schema, change.sets
         keys: list[str | None] = [*schema.fixed_keys, None]
         declared = int(not schema.by_key.keys().isdisjoint(sets))
         last = 6 + 2 * len(sets)

@@ -73,7 +73,7 @@ class _Lookup:
     def __init__(self, schema: Schema, key: str) -> None:
         fields = tuple(schema.by_key)
         self.places = {name: place for place, name in enumerate(fields, 1)}
-        self._at, self._schema = self.places[key], schema
+        self._at, self._keys = self.places[key], schema.keys  # without the schema, for which this is kept
         self._call = whole_index_call(schema, fields)
         gets = [part for name in fields for part in ("GET", f"{schema.records}*->{name}")]
         limit = ("LIMIT", "0", str(PAGE + 1))
@@ -82,9 +82,9 @@ class _Lookup:
     async def ask(self, store: Store, condition: Equals | Between) -> Reply:
         """The first step of a scan for *condition*."""
         if isinstance(condition, Between):
-            range_key = self._schema.keys.range(condition.key)
+            range_key = self._keys.range(condition.key)
             return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
-        key, few = self._schema.keys.exact(condition.key, condition.value), _few(store)
+        key, few = self._keys.exact(condition.key, condition.value), _few(store)
         if key in few:
             flat = await store.transport().load(self._command % (len(key), key))
             if len(flat) <= PAGE * (1 + len(self.places)):
@@ -106,7 +106,7 @@ class _Lookup:
             admits = condition.admits
             held = [row for row in rows if admits(row[at])]
         if len(held) < len(rows):
-            storage.count_stale(store, self._schema, len(rows) - len(held))
+            storage.count_stale(store, self._keys.base, len(rows) - len(held))
         return named(held)
 
 

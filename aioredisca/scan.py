@@ -177,7 +177,7 @@ class Scan(Generic[R]):
         else:
             rows = [(id, row, self) for id, row in found if holds(row)]
         if self.plan.exact and len(rows) < len(found):
-            storage.count_stale(self.store, self.schema, len(found) - len(rows))
+            storage.count_stale(self.store, self.schema.keys.base, len(found) - len(rows))
         return rows
 
     def value(self, row: Stored, key: str) -> bytes | None:

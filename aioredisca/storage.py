@@ -173,7 +173,7 @@ def never_sort(store: Store) -> None:
     store.memory["sort"] = False
 
 
-def count_stale(store: Store, schema: Schema, count: int) -> None:
-    """Rows of an index were dropped because their record said otherwise."""
+def count_stale(store: Store, base: str, count: int) -> None:
+    """Rows of an index were dropped because their record said otherwise; *base* is that of its keys."""
     stale = store.memory.setdefault("stale", {})
-    stale[schema.keys.base] = stale.get(schema.keys.base, 0) + count
+    stale[base] = stale.get(base, 0) + count

@@ -649,7 +649,7 @@ async def test_the_database_of_a_class_gives_raw_clients(db: Database, raw: Any,
 async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
     """Else its references would stay in force, and notebooks would fill up."""
 
-    async def use() -> weakref.ref[Any]:
+    async def use() -> list[weakref.ref[Any]]:
         class Passing(Model):
             name = String(index=True)
             age = Integer(index=True)
@@ -659,12 +659,13 @@ async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
         async with session(autosave=True):
             (await Passing.get("1")).age = 5
         assert len(await ((Passing.name == "a") & (Passing.age >= 5))) == 1
+        assert (len(await Passing.name.find("a")), len(await Passing.age.range(1, 9))) == (2, 1)
         assert await Passing.all().order_by(Passing.age.desc()).count() == 3
         await Passing("1").incr(Passing.age, 1)
         await Passing.all().delete()
-        return weakref.ref(Passing)
+        return [weakref.ref(Passing), weakref.ref(Passing._schema(db))]
 
     gone = await use()
     for _ in range(3):
         gc.collect()
-    assert gone() is None
+    assert [reference() for reference in gone] == [None, None]
