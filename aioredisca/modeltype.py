@@ -285,10 +285,14 @@ class ModelType(type):
 
     def _store(cls, session: BaseSession | None = None) -> Store:
         """The database: of the class, else of the session, else of the process."""
+        return cls._store_in(session or current())
+
+    def _store_in(cls, session: BaseSession | None) -> Store:
+        """The same for whoever knows that *session* is open, or that there is none."""
         own = cls._effective.get("db", MISSING)
         if own is MISSING:
             own = cls._setting("db")
-        if own is None and (session := session or current()) is not None:
+        if own is None and session is not None:
             own = session.db
         store: Store = own or conf.db
         return store

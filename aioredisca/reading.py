@@ -114,7 +114,7 @@ class Reading(Values):
         if not id:
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
-        store = cls._store()
+        store = cls._store_in(None)
         schema, transport = cls._schema(store), store.transport()
         row = transport.recall(schema.shelf, schema.records + id) if schema.shelf else None
         if row is None:
