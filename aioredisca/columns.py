@@ -202,7 +202,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
     async def find(self, value: T, *, children: bool = False) -> list[M]:
         """Return the records that hold *value*, with ``children`` those of subclasses too.
 
-        EVALSHA, one round trip per 1,000 records. NotIndexed without an index.
+        EVALSHA or SORT_RO, one round trip per 1,000 records. NotIndexed without an index.
         """
         return await self._equals(value, children)
 

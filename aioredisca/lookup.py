@@ -2,13 +2,14 @@
 
 What such queries of one field share is prepared once. They ask the server what a scan (scan.py) would ask,
 and whatever comes back but one whole page is left to that. A value that few records held when it was last
-looked up is asked for without a script, which is there to keep SORT_RO from what is too large for it.
+looked up, a moment ago, is asked for without a script, which is there to keep SORT_RO from large sets.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from operator import itemgetter
+from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -31,14 +32,17 @@ R = TypeVar("R", bound="Record")
 MAX_FEW = 10_000
 """How many values a process remembers to be held by few records."""
 
+FRESH = 10.0
+"""Seconds for which that is believed: SORT_RO reads a set as a whole, whatever has become of it meanwhile."""
+
 _raw_id = itemgetter(0)
 
 
 async def records(search: Search[R]) -> list[R] | Scan[R] | None:
     """What a simple *search* finds, or a scan of it that has begun. None where it is not simple.
 
-    EVALSHA or SORT_RO, one round trip; two for a value that few records held when it was last looked up, if
-    more than a page of them do now.
+    EVALSHA or SORT_RO, one round trip; two for a value that few records held a moment ago, if more than a
+    page of them do now.
     """
     condition, model = search.condition, search.model
     if not isinstance(condition, Equals | Between):
@@ -84,15 +88,20 @@ class _Lookup:
         if isinstance(condition, Between):
             range_key = self._keys.range(condition.key)
             return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
-        key, few = self._keys.exact(condition.key, condition.value), _few(store)
-        if key in few:
-            flat = await store.transport().load(self._command % (len(key), key))
+        key, few, now = self._keys.exact(condition.key, condition.value), _few(store), monotonic()
+        if few.get(key, 0.0) > now:
+            try:
+                flat = await store.transport().load(self._command % (len(key), key))
+            except StoreError:
+                few.pop(key, None)
+                raise
             if len(flat) <= PAGE * (1 + len(self.places)):
+                few[key] = now + FRESH
                 return (b"", 0, [flat])
             few.pop(key, None)
         reply = await store.transport().ask(self._call("S", key))
         if whole_page(reply) is not None:
-            few[key] = None
+            few[key] = now + FRESH
         return reply
 
     def matches(self, store: Store, page: Sequence[bytes | None], condition: Equals | Between) -> list[Row]:
@@ -130,9 +139,9 @@ def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
     return found
 
 
-def _few(store: Store) -> dict[bytes, None]:
-    """The keys of the values that few records held when they were last looked up."""
-    few: dict[bytes, None] = store.memory.setdefault("few", {})
+def _few(store: Store) -> dict[bytes, float]:
+    """The keys of the values that few records held, and how long that is believed."""
+    few: dict[bytes, float] = store.memory.setdefault("few", {})
     if len(few) > MAX_FEW:
         few.clear()
     return few

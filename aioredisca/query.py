@@ -179,8 +179,8 @@ class Query(Select[R]):
     def __await__(self) -> Generator[Any, None, list[R]]:
         """Return every match, in order. TooManyRows beyond ``conf.max_rows``, unless there is a limit.
 
-        EVALSHA, one round trip and one snapshot for up to 1,000 records out of 2,000 candidates; then one
-        per 1,000 records or 2,000 candidates.
+        EVALSHA (SORT_RO for one value that few records hold), one round trip and one snapshot for up to 1,000
+        records out of 2,000 candidates; then one per 1,000 records or 2,000 candidates.
         """
         return fetch.records(self._search).__await__()
 

@@ -187,7 +187,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
     def find(self, value: T, *, children: bool = False) -> list[B]:
         """Return the records that hold *value*, with ``children`` those of subclasses too.
 
-        EVALSHA, one round trip per 1,000 records. NotIndexed without an index.
+        EVALSHA or SORT_RO, one round trip per 1,000 records. NotIndexed without an index.
         """
         return self._equals(value, children).load()
 
