@@ -93,9 +93,6 @@ class Field(Generic[T]):
     quick: Any = None
     """What :meth:`read` does, in one step, for most stored values; ValueError for others."""
 
-    keeps: ClassVar[bool] = False
-    """Whether values are kept once they were read, because ``quick`` takes longer than to look for them."""
-
     sets_plainly: ClassVar[bool] = True
     """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
 
@@ -142,8 +139,11 @@ class Field(Generic[T]):
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # under a second name it is refused, when the class is complete
         self.key = self.key or self.name
+
+    def settle(self) -> None:
+        """Name and hash field are what they will be: a class has it."""
         # Together, because every look at an attribute of one of many classes takes as long as a dict.
-        self._way = (self.name, self.key, self.quick, self.keeps)
+        self._way = (self.name, self.key, self.quick)
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -157,20 +157,18 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            name, key, quick, keeps = self._way
-            if keeps and name in obj._values:
-                return obj._values[name]
+            name, key, quick = self._way
+            values = obj._values
+            if name in values:
+                return values[name]
             if quick is not None and (row := obj._row) is not None:
                 try:
                     if (raw := row[obj._places[key]]) is not None:
-                        value = quick(raw)
-                        if keeps:
-                            obj._values[name] = value
+                        value = values[name] = quick(raw)
                         return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below
-            values = obj._values
-            return values[name] if name in values else obj._value(self)
+            return obj._value(self)
         column = getattr(owner, "_column_type", None)
         return self if column is None else column(self, owner)
 

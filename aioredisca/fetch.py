@@ -201,7 +201,8 @@ def made(rows: Sequence[Found[R]]) -> list[R]:
     scans = {scan for _, _, scan in rows}
     if len(scans) == 1:
         return scans.pop().records(rows)
-    return [row[2].records([row])[0] for row in rows]
+    records = {scan: iter(scan.records([row for row in rows if row[2] is scan])) for scan in scans}
+    return [next(records[scan]) for _, _, scan in rows]
 
 
 async def stream(search: Search[R]) -> AsyncIterator[R]:

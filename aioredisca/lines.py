@@ -54,7 +54,7 @@ class Flight:
 
     ``future``   comes to the reply. Whoever waits for it may have gone.
     ``data``     what is sent.
-    ``started``  when it began to wait for the server, in seconds of the loop; 0 before.
+    ``started``  when it began to wait for its line, in seconds of the loop; 0 before.
     ``again``    whether it was sent before, over a line that broke.
     """
 
@@ -271,9 +271,6 @@ class Line(ABC):
 
     def _note_sent(self, flights: list[Flight]) -> None:
         """These *flights* wait for answers from now on."""
-        now = self._loop.time()
-        for flight in flights:
-            flight.started = flight.started or now
         self._sent.extend(flights)
         wire.note_trips(self._memory, len(flights))
         if not self._watch.running:
@@ -346,6 +343,7 @@ class FastLine(Line, asyncio.Protocol):
         super().__init__(owner, connection, settings)
         self._transport: asyncio.Transport = connection._writer.transport
         self._paused, self._packet = False, PACKET
+        self._now = self._heard
         self._reader = hiredis.Reader(
             protocolError=redis.exceptions.InvalidResponse,
             replyError=cast("Any", client.DefaultParser).parse_error,
@@ -368,18 +366,23 @@ class FastLine(Line, asyncio.Protocol):
 
     def send(self, flight: Flight) -> None:
         if not self._unsent:
-            fresh = self._loop.time() - self._heard < STALE
+            self._now = self._loop.time()
+            fresh = self._now - self._heard < STALE
             if fresh and not self._sent:  # nothing is on the way: go at once
+                flight.started = flight.started or self._now
                 self._note_sent([flight])
                 self._transport.write(flight.data)
                 return
             next_step = self._end_turn if fresh or self._sent else self._look_first
             self._loop.call_soon(next_step, context=self._context)
+        flight.started = flight.started or self._now
         self._unsent.append(flight)
         self._size += len(flight.data)
         if self._size > self._packet and self._sent:
-            self._packet *= 2
+            self._packet = min(2 * self._packet, HIGH_WATER)
             self._flush()
+        elif self._size > HIGH_WATER:
+            self.accepts = False
 
     def _look_first(self) -> None:
         self._loop.call_soon(self._end_turn, context=self._context)
@@ -439,6 +442,7 @@ class PublicLine(Line):
         return task
 
     def send(self, flight: Flight) -> None:
+        flight.started = flight.started or self._loop.time()
         self._unsent.append(flight)
         self._size += len(flight.data)
         if self._size > HIGH_WATER:

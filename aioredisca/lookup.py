@@ -89,11 +89,11 @@ class _Lookup:
             range_key = self._keys.range(condition.key)
             return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
         key, few, now = self._keys.exact(condition.key, condition.value), _few(store), monotonic()
-        if few.get(key, 0.0) > now:
+        if few.get(key, 0.0) > now and store.memory.get("sort by itself", True):
             try:
                 flat = await store.transport().load(self._command % (len(key), key))
-            except StoreError:
-                few.pop(key, None)
+            except StoreError:  # perhaps it is refused as a command of its own
+                store.memory["sort by itself"] = False
                 raise
             if len(flat) <= PAGE * (1 + len(self.places)):
                 few[key] = now + FRESH

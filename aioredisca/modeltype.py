@@ -155,6 +155,8 @@ class ModelType(type):
             cls._check_name(name, member)
         cls._check_keys(found)
         cls._check_keys(held)
+        for field in found.values():
+            field.settle()
         cls._put(_fields=found, _collections=held, _version=cls._version + 1, _last=None)
         cls._put(_mutable={name: field for name, field in found.items() if field.mutable})
         its_own = any(_makes_its_own(owner) for owner in cls.__mro__)

@@ -158,7 +158,6 @@ class Float(Number[float | Opt], Generic[Opt]):
     """
 
     quick = staticmethod(codecs.plain_float)
-    keeps = True
 
     @overload
     def __init__(
@@ -297,7 +296,6 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
     quick = staticmethod(codecs.plain_datetime)
-    keeps = True
 
     @overload
     def __init__(

@@ -288,14 +288,8 @@ def record_call(schema: Schema, id: str) -> Call:
 
 def record_command(schema: Schema, id: str) -> bytes:
     """The same as it goes over the wire, where nobody remembers the reply."""
-    key = (schema.records + id).encode()
+    key = (schema.records + id).encode("utf-8", "surrogateescape")
     return schema.load_form % (len(key), key)
-
-
-def record_commands(schema: Schema, ids: Sequence[str]) -> list[bytes]:
-    """The same for many records."""
-    load, stem = schema.load_form, schema.records
-    return [load % (len(key), key) for key in [(stem + id).encode() for id in ids]]
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

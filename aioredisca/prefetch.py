@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from . import storage
 from .errors import UsageError
-from .plan import record_call
 from .reference import Reference
-from .scan import together
-from .types import Call, Store
+from .schema import Schema
+from .types import Store
 
 if TYPE_CHECKING:
     from .record import Record
@@ -58,11 +58,12 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
 
 
 async def _load_all(targets: Sequence[Record]) -> None:
-    calls = list[tuple[Store, Call]]()
+    by_store: dict[Store, list[tuple[Schema, Record]]] = {}
     for target in targets:
         store = target._home()
-        schema = type(target)._schema(store)
-        calls.append((store, record_call(schema, target.id)))
-    for target, reply in zip(targets, await together(calls), strict=True):
-        if not target._knows():
-            target._take_row(type(target)._schema(target._home()), reply)
+        by_store.setdefault(store, []).append((type(target)._schema(store), target))
+    for store, some in by_store.items():
+        rows = await storage.rows(store, [(schema, target.id) for schema, target in some])
+        for (schema, target), row in zip(some, rows, strict=True):
+            if not target._knows():
+                target._take_row(schema, row)

@@ -15,7 +15,6 @@ from .plan import (
     read_fields,
     record_call,
     record_command,
-    record_commands,
 )
 from .schema import Schema
 from .session import current
@@ -193,7 +192,7 @@ class Reading(Values):
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         store = cls._store()
         schema, made = cls._schema(store), cls._made
-        rows = await _rows_of(store.transport(), schema, names)
+        rows = await storage.rows(store, [(schema, id) for id in names])
         places = schema.places
         return [
             None if row[0] is None and _is_nothing(row) else made(places, id, row)
@@ -209,7 +208,7 @@ class Reading(Values):
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
-            rows = await _rows_of(store.transport(), schema, [record._id for record in unknown])
+            rows = await storage.rows(store, [(schema, record._id) for record in unknown])
             for record, reply in zip(unknown, rows, strict=True):
                 if not record._knows():
                     record._take_row(schema, reply)
@@ -221,13 +220,6 @@ def _row_of(transport: Transport, schema: Schema, id: str) -> Awaitable[Stored]:
     if schema.shelf is None:
         return transport.load(record_command(schema, id))
     return transport.ask(record_call(schema, id))
-
-
-async def _rows_of(transport: Transport, schema: Schema, ids: Sequence[str]) -> list[Stored]:
-    """The same of many records, in one round trip."""
-    if schema.shelf is None:
-        return await transport.load_all(record_commands(schema, ids))
-    return storage.unrefused(await transport.execute([record_call(schema, id) for id in ids]))
 
 
 def _is_nothing(row: Stored) -> bool:

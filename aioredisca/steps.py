@@ -73,11 +73,9 @@ def query_call(
     """
     schema, keys = plan.schema, _Keys()
     keys.number(schema.keys.ids)
-    most = -1 if limit is None else limit
-    head: list[Arg] = [most, offset, cursor, PAGE, int(sort), int(prove)]
-    head += [schema.keys.records, len(fields), *fields]
+    head = _head(schema, fields, limit=limit, offset=offset, cursor=cursor, sort=sort, prove=prove)
     if walk is None:
-        head += ["none", "", 0, 0, 0, 0]
+        head += _NO_WALK
     else:
         named = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
         head += [walk.kind, walk.field, int(walk.descending), *named]
@@ -86,28 +84,29 @@ def query_call(
     return Call((*head, *tokens), stored(*parts), (*keys.numbers,))
 
 
+def _head(
+    schema: Schema,
+    fields: Sequence[str],
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    cursor: bytes = b"",
+    sort: bool = False,
+    prove: bool = False,
+) -> list[Arg]:
+    head: list[Arg] = [-1 if limit is None else limit, offset, cursor, PAGE, int(sort), int(prove)]
+    return [*head, schema.keys.records, len(fields), *fields]
+
+
+_NO_WALK: tuple[Arg, ...] = ("none", "", 0, 0, 0, 0)
+
+
 def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Call]:
     """What makes the first step for all records of one index, without an order: of its kind, key and bounds.
 
     As :func:`query_call` makes it, from what is the same for all values.
     """
-    head: list[Arg] = [
-        -1,
-        0,
-        "",
-        PAGE,
-        1,
-        0,
-        schema.keys.records,
-        len(fields),
-        *fields,
-        "none",
-        "",
-        0,
-        0,
-        0,
-        0,
-    ]
+    head = [*_head(schema, fields, sort=True), *_NO_WALK]
     script, ids = stored(*_PARTS["rows"]), schema.keys.ids
 
     def call(kind: str, key: str | bytes, *bounds: str) -> Call:

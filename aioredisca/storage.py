@@ -11,9 +11,18 @@ from dataclasses import dataclass
 
 from .errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
 from .keys import glob_literal
-from .plan import Probe, declare_call, meta_call, probe_call, read_meta, read_probe
+from .plan import (
+    Probe,
+    declare_call,
+    meta_call,
+    probe_call,
+    read_meta,
+    read_probe,
+    record_call,
+    record_command,
+)
 from .schema import Schema, entries_of
-from .types import Call, Reply, Store
+from .types import Call, Reply, Store, Stored
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
@@ -48,6 +57,14 @@ def unrefused(replies: list[Reply]) -> list[Reply]:
         if isinstance(reply, RediscaError):
             raise reply
     return replies
+
+
+async def rows(store: Store, records: Sequence[tuple[Schema, str]]) -> list[Stored]:
+    """The declared fields of many records, as they are stored, in one round trip."""
+    transport = store.transport()
+    if any(schema.shelf for schema, _ in records):
+        return unrefused(await transport.execute([record_call(*record) for record in records]))
+    return await transport.load_all([record_command(*record) for record in records])
 
 
 def _known(store: Store) -> dict[tuple[str, str], Known]:

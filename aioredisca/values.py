@@ -190,7 +190,7 @@ class Values(metaclass=ModelType):
         """Whether there is something to save, which a value that cannot be saved is as well."""
         try:
             return bool(self._memory.diff) or self._memory.fresh or bool(self._touched())
-        except ValidationError:
+        except Exception:  # whatever a field of the user's raises: to save it will tell
             return True
 
     @classmethod

@@ -25,7 +25,7 @@ NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.Respon
 ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
 """What the client raises for an error reply. Everything else means that the connection is of no more use."""
 
-_pack = cast("Any", hiredis).pack_command
+_pack_text = cast("Any", hiredis).pack_command
 """Its types know a command of one word only."""
 
 _UNAVAILABLE = {
@@ -54,6 +54,15 @@ _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+:
 _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
+def _pack(command: tuple[Arg, ...]) -> bytes:
+    try:
+        packed: bytes = _pack_text(command)
+    except UnicodeEncodeError:  # the id of somebody else's record, which is no UTF-8
+        raw = (arg.encode("utf-8", "surrogateescape") if isinstance(arg, str) else arg for arg in command)
+        packed = _pack_text(tuple(raw))
+    return packed
+
+
 def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = ()) -> bytes:
     """What one round trip sends, as it goes over the wire.
 
@@ -67,8 +76,7 @@ def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = 
 def _packed(call: Call, memory: dict[Any, Any], full: bool) -> bytes:
     if call.packed and not full:
         return call.packed
-    made: bytes = _pack(call.args if call.script is None else _script_command(call, memory, full))
-    return made
+    return _pack(call.args if call.script is None else _script_command(call, memory, full))
 
 
 def _script_command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:

@@ -14,6 +14,7 @@ from aioredisca import (
     Database,
     DateTime,
     Email,
+    Field,
     Gone,
     Integer,
     Json,
@@ -196,6 +197,39 @@ def _raising(error: type[BaseException]) -> Any:
     return make
 
 
+class Words(Field[list[Any]]):
+    """A field of a program's own, which raises what it likes."""
+
+    mutable = True
+
+    def to_db(self, value: Any) -> str:
+        return ",".join(value)
+
+    def from_db(self, text: str) -> list[str]:
+        return text.split(",")
+
+
+@pytest.mark.asyncio_only
+async def test_a_value_spoilt_while_its_batch_is_on_its_way_does_not_touch_the_next(
+    db: Database, raw: Any
+) -> None:
+    class Note(Model):
+        words = Words()
+
+    await Note.new("x", words=["a"]).save()
+    async with session():
+        notes = [Note.new(str(i), words=["a"]) for i in range(6)]
+        words: Any = notes[0].words
+        task = asyncio.create_task(Note.save_many(notes, batch=2))
+        await asyncio.sleep(0)
+        words.append(5)
+        assert await task == []
+        words.pop()
+        assert [raw.exists(f"note:{i}") for i in range(6)] == [1] * 6
+        assert not any(note._changed() or note._memory.inflight for note in notes)
+        assert await Note.save_many(notes, batch=2) == []
+
+
 async def test_what_is_wrong_in_a_later_batch_is_told_when_its_turn_comes(db: Database, raw: Any) -> None:
     class Note(Model):
         items = Json[list[int]]()
@@ -264,6 +298,56 @@ async def test_save_many_can_leave_out_what_conflicts(db: Database, raw: Any) ->
     ]
     assert await User.all().count() == 20
     assert drift(raw, [User]) == []
+
+
+async def test_fields_of_any_name_are_written_alone_and_in_bulk(db: Database, raw: Any) -> None:
+    class Odd(Model):
+        share = Integer(field="100%d", index=True)
+        text = String(field="%b ä *", index=True)
+
+    for number in range(3):
+        odd = await Odd.new(f"%{number}s", share=number, text="%d").save()
+        odd["%un*known%%"] = "%"
+        odd.text = f"%{number}"
+        await odd.save()
+    await Odd.save_many([Odd.new(f"{number}", share=number, text="%3") for number in range(3, 6)])
+    assert raw.hgetall("odd:%1s") == {b"100%d": b"1", "%b ä *".encode(): b"%1", b"%un*known%%": b"%"}
+    assert [odd.id for odd in await Odd.share.range(1, 4)] == ["%1s", "%2s", "3", "4"]
+    assert [odd.text for odd in await Odd.text.find("%2")] == ["%2"]
+    assert drift(raw, [Odd]) == []
+
+
+@pytest.mark.parametrize("names", [20, 600], ids=["few", "more than are kept"])
+async def test_records_of_ever_other_hash_fields_are_written(db: Database, raw: Any, names: int) -> None:
+    user = await User.new("1", email="a@b.cc").save()
+    for number in range(names):
+        user[f"f{number}"] = number
+        await user.save()
+    assert raw.hlen("user:1") == names + 1
+    assert raw.hget("user:1", f"f{names - 1}") == str(names - 1).encode()
+
+
+async def test_ids_of_others_that_are_no_text_are_written_and_deleted(db: Database, raw: Any) -> None:
+    class Thing(Model):
+        name = String(index=True)
+
+    await Thing.new("1", name="a").save()
+    for id in (b"\xff", b"\xfe", b"\xfd"):
+        raw.hset(b"thing:" + id, "name", "a")
+        raw.sadd("thing/x/name/a", id)
+        raw.zadd("thing/ids", {id: 0})
+    found = await Thing.all()
+    assert [thing.name for thing in found] == ["a"] * 4
+    for thing in found:
+        thing.name = "b"
+        await thing.save()
+        await thing.reload()
+        thing.name = "c"
+    await Thing.save_many(found)
+    assert raw.smembers("thing/x/name/c") == {b"1", b"\xff", b"\xfe", b"\xfd"}
+    await found[-1].delete()
+    assert await Thing.all().delete() == 3
+    assert raw.keys("thing:*") == []
 
 
 async def test_a_bulk_write_is_judged_as_a_whole_before_any_io(db: Database, raw: Any) -> None:

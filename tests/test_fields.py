@@ -639,3 +639,31 @@ def test_a_found_value_that_cannot_be_read_is_told_as_ever(raw: bytes | None) ->
         else:
             with pytest.raises(CorruptRecord):
                 getattr(found, name)
+
+
+class Prefixed(String):
+    """A field that decides on its hash field itself."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        self.key = f"p_{name}"
+
+
+class Unasked(String):
+    """One that does not even ask its base."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name, self.key = name, f"u_{name}"
+
+
+async def test_a_field_may_choose_its_hash_field_late(db: Database, raw: Any) -> None:
+    class Odd(Model):
+        x = Prefixed()
+        y = String(field="x")
+        z = Unasked()
+
+    await Odd.new("1", x="X", y="Y", z="Z").save()
+    assert raw.hgetall("odd:1") == {b"p_x": b"X", b"x": b"Y", b"u_z": b"Z"}
+    odd = await Odd.get("1")
+    assert (odd.x, odd.y, odd.z) == ("X", "Y", "Z")
+    assert odd.export() == {"x": "X", "y": "Y", "z": "Z"}

@@ -9,8 +9,13 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, NotIndexed, String, conf, lookup, session
+from aioredisca import Database, Integer, Model, NotIndexed, StoreError, String, conf, lookup, session
+from aioredisca.expressions import Between, Bound, Equals
 from aioredisca.lookup import MAX_FEW
+from aioredisca.mux import Multiplexer
+from aioredisca.planner import plan
+from aioredisca.steps import query_call, whole_index_call
+from aioredisca.syncpool import BlockingTransport
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -156,6 +161,48 @@ async def test_a_refusal_later_on_is_no_end(server: Server, raw: Any) -> None:
         assert own.db.memory["sort"] is False
         own.db.close()
     raw.acl_deluser("bob")
+
+
+@pytest.mark.usefixtures("sorting")
+async def test_where_it_is_refused_by_itself_alone_it_is_tried_once(
+    proxied: Database, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by something in between that knows the commands of its time."""
+    await warm_up()
+    await items(3)
+    await Item.kind.find("a")
+
+    refused = list[bytes]()
+
+    async def refuse(self: Any, command: bytes) -> Any:
+        refused.append(command)
+        raise StoreError("unknown command 'SORT_RO'")
+
+    for transport in (BlockingTransport, Multiplexer):
+        monkeypatch.setattr(transport, "load", refuse)
+    for _ in range(5):
+        with proxy.count() as count:
+            assert len(await Item.kind.find("a")) == 3
+        assert (count.trips, count.commands) == (1, SCRIPT)
+    assert len(refused) == 1
+
+
+def test_a_look_up_asks_what_a_scan_asks() -> None:
+    schema = Item._schema(conf.db)
+    fields = tuple(schema.by_key)
+    make = whole_index_call(schema, fields)
+    for condition, given in (
+        (Equals("kind", b"a"), ("S", schema.keys.exact("kind", b"a"))),
+        (Between("size", Bound("1"), Bound("5", inclusive=False), str), ("Z", "item/r/size", "1", "(5")),
+    ):
+        asked = query_call(plan(schema, condition), "rows", fields, sort=True)
+        assert [_text(arg) for arg in make(*given).args] == [_text(arg) for arg in asked.args]
+        assert make(*given).script is asked.script
+        assert make(*given).keys == asked.keys
+
+
+def _text(arg: object) -> str:
+    return "" if arg == b"" else str(arg)
 
 
 async def test_what_is_remembered_is_bounded(db: Database) -> None:

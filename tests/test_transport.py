@@ -26,7 +26,7 @@ from redis.asyncio import connection as client
 
 from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable, UsageError
 from aioredisca.blocking import run
-from aioredisca.lines import HIGH_WATER, FastLine, PublicLine
+from aioredisca.lines import HIGH_WATER, PACKET, FastLine, PublicLine
 from aioredisca.mux import Multiplexer
 from aioredisca.peer import READ_SIZE, FastPeer, Peer, PublicPeer
 from aioredisca.pool import PoolTransport
@@ -624,6 +624,89 @@ async def test_backpressure_lets_everybody_through_in_turn(proxy: Proxy, form: F
         await asyncio.gather(*tasks)
         assert order == names
         assert line_of(database).accepts
+
+
+@shared
+@pytest.mark.parametrize("stale", [False, True], ids=["busy", "after a silence"])
+async def test_a_server_that_reads_nothing_is_sent_no_more_than_has_room(
+    own: Server, form: Form, stale: bool
+) -> None:
+    """However many calls are made in one turn: what is not sent has not happened."""
+    if form == "public" and not flow_controlled():
+        pytest.skip("writelines() of this Python has no flow control, as in 3.12.1 and 3.13.0")
+    async with opened(own.url, form, timeout=1) as database:
+        await ask(database, ping("x"))
+        line = line_of(database)
+        os.kill(own.process.pid, signal.SIGSTOP)
+        try:
+            if stale:
+                line._heard -= 2
+            writes = [Call(("SET", f"k{i}", "x" * 10_000), writes=True) for i in range(4000)]
+            calls = [asyncio.ensure_future(database.transport().ask(call)) for call in writes]
+            assert sum(len(flight.data) for flight in line._unsent) <= 2 * HIGH_WATER
+            await turns()
+            sent = len(line._sent)
+        finally:
+            os.kill(own.process.pid, signal.SIGCONT)
+        outcome = await asyncio.gather(*calls, return_exceptions=True)
+        assert 0 < sent < 2000  # what the system itself takes, beside the library, is some megabytes
+        assert outcome[:sent].count(b"OK") == sent
+
+
+@shared
+async def test_calls_that_come_back_unsent_keep_their_time(server: Server, form: Form) -> None:
+    """The server hung up in an idle hour, and to connect anew takes longer than a turn of the loop."""
+    async with opened(server.url, form, timeout=1) as database:
+        await ask(database, ping("x"))
+        await asyncio.sleep(1.1)  # no timer looks after anything any more
+        transport, line = cast("Any", database.transport()), line_of(database)
+        connect = transport._connect
+
+        async def slowly() -> Any:
+            await asyncio.sleep(0.4)
+            return await connect()
+
+        transport._connect = slowly
+        line._heard -= 10
+        with server.client() as plain:
+            plain.client_kill_filter(_type="normal", skipme=True)
+        time.sleep(0.05)  # the end is here, and not read yet
+        replies = await asyncio.gather(*(ask(database, ping(str(i))) for i in range(3)))
+        assert replies == [b"0", b"1", b"2"]
+        assert line_of(database) is not line
+
+
+async def test_a_turn_of_the_loop_leaves_in_few_packets(server: Server) -> None:
+    """The first goes at once, then ever larger ones: the server works meanwhile."""
+    async with opened(server.url, "fast") as database:
+        await ask(database, ping("x"))
+        sizes, transport = list[int](), line_of(database)._transport
+        written = Spied(transport, sizes)
+        line_of(database)._transport = written
+        texts = [f"{i:0100}" for i in range(500)]
+        assert await asyncio.gather(*(ask(database, ping(text)) for text in texts)) == [
+            t.encode() for t in texts
+        ]
+        each = len(command("ECHO", texts[0]))
+        assert sum(sizes) == 500 * each
+        assert sizes[0] == each
+        packets = [PACKET << i for i in range(len(sizes) - 2)]
+        assert all(most < size <= most + each for size, most in zip(sizes[1:-1], packets, strict=True))
+        line_of(database)._transport = transport
+
+
+class Spied:
+    """A transport that notes how much is written at once."""
+
+    def __init__(self, of: Any, sizes: list[int]) -> None:
+        self._of, self._sizes = of, sizes
+
+    def write(self, data: bytes) -> None:
+        self._sizes.append(len(data))
+        self._of.write(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._of, name)
 
 
 # -- loops, contexts, ends -------------------------------------------------------------------------
