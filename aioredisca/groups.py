@@ -7,7 +7,7 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from .keys import LONG_VALUE
+from .keys import LONG_VALUE, long_digest
 from .resp import layout
 from .schema import Schema
 from .scripts import MAX_SINGLE, is_simple, rendered, write_script
@@ -32,29 +32,27 @@ _CODES: dict[Mode, str] = {
 class _Known:
     """What the arguments of every change of a class take from it. It does not keep the class alive."""
 
-    __slots__ = ("_exact", "_layouts", "compounds", "ranges", "single", "tracked")
+    __slots__ = ("_layouts", "compounds", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
         self.tracked = schema.tracked_keys
-        self.ranges = {spec.key: spec.score or spec.extra for spec in schema.indexes if spec.index == "range"}
-        self._exact = {spec.key: spec.extra for spec in schema.indexes if spec.index == "exact"}
         self.compounds = [compound.fields for compound in schema.compounds]
         self._layouts = dict[tuple[str | None, ...], bytes]()
 
     def extras(self, change: Change) -> dict[str, bytes]:
         """What goes along with the values: scores that differ from them, digests of long ones."""
         found: dict[str, bytes] = {}
-        sets = change.sets
+        schema, sets = change.schema, change.sets
         if change.increment is not None:  # room for the score of the sum, where that is not its text
             key = change.increment.key
-            return {key: b""} if key in self.ranges and change.increment.places else {}
-        for name, score in self.ranges.items():
+            return {key: b""} if key in schema.scores and change.increment.places else {}
+        for name, score in schema.scores.items():
             if (raw := sets.get(name)) is not None and (text := score(raw).encode()) != raw:
                 found[name] = text
-        for name, extra in self._exact.items():
+        for name in schema.exact:
             if (raw := sets.get(name)) is not None and len(raw) > LONG_VALUE:
-                found[name] = extra(raw).encode()
+                found[name] = long_digest(raw).encode()
         return found
 
     def layout(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> bytes:

@@ -111,6 +111,16 @@ class Schema:
         return tuple(spec for spec in self.fields if spec.indexed)
 
     @cached_property
+    def scores(self) -> dict[str, Callable[[bytes], str]]:
+        """What scores the values of each field with a range index."""
+        return {spec.key: spec.score or spec.extra for spec in self.fields if spec.index == "range"}
+
+    @cached_property
+    def exact(self) -> tuple[str, ...]:
+        """The fields with an exact index."""
+        return tuple(spec.key for spec in self.fields if spec.index == "exact")
+
+    @cached_property
     def tracked(self) -> tuple[FieldSpec, ...]:
         """The fields whose changes the write script must know: indexed ones and members of compounds."""
         members = {name for compound in self.compounds for name in compound.fields}

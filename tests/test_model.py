@@ -650,11 +650,16 @@ async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
     """Else its references would stay in force, and notebooks would fill up."""
 
     async def use() -> list[weakref.ref[Any]]:
+        class Own(Integer):
+            def check(self, value: int) -> None:
+                assert Passing.name  # its code knows the class, as that of one module does
+
         class Passing(Model):
             name = String(index=True)
             age = Integer(index=True)
+            size = Own(index=True)
 
-        await Passing.new("1", name="a", age=1).save()
+        await Passing.new("1", name="a", age=1, size=1).save()
         await Passing.save_many([Passing.new("2", name="a"), Passing.new("3", name="b")])
         async with session(autosave=True):
             (await Passing.get("1")).age = 5
