@@ -292,6 +292,12 @@ def record_command(schema: Schema, id: str) -> bytes:
     return schema.load_form % (len(key), key)
 
 
+def record_commands(schema: Schema, ids: Sequence[str]) -> list[bytes]:
+    """The same for many records."""
+    load, stem = schema.load_form, schema.records
+    return [load % (len(key), key) for key in [(stem + id).encode("utf-8", "surrogateescape") for id in ids]]
+
+
 def load_all_call(schema: Schema, id: str) -> Call:
     return Call(("HGETALL", schema.keys.record(id)))
 

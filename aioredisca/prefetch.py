@@ -58,12 +58,14 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
 
 
 async def _load_all(targets: Sequence[Record]) -> None:
-    by_store: dict[Store, list[tuple[Schema, Record]]] = {}
+    by_store: dict[Store, dict[Schema, list[Record]]] = {}
     for target in targets:
         store = target._home()
-        by_store.setdefault(store, []).append((type(target)._schema(store), target))
-    for store, some in by_store.items():
-        rows = await storage.rows(store, [(schema, target.id) for schema, target in some])
-        for (schema, target), row in zip(some, rows, strict=True):
-            if not target._knows():
-                target._take_row(schema, row)
+        by_store.setdefault(store, {}).setdefault(type(target)._schema(store), []).append(target)
+    for store, classes in by_store.items():
+        wanted = [(schema, [target.id for target in some]) for schema, some in classes.items()]
+        rows = iter(await storage.rows(store, wanted))
+        for schema, some in classes.items():
+            for target, row in zip(some, rows, strict=False):
+                if not target._knows():
+                    target._take_row(schema, row)

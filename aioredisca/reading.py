@@ -192,7 +192,7 @@ class Reading(Values):
             raise ValidationError(cls.__name__, "id", "an empty id names no record")
         store = cls._store()
         schema, made = cls._schema(store), cls._made
-        rows = await storage.rows(store, [(schema, id) for id in names])
+        rows = await storage.rows(store, [(schema, names)])
         places = schema.places
         return [
             None if row[0] is None and _is_nothing(row) else made(places, id, row)
@@ -208,7 +208,7 @@ class Reading(Values):
         if unknown:
             store = cls._store()
             schema = cls._schema(store)
-            rows = await storage.rows(store, [(schema, record._id) for record in unknown])
+            rows = await storage.rows(store, [(schema, [record._id for record in unknown])])
             for record, reply in zip(unknown, rows, strict=True):
                 if not record._knows():
                     record._take_row(schema, reply)

@@ -178,7 +178,8 @@ def cut(reply: Sequence[Any], width: int) -> list[Stored]:
 
 def named(rows: Sequence[Stored]) -> list[Row]:
     """Rows that begin with the id, each with that as text."""
-    return list(zip(_texts([row[0] or b"" for row in rows]), rows, strict=True))
+    ids: list[Any] = [row[0] for row in rows]
+    return list(zip(_texts(ids), rows, strict=True))
 
 
 def _texts(ids: Sequence[bytes]) -> list[str]:

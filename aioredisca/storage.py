@@ -19,7 +19,7 @@ from .plan import (
     read_meta,
     read_probe,
     record_call,
-    record_command,
+    record_commands,
 )
 from .schema import Schema, entries_of
 from .types import Call, Reply, Store, Stored
@@ -59,12 +59,13 @@ def unrefused(replies: list[Reply]) -> list[Reply]:
     return replies
 
 
-async def rows(store: Store, records: Sequence[tuple[Schema, str]]) -> list[Stored]:
-    """The declared fields of many records, as they are stored, in one round trip."""
+async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
+    """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip."""
     transport = store.transport()
-    if any(schema.shelf for schema, _ in records):
-        return unrefused(await transport.execute([record_call(*record) for record in records]))
-    return await transport.load_all([record_command(*record) for record in records])
+    if any(schema.shelf for schema, _ in wanted):
+        calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
+        return unrefused(await transport.execute(calls))
+    return await transport.load_all([one for each in wanted for one in record_commands(*each)])
 
 
 def _known(store: Store) -> dict[tuple[str, str], Known]:
