@@ -28,7 +28,7 @@ from .types import Call, Reply
 HIGH_WATER = 256 * 1024
 """Bytes that may wait in a line for the server to read them. Beyond that flights wait outside."""
 
-PACKET = 2048
+PACKET = 512
 """Bytes that are sent before the turn of the loop ends, for the server to work on meanwhile.
 
 Twice as many must have come together the next time in that turn: few packets carry many calls.
