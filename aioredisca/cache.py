@@ -10,7 +10,7 @@ a connection that is lost takes along all that was read over it.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -19,7 +19,8 @@ import redis.exceptions
 
 from . import wire
 from .aio import connect
-from .lines import FastLine, Flight, Line, Owner, Trip
+from .flights import Flight, Owner, Trip
+from .lines import FastLine, Line
 from .mux import Multiplexer
 from .settings import Settings
 from .types import Call, Reply, Shelf
@@ -116,16 +117,17 @@ class TrackedLine(FastLine):
         return self._loop.time() - self._heard > LEASE
 
     def _take(self, replies: Iterable[Reply]) -> None:
-        super()._take(reply for reply in replies if not self._is_word(reply))
+        super()._take(self._kept(replies))
 
-    def _is_word(self, reply: Reply) -> bool:
-        """Whether this is a word of the server, which nobody has asked for; a reply is kept."""
-        if isinstance(reply, hiredis.PushNotification):
-            self._hear(reply)
-            return True
-        trip = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
-        self._held.keep(cast("Trip", trip).next_call, reply)
-        return False
+    def _kept(self, replies: Iterable[Reply]) -> Iterator[Reply]:
+        """The replies that somebody has asked for, each kept; words of the server in between are heard."""
+        for reply in replies:
+            if isinstance(reply, hiredis.PushNotification):
+                self._hear(reply)
+                continue
+            trip = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
+            self._held.keep(cast("Trip", trip).next_call, reply)
+            yield reply
 
     def _hear(self, push: list[Any]) -> None:
         if push[0] == b"invalidate":

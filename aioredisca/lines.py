@@ -11,9 +11,9 @@ import asyncio
 import contextvars
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from weakref import ref
 
 import hiredis
@@ -22,8 +22,9 @@ import redis.exceptions
 
 from . import wire
 from .aio import connect
+from .flights import Flight, Owner
 from .settings import Settings
-from .types import Call, Reply
+from .types import Reply
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait in a line for the server to read them. Beyond that flights wait outside."""
@@ -47,133 +48,6 @@ _tasks: set[asyncio.Task[None]] = set()
 
 class Closing(Exception):
     """The line is closed on purpose: nothing is sent anew."""
-
-
-class Flight:
-    """A command that only reads, made ready to be sent; its reply goes to a future.
-
-    ``future``   comes to the reply. Whoever waits for it may have gone.
-    ``data``     what is sent.
-    ``started``  when it began to wait for its line, in seconds of the loop; 0 before.
-    ``again``    whether it was sent before, over a line that broke.
-    """
-
-    __slots__ = ("again", "data", "future", "started")
-
-    writes = False
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, data: bytes) -> None:
-        self.future: asyncio.Future[Any] = asyncio.Future(loop=loop)
-        self.data, self.started, self.again = data, 0.0, False
-
-    def take(self, reply: Reply) -> bool:
-        """Take the next reply from the server; whether it was the last of this flight."""
-        future = self.future
-        if future.done():  # nobody waits any more
-            return True
-        if isinstance(reply, Exception):
-            future.set_exception(wire.translated(reply))
-        else:
-            future.set_result(reply)
-        return True
-
-    def fail(self, error: Exception) -> None:
-        """There will be no reply."""
-        if not self.future.done():
-            self.future.set_exception(error)
-
-    def renew(self) -> None:
-        """Forget what part of the replies is there: it is sent once more."""
-        self.again = True
-
-
-class Flock(Flight):
-    """Commands that only read, sent together: their replies as a list, or the first refusal."""
-
-    __slots__ = ("_replies", "_size")
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, commands: Sequence[bytes]) -> None:
-        super().__init__(loop, b"".join(commands))
-        self._size = len(commands)
-        self._replies: list[Reply] = []
-
-    def take(self, reply: Reply) -> bool:
-        self._replies.append(reply)
-        if len(self._replies) < self._size:
-            return False
-        refused = next((one for one in self._replies if isinstance(one, Exception)), None)
-        return super().take(self._replies if refused is None else refused)
-
-    def renew(self) -> None:
-        super().renew()
-        self._replies = []
-
-
-class Trip(Flight):
-    """Calls, whose round trip takes two flights where one of them was refused and is sent in another form.
-
-    ``alone``     whether the future comes to the one reply, not to a list.
-    ``calls``     what is asked.
-    ``writes``    whether any of the calls writes.
-    """
-
-    __slots__ = ("_answers", "_exchange", "_owner", "_size", "alone", "calls", "writes")
-
-    def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool) -> None:
-        super().__init__(owner.loop, wire.packed(calls, owner.memory))
-        self.calls, self.alone, self._owner, self._size = calls, alone, owner, len(calls)
-        self.writes = calls[0].writes if alone else True in [call.writes for call in calls]
-        self._answers: list[Reply] = []
-        self._exchange: wire.Exchange | None = None
-
-    @property
-    def next_call(self) -> Call:
-        """The call that the next reply belongs to, as long as none was refused."""
-        return self.calls[len(self._answers)]
-
-    def take(self, reply: Reply) -> bool:
-        answers = self._answers
-        answers.append(reply)
-        if len(answers) < self._size:
-            return False
-        if self.writes:
-            self._owner.written(self)
-        if not self.future.done():
-            self._arrive(answers)
-        return True
-
-    def _arrive(self, answers: list[Reply]) -> None:
-        if self._exchange is None and True not in [isinstance(answer, Exception) for answer in answers]:
-            self.future.set_result(answers[0] if self.alone else answers)
-            return
-        try:
-            self._sort_out(answers)
-        except Exception as error:  # whatever it is, somebody waits for it
-            self.fail(error)
-
-    def _sort_out(self, answers: list[Reply]) -> None:
-        """Some calls were refused: ask in another form what can be asked so, and hand on the rest."""
-        if self._exchange is None:
-            self._exchange = wire.Exchange(self.calls, self._owner.memory)
-        exchange = self._exchange
-        exchange.take(answers)
-        if exchange.pending:
-            self.data, self._size, self._answers = exchange.packed(), len(exchange.pending), []
-            self.started, self.again = 0.0, False
-            self._owner.send(self)
-        elif self.alone and isinstance(exchange.replies[0], Exception):
-            self.future.set_exception(exchange.replies[0])
-        else:
-            self.future.set_result(exchange.replies[0] if self.alone else exchange.replies)
-
-    def fail(self, error: Exception) -> None:
-        if self.writes:
-            self._owner.written(self)
-        super().fail(error)
-
-    def renew(self) -> None:
-        super().renew()
-        self._answers = []
 
 
 class Watch:
@@ -211,27 +85,6 @@ class Watch:
             self._ring(since)
         if self._flights and not self.running:
             self.start()
-
-
-class Owner(Protocol):
-    """Whoever gives flights to a line."""
-
-    loop: asyncio.AbstractEventLoop
-    memory: dict[Any, Any]
-
-    def send(self, flight: Flight) -> None:
-        """Send *flight*, over whatever line there is."""
-
-    def written(self, trip: Trip) -> None:
-        """*trip*, which writes, was answered or given up: from here on its caller goes on."""
-
-    def changed(self) -> None:
-        """The line takes flights again, or will take none any more."""
-
-    def lost(
-        self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException
-    ) -> None:
-        """The line is gone. The *sent* flights may have been executed or not, the *unsent* were not."""
 
 
 class Line(ABC):

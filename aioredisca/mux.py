@@ -22,7 +22,8 @@ import redis.exceptions
 
 from . import wire
 from .aio import AsyncTransport
-from .lines import Closing, Flight, Flock, Line, Trip, Watch, open_line
+from .flights import Flight, Flock, Trip
+from .lines import Closing, Line, Watch, open_line
 from .settings import Settings
 from .types import Call, Reply
 
@@ -78,7 +79,7 @@ class Multiplexer(AsyncTransport):
             self.changed()
 
     def written(self, trip: Trip) -> None:
-        """See :class:`~aioredisca.lines.Owner`."""
+        """See :class:`~aioredisca.flights.Owner`."""
 
     def changed(self) -> None:
         """Send what waits, as far as there is a line with room; open one where there is none."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
@@ -100,16 +100,12 @@ class NotSent(RediscaError):
     """Why changes were put back that never left this process."""
 
 
-def write(store: Store, begun: Begun) -> Coroutine[Any, Any, list[Outcome]]:
+async def write(store: Store, begun: Begun) -> list[Outcome]:
     """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
-    return write_prepared(store, prepare(begun))
-
-
-async def write_prepared(store: Store, prepared: Prepared) -> list[Outcome]:
-    """The same for what is prepared already."""
+    prepared = prepare(begun)
     outcomes = await carry_out(store, prepared)
     finish(prepared, outcomes)
     return outcomes
@@ -118,7 +114,7 @@ async def write_prepared(store: Store, prepared: Prepared) -> list[Outcome]:
 async def carry_out(
     store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
 ) -> list[Outcome]:
-    """The same, but :func:`finish` is left to the caller.
+    """The same for what is prepared already, but :func:`finish` is left to the caller.
 
     *meanwhile*, which raises nothing, is called while the changes are on their way; it is not called at all
     where the transport sends nothing before it is awaited.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -322,7 +322,7 @@ async def test_reply_and_invalidation_in_one_packet(
     with pytest.raises(NotFound):
         await User.get("nobody")  # connects
     if late:
-        monkeypatch.setattr(TrackedLine, "_is_word", _keeping_late)
+        monkeypatch.setattr(TrackedLine, "_kept", _keeping_late)
     packets = list[bytes]()
     receive = TrackedLine.data_received
     monkeypatch.setattr(TrackedLine, "data_received", lambda self, data: packets.append(data))
@@ -342,20 +342,20 @@ def transport_of(db: Database) -> Any:
     return db.transport()
 
 
-def _keeping_late(self: Any, reply: Any) -> bool:
+def _keeping_late(self: Any, replies: Iterable[Any]) -> Iterator[Any]:
     """The known-bad way: what a task awaits is put into memory when that task goes on."""
-    if isinstance(reply, hiredis.PushNotification):
-        self._hear(reply)
-        return True
-    trip, held = self._sent[0], self._held
-    (call,) = trip.calls
+    for reply in replies:
+        if isinstance(reply, hiredis.PushNotification):
+            self._hear(reply)
+            continue
+        (call,) = self._sent[0].calls
+        self._sent[0].future.add_done_callback(partial(_keep, self._held, call, reply))
+        yield reply
 
-    def keep(_: Any) -> None:
-        held.expect([call])
-        held.keep(call, reply)
 
-    trip.future.add_done_callback(keep)
-    return False
+def _keep(held: Held, call: Call, reply: Any, _: Any) -> None:
+    held.expect([call])
+    held.keep(call, reply)
 
 
 async def test_a_save_that_is_cancelled_is_forgotten_before_its_task_goes_on(
