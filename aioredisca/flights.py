@@ -76,17 +76,16 @@ class Flock(Flight):
 class Trip(Flight):
     """Calls, whose round trip takes two flights where one of them was refused and is sent in another form.
 
-    ``alone``     whether the future comes to the one reply, not to a list.
-    ``calls``     what is asked.
-    ``writes``    whether any of the calls writes.
+    ``calls``   what is asked.
+    ``writes``  whether any of the calls writes.
     """
 
-    __slots__ = ("_answers", "_exchange", "_owner", "_size", "alone", "calls", "writes")
+    __slots__ = ("_answers", "_exchange", "_owner", "_size", "calls", "writes")
 
-    def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool) -> None:
+    def __init__(self, owner: Owner, calls: Sequence[Call]) -> None:
         super().__init__(owner.loop, wire.packed(calls, owner.memory))
-        self.calls, self.alone, self._owner, self._size = calls, alone, owner, len(calls)
-        self.writes = calls[0].writes if alone else True in [call.writes for call in calls]
+        self.calls, self._owner, self._size = calls, owner, len(calls)
+        self.writes = True in [call.writes for call in calls]
         self._answers: list[Reply] = []
         self._exchange: wire.Exchange | None = None
 
@@ -108,7 +107,7 @@ class Trip(Flight):
 
     def _arrive(self, answers: list[Reply]) -> None:
         if self._exchange is None and True not in [isinstance(answer, Exception) for answer in answers]:
-            self.future.set_result(answers[0] if self.alone else answers)
+            self.future.set_result(answers)
             return
         try:
             self._sort_out(answers)
@@ -125,10 +124,11 @@ class Trip(Flight):
             self.data, self._size, self._answers = exchange.packed(), len(exchange.pending), []
             self.started, self.again = 0.0, False
             self._owner.send(self)
-        elif self.alone and isinstance(exchange.replies[0], Exception):
-            self.future.set_exception(exchange.replies[0])
         else:
-            self.future.set_result(exchange.replies[0] if self.alone else exchange.replies)
+            self._hand_on(exchange.replies)
+
+    def _hand_on(self, replies: list[Reply]) -> None:
+        self.future.set_result(replies)
 
     def fail(self, error: Exception) -> None:
         if self.writes:
@@ -138,6 +138,34 @@ class Trip(Flight):
     def renew(self) -> None:
         super().renew()
         self._answers = []
+
+
+class LoneTrip(Trip):
+    """A trip of one call, as most are: the future comes to its reply."""
+
+    __slots__ = ()
+
+    def __init__(self, owner: Owner, call: Call) -> None:
+        Flight.__init__(self, owner.loop, call.packed or wire.packed((call,), owner.memory))
+        self.calls, self.writes, self._owner, self._exchange = (call,), call.writes, owner, None
+
+    def take(self, reply: Reply) -> bool:
+        if self.writes:
+            self._owner.written(self)
+        if self.future.done():
+            return True
+        if self._exchange is None and not isinstance(reply, Exception):
+            self.future.set_result(reply)
+        else:
+            self._arrive([reply])
+        return True
+
+    def _hand_on(self, replies: list[Reply]) -> None:
+        (reply,) = replies
+        if isinstance(reply, Exception):
+            self.future.set_exception(reply)
+        else:
+            self.future.set_result(reply)
 
 
 class Owner(Protocol):

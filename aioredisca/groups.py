@@ -1,16 +1,15 @@
-"""Changes -> what the write script takes: groups for ``write.lua``, or a call of ``single.lua``. Pure."""
+"""Changes -> what the scripts that write take: groups for ``write.lua``, calls of ``single.lua``. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
 from typing import TYPE_CHECKING
-from weakref import WeakKeyDictionary
 
-from .keys import LONG_VALUE, long_digest
+from .keys import LONG_VALUE, MARKER, long_digest
 from .resp import layout
 from .schema import Schema
-from .scripts import MAX_SINGLE, is_simple, rendered, write_script
+from .scripts import MAX_SINGLE, is_simple, rendered, stored, write_script
 from .types import Arg, Call, Raw, Script
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ _CODES: dict[Mode, str] = {
 
 
 class _Known:
-    """What the arguments of every change of a class take from it. It does not keep the class alive."""
+    """What the arguments of every change of a class take from it."""
 
     __slots__ = ("_layouts", "compounds", "single", "tracked")
 
@@ -39,6 +38,7 @@ class _Known:
         self.tracked = schema.tracked_keys
         self.compounds = [compound.fields for compound in schema.compounds]
         self._layouts = dict[tuple[str | None, ...], bytes]()
+        """Calls by what they differ in beside values."""
 
     def extras(self, change: Change) -> dict[str, bytes]:
         """What goes along with the values: scores that differ from them, digests of long ones."""
@@ -58,11 +58,26 @@ class _Known:
     def layout(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> bytes:
         """The call of ``single.lua``, with gaps for the key and the id, the values and the extras."""
         shape = (change.mode, *change.sets, None, *change.drops, None, *extras)
-        found = self._layouts.get(shape)
-        if found is None:
-            if len(self._layouts) >= MAX_LAYOUTS:  # hash fields may have any names
-                self._layouts.clear()
-            found = self._layouts[shape] = layout(self._parts(script, change, extras))
+        return self._layouts.get(shape) or self._keep(shape, self._parts(script, change, extras))
+
+    def plain_layout(self, script: Script, change: Change) -> bytes:
+        """The call of ``plain.lua``, with gaps for the key and the values."""
+        shape = (*change.sets,)
+        return self._layouts.get(shape) or self._keep(shape, self._plain_parts(script, change))
+
+    def _keep(self, shape: tuple[str | None, ...], parts: Sequence[str | None]) -> bytes:
+        if len(self._layouts) >= MAX_LAYOUTS:  # hash fields may have any names
+            self._layouts.clear()
+        found = self._layouts[shape] = layout(parts)
+        return found
+
+    def _plain_parts(self, script: Script, change: Change) -> list[str | None]:
+        schema, sets = change.schema, change.sets
+        marked = not schema.required and not schema.by_key.keys().isdisjoint(sets)
+        found = ["EVALSHA", script.sha, "2", schema.keys.meta, None]
+        found += [schema.signature, MARKER if marked else ""]
+        for name in sets:
+            found += [name, None]
         return found
 
     def _parts(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
@@ -82,13 +97,10 @@ class _Known:
         return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
 
 
-_all_known: WeakKeyDictionary[Schema, _Known] = WeakKeyDictionary()
-
-
 def _known_of(schema: Schema) -> _Known:
-    found = _all_known.get(schema)
+    found: _Known | None = schema.notes.get("writes")
     if found is None:
-        found = _all_known[schema] = _Known(schema)
+        found = schema.notes["writes"] = _Known(schema)
     return found
 
 
@@ -180,17 +192,33 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
 
 
 def single(change: Change) -> Call | None:
-    """The call that writes *change*, if ``single.lua`` can carry it out."""
-    schema, sets, drops = change.schema, change.sets, change.drops
-    known = _known_of(schema)
-    script = known.single
+    """The call that writes *change*, if ``plain.lua`` or ``single.lua`` can carry it out."""
+    sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.increment or change.referrers
-    if special or script is None or change.mode == "index" or len(sets) + len(drops) > MAX_SINGLE:
+    if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
+    known = _known_of(change.schema)
+    if mode == "update" and sets and not change.drops and known.tracked.isdisjoint(sets):
+        return _plain(known, change)
+    return None if known.single is None else _single(known, known.single, change)
+
+
+def _plain(known: _Known, change: Change) -> Call:
+    script, key = stored("plain"), _key(change)
+    gaps: list[int | bytes] = [len(key), key]
+    for value in change.sets.values():
+        gaps += (len(value), value)
+    return Call((), script, (key,), True, None, known.plain_layout(script, change) % (*gaps,))
+
+
+def _single(known: _Known, script: Script, change: Change) -> Call:
     extras = known.extras(change)
-    id = change.id.encode("utf-8", "surrogateescape")
-    key = schema.records.encode() + id
+    id, key = change.id.encode("utf-8", "surrogateescape"), _key(change)
     gaps: list[int | bytes] = [len(key), key, len(id), id]
-    for value in (*sets.values(), *extras.values()):
+    for value in (*change.sets.values(), *extras.values()):
         gaps += (len(value), value)
     return Call((), script, (key,), True, None, known.layout(script, change, extras) % (*gaps,))
+
+
+def _key(change: Change) -> bytes:
+    return (change.schema.records + change.id).encode("utf-8", "surrogateescape")

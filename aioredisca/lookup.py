@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from operator import itemgetter
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
-from weakref import WeakKeyDictionary
 
 from . import storage
 from .errors import StoreError, Unavailable
@@ -119,15 +118,10 @@ class _Lookup:
         return named(held)
 
 
-_prepared: WeakKeyDictionary[Schema, dict[tuple[str, str], _Lookup]] = WeakKeyDictionary()
-
-
 def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
     """What is prepared for *condition*; None where its field has no index of this kind."""
     kind = "exact" if isinstance(condition, Equals) else "range"
-    known = _prepared.get(schema)
-    if known is None:
-        known = _prepared[schema] = {}
+    known: dict[tuple[str, str], _Lookup] = schema.notes.setdefault("look-ups", {})
     found = known.get((kind, condition.key))
     if (
         found is None

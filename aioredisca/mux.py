@@ -22,7 +22,7 @@ import redis.exceptions
 
 from . import wire
 from .aio import AsyncTransport
-from .flights import Flight, Flock, Trip
+from .flights import Flight, Flock, LoneTrip, Trip
 from .lines import Closing, Line, Watch, open_line
 from .settings import Settings
 from .types import Call, Reply
@@ -60,12 +60,12 @@ class Multiplexer(AsyncTransport):
     def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         if not calls:
             return _nothing()
-        trip = Trip(self, calls, alone=False)
+        trip = Trip(self, calls)
         self.send(trip)
         return trip.future
 
     def ask(self, call: Call) -> Awaitable[Reply]:
-        trip = Trip(self, (call,), alone=True)
+        trip = LoneTrip(self, call)
         self.send(trip)
         return trip.future
 

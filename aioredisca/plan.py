@@ -177,6 +177,11 @@ def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     return _refusal(reply) or [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
 
 
+def single_outcome(reply: Reply) -> Outcome | Refusal:
+    """The same of one change that counts nothing."""
+    return _refusal(reply) or _OUTCOMES[reply[1]]
+
+
 @dataclass(frozen=True, slots=True)
 class Obtained:
     """The record that holds a unique value: its id, whether it was created, else its fields."""

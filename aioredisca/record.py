@@ -235,7 +235,7 @@ class Record(Reading):
         try:
             change = self._begin(store, mode, if_unchanged)
             if change is not None:
-                await writes.write(store, [(self, change)])
+                await writes.write_one(store, self, change)
         finally:
             lock.release()
         return self
@@ -248,7 +248,7 @@ class Record(Reading):
         await lock.acquire()
         try:
             change = cast("Change", self._begin(store, "delete"))
-            return (await writes.write(store, [(self, change)]))[0] is True
+            return await writes.write_one(store, self, change) is True
         finally:
             lock.release()
 

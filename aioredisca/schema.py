@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from .keys import LONG_VALUE, Keys, long_digest
 from .resp import layout
@@ -96,6 +96,8 @@ class Schema:
     compounds: tuple[Compound, ...] = ()
     collections: tuple[str, ...] = ()
     cache: int = 0
+    notes: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
+    """What others make of it once and keep as long as it lives; each under a key of its own."""
 
     @cached_property
     def shelf(self) -> Shelf | None:

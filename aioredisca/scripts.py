@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
 from string import Template
-from weakref import WeakKeyDictionary
 
 from .keys import MARKER
 from .schema import Referrer, Schema
@@ -121,13 +120,9 @@ class Rendered:
     single: str
 
 
-_plain: WeakKeyDictionary[Schema, dict[int, Rendered]] = WeakKeyDictionary()
-"""Classes that take no part in a cascade, by the number of their first key; none lives by them."""
-
-
 def rendered(schema: Schema, first: int) -> Rendered:
     """The class as Lua text; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
-    known = _plain.setdefault(schema, {})
+    known: dict[int, Rendered] = schema.notes.setdefault("rendered", {})
     if first not in known:  # to write it out takes longer than to save a record
         known[first] = _rendered(schema, first, "")
     return known[first]

@@ -35,6 +35,7 @@ from .plan import (
     obtain_outcome,
     referrers_in,
     schemas_of,
+    single_outcome,
     write_call,
     write_outcome,
 )
@@ -109,6 +110,25 @@ async def write(store: Store, begun: Begun) -> list[Outcome]:
     outcomes = await carry_out(store, prepared)
     finish(prepared, outcomes)
     return outcomes
+
+
+async def write_one(store: Store, record: Record, change: Change) -> Outcome:
+    """The same for one change, and straight on where the store is known and no other class takes part."""
+    schema = change.schema
+    if change.referrers or not storage.declared(store, schema):
+        return (await write(store, [(record, change)]))[0]
+    try:
+        outcome = single_outcome(await store.transport().ask(write_call((change,))))
+        if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
+            raise _error(outcome, record, change)
+    except BaseException as error:
+        record._put_back(change, error)
+        raise
+    if isinstance(outcome, Refusal):
+        storage.forget(store, schema)
+        return (await write(store, [(record, change)]))[0]
+    record._finish(change, outcome)
+    return outcome
 
 
 async def carry_out(
