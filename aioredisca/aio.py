@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .types import Call, Lock, Reply, Shelf
+from .types import Call, Lock, Meanwhile, Reply, Shelf
 
 if TYPE_CHECKING:
     import anyio
@@ -28,8 +28,6 @@ class AsyncTransport(ABC):
     would be cancelled too early: together with tasks that may still want to save something.
     """
 
-    sends_at_once = False
-
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self.memory = settings, memory
         self._keeper: AsyncGenerator[None] | None = None
@@ -41,7 +39,7 @@ class AsyncTransport(ABC):
         """See :class:`~aioredisca.types.Transport`."""
 
     @abstractmethod
-    def ask(self, call: Call) -> Awaitable[Reply]:
+    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
 
     @abstractmethod

@@ -23,7 +23,7 @@ from .flights import Flight, Owner, Trip
 from .lines import FastLine, Line
 from .mux import Multiplexer
 from .settings import Settings
-from .types import Call, Reply, Shelf
+from .types import Call, Meanwhile, Reply, Shelf
 
 LEASE = 5.0
 """Seconds of silence after which a connection has to prove that it would have told of changes."""
@@ -190,8 +190,8 @@ class CachingMultiplexer(Multiplexer):
         shelved = calls and calls[0].shelf and None not in [call.shelf for call in calls]
         return self._load(calls) if shelved and self._tracks else super().execute(calls)
 
-    def ask(self, call: Call) -> Awaitable[Reply]:
-        return self._load_one(call) if call.shelf and self._tracks else super().ask(call)
+    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
+        return self._load_one(call) if call.shelf and self._tracks else super().ask(call, meanwhile)
 
     @property
     def _tracks(self) -> bool:

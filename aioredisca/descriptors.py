@@ -47,7 +47,7 @@ MAX_BYTES = 1 << 20
 """Bytes that one stored value may have, unless ``maxbytes`` says otherwise."""
 
 
-_ACCEPTING = ("_check_stored", "check", "coerce", "coerce_for", "encode", "score", "to_db")
+_ACCEPTING = ("_check_stored", "accept", "check", "coerce", "coerce_for", "encode", "score", "to_db")
 _SHORT_CUTS = {
     "short": _ACCEPTING,
     "quick": ("decode", "from_db", "read"),

@@ -62,8 +62,8 @@ class ModelType(type):
     _fields: dict[str, Field[Any]]
     _mutable: dict[str, Field[Any]]
     """Those whose values can change in place."""
-    _filling: tuple[tuple[str, Field[Any], Callable[[Any, type], tuple[Any, bytes | None]] | None], ...]
-    """All of them, with what accepts a value and is all that setting it takes; None where it is not all."""
+    _filling: tuple[tuple[str, str, Callable[[Any], tuple[Any, bytes] | None] | None, Field[Any]], ...]
+    """Name, hash field and ``short`` of all of them; this is None where setting takes more than accepting."""
     _collections: dict[str, Collection]
     _settings: Settings
     _effective: Settings
@@ -162,7 +162,8 @@ class ModelType(type):
         its_own = any(_makes_its_own(owner) for owner in cls.__mro__)
         plain = not its_own and type(cls).__call__ is ModelType.__call__
         filling = [
-            (name, one, one.accept if plain and one.sets_plainly else None) for name, one in found.items()
+            (name, one.key, one.short if plain and one.sets_plainly and not one.mutable else None, one)
+            for name, one in found.items()
         ]
         cls._put(_plain=plain, _filling=tuple(filling))
         _note_change()

@@ -25,7 +25,7 @@ from .aio import AsyncTransport
 from .flights import Flight, Flock, LoneTrip, Trip
 from .lines import Closing, Line, Watch, open_line
 from .settings import Settings
-from .types import Call, Reply
+from .types import Call, Meanwhile, Reply
 
 BACKOFF = 0.01
 """Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
@@ -33,8 +33,6 @@ BACKOFF = 0.01
 
 class Multiplexer(AsyncTransport):
     """Carries calls over one connection of one loop."""
-
-    sends_at_once = True
 
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         super().__init__(settings, memory)
@@ -64,9 +62,11 @@ class Multiplexer(AsyncTransport):
         self.send(trip)
         return trip.future
 
-    def ask(self, call: Call) -> Awaitable[Reply]:
+    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
         trip = LoneTrip(self, call)
         self.send(trip)
+        if meanwhile is not None:
+            meanwhile()
         return trip.future
 
     def send(self, flight: Flight) -> None:

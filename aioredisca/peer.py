@@ -51,8 +51,12 @@ class Peer(ABC):
             return True
 
     @abstractmethod
-    def talk(self, data: bytes, count: int) -> list[Reply]:
-        """Send *data* and read its *count* answers; refusals stand in the list."""
+    def send(self, data: bytes) -> None:
+        """Send *data*."""
+
+    @abstractmethod
+    def read(self, count: int) -> list[Reply]:
+        """The *count* answers to what was sent; refusals stand in the list."""
 
 
 class FastPeer(Peer):
@@ -84,8 +88,10 @@ class FastPeer(Peer):
     def is_dirty(self) -> bool:
         return bool(self._poll.poll(0))
 
-    def talk(self, data: bytes, count: int) -> list[Reply]:
+    def send(self, data: bytes) -> None:
         self._socket.sendall(data)
+
+    def read(self, count: int) -> list[Reply]:
         replies: list[Reply] = []
         reader, buffer = self._reader, self._buffer
         while len(replies) < count:
@@ -101,11 +107,13 @@ class FastPeer(Peer):
 class PublicPeer(Peer):
     """A peer over the public methods of a redis-py connection."""
 
-    def talk(self, data: bytes, count: int) -> list[Reply]:
+    def send(self, data: bytes) -> None:
         self._connection.send_packed_command([data])
-        return [self._read() for _ in range(count)]
 
-    def _read(self) -> Reply:
+    def read(self, count: int) -> list[Reply]:
+        return [self._read_one() for _ in range(count)]
+
+    def _read_one(self) -> Reply:
         try:
             return self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
         except wire.ANSWERS as error:

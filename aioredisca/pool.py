@@ -15,7 +15,7 @@ from . import wire
 from .aio import AsyncTransport, connect
 from .errors import StoreError
 from .settings import Settings
-from .types import Call, Reply
+from .types import Call, Meanwhile, Reply
 
 
 class _Trip:
@@ -46,7 +46,7 @@ class PoolTransport(AsyncTransport):
             exchange.take(answers)
         return exchange.replies
 
-    async def ask(self, call: Call) -> Reply:
+    async def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Reply:
         return wire.only(await self.execute((call,)))
 
     async def load(self, command: bytes) -> Reply:

@@ -195,18 +195,16 @@ class Record(Reading):
     def _fill(self, values: Mapping[str, Any]) -> None:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         cls, diff, known = type(self), self._memory.diff, self._values
-        for name, field, accept in cls._filling:
+        for name, key, short, field in cls._filling:
             value = values[name] if name in values else field.default()
             if value is None and not (field.required and name in values):
                 continue
-            if accept is None:
+            if short is None:
                 setattr(self, name, value)
                 continue
-            value, raw = accept(value, cls)
+            value, raw = short(value) or field.accept(value, cls)
             if raw is not None:
-                diff[field.key] = raw
-                if not field.mutable:  # else it is read back, so that nobody shares it
-                    known[name] = value
+                diff[key], known[name] = raw, value
 
     @classmethod
     def _apart(cls, id: str) -> Self:
@@ -227,8 +225,6 @@ class Record(Reading):
     async def _save(self, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False) -> Self:
         if mode not in (None, "create", "update", "upsert"):
             raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
-        self._check_writable()
-        self._need_id()
         store = self._home()
         lock = self._own_lock(store.transport())
         await lock.acquire()
@@ -241,8 +237,6 @@ class Record(Reading):
         return self
 
     async def _delete(self) -> bool:
-        self._check_writable()
-        self._need_id()
         store = self._home()
         lock = self._own_lock(store.transport())
         await lock.acquire()

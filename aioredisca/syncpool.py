@@ -12,15 +12,13 @@ import redis.exceptions
 from . import wire
 from .peer import Peer, new_peer
 from .settings import Settings
-from .types import Call, Lock, Reply, Shelf
+from .types import Call, Lock, Meanwhile, Reply, Shelf
 
 T = TypeVar("T")
 
 
 class BlockingTransport:
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
-
-    sends_at_once = False
 
     def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
         self._settings, self._memory = settings, memory
@@ -34,8 +32,9 @@ class BlockingTransport:
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
         return self._finish(wire.Exchange(calls, self._memory))
 
-    async def ask(self, call: Call) -> Reply:
-        replies = self._trip(wire.packed((call,), self._memory), 1, call.writes)
+    async def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Reply:
+        data = call.packed or wire.packed((call,), self._memory)
+        replies = self._trip(data, 1, call.writes, meanwhile)
         if isinstance(replies[0], Exception):
             exchange = wire.Exchange((call,), self._memory)
             exchange.take(replies)
@@ -63,29 +62,29 @@ class BlockingTransport:
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
 
-    def _trip(self, data: bytes, count: int, writes: bool) -> list[Reply]:
+    def _trip(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None = None) -> list[Reply]:
         settings = self._settings
         try:
             slot = self._slots.get(timeout=settings.timeout)
         except queue.Empty:
             raise wire.busy(settings.address, settings.timeout) from None
         try:
-            return self._send(data, count, writes)
+            return self._send(data, count, writes, meanwhile)
         except wire.BROKEN as error:
             raise wire.lost(settings.address, error, writes=writes) from None
         finally:
             self._slots.put(slot)
 
-    def _send(self, data: bytes, count: int, writes: bool) -> list[Reply]:
+    def _send(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
         try:
-            return self._talk(self._borrow(check=writes), data, count)
+            return self._talk(self._borrow(check=writes), data, count, meanwhile)
         except (redis.exceptions.TimeoutError, TimeoutError):
             raise
         except wire.BROKEN:
             if writes:
                 raise
-            return self._talk(self._borrow(check=True), data, count)
+            return self._talk(self._borrow(check=True), data, count, None)
 
     def _borrow(self, *, check: bool) -> Peer:
         """A connection to use. *check* tells whether it must not be one that the server has closed."""
@@ -102,11 +101,14 @@ class BlockingTransport:
             raise wire.no_entry(self._settings.address, error) from None
         return peer
 
-    def _talk(self, peer: Peer, data: bytes, count: int) -> list[Reply]:
+    def _talk(self, peer: Peer, data: bytes, count: int, meanwhile: Meanwhile | None) -> list[Reply]:
         finished, home = False, self._idle
         try:
             wire.note_trips(self._memory)
-            replies = peer.talk(data, count)
+            peer.send(data)
+            if meanwhile is not None:
+                meanwhile()
+            replies = peer.read(count)
             finished = True
             return replies
         finally:

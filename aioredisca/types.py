@@ -9,6 +9,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 T = TypeVar("T")
 
+Meanwhile = Callable[[], None]
+"""What can be done while a call is on its way."""
+
 Arg = str | bytes | int
 Reply = Any
 """What a server answers, as RESP2 shapes: bytes, int, None, or a list of these."""
@@ -81,11 +84,11 @@ class Lock(Protocol):
 class Transport(Protocol):
     """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
 
-    sends_at_once: bool
-    """Whether calls leave when they are made, and not when they are awaited."""
+    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
+        """The reply to one call, as :meth:`execute` sends it. A refusal is raised.
 
-    def ask(self, call: Call) -> Awaitable[Reply]:
-        """The reply to one call, as :meth:`execute` sends it. A refusal is raised."""
+        *meanwhile*, which raises nothing, is called while the server is at work, if it is called at all.
+        """
         ...
 
     def load(self, command: bytes) -> Awaitable[Reply]:

@@ -40,7 +40,7 @@ from .plan import (
     write_outcome,
 )
 from .schema import Referrer, Schema
-from .types import Arg, Call, Lock, Reply, Store
+from .types import Arg, Call, Lock, Meanwhile, Reply, Store
 
 if TYPE_CHECKING:
     from .record import Record
@@ -131,13 +131,10 @@ async def write_one(store: Store, record: Record, change: Change) -> Outcome:
     return outcome
 
 
-async def carry_out(
-    store: Store, prepared: Prepared, meanwhile: Callable[[], None] | None = None
-) -> list[Outcome]:
+async def carry_out(store: Store, prepared: Prepared, meanwhile: Meanwhile | None = None) -> list[Outcome]:
     """The same for what is prepared already, but :func:`finish` is left to the caller.
 
-    *meanwhile*, which raises nothing, is called while the changes are on their way; it is not called at all
-    where the transport sends nothing before it is awaited.
+    *meanwhile* may be called while the changes are on their way: see :meth:`Transport.ask`.
     """
     try:
         if prepared.referrers:
@@ -207,18 +204,14 @@ async def _settle(
     schemas: Collection[Schema],
     call: Call,
     read: Callable[[Reply], T | Refusal],
-    meanwhile: Callable[[], None] | None = None,
+    meanwhile: Meanwhile | None = None,
 ) -> T | Refusal:
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
             if not storage.declared(store, schema):
                 await storage.ready_to_write(store, schema)
-        transport = store.transport()
-        reply = transport.ask(call)
-        if meanwhile is not None and transport.sends_at_once:
-            meanwhile()
-        outcome = read(await reply)
+        outcome = read(await store.transport().ask(call, meanwhile))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         for schema in schemas:
