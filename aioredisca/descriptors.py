@@ -52,8 +52,9 @@ _SHORT_CUTS = {
     "short": _ACCEPTING,
     "quick": ("decode", "from_db", "read"),
     "_raw_score": ("decode", "from_db", "score"),
+    "scores_plainly": ("decode", "encode", "from_db", "score", "to_db"),
 }
-"""Methods that some kinds of fields do in one step for most values, and the methods that this step spares."""
+"""What some kinds of fields have to do most values in one step, and the methods that this spares."""
 
 
 class Options(TypedDict, total=False):
@@ -92,6 +93,9 @@ class Field(Generic[T]):
 
     quick: Any = None
     """What :meth:`read` does, in one step, for most stored values; ValueError for others."""
+
+    scores_plainly: ClassVar[bool] = False
+    """Whether the text that stores a value is the text of its score."""
 
     sets_plainly: ClassVar[bool] = True
     """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
@@ -310,7 +314,8 @@ class Field(Generic[T]):
     def between(self, minval: Any, maxval: Any, owner: type[Any]) -> Condition:
         """The condition that this field lies within the bounds; None is an open end."""
         if "range" in self.index_kinds:
-            return Between(self.key, self._bound(minval, owner), self._bound(maxval, owner), self._raw_score)
+            low, high = self._bound(minval, owner), self._bound(maxval, owner)
+            return Between(self.key, low, high, self._raw_score, self.scores_plainly)
         if "sorted" in self.index_kinds:
             return TextBetween(self.key, self._edge(minval, owner), self._edge(maxval, owner))
         raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no order")
@@ -366,7 +371,7 @@ class Field(Generic[T]):
     def spec(self) -> FieldSpec:
         """What the storage knows of this field."""
         score = self._raw_score if self.index == "range" else None
-        return FieldSpec(self.key, self.unique, self.index, self.required, score)
+        return FieldSpec(self.key, self.unique, self.index, self.required, score, self.scores_plainly)
 
 
 def as_text(raw: bytes) -> str | bytes:

@@ -31,11 +31,13 @@ _CODES: dict[Mode, str] = {
 class _Known:
     """What the arguments of every change of a class take from it."""
 
-    __slots__ = ("_layouts", "compounds", "single", "tracked")
+    __slots__ = ("_layouts", "_scores", "compounds", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
         self.tracked = schema.tracked_keys
+        plain = {spec.key for spec in schema.fields if spec.plain}
+        self._scores = {name: score for name, score in schema.scores.items() if name not in plain}
         self.compounds = [compound.fields for compound in schema.compounds]
         self._layouts = dict[tuple[str | None, ...], bytes]()
         """Calls by what they differ in beside values."""
@@ -47,7 +49,8 @@ class _Known:
         if change.increment is not None:  # room for the score of the sum, where that is not its text
             key = change.increment.key
             return {key: b""} if key in schema.scores and change.increment.places else {}
-        for name, score in schema.scores.items():
+        scores = schema.scores if change.mode == "index" else self._scores  # others may have stored that
+        for name, score in scores.items():
             if (raw := sets.get(name)) is not None and (text := score(raw).encode()) != raw:
                 found[name] = text
         for name in schema.exact:

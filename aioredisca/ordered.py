@@ -86,6 +86,8 @@ class Integer(Number[int | Opt], Generic[Opt]):
     places = 0
     quick = staticmethod(codecs.digits_integer)
 
+    scores_plainly = True
+
     @overload
     def __init__(
         self: Integer[None],
@@ -158,6 +160,8 @@ class Float(Number[float | Opt], Generic[Opt]):
     """
 
     quick = staticmethod(codecs.plain_float)
+
+    scores_plainly = True
 
     @overload
     def __init__(
@@ -296,6 +300,8 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
     quick = staticmethod(codecs.plain_datetime)
+
+    scores_plainly = True
 
     @overload
     def __init__(
