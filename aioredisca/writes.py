@@ -40,7 +40,7 @@ from .plan import (
     write_outcome,
 )
 from .schema import Referrer, Schema
-from .types import Arg, Call, Lock, Meanwhile, Reply, Store
+from .types import Arg, Call, Lock, Meanwhile, Reply, Store, Transport
 
 if TYPE_CHECKING:
     from .record import Record
@@ -112,13 +112,13 @@ async def write(store: Store, begun: Begun) -> list[Outcome]:
     return outcomes
 
 
-async def write_one(store: Store, record: Record, change: Change) -> Outcome:
+async def write_one(store: Store, transport: Transport, record: Record, change: Change) -> Outcome:
     """The same for one change, and straight on where the store is known and no other class takes part."""
     schema = change.schema
     if change.referrers or not storage.declared(store, schema):
         return (await write(store, [(record, change)]))[0]
     try:
-        outcome = single_outcome(await store.transport().ask(write_call((change,))))
+        outcome = single_outcome(await transport.ask(write_call((change,))))
         if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
             raise _error(outcome, record, change)
     except BaseException as error:

@@ -917,6 +917,31 @@ def test_blocking_loads_are_answered_and_refusals_raised(
         assert len(blocking_of(database)._idle) == 1
 
 
+@peers
+def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
+    server: Server, monkeypatch: pytest.MonkeyPatch, form: Form, kind: type[Peer]
+) -> None:
+    seen, read = list[Any](), kind.read
+    with server.client() as other, opened_blocking(server.url, form, kind) as database:
+
+        def meanwhile() -> None:
+            deadline = time.monotonic() + 2
+            while not other.exists("number") and time.monotonic() < deadline:
+                time.sleep(0.001)
+            seen.append(other.get("number"))
+
+        def reading(peer: Peer, count: int) -> Any:
+            seen.append("read")
+            return read(peer, count)
+
+        async def work() -> Any:
+            return await database.transport().ask(incr("number"), meanwhile)
+
+        monkeypatch.setattr(kind, "read", reading)
+        assert run(work()) == 1
+    assert seen == [b"1", "read"]
+
+
 async def _load(database: Database, *commands: bytes) -> Any:
     transport = database.transport()
     return await (transport.load(*commands) if len(commands) == 1 else transport.load_all(commands))
