@@ -67,7 +67,7 @@ async def test_only_updates_that_touch_no_index_are_plain(
 async def test_what_must_be_compared_is_not_plain(db: Database) -> None:
     schema, sets = Page._schema(db), {"note": b"n"}
     for more in ({"expect": {"note": None}}, {"again": True}, {"skip": True}):
-        change = Change(schema, "1", "update", sets, **more)  # type: ignore[arg-type]
+        change = Change(schema, "1", "update", sets, **more)
         assert write_call([change]).script is not stored("plain")
 
 
