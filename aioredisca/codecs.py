@@ -95,7 +95,7 @@ def read_bytes(value: object) -> bytes:
 
 def read_integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
-        return value
+        return int(value)  # of an enum, say, whose text is its name
     if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
         whole: int = math.trunc(value)
         if whole == value:
@@ -151,7 +151,7 @@ def read_decimal(value: object) -> decimal.Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a decimal number, not {kind(value)}")
     try:
-        number = decimal.Decimal(repr(value) if isinstance(value, float) else value)
+        number = decimal.Decimal(repr(float(value)) if isinstance(value, float) else value)
     except decimal.InvalidOperation:
         raise ValueError("is no decimal number") from None
     if not number.is_finite():

@@ -52,7 +52,7 @@ _SHORT_CUTS = {
     "short": _ACCEPTING,
     "quick": ("decode", "from_db", "read"),
     "_raw_score": ("decode", "from_db", "score"),
-    "scores_plainly": ("decode", "encode", "from_db", "score", "to_db"),
+    "digits_are_scores": ("decode", "from_db", "score"),
 }
 """What some kinds of fields have to do most values in one step, and the methods that this spares."""
 
@@ -94,8 +94,8 @@ class Field(Generic[T]):
     quick: Any = None
     """What :meth:`read` does, in one step, for most stored values; ValueError for others."""
 
-    scores_plainly: ClassVar[bool] = False
-    """Whether the text that stores a value is the text of its score."""
+    digits_are_scores: ClassVar[bool] = False
+    """Whether a value that is stored as up to 15 digits has that number as its score."""
 
     sets_plainly: ClassVar[bool] = True
     """Whether an assignment does nothing but :meth:`accept` the value and keep it."""
@@ -315,7 +315,7 @@ class Field(Generic[T]):
         """The condition that this field lies within the bounds; None is an open end."""
         if "range" in self.index_kinds:
             low, high = self._bound(minval, owner), self._bound(maxval, owner)
-            return Between(self.key, low, high, self._raw_score, self.scores_plainly)
+            return Between(self.key, low, high, self._raw_score, self.digits_are_scores)
         if "sorted" in self.index_kinds:
             return TextBetween(self.key, self._edge(minval, owner), self._edge(maxval, owner))
         raise NotIndexed(owner.__name__, self.name, f"a {type(self).__name__} field has no order")
@@ -371,7 +371,7 @@ class Field(Generic[T]):
     def spec(self) -> FieldSpec:
         """What the storage knows of this field."""
         score = self._raw_score if self.index == "range" else None
-        return FieldSpec(self.key, self.unique, self.index, self.required, score, self.scores_plainly)
+        return FieldSpec(self.key, self.unique, self.index, self.required, score)
 
 
 def as_text(raw: bytes) -> str | bytes:

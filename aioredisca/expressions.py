@@ -84,14 +84,14 @@ class IsNone:
 class Between:
     """The score of the field's value lies within the bounds; None is an open end.
 
-    ``plain``  a value that is stored as digits is its score.
+    ``digits``  a value that is stored as up to 15 digits has that number as its score.
     """
 
     key: str
     low: Bound | None
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
-    plain: bool = field(default=False, compare=False, repr=False)
+    digits: bool = field(default=False, compare=False, repr=False)
     _from: float = field(init=False, compare=False, repr=False)
     _to: float = field(init=False, compare=False, repr=False)
 
@@ -104,8 +104,8 @@ class Between:
         if value is None:
             return False
         try:
-            digits = self.plain and value.isdigit() and len(value) < 16
-            score = int(value) if digits else float(self.score(value))
+            plain = self.digits and value.isdigit() and len(value) < 16
+            score = int(value) if plain else float(self.score(value))
         except ValueError:
             return False
         if self._from < score < self._to:  # as nearly always, where an index has found it
@@ -120,7 +120,7 @@ class Between:
         highs = [bound for bound in (self.high, other.high) if bound]
         low = max(lows, key=lambda bound: (float(bound.score), not bound.inclusive), default=None)
         high = min(highs, key=lambda bound: (float(bound.score), bound.inclusive), default=None)
-        return Between(self.key, low, high, self.score, self.plain)
+        return Between(self.key, low, high, self.score, self.digits)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class LoneTrip(Trip):
     def __init__(self, owner: Owner, call: Call) -> None:
         Flight.__init__(self, owner.loop, call.packed or wire.packed((call,), owner.memory))
         self.calls, self.writes, self._owner, self._exchange = (call,), call.writes, owner, None
+        self._answers, self._size = [], 1
 
     def take(self, reply: Reply) -> bool:
         if self.writes:

@@ -28,16 +28,22 @@ _CODES: dict[Mode, str] = {
 }
 
 
+class NoScore(ValueError):
+    """A number that no range index holds, as others may have stored it: the script must not come upon it."""
+
+    def __init__(self, change: Change, key: str, reason: str) -> None:
+        super().__init__(reason)
+        self.change, self.key = change, key
+
+
 class _Known:
     """What the arguments of every change of a class take from it."""
 
-    __slots__ = ("_layouts", "_scores", "compounds", "single", "tracked")
+    __slots__ = ("_layouts", "compounds", "single", "tracked")
 
     def __init__(self, schema: Schema) -> None:
         self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
         self.tracked = schema.tracked_keys
-        plain = {spec.key for spec in schema.fields if spec.plain}
-        self._scores = {name: score for name, score in schema.scores.items() if name not in plain}
         self.compounds = [compound.fields for compound in schema.compounds]
         self._layouts = dict[tuple[str | None, ...], bytes]()
         """Calls by what they differ in beside values."""
@@ -49,10 +55,14 @@ class _Known:
         if change.increment is not None:  # room for the score of the sum, where that is not its text
             key = change.increment.key
             return {key: b""} if key in schema.scores and change.increment.places else {}
-        scores = schema.scores if change.mode == "index" else self._scores  # others may have stored that
-        for name, score in scores.items():
-            if (raw := sets.get(name)) is not None and (text := score(raw).encode()) != raw:
-                found[name] = text
+        for name, score in schema.scores.items():
+            if (raw := sets.get(name)) is not None:
+                try:
+                    text = score(raw).encode()
+                except ValueError as error:
+                    raise NoScore(change, name, str(error)) from None
+                if text != raw:
+                    found[name] = text
         for name in schema.exact:
             if (raw := sets.get(name)) is not None and len(raw) > LONG_VALUE:
                 found[name] = long_digest(raw).encode()
@@ -63,10 +73,10 @@ class _Known:
         shape = (change.mode, *change.sets, None, *change.drops, None, *extras)
         return self._layouts.get(shape) or self._keep(shape, self._parts(script, change, extras))
 
-    def plain_layout(self, script: Script, change: Change) -> bytes:
-        """The call of ``plain.lua``, with gaps for the key and the values."""
+    def unindexed_layout(self, script: Script, change: Change) -> bytes:
+        """The call of ``unindexed.lua``, with gaps for the key and the values."""
         shape = (*change.sets,)
-        return self._layouts.get(shape) or self._keep(shape, self._plain_parts(script, change))
+        return self._layouts.get(shape) or self._keep(shape, self._unindexed_parts(script, change))
 
     def _keep(self, shape: tuple[str | None, ...], parts: Sequence[str | None]) -> bytes:
         if len(self._layouts) >= MAX_LAYOUTS:  # hash fields may have any names
@@ -74,7 +84,7 @@ class _Known:
         found = self._layouts[shape] = layout(parts)
         return found
 
-    def _plain_parts(self, script: Script, change: Change) -> list[str | None]:
+    def _unindexed_parts(self, script: Script, change: Change) -> list[str | None]:
         schema, sets = change.schema, change.sets
         marked = not schema.required and not schema.by_key.keys().isdisjoint(sets)
         found = ["EVALSHA", script.sha, "2", schema.keys.meta, None]
@@ -195,23 +205,23 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
 
 
 def single(change: Change) -> Call | None:
-    """The call that writes *change*, if ``plain.lua`` or ``single.lua`` can carry it out."""
+    """The call that writes *change*, if ``unindexed.lua`` or ``single.lua`` can carry it out."""
     sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.increment or change.referrers
     if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
     known = _known_of(change.schema)
     if mode == "update" and sets and not change.drops and known.tracked.isdisjoint(sets):
-        return _plain(known, change)
+        return _unindexed(known, change)
     return None if known.single is None else _single(known, known.single, change)
 
 
-def _plain(known: _Known, change: Change) -> Call:
-    script, key = stored("plain"), _key(change)
+def _unindexed(known: _Known, change: Change) -> Call:
+    script, key = stored("unindexed"), _key(change)
     gaps: list[int | bytes] = [len(key), key]
     for value in change.sets.values():
         gaps += (len(value), value)
-    return Call((), script, (key,), True, None, known.plain_layout(script, change) % (*gaps,))
+    return Call((), script, (key,), True, None, known.unindexed_layout(script, change) % (*gaps,))
 
 
 def _single(known: _Known, script: Script, change: Change) -> Call:

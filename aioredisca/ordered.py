@@ -86,7 +86,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
     places = 0
     quick = staticmethod(codecs.digits_integer)
 
-    scores_plainly = True
+    digits_are_scores = True
 
     @overload
     def __init__(
@@ -161,7 +161,7 @@ class Float(Number[float | Opt], Generic[Opt]):
 
     quick = staticmethod(codecs.plain_float)
 
-    scores_plainly = True
+    digits_are_scores = True
 
     @overload
     def __init__(
@@ -300,8 +300,6 @@ class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
 
     quick = staticmethod(codecs.plain_datetime)
-
-    scores_plainly = True
 
     @overload
     def __init__(

@@ -226,25 +226,23 @@ class Record(Reading):
         if mode not in (None, "create", "update", "upsert"):
             raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
         store = self._home()
-        transport = store.transport()
-        lock = self._own_lock(transport)
+        lock = self._own_lock(store.transport())
         await lock.acquire()
         try:
             change = self._begin(store, mode, if_unchanged)
             if change is not None:
-                await writes.write_one(store, transport, self, change)
+                await writes.write_one(store, self, change)
         finally:
             lock.release()
         return self
 
     async def _delete(self) -> bool:
         store = self._home()
-        transport = store.transport()
-        lock = self._own_lock(transport)
+        lock = self._own_lock(store.transport())
         await lock.acquire()
         try:
             change = cast("Change", self._begin(store, "delete"))
-            return await writes.write_one(store, transport, self, change) is True
+            return await writes.write_one(store, self, change) is True
         finally:
             lock.release()
 

@@ -34,9 +34,8 @@ COLLECTION_ENTRY = "l:"
 class FieldSpec:
     """One declared hash field.
 
-    ``score`` gives the text of the number that a range index orders a stored value by (``plain``: the same
-    text, if this library stored it), ``elements`` the encoded elements of a stored value that an index of
-    elements knows it by.
+    ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
+    encoded elements of a stored value that an index of elements knows it by.
     """
 
     key: str
@@ -44,7 +43,6 @@ class FieldSpec:
     index: IndexKind | None = None
     required: bool = False
     score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
-    plain: bool = field(default=False, compare=False, repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -17,6 +17,15 @@ from .types import Call, Lock, Meanwhile, Reply, Shelf
 T = TypeVar("T")
 
 
+class _Inside(threading.local):
+    """Whether this thread has a call on its way, and does other work meanwhile."""
+
+    meanwhile = False
+
+
+_inside = _Inside()
+
+
 class BlockingTransport:
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
@@ -24,9 +33,9 @@ class BlockingTransport:
         self._settings, self._memory = settings, memory
         self._options = settings.sync_options()
         # One for each connection there may be. (To take one takes a tenth of the time of a Semaphore.)
-        self._slots: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._slots: queue.SimpleQueue[bool] = queue.SimpleQueue()
         for _ in range(settings.max_connections):
-            self._slots.put(None)
+            self._slots.put(True)
         self._idle = list[Peer]()
 
     async def execute(self, calls: Sequence[Call]) -> list[Reply]:
@@ -63,17 +72,27 @@ class BlockingTransport:
         return function(*args)
 
     def _trip(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None = None) -> list[Reply]:
-        settings = self._settings
-        try:
-            slot = self._slots.get(timeout=settings.timeout)
-        except queue.Empty:
-            raise wire.busy(settings.address, settings.timeout) from None
+        slot = self._slot()
         try:
             return self._send(data, count, writes, meanwhile)
         except wire.BROKEN as error:
-            raise wire.lost(settings.address, error, writes=writes) from None
+            raise wire.lost(self._settings.address, error, writes=writes) from None
         finally:
-            self._slots.put(slot)
+            if slot:
+                self._slots.put(slot)
+
+    def _slot(self) -> bool:
+        """A place for one connection, if need be waited for. False where there is none and no time to wait.
+
+        Whoever holds one already must not wait for another: all might. It goes beyond the limit for once.
+        """
+        wait = 0 if _inside.meanwhile else self._settings.timeout
+        try:
+            return self._slots.get(timeout=wait)
+        except queue.Empty:
+            if _inside.meanwhile:
+                return False
+            raise wire.busy(self._settings.address, wait) from None
 
     def _send(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
@@ -107,14 +126,14 @@ class BlockingTransport:
             wire.note_trips(self._memory)
             peer.send(data)
             if meanwhile is not None:
-                meanwhile()
+                _do(meanwhile)
             replies = peer.read(count)
             finished = True
             return replies
         finally:
-            if finished and home is self._idle:
+            if finished and home is self._idle and len(home) < self._settings.max_connections:
                 home.append(peer)
-            else:  # half a reply may be left in it, or the transport was closed meanwhile
+            else:  # half a reply may be left in it, the transport was closed meanwhile, or it is one too many
                 peer.disconnect()
 
     def close(self) -> None:
@@ -122,6 +141,14 @@ class BlockingTransport:
         idle, self._idle = self._idle, []
         for peer in idle:
             peer.disconnect()
+
+
+def _do(work: Meanwhile) -> None:
+    outer, _inside.meanwhile = _inside.meanwhile, True
+    try:
+        work()
+    finally:
+        _inside.meanwhile = outer
 
 
 class BlockingLock:

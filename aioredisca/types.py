@@ -87,7 +87,8 @@ class Transport(Protocol):
     def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
         """The reply to one call, as :meth:`execute` sends it. A refusal is raised.
 
-        *meanwhile*, which raises nothing, is called while the server is at work, if it is called at all.
+        *meanwhile*, which raises nothing, is called while the server is at work, if it is called at all. In
+        blocking code a connection is held as long as it runs.
         """
         ...
 

@@ -22,6 +22,7 @@ from .errors import (
     UsageError,
     ValidationError,
 )
+from .groups import NoScore
 from .plan import (
     MAX_BATCH,
     Change,
@@ -40,7 +41,7 @@ from .plan import (
     write_outcome,
 )
 from .schema import Referrer, Schema
-from .types import Arg, Call, Lock, Meanwhile, Reply, Store, Transport
+from .types import Arg, Call, Lock, Meanwhile, Reply, Store
 
 if TYPE_CHECKING:
     from .record import Record
@@ -87,14 +88,24 @@ def prepare(begun: Begun) -> Prepared:
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
         if len(begun) == 1 and not begun[0][1].referrers:  # as nearly always
-            ((_, change),) = begun
-            return Prepared(begun, (), (change.schema,), write_call((change,)))
+            return Prepared(begun, (), (begun[0][1].schema,), _call(begun))
         changes = [change for _, change in begun]
         referrers = referrers_in(changes)
-        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), write_call(changes))
+        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun))
     except BaseException:
         put_back(begun, NotSent())
         raise
+
+
+def _call(begun: Begun) -> Call:
+    """The call that writes *begun*. ValidationError where a number among them has no score."""
+    try:
+        return write_call([change for _, change in begun])
+    except NoScore as error:
+        record = next(record for record, change in begun if change is error.change)
+        refused = ValidationError(error.change.schema.model, record._attribute(error.key), str(error))
+        refused.instance = record
+    raise refused
 
 
 class NotSent(RediscaError):
@@ -112,13 +123,16 @@ async def write(store: Store, begun: Begun) -> list[Outcome]:
     return outcomes
 
 
-async def write_one(store: Store, transport: Transport, record: Record, change: Change) -> Outcome:
-    """The same for one change, and straight on where the store is known and no other class takes part."""
+async def write_one(store: Store, record: Record, change: Change) -> Outcome:
+    """The same for one change, without what only many need.
+
+    Where the store must be declared first, or other classes take part in a delete, it is one of many.
+    """
     schema = change.schema
     if change.referrers or not storage.declared(store, schema):
         return (await write(store, [(record, change)]))[0]
     try:
-        outcome = single_outcome(await transport.ask(write_call((change,))))
+        outcome = single_outcome(await store.transport().ask(_call(((record, change),))))
         if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
             raise _error(outcome, record, change)
     except BaseException as error:

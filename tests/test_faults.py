@@ -39,6 +39,7 @@ class User(Model):
     email = Email(unique=True)
     name = String(index=True)
     age = Integer(index=True)
+    note = String()
 
 
 FORMS = ("fast", "public", "pool")
@@ -385,14 +386,15 @@ async def test_a_server_that_comes_back_is_used_again(
     assert plain.hget("user:1", "age") == b"5"
 
 
+@pytest.mark.parametrize("field", ["name", "note"])  # one with an index, one without
 async def test_a_full_server_is_unavailable_and_nothing_is_half_written(
-    server: Server, db: Database, plain: Any
+    server: Server, db: Database, plain: Any, field: str
 ) -> None:
     user = await learned(db)
     before = plain.dbsize()
     plain.config_set("maxmemory", "1")
     try:
-        user.name = "x" * 100
+        setattr(user, field, "x" * 100)
         with pytest.raises(Unavailable, match="its memory is full"):
             await user.save()
         with pytest.raises(Unavailable, match="its memory is full"):

@@ -13,6 +13,7 @@ import pytest
 from aioredisca import (
     AlreadyExists,
     Bool,
+    BulkError,
     Bytes,
     CorruptRecord,
     Database,
@@ -278,6 +279,31 @@ async def test_a_record_that_vanished_is_gone_and_the_next_save_makes_it_anew(db
     assert raw.hgetall("user:1") == {}
     await user.save()
     assert raw.hgetall("user:1") == {b"eml": b"a@b.cc", b"name": b"Ada", b"age": b"6"}
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("stored", ["abc", "1152921504606846976"])
+async def test_what_others_stored_and_no_index_holds_is_not_made_anew(
+    db: Database, raw: Any, stored: str
+) -> None:
+    """A record that vanished is made from what was loaded: all of it is judged before anything is sent."""
+    await User.new("1", name="Ada", age=5, email="a@b.cc").save()
+    raw.hset("user:1", "age", stored)
+    user = await User.get("1")
+    await User("1").delete()
+    user.email = "b@b.cc"
+    with pytest.raises(Gone):
+        await user.save()
+    with pytest.raises(ValidationError, match=r"User\.age"):
+        await user.save()
+    with pytest.raises(BulkError) as caught:
+        await User.save_many([user, User.new("2", name="Bob")])
+    assert (caught.value.saved, caught.value.failed) == (0, user)
+    assert raw.keys("user:*") == []
+    assert drift(raw, [User]) == []
+    user.age = 7
+    await user.save()
+    assert raw.hget("user:1", "age") == b"7"
     assert drift(raw, [User]) == []
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import threading
+import time
 import weakref
 from collections.abc import AsyncIterator
 from typing import Any
@@ -408,6 +409,52 @@ def test_threads_share_blocking_models(url: str, db: Database, raw: Any) -> None
     assert User.name.find("x") == sorted(User.all(), key=lambda user: user.id)
     assert len(User.all()) == 200
     assert drift(raw, [User]) == []
+
+
+class Language(sync.Model):
+    code = String()
+
+
+class LookedUp(sync.Json[dict[str, str]]):
+    """Its values are checked by a look into the database, as blocking code may."""
+
+    def check(self, value: Any) -> None:
+        super().check(value)
+        if not Language(value["lang"]).exists():
+            raise ValueError("is in no language that is known")
+
+
+class Text(sync.Model):
+    data = LookedUp()
+
+
+@pytest.mark.parametrize("limit", [1, 2])
+def test_bulk_writes_whose_fields_ask_the_database_do_not_wait_for_each_others_connections(
+    server: Server, limit: int
+) -> None:
+    """The known-bad way: each holds a connection and waits for another, until the time is up."""
+    conf.db = Database(server.url, max_connections=limit, timeout=2)
+    Language.new("en", code="en").save()
+    texts = [Text.new(str(number), data={"lang": "en"}) for number in range(12)]
+    Text.save_many(texts)
+    for text in texts:
+        assert text.data is not None
+        text.data["more"] = "x"
+    texts[-1].data = {"lang": "en", "more": "y"}
+    halves = [
+        threading.Thread(target=Text.save_many, args=(texts[half::2],), kwargs={"batch": 1})
+        for half in (0, 1)
+    ]
+    started = time.monotonic()
+    for thread in halves:
+        thread.start()
+    for thread in halves:
+        thread.join()
+    assert time.monotonic() - started < 1
+    assert [text.getdiff() for text in texts] == [{}] * 12
+    assert conf.db._blocking is not None
+    assert len(conf.db._blocking._idle) <= limit
+    conf.db.close()
 
 
 @pytest.mark.parametrize("how", ["blocking", "asyncio"])

@@ -24,7 +24,7 @@ import pytest
 import redis.asyncio
 from redis.asyncio import connection as client
 
-from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable, UsageError
+from aioredisca import Database, Model, OutcomeUnknown, StoreError, String, Unavailable, UsageError, conf
 from aioredisca.blocking import run
 from aioredisca.lines import HIGH_WATER, PACKET, FastLine, PublicLine
 from aioredisca.mux import Multiplexer
@@ -829,6 +829,36 @@ async def test_closing_tells_what_is_on_the_way_and_opens_again(server: Server, 
         await asyncio.gather(read, return_exceptions=True)
         assert time.monotonic() - started < 1
         assert await ask(database, ping("y")) == b"y"
+
+
+class Slow(Model):
+    note = String()
+
+
+@every
+async def test_a_save_that_waits_while_all_is_closed_leaves_no_connection_behind(
+    own: Server, form: Form
+) -> None:
+    with own.client() as other:
+        before = len(other.client_list())
+    async with opened(own.url, form) as database:
+        conf.db = database
+        record = await Slow.new("1", note="a").save()
+        lock = record._own_lock(database.transport())
+        await lock.acquire()
+        record.note = "b"
+        saving = asyncio.create_task(record.save())
+        await turns()
+        await database.aclose()
+        lock.release()
+        await saving
+        assert (await Slow.get("1")).note == "b"
+        await database.aclose()
+    with own.client() as other:
+        deadline = time.monotonic() + 5
+        while len(other.client_list()) > before:
+            assert time.monotonic() < deadline
+            await turns()
 
 
 @pytest.mark.parametrize("form", [*SHARED, "pool"])

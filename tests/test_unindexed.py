@@ -1,4 +1,4 @@
-"""Updates of fields that no index knows of: they have a script of their own (plain.lua), and the same rules."""
+"""Updates of fields that no index knows of: a script of their own, unindexed.lua, and the same rules."""
 
 from __future__ import annotations
 
@@ -56,19 +56,19 @@ WAYS: list[tuple[Mode, dict[str, bytes], tuple[str, ...], bool]] = [
 ]
 
 
-@pytest.mark.parametrize(("mode", "sets", "drops", "plain"), WAYS)
-async def test_only_updates_that_touch_no_index_are_plain(
-    db: Database, mode: Mode, sets: dict[str, bytes], drops: tuple[str, ...], plain: bool
+@pytest.mark.parametrize(("mode", "sets", "drops", "alone"), WAYS)
+async def test_only_updates_that_touch_no_index_go_this_way(
+    db: Database, mode: Mode, sets: dict[str, bytes], drops: tuple[str, ...], alone: bool
 ) -> None:
     call = write_call([Change(Page._schema(db), "1", mode, sets, drops)])
-    assert (call.script is stored("plain")) is plain
+    assert (call.script is stored("unindexed")) is alone
 
 
-async def test_what_must_be_compared_is_not_plain(db: Database) -> None:
+async def test_what_must_be_compared_does_not(db: Database) -> None:
     schema, sets = Page._schema(db), {"note": b"n"}
     for more in ({"expect": {"note": None}}, {"again": True}, {"skip": True}):
         change = Change(schema, "1", "update", sets, **more)
-        assert write_call([change]).script is not stored("plain")
+        assert write_call([change]).script is not stored("unindexed")
 
 
 async def test_they_are_written_and_everything_else_stays(db: Database, raw: Any) -> None:
