@@ -7,7 +7,7 @@ because ``User("1")`` must be one object within a session without running ``__in
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, WeakKeyDictionary, ref
 
@@ -17,6 +17,7 @@ from .descriptors import Field
 from .errors import UsageError, ValidationError
 from .ids import hexid
 from .keys import MAX_ID, Keys, bad_field, bad_id, bad_prefix
+from .prefixes import claim_prefix
 from .schema import Compound, Schema
 from .session import BaseSession, current
 from .types import MISSING, Store
@@ -324,7 +325,7 @@ class ModelType(type):
             held = tuple(one.key for one in cls._collections.values())
             cache = cls._setting("cache") or 0
             schema = Schema(cls.__name__, cls._keys(store), specs, cls._compounds(), held, cache)
-            _claim_prefix(store, cls, schema)
+            claim_prefix(store, cls, schema)
             cls._schemas[store] = (cls._version, schema)
             cls._put(_in_use=True)
         cls._put(_last=(ref(store), schema))
@@ -394,44 +395,3 @@ def _makes_its_own(owner: type) -> bool:
 def _is_ours(owner: type) -> bool:
     """Whether a class is one of this library's own."""
     return owner.__module__.partition(".")[0] == __package__
-
-
-def _claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
-    """UsageError where another class of this process keeps other things under the same prefix."""
-    claims: dict[str, ReferenceType[ModelType]] = store.memory.setdefault("classes", {})
-    base = schema.keys.base
-    for other_base, other in _live(claims):
-        if other_base != base:
-            _refuse_nested(model, base, other, other_base)
-        elif _rivals(model, other) and other._schemas[store][1].storage != schema.storage:
-            raise UsageError(
-                f"{_full(model)} and {_full(other)} share the prefix {base!r} but are stored differently: "
-                f"give one of them another by @conf(prefix=...)"
-            )
-    claims[base] = ref(model)
-
-
-def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: str) -> None:
-    short, long = sorted([base, other_base], key=len)
-    if long.startswith(f"{short}:"):
-        raise UsageError(
-            f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + ':'!r}, "
-            f"so a key could belong to either; give one of them another by @conf(prefix=...)"
-        )
-
-
-def _live(claims: dict[str, ReferenceType[ModelType]]) -> Iterator[tuple[str, ModelType]]:
-    for base, reference in list(claims.items()):
-        other = reference()
-        if other is not None:
-            yield base, other
-
-
-def _rivals(model: ModelType, other: ModelType) -> bool:
-    """Whether two classes are really two: a redefined class, or one made in a function, gives way."""
-    local = "<locals>" in model.__qualname__ or "<locals>" in other.__qualname__
-    return other is not model and not local and other._is_newest()
-
-
-def _full(model: ModelType) -> str:
-    return f"{model.__module__}.{model.__qualname__}"
