@@ -82,6 +82,8 @@ class Trip(Flight):
 
     __slots__ = ("_answers", "_exchange", "_owner", "_size", "calls", "writes")
 
+    calls: Sequence[Call]
+
     def __init__(self, owner: Owner, calls: Sequence[Call]) -> None:
         super().__init__(owner.loop, wire.packed(calls, owner.memory))
         self.calls, self._owner, self._size = calls, owner, len(calls)
