@@ -73,13 +73,12 @@ def allow_blocking() -> Generator[None]:
 
 
 def _inside_task() -> bool:
-    if _allowed.get() or conf.allow_blocking or hasattr(builtins, "__IPYTHON__"):
+    # Every blocking verb asks. What raises where there is nothing takes as long as all the rest of it.
+    if _allowed.get() or conf.allow_blocking or "__IPYTHON__" in vars(builtins):
         return False
+    loop = asyncio._get_running_loop()
     # Under gevent a loop may run in another greenlet of this thread: only a task of ours counts.
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
+    return loop is not None and asyncio.current_task(loop) is not None
 
 
 def _close(operation: object, steps: object) -> None:

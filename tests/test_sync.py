@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import contextvars
 import gc
 import inspect
@@ -339,6 +340,20 @@ async def test_run_refuses_to_stop_a_running_loop(db: Database, driver: str) -> 
 async def test_blocking_may_be_allowed_for_good(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conf, "allow_blocking", True)
     assert User("1").exists() is False
+
+
+async def test_ipython_whose_cells_run_in_a_loop_may_block(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(builtins, "__IPYTHON__", True, raising=False)
+    assert User("1").exists() is False
+
+
+@pytest.mark.asyncio_only
+async def test_a_callback_of_a_loop_is_no_task_and_may_block(db: Database) -> None:
+    answers = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: answers.set_result(User("1").exists()))
+    assert await answers is False
 
 
 def test_run_refuses_what_awaits_more_than_the_database() -> None:
