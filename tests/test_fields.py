@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aioredisca import (
@@ -639,6 +639,9 @@ DIGITS = st.one_of(
 @given(
     raw=st.one_of(TEXTS, DIGITS).map(lambda text: text.encode("utf-8", "replace")), low=BOUNDS, high=BOUNDS
 )
+@example(raw=b"253402300800", low=0, high=1e18)  # seconds beyond the year 9999
+@example(raw=b"1700000000000", low=0, high=1e18)  # milliseconds
+@example(raw=b"00012", low=11, high=13)
 def test_digits_are_judged_as_every_other_number_is(field: Any, raw: bytes, low: float, high: float) -> None:
     bounds = Bound(repr(low)), Bound(repr(high), inclusive=False)
     quick = Between("field", *bounds, field._raw_score, field.digits_are_scores)
