@@ -42,8 +42,7 @@ class BlockingTransport:
         return self._finish(wire.Exchange(calls, self._memory))
 
     async def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Reply:
-        data = call.packed or wire.packed((call,), self._memory)
-        replies = self._trip(data, 1, call.writes, meanwhile)
+        replies = self._trip(wire.packed_one(call, self._memory), 1, call.writes, meanwhile)
         if isinstance(replies[0], Exception):
             exchange = wire.Exchange((call,), self._memory)
             exchange.take(replies)

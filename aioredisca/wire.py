@@ -68,12 +68,11 @@ def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = 
 
     The scripts at the places *full* go in full, the others by their names.
     """
-    if len(calls) == 1:  # as nearly always
-        return _packed(calls[0], memory, bool(full))
-    return b"".join([_packed(call, memory, place in full) for place, call in enumerate(calls)])
+    return b"".join([packed_one(call, memory, full=place in full) for place, call in enumerate(calls)])
 
 
-def _packed(call: Call, memory: dict[Any, Any], full: bool) -> bytes:
+def packed_one(call: Call, memory: dict[Any, Any], *, full: bool = False) -> bytes:
+    """The same for one call."""
     if call.packed and not full:
         return call.packed
     return _pack(call.args if call.script is None else _script_command(call, memory, full))

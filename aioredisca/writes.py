@@ -87,8 +87,6 @@ def prepare(begun: Begun) -> Prepared:
     try:
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
-        if len(begun) == 1 and not begun[0][1].referrers:  # as nearly always
-            return Prepared(begun, (), (begun[0][1].schema,), _call(begun))
         changes = [change for _, change in begun]
         referrers = referrers_in(changes)
         return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun))
