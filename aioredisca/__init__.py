@@ -4,13 +4,10 @@ Declare a class, ``await`` it. A write is one atomic round trip, indexes and uni
 query is one round trip per thousand rows. The blocking face is :mod:`aioredisca.sync`.
 """
 
-from .codecs import utcnow
-from .collections import Counter, ListOf, SetOf, SortedSet
-from .columns import Column
-from .config import conf
-from .database import Database
-from .descriptors import Field
-from .errors import (
+from aioredisca.compiler.conditions import exclusive
+from aioredisca.config import conf
+from aioredisca.drivers.database import Database
+from aioredisca.errors import (
     AlreadyExists,
     BulkError,
     Conflict,
@@ -36,20 +33,23 @@ from .errors import (
     UsageError,
     ValidationError,
 )
-from .expressions import exclusive
-from .fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
-from .figures import Aggregate, Explanation
-from .ids import hexid, intid
-from .model import Model
-from .modeltype import ModelType
-from .ordered import Date, DateTime, Decimal, Float, Integer
-from .pages import Page
-from .passwords import Hash, Password
-from .query import Query
-from .reference import Reference
-from .reindex import Reindexed, reindex
-from .session import Session, session
-from .tags import Tags
+from aioredisca.fields.base import Field
+from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
+from aioredisca.fields.numbers import Date, DateTime, Decimal, Float, Integer
+from aioredisca.fields.password import Hash, Password
+from aioredisca.fields.reference import Reference
+from aioredisca.fields.scalars import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from aioredisca.fields.tags import Tags
+from aioredisca.model.metaclass import ModelType
+from aioredisca.model.model import Model
+from aioredisca.model.sessions import Session, session
+from aioredisca.persistence.reindexing import Reindexed, reindex
+from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.columns import Column
+from aioredisca.query.paging import Page
+from aioredisca.query.query import Query
+from aioredisca.storage.codecs import utcnow
+from aioredisca.storage.ids import hexid, intid
 
 __version__ = "0.1.0"
 

@@ -15,10 +15,10 @@ from typing import Any, Literal, TypeAlias, TypeVar, cast
 import anyio
 import anyio.to_thread
 
-from .database import open_database
-from .errors import OutcomeUnknown, UsageError
-from .session import Session, no_session
-from .web import log, succeeded, warn_of_lost
+from aioredisca.drivers.database import open_database
+from aioredisca.errors import OutcomeUnknown, UsageError
+from aioredisca.model.sessions import Session, no_session
+from aioredisca.web import log, succeeded, warn_of_lost
 
 T = TypeVar("T")
 

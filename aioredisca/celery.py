@@ -11,8 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from .database import open_database
-from .sync import Session
+from aioredisca.drivers.database import open_database
+from aioredisca.sync import Session
 
 _Task: Any = import_module("celery").Task
 

@@ -6,11 +6,11 @@ import importlib
 import sys
 from typing import Annotated, Any
 
-from .blocking import run
-from .config import conf
-from .errors import RediscaError
-from .record import Record
-from .reindex import Reindexed, reindex
+from aioredisca.config import conf
+from aioredisca.drivers.run import run
+from aioredisca.errors import RediscaError
+from aioredisca.model.record import Record
+from aioredisca.persistence.reindexing import Reindexed, reindex
 
 try:
     import typer

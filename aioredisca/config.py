@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import UsageError
-from .keys import bad_namespace, bad_prefix
+from aioredisca.errors import UsageError
+from aioredisca.storage.keys import bad_namespace, bad_prefix
 
 if TYPE_CHECKING:
-    from .database import Database
+    from aioredisca.drivers.database import Database
 
 C = TypeVar("C", bound=type)
 

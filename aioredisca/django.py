@@ -11,10 +11,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from . import sync
-from .asgi import finish
-from .session import BaseSession, Session
-from .web import STATUS, database_of, detail_of, headers_of, status_of, succeeded
+from aioredisca import sync
+from aioredisca.asgi import finish
+from aioredisca.model.sessions import BaseSession, Session
+from aioredisca.web import STATUS, database_of, detail_of, headers_of, status_of, succeeded
 
 _django: Any = import_module("django.conf")
 _asgiref: Any = import_module("asgiref.sync")

@@ -27,16 +27,16 @@ from pydantic import StringConstraints
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
-from .asgi import KEY, AutosaveMiddleware
-from .config import conf
-from .database import open_database
-from .errors import RediscaError, UsageError
-from .health import check
-from .keys import MAX_ID
-from .pydantic import Create, Read, Update
-from .record import Record
-from .session import Session
-from .web import STATUS, detail_of, headers_of, log, status_of
+from aioredisca.asgi import KEY, AutosaveMiddleware
+from aioredisca.config import conf
+from aioredisca.drivers.database import open_database
+from aioredisca.errors import RediscaError, UsageError
+from aioredisca.health import check
+from aioredisca.model.record import Record
+from aioredisca.model.sessions import Session
+from aioredisca.pydantic import Create, Read, Update
+from aioredisca.storage.keys import MAX_ID
+from aioredisca.web import STATUS, detail_of, headers_of, log, status_of
 
 HEALTH_SECONDS = 1.0
 """How long the health route waits for the database."""

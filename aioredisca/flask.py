@@ -12,10 +12,10 @@ from typing import Any, cast
 
 import flask
 
-from .blocking import allow_blocking
-from .errors import UsageError
-from .sync import Session
-from .web import database_of, succeeded, warn_of_lost
+from aioredisca.drivers.run import allow_blocking
+from aioredisca.errors import UsageError
+from aioredisca.sync import Session
+from aioredisca.web import database_of, succeeded, warn_of_lost
 
 KEY = "aioredisca"
 """Where an app keeps its database, in ``app.extensions``, and a request its session, in its environ."""

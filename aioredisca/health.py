@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .config import conf
-from .database import Database
-from .errors import PermissionDenied, RediscaError
-from .plan import probe_call, read_probe
-from .schema import Schema
-from .scripts import script_of
-from .types import Call
+from aioredisca.compiler.scripts import script_of
+from aioredisca.compiler.writes import probe_call, read_probe
+from aioredisca.config import conf
+from aioredisca.drivers.database import Database
+from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call
 
 _ONE = script_of("return 1")
 

@@ -12,10 +12,10 @@ from typing import Any, cast
 from litestar import Request, Response
 from litestar.middleware import DefineMiddleware
 
-from .asgi import AutosaveMiddleware, Scope
-from .database import open_database
-from .errors import RediscaError
-from .web import STATUS, detail_of, headers_of, status_of
+from aioredisca.asgi import AutosaveMiddleware, Scope
+from aioredisca.drivers.database import open_database
+from aioredisca.errors import RediscaError
+from aioredisca.web import STATUS, detail_of, headers_of, status_of
 
 
 def autosave(db: object = None, **options: Any) -> DefineMiddleware:

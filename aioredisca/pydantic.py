@@ -25,19 +25,20 @@ import pydantic
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import core_schema
 
-from . import fields, ordered
-from .blocking import run
-from .descriptors import Field
-from .errors import UsageError, ValidationError
-from .keys import MAX_ID
-from .passwords import Password
-from .record import Record
-from .reference import Reference
-from .session import no_session
+from aioredisca.drivers.run import run
+from aioredisca.errors import UsageError, ValidationError
+from aioredisca.fields import numbers as ordered
+from aioredisca.fields import scalars as fields
+from aioredisca.fields.base import Field
+from aioredisca.fields.password import Password
+from aioredisca.fields.reference import Reference
+from aioredisca.model.record import Record
+from aioredisca.model.sessions import no_session
+from aioredisca.storage.keys import MAX_ID
 
 if TYPE_CHECKING:
-    from . import sync
-    from .model import Model
+    from aioredisca import sync
+    from aioredisca.model.model import Model
 
 M = TypeVar("M", bound="Model")
 B = TypeVar("B", bound="sync.Model")

@@ -7,10 +7,10 @@ from typing import Any, Literal, cast
 
 import quart
 
-from .asgi import AutosaveMiddleware, finish
-from .errors import UsageError
-from .session import Session, current
-from .web import database_of, succeeded
+from aioredisca.asgi import AutosaveMiddleware, finish
+from aioredisca.errors import UsageError
+from aioredisca.model.sessions import Session, current
+from aioredisca.web import database_of, succeeded
 
 KEY = "aioredisca"
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import redis
 
-from .database import Database, open_database
-from .errors import (
+from aioredisca.drivers.database import Database, open_database
+from aioredisca.errors import (
     AlreadyExists,
     Conflict,
     Gone,

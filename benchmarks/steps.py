@@ -35,7 +35,7 @@ from ours import Airport  # noqa: E402
 from questions import airports  # noqa: E402
 
 from aioredisca import Database, conf  # noqa: E402
-from aioredisca.mux import Multiplexer  # noqa: E402
+from aioredisca.drivers.aio.multiplexer import Multiplexer  # noqa: E402
 from tests.support.servers import KINDS, Server, version_of  # noqa: E402
 
 SECONDS = 8.0

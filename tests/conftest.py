@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from aioredisca import Database, conf
-from aioredisca.blocking import run
+from aioredisca.drivers.run import run
 
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of

@@ -24,9 +24,9 @@ from aioredisca import (
     UsageError,
     ValidationError,
     session,
-    storage,
 )
-from aioredisca.plan import Change, Mode, Refusal, write_call, write_outcome
+from aioredisca.compiler.writes import Change, Mode, Refusal, write_call, write_outcome
+from aioredisca.persistence import readiness as storage
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -180,7 +180,7 @@ async def test_a_call_that_cannot_be_made_leaves_every_change_pending(
     assert all(draw._memory.diff == {"number": draw.id.encode(), "name": b"a"} for draw in pending)
     for interrupted in (KeyboardInterrupt, MemoryError):
         with monkeypatch.context() as patched:
-            patched.setattr("aioredisca.writes.write_call", _raising(interrupted))
+            patched.setattr("aioredisca.persistence.executor.write_call", _raising(interrupted))
             with pytest.raises(interrupted):
                 await Draw.save_many(pending, batch=batch)
     draws[2].number = 16

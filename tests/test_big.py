@@ -18,10 +18,9 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
-    steps,
 )
-from aioredisca.schema import Schema
-from aioredisca.scripts import (
+from aioredisca.compiler import queries as steps
+from aioredisca.compiler.scripts import (
     WRITE_PARTS,
     obtain_script,
     rendered,
@@ -29,6 +28,7 @@ from aioredisca.scripts import (
     stored,
     write_script,
 )
+from aioredisca.storage.schema import Schema
 
 from .support.drift import drift
 

@@ -25,9 +25,9 @@ from aioredisca import (
     conf,
     session,
 )
-from aioredisca import cache as caching
-from aioredisca.blocking import run
-from aioredisca.cache import Held, TrackedLine
+from aioredisca.drivers.aio import tracking as caching
+from aioredisca.drivers.aio.tracking import Held, TrackedLine
+from aioredisca.drivers.run import run
 from aioredisca.types import Call, Shelf
 
 from .support.drift import drift

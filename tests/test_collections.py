@@ -429,8 +429,8 @@ async def test_the_blocking_face_counts_and_obtains(db: Database) -> None:
 
 
 def test_both_faces_have_the_same_views() -> None:
-    from aioredisca import views
-    from aioredisca.sync import views as sync_views
+    from aioredisca.persistence import collections as views
+    from aioredisca.sync import collections as sync_views
 
     for name in ("ListView", "SetView", "SortedView", "CounterView"):
         one, other = getattr(views, name), getattr(sync_views, name)

@@ -25,7 +25,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
-from aioredisca.modeltype import RESERVED
+from aioredisca.model.metaclass import RESERVED
 
 from .support.drift import drift
 

@@ -40,8 +40,8 @@ from aioredisca import (
     intid,
     utcnow,
 )
-from aioredisca.expressions import Between, Bound
-from aioredisca.keys import LONG_VALUE
+from aioredisca.compiler.conditions import Between, Bound
+from aioredisca.storage.keys import LONG_VALUE
 
 from .conftest import FULL
 

@@ -11,9 +11,18 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Bytes, Database, Json, Model, String, UsageError, ValidationError, conf
-from aioredisca.keys import Keys, bad_field, bad_id, bad_prefix
-from aioredisca.scripts import quote
+from aioredisca import (
+    Bytes,
+    Database,
+    Json,
+    Model,
+    String,
+    UsageError,
+    ValidationError,
+    conf,
+)
+from aioredisca.compiler.scripts import quote
+from aioredisca.storage.keys import Keys, bad_field, bad_id, bad_prefix
 
 from .conftest import FULL
 from .support.drift import drift

@@ -9,13 +9,23 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, NotIndexed, StoreError, String, conf, lookup, session
-from aioredisca.expressions import Between, Bound, Equals
-from aioredisca.lookup import MAX_FEW
-from aioredisca.mux import Multiplexer
-from aioredisca.planner import plan
-from aioredisca.steps import query_call, whole_index_call
-from aioredisca.syncpool import BlockingTransport
+from aioredisca import (
+    Database,
+    Integer,
+    Model,
+    NotIndexed,
+    StoreError,
+    String,
+    conf,
+    session,
+)
+from aioredisca.compiler.conditions import Between, Bound, Equals
+from aioredisca.compiler.planner import plan
+from aioredisca.compiler.queries import query_call, whole_index_call
+from aioredisca.drivers.aio.multiplexer import Multiplexer
+from aioredisca.drivers.blocking.pool import BlockingTransport
+from aioredisca.query import lookup
+from aioredisca.query.lookup import MAX_FEW
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -72,7 +82,7 @@ async def test_a_value_that_few_records_hold_goes_without_a_script(
         assert await Item.kind.find("nobody") == await Item.kind.find("nobody") == []
     assert count.commands == SCRIPT + PLAIN
     later = time.monotonic() + lookup.FRESH + 1
-    monkeypatch.setattr("aioredisca.lookup.monotonic", lambda: later)
+    monkeypatch.setattr("aioredisca.query.lookup.monotonic", lambda: later)
     with proxy.count() as count:
         await Item.kind.find("a")
     assert count.commands == SCRIPT  # what was seen that long ago is not believed

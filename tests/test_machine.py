@@ -30,7 +30,7 @@ from aioredisca import (
     conf,
     session,
 )
-from aioredisca.blocking import run
+from aioredisca.drivers.run import run
 
 from .support.drift import drift
 

@@ -26,7 +26,7 @@ from aioredisca import (
     session,
     sync,
 )
-from aioredisca.plan import Change, write_call
+from aioredisca.compiler.writes import Change, write_call
 
 from .support.drift import drift
 from .support.patience import insist

@@ -27,10 +27,10 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
-    hashing,
     session,
     sync,
 )
+from aioredisca.fields import hashing
 
 from .support.drift import drift
 

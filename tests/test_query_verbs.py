@@ -39,8 +39,8 @@ from aioredisca import (
     ValidationError,
     conf,
     session,
-    writes,
 )
+from aioredisca.persistence import executor as writes
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -759,7 +759,7 @@ async def test_control_a_loop_of_saves_takes_from_another(db: Database) -> None:
 
 
 def test_names_of_the_figures_are_as_documented() -> None:
-    from aioredisca.figures import Aggregate, Explanation
+    from aioredisca.query.aggregates import Aggregate, Explanation
 
     assert re.findall(r"``(\w+)``", Aggregate.__doc__ or "") == ["count", "sum", "avg", "min", "max"]
     assert Explanation.__doc__

@@ -29,7 +29,7 @@ from aioredisca import (
     session,
     sync,
 )
-from aioredisca.session import Session, current
+from aioredisca.model.sessions import Session, current
 
 from .support.drift import drift
 from .support.proxy import Proxy

@@ -16,7 +16,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from aioredisca import Database, Email, Integer, Model, String
-from aioredisca.blocking import driving
+from aioredisca.drivers.run import driving
 
 from .support import servers as support_servers
 from .support.drift import drift

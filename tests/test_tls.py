@@ -14,7 +14,15 @@ import redis
 import redis.asyncio
 import trustme
 
-from aioredisca import Database, DriverMisuse, Model, String, Unavailable, UsageError, session
+from aioredisca import (
+    Database,
+    DriverMisuse,
+    Model,
+    String,
+    Unavailable,
+    UsageError,
+    session,
+)
 
 from .support.servers import Server
 

@@ -24,13 +24,22 @@ import pytest
 import redis.asyncio
 from redis.asyncio import connection as client
 
-from aioredisca import Database, Model, OutcomeUnknown, StoreError, String, Unavailable, UsageError, conf
-from aioredisca.blocking import run
-from aioredisca.lines import HIGH_WATER, PACKET, FastLine, PublicLine
-from aioredisca.mux import Multiplexer
-from aioredisca.peer import READ_SIZE, FastPeer, Peer, PublicPeer
-from aioredisca.pool import PoolTransport
-from aioredisca.scripts import script_of
+from aioredisca import (
+    Database,
+    Model,
+    OutcomeUnknown,
+    StoreError,
+    String,
+    Unavailable,
+    UsageError,
+    conf,
+)
+from aioredisca.compiler.scripts import script_of
+from aioredisca.drivers.aio.connection import HIGH_WATER, PACKET, FastLine, PublicLine
+from aioredisca.drivers.aio.multiplexer import Multiplexer
+from aioredisca.drivers.aio.pool import PoolTransport
+from aioredisca.drivers.blocking.connection import READ_SIZE, FastPeer, Peer, PublicPeer
+from aioredisca.drivers.run import run
 from aioredisca.types import Call, Script
 
 from .conftest import _binary

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from aioredisca import Database, Float, Integer, Model, String, Tags, conf
-from aioredisca.blocking import run
+from aioredisca.drivers.run import run
 
 from .support.drift import drift
 from .support.trees import Tree, Trees, Values, ordered, random_values

@@ -17,8 +17,8 @@ from aioredisca import (
     Tags,
     conf,
 )
-from aioredisca.plan import Change, Mode, write_call
-from aioredisca.scripts import stored
+from aioredisca.compiler.scripts import stored
+from aioredisca.compiler.writes import Change, Mode, write_call
 
 from .support.drift import drift
 

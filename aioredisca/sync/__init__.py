@@ -4,13 +4,11 @@
 loaded loads it. For one code base in both colours, use the asyncio models with :func:`run` instead.
 """
 
-from ..blocking import allow_blocking, iterate, run
-from ..codecs import utcnow
-from ..collections import Counter, ListOf, SetOf, SortedSet
-from ..config import conf
-from ..database import Database
-from ..descriptors import Field
-from ..errors import (
+from aioredisca.compiler.conditions import exclusive
+from aioredisca.config import conf
+from aioredisca.drivers.database import Database
+from aioredisca.drivers.run import allow_blocking, iterate, run
+from aioredisca.errors import (
     AlreadyExists,
     BulkError,
     Conflict,
@@ -36,20 +34,22 @@ from ..errors import (
     UsageError,
     ValidationError,
 )
-from ..expressions import exclusive
-from ..fields import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
-from ..figures import Aggregate, Explanation
-from ..ids import hexid, intid
-from ..modeltype import ModelType
-from ..ordered import Date, DateTime, Decimal, Float, Integer
-from ..pages import Page
-from ..passwords import Hash, Password
-from ..reference import Reference
-from ..tags import Tags
-from .models import Model
-from .queries import Column, Query
-from .queries import PasswordColumn as PasswordColumn
-from .sessions import Session, session
+from aioredisca.fields.base import Field
+from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
+from aioredisca.fields.numbers import Date, DateTime, Decimal, Float, Integer
+from aioredisca.fields.password import Hash, Password
+from aioredisca.fields.reference import Reference
+from aioredisca.fields.scalars import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from aioredisca.fields.tags import Tags
+from aioredisca.model.metaclass import ModelType
+from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.paging import Page
+from aioredisca.storage.codecs import utcnow
+from aioredisca.storage.ids import hexid, intid
+from aioredisca.sync.models import Model
+from aioredisca.sync.queries import Column, Query
+from aioredisca.sync.queries import PasswordColumn as PasswordColumn
+from aioredisca.sync.sessions import Session, session
 
 __all__ = (
     "UUID",

@@ -6,19 +6,17 @@ import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
 
-from .. import atomic, bulk
-from ..blocking import run
-from ..bulk import BATCH
-from ..columns import Output
-from ..errors import (
-    RediscaError,
-)
-from ..ids import listed
-from ..query import Asked
-from ..record import Record, SaveMode
-from ..search import Search
-from . import views
-from .queries import Column, PasswordColumn, Query
+from aioredisca.drivers.run import run
+from aioredisca.errors import RediscaError
+from aioredisca.model.record import Record, SaveMode
+from aioredisca.persistence import atomic, bulk
+from aioredisca.persistence.bulk import BATCH
+from aioredisca.query.columns import Output
+from aioredisca.query.query import Asked
+from aioredisca.query.spec import Search
+from aioredisca.storage.ids import listed
+from aioredisca.sync import collections as views
+from aioredisca.sync.queries import Column, PasswordColumn, Query
 
 N = TypeVar("N", int, decimal.Decimal)
 B = TypeVar("B", bound="Model")

@@ -7,17 +7,20 @@ import re
 from collections.abc import Iterator
 from typing import Any, ClassVar, Generic, TypeVar, cast, overload
 
-from .. import changes, fetch, figures, pages
-from ..blocking import iterate, run
-from ..columns import BaseColumn, Output, page
-from ..expressions import exclusive
-from ..figures import Aggregate, Explanation
-from ..pages import Page
-from ..passwords import Hash, Password
-from ..query import Select, whole
-from ..record import Record
-from ..search import Search
-from ..types import MISSING, Missing
+from aioredisca.compiler.conditions import exclusive
+from aioredisca.drivers.run import iterate, run
+from aioredisca.fields.password import Hash, Password
+from aioredisca.model.record import Record
+from aioredisca.query import aggregates as figures
+from aioredisca.query import execution as fetch
+from aioredisca.query import mutations as changes
+from aioredisca.query import paging as pages
+from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.columns import BaseColumn, Output, page
+from aioredisca.query.paging import Page
+from aioredisca.query.query import Select, whole
+from aioredisca.query.spec import Search
+from aioredisca.types import MISSING, Missing
 
 T = TypeVar("T")
 A = TypeVar("A")

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Self
 
-from ..blocking import run
-from ..errors import (
-    UsageError,
-)
-from ..session import BaseSession, current
+from aioredisca.drivers.run import run
+from aioredisca.errors import UsageError
+from aioredisca.model.sessions import BaseSession, current
 
 
 class Session(BaseSession):

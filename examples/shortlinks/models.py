@@ -10,7 +10,18 @@ import re
 import secrets
 from typing import Any, Never
 
-from aioredisca import Bool, DateTime, Integer, Model, Password, Reference, String, Tags, conf, utcnow
+from aioredisca import (
+    Bool,
+    DateTime,
+    Integer,
+    Model,
+    Password,
+    Reference,
+    String,
+    Tags,
+    conf,
+    utcnow,
+)
 
 WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 WEB = re.compile(r"https?://[^\s/?#:]\S*\Z", re.IGNORECASE)

@@ -48,7 +48,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
-from aioredisca.views import ListView
+from aioredisca.persistence.collections import ListView
 
 
 class Colour(enum.Enum):

@@ -32,7 +32,7 @@ from starlette.websockets import WebSocket
 
 from aioredisca import Conflict, Integer, Model, String, conf
 from aioredisca.asgi import KEY, AutosaveMiddleware
-from aioredisca.session import BaseSession, Session, current
+from aioredisca.model.sessions import BaseSession, Session, current
 
 
 @conf(prefix="note")

@@ -10,7 +10,7 @@ import flask
 
 from aioredisca import Conflict, conf, sync
 from aioredisca.flask import FlaskRedisca
-from aioredisca.session import current
+from aioredisca.model.sessions import current
 
 
 @conf(prefix="note")

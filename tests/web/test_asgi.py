@@ -16,9 +16,16 @@ from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from aioredisca import Database, OutcomeUnknown, SessionClosed, UniqueViolation, UsageError, session
+from aioredisca import (
+    Database,
+    OutcomeUnknown,
+    SessionClosed,
+    UniqueViolation,
+    UsageError,
+    session,
+)
 from aioredisca.asgi import KEY, AutosaveMiddleware, finish
-from aioredisca.session import Session, current
+from aioredisca.model.sessions import Session, current
 
 from ..support.drift import drift
 from . import apps

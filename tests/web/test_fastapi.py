@@ -50,7 +50,6 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
-    hashing,
     sync,
 )
 from aioredisca.fastapi import (
@@ -63,8 +62,9 @@ from aioredisca.fastapi import (
     install,
     lifespan,
 )
+from aioredisca.fields import hashing
 from aioredisca.health import check
-from aioredisca.session import current
+from aioredisca.model.sessions import current
 from aioredisca.web import detail_of, status_of
 
 from .support import ask, http

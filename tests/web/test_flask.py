@@ -11,7 +11,7 @@ import redis
 
 from aioredisca import Conflict, Database, SessionClosed, UniqueViolation, UsageError, conf, sync
 from aioredisca.flask import KEY, FlaskRedisca
-from aioredisca.session import current
+from aioredisca.model.sessions import current
 from aioredisca.sync import Session
 
 from .apps import Note as AsyncNote

@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.response import Redirect, Stream
 
 from aioredisca import Conflict, Database, NotFound, UsageError, conf, sync
-from aioredisca.session import current
+from aioredisca.model.sessions import current
 
 from .apps import Note
 from .support import Served, ask

@@ -1,0 +1,1 @@
+"""Conditions and changes -> script calls; replies -> rows and outcomes. Pure."""

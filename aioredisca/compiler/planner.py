@@ -1,0 +1,363 @@
+"""Conditions -> script arguments: which index answers which part of a query. Pure: nothing here awaits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from aioredisca.compiler.conditions import (
+    All,
+    And,
+    AnyOf,
+    Between,
+    Condition,
+    Edge,
+    Equals,
+    Has,
+    IsNone,
+    Leaf,
+    Not,
+    Or,
+    StartsWith,
+    TextBetween,
+    keys_of,
+    leaves,
+    normal,
+)
+from aioredisca.errors import NotIndexed, UsageError
+from aioredisca.storage.keys import joined, sortable
+from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema
+from aioredisca.types import Arg
+
+MAX_CONDITIONS, MAX_VALUES = 1000, 5000
+"""Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
+
+Kind = Literal["S", "Z", "L", "H", "A", "?"]
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index read: its kind and key, as kinds.lua knows them, and what else that kind takes."""
+
+    kind: Kind
+    key: str | bytes = ""
+    args: tuple[Arg, ...] = ()
+    entry: str = IDS_ENTRY
+    field: str = ""
+    negated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """An AND (``&``), an OR (``|``), or one of a list of *values* of a hash field (``+``)."""
+
+    op: Literal["&", "|", "+"]
+    parts: tuple[Tree | Index, ...]
+    field: str = ""
+    values: tuple[bytes, ...] = ()
+    negated: bool = False
+
+
+EVERY = Index("A")
+UNKNOWN = Index("?", entry="")
+NOBODY = Tree("|", ())
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A hash field to order by."""
+
+    key: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """The index that keeps an order: of ids, of scores or of texts. Those without a value are missing.
+
+    ``implies`` is the key of the set in which all its members stand, where it is kept within one value of
+    another field.
+    """
+
+    kind: Literal["id", "score", "text"]
+    field: str = ""
+    key: str | bytes = ""
+    none: str | bytes = ""
+    entry: str = IDS_ENTRY
+    descending: bool = False
+    implies: str | bytes = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one class answers a condition in an order.
+
+    ``walk`` keeps the order on the server; where it is None only the client can sort. ``exact`` says that
+    indexes answer all of the condition: no row is read in vain.
+    """
+
+    schema: Schema
+    condition: Condition
+    order: tuple[Order, ...]
+    tree: Tree | Index
+    walk: Walk | None
+    exact: bool
+
+    @property
+    def entries(self) -> dict[str, str]:
+        """The indexes that must be built, each with the hash field it is of."""
+        needed = {index.entry: index.field for index in indexes(self.tree)}
+        if self.walk is not None:
+            needed[self.walk.entry] = self.walk.field
+        return {entry: name for entry, name in needed.items() if entry}
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """The hash fields that it takes to judge a row and to order it."""
+        return tuple(dict.fromkeys([*keys_of(self.condition), *(one.key for one in self.order)]))
+
+    @property
+    def single(self) -> Index | None:
+        """The index that answers all by itself."""
+        tree = self.tree
+        return tree if isinstance(tree, Index) and not tree.negated and tree.kind != "?" else None
+
+
+def indexes(tree: Tree | Index) -> Iterator[Index]:
+    """The leaves of a tree."""
+    if isinstance(tree, Index):
+        yield tree
+    else:
+        for part in tree.parts:
+            yield from indexes(part)
+
+
+def plan(
+    schema: Schema,
+    condition: Condition,
+    order: Sequence[Order] = (),
+    *,
+    scan: bool = False,
+    unbuilt: frozenset[str] = frozenset(),
+    attribute: Callable[[str], str] = str,
+) -> Plan:
+    """How *schema* answers *condition*. NotIndexed for a part without an index, unless *scan* allows it.
+
+    Indexes over several fields are a help that nobody asked for: those in *unbuilt* are left out.
+    *attribute* tells what the class calls a hash field.
+    """
+    compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
+    wanted = normal(condition)
+    _check_size(schema, wanted)
+    for key in {*keys_of(wanted), *(one.key for one in order)} - schema.by_key.keys():
+        raise UsageError(f"{schema.model} has no hash field {key!r} to ask for")
+    planner = _Planner(schema, compounds, scan, attribute)
+    tree = planner.tree(wanted)
+    natural = tuple(order) or planner.natural_order(wanted)
+    walk = planner.walk(wanted, natural)
+    return Plan(schema, wanted, natural, tree, walk, exact=UNKNOWN not in set(indexes(tree)))
+
+
+def _check_size(schema: Schema, condition: Condition) -> None:
+    found = list(leaves(condition))
+    values = sum(len(leaf.values) for leaf in found if isinstance(leaf, AnyOf))
+    for count, most, what in ((len(found), MAX_CONDITIONS, "conditions"), (values, MAX_VALUES, "values")):
+        if count > most:
+            raise UsageError(f"a query of {schema.model} takes at most {most:,} {what}, not {count:,}")
+
+
+class _Planner:
+    """Finds an index for each leaf of one condition."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        compounds: tuple[Compound, ...],
+        scan: bool,
+        attribute: Callable[[str], str],
+    ) -> None:
+        self.schema, self.compounds, self.scan, self.attribute = schema, compounds, scan, attribute
+
+    # -- conditions --------------------------------------------------------------------------------
+
+    def tree(self, condition: Condition) -> Tree | Index:
+        match condition:
+            case All():
+                return EVERY
+            case And(parts):
+                found = tuple(self._and(parts))
+                return found[0] if len(found) == 1 else Tree("&", found)
+            case Or(parts):
+                return Tree("|", tuple(map(self.tree, parts)))
+            case Not(part):
+                return self._negated(self.tree(part))
+            case AnyOf(key, values):
+                return self._any_of(key, values)
+            case _:
+                return self._leaf(condition)
+
+    def _any_of(self, key: str, values: tuple[bytes, ...]) -> Tree | Index:
+        leaves = dict.fromkeys(self._leaf(Equals(key, value)) for value in values)
+        parts = tuple(leaf for leaf in leaves if leaf != NOBODY)
+        return parts[0] if len(parts) == 1 else Tree("+", parts, key, values) if parts else NOBODY
+
+    def _negated(self, tree: Tree | Index) -> Tree | Index:
+        if tree == NOBODY:
+            return EVERY
+        return tree if tree == UNKNOWN else replace(tree, negated=True)
+
+    def _and(self, parts: tuple[Condition, ...]) -> Iterator[Tree | Index]:
+        rest = list(parts)
+        values = {part.key: part for part in parts if isinstance(part, Equals)}
+        ranges = {part.key: part for part in parts if isinstance(part, Between)}
+        for compound in self.compounds:
+            if compound.unique and all(name in values for name in compound.fields):
+                yield self._together(compound, [values[name].value for name in compound.fields])
+                rest = [part for part in rest if not self._covered(part, compound)]
+            elif not compound.unique and compound.fields[0] in values and compound.fields[1] in ranges:
+                first, second = values[compound.fields[0]], ranges[compound.fields[1]]
+                yield self._range_within(compound, first, second)
+                rest = [part for part in rest if part is not first and part is not second]
+        for part in rest:
+            yield self.tree(part)
+
+    def _covered(self, part: Condition, compound: Compound) -> bool:
+        """Whether only an index over several fields could answer *part*, and does."""
+        return (
+            isinstance(part, Equals)
+            and part.key in compound.fields
+            and self._found(self.schema.by_key[part.key], part) is None
+        )
+
+    def _together(self, compound: Compound, values: Iterable[bytes]) -> Index:
+        key = self.schema.keys.unique_together(compound.fields)
+        return Index("H", key, (joined(values), ""), compound.entry, compound.fields[0])
+
+    def _range_within(self, compound: Compound, first: Equals, second: Between) -> Index:
+        key = self.schema.keys.compound(compound.fields[0], compound.fields[1], first.value)
+        return Index("Z", key, score_bounds(second), compound.entry, compound.fields[1])
+
+    def _leaf(self, leaf: Leaf) -> Tree | Index:
+        spec = self.schema.by_key[leaf.key]
+        try:
+            found = self._found(spec, leaf)
+        except ValueError:
+            return NOBODY  # a value that the index cannot hold
+        if found is None and not self.scan:
+            raise NotIndexed(self.schema.model, self.attribute(leaf.key), _why(spec, leaf))
+        return found or UNKNOWN
+
+    def _found(self, spec: FieldSpec, leaf: Leaf) -> Index | None:
+        match leaf:
+            case Equals(_, value):
+                return self._equal(spec, value)
+            case IsNone() if spec.nullable:
+                return self._index("S", spec, self.schema.keys.none(spec.key))
+            case Between() if spec.index == "range":
+                return self._index("Z", spec, self.schema.keys.range(spec.key), score_bounds(leaf))
+            case TextBetween() | StartsWith() if spec.index == "sorted":
+                return self._texts(spec, *_text_ends(leaf))
+            case Has(_, element) if spec.index == "tags":
+                return self._index("S", spec, self.schema.keys.exact(spec.key, element))
+            case _:
+                return None
+
+    def _equal(self, spec: FieldSpec, value: bytes) -> Index | None:
+        keys = self.schema.keys
+        if spec.unique:
+            return Index("H", keys.unique(spec.key), (value, spec.key), spec.entries[0], spec.key)
+        if spec.index == "exact":
+            return self._index("S", spec, keys.exact(spec.key, value))
+        if spec.index == "range" and spec.score:
+            score = spec.score(value)
+            return self._index("Z", spec, keys.range(spec.key), (score, score))
+        if spec.index == "sorted":
+            return self._texts(spec, *_text_ends(TextBetween(spec.key, Edge(value), Edge(value))))
+        return None
+
+    def _texts(self, spec: FieldSpec, low: bytes, high: bytes) -> Index:
+        return self._index("L", spec, self.schema.keys.sorted(spec.key), (spec.key, low, high))
+
+    @staticmethod
+    def _index(kind: Kind, spec: FieldSpec, key: str | bytes, args: tuple[Arg, ...] = ()) -> Index:
+        return Index(kind, key, args, spec.entries[-1], spec.key)
+
+    # -- order -------------------------------------------------------------------------------------
+
+    def natural_order(self, condition: Condition) -> tuple[Order, ...]:
+        """Of its values for one range; of the ids, which is no order by a field, for everything else."""
+        if isinstance(condition, Between | TextBetween | StartsWith):
+            return (Order(condition.key),)
+        return ()
+
+    def walk(self, condition: Condition, order: Sequence[Order]) -> Walk | None:
+        if not order:
+            return Walk("id")
+        if len(order) > 1:
+            return None
+        return self._walk_within(condition, order[0]) or self._walk_of(order[0])
+
+    def _walk_of(self, order: Order) -> Walk | None:
+        spec, keys = self.schema.by_key[order.key], self.schema.keys
+        none = keys.none(spec.key) if spec.nullable else ""
+        if spec.index == "range":
+            key = keys.range(spec.key)
+            return Walk("score", spec.key, key, none, spec.entries[-1], order.descending)
+        if spec.index == "sorted":
+            key = keys.sorted(spec.key)
+            return Walk("text", spec.key, key, none, spec.entries[-1], order.descending)
+        return None
+
+    def _walk_within(self, condition: Condition, order: Order) -> Walk | None:
+        """The order inside one value of another field, where an index over both keeps it."""
+        parts = condition.parts if isinstance(condition, And) else (condition,)
+        values = {part.key: part for part in parts if isinstance(part, Equals)}
+        for compound in self.compounds:
+            if not compound.unique and compound.fields[1] == order.key and compound.fields[0] in values:
+                spec = self.schema.by_key[order.key]
+                first = values[compound.fields[0]]
+                key = self.schema.keys.compound(first.key, spec.key, first.value)
+                none = self.schema.keys.none(spec.key) if spec.nullable else ""
+                exact = self.schema.by_key[first.key].index == "exact"
+                implied = self.schema.keys.exact(first.key, first.value) if exact else ""
+                return Walk("score", spec.key, key, none, compound.entry, order.descending, implied)
+        return None
+
+
+def score_bounds(leaf: Between) -> tuple[str, str]:
+    """Both ends as ZCOUNT takes them."""
+    return leaf.low.text if leaf.low else "-inf", leaf.high.text if leaf.high else "+inf"
+
+
+def _text_ends(leaf: TextBetween | StartsWith) -> tuple[bytes, bytes]:
+    """Both ends as ZRANGEBYLEX takes them: a member is the sortable text, NUL, and the id."""
+    if isinstance(leaf, StartsWith):
+        stem = sortable(leaf.prefix)
+        return (b"[" + stem, b"(" + stem + b"\xff") if stem else (b"-", b"+")
+    low, high = leaf.low, leaf.high
+    # Behind the NUL of a text come its own members; 1 is what stands in no member at that place but
+    # after all of them, and before those of every longer text.
+    first = b"-" if low is None else b"[" + sortable(low.value) + (b"\0" if low.inclusive else b"\1")
+    last = b"+" if high is None else b"(" + sortable(high.value) + (b"\1" if high.inclusive else b"\0")
+    return first, last
+
+
+def _why(spec: FieldSpec, leaf: Leaf) -> str:
+    """What to do about a leaf without an index."""
+    cure = "; or allow reading every record by .scan()"
+    match leaf:
+        case IsNone() if spec.required:
+            return "required fields are never None"
+        case IsNone():
+            return f"declare it with index=True to ask for None{cure}"
+        case Between() if spec.indexed:
+            return f"its index has no order{cure}"
+        case TextBetween() | StartsWith():
+            return f'declare it with index="sorted" to ask for its order or its beginning{cure}'
+        case Has():
+            return f"declare it with index=True to ask for elements{cure}"
+        case _ if spec.index == "tags":
+            return "ask for its elements by has(), has_all() or has_any()"
+        case _:
+            return f"declare it with index=True or unique=True to query {spec.key!r}{cure}"

@@ -1,0 +1,203 @@
+"""The calls of a query, step by step, and what their replies mean. Pure: see ``lua/kinds.lua`` for both."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aioredisca.compiler.planner import Index, Plan, Tree, Walk
+from aioredisca.compiler.scripts import stored
+from aioredisca.storage.keys import id_text, sortable
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Arg, Call, Reply, Stored
+
+PAGE = 1000
+"""Rows of one round trip; more come in further pages."""
+
+
+@dataclass(slots=True)
+class _Keys:
+    """The keys of one call, each once, by number."""
+
+    numbers: dict[str | bytes, int] = field(default_factory=dict[str | bytes, int])
+
+    def number(self, key: str | bytes) -> int:
+        return self.numbers.setdefault(key, len(self.numbers) + 1) if key else 0
+
+    def tokens(self, tree: Tree | Index) -> Iterator[Arg]:
+        """The tree as kinds.lua tells."""
+        if isinstance(tree, Tree):
+            yield from (f"!{tree.op}" if tree.negated else tree.op, len(tree.parts))
+            if tree.op == "+":
+                yield tree.field
+                yield len(tree.values)
+                yield from tree.values
+            for part in tree.parts:
+                yield from self.tokens(part)
+            return
+        yield f"!{tree.kind}" if tree.negated else tree.kind
+        if tree.key:
+            yield self.number(tree.key)
+        yield from tree.args
+
+
+_TREE = ("kinds", "tree", "walk")
+_PARTS = {
+    "rows": ("lone", *_TREE, "rows", "stream"),
+    "count": (*_TREE, "total"),
+    "plan": (*_TREE, "way", "explain"),
+    "ordered": (*_TREE, "rows", "way", "order"),
+}
+"""What the script is composed of: to define what is not used takes time, too."""
+
+
+def query_call(
+    plan: Plan,
+    want: Literal["rows", "count", "plan"],
+    fields: Sequence[str] = (),
+    *,
+    walk: Walk | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+    cursor: bytes = b"",
+    sort: bool = False,
+    prove: bool = False,
+) -> Call:
+    """One step of *plan*: rows with *fields* of each, a number, or how it would be done.
+
+    ``walk``   the order to keep, if any.
+    ``sort``   SORT_RO may fetch rows.
+    ``prove``  *fields* alone do not tell that a record exists.
+    """
+    schema, keys = plan.schema, _Keys()
+    keys.number(schema.keys.ids)
+    head = _head(schema, fields, limit=limit, offset=offset, cursor=cursor, sort=sort, prove=prove)
+    if walk is None:
+        head += _NO_WALK
+    else:
+        named = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
+        head += [walk.kind, walk.field, int(walk.descending), *named]
+    tokens = list(keys.tokens(plan.tree))
+    parts = _PARTS["ordered" if want == "rows" and walk else want]
+    return Call((*head, *tokens), stored(*parts), (*keys.numbers,))
+
+
+def _head(
+    schema: Schema,
+    fields: Sequence[str],
+    *,
+    limit: int | None = None,
+    offset: int = 0,
+    cursor: bytes = b"",
+    sort: bool = False,
+    prove: bool = False,
+) -> list[Arg]:
+    head: list[Arg] = [-1 if limit is None else limit, offset, cursor, PAGE, int(sort), int(prove)]
+    return [*head, schema.keys.records, len(fields), *fields]
+
+
+_NO_WALK: tuple[Arg, ...] = ("none", "", 0, 0, 0, 0)
+
+
+def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Call]:
+    """What makes the first step for all records of one index, without an order: of its kind, key and bounds.
+
+    As :func:`query_call` makes it, from what is the same for all values.
+    """
+    head = [*_head(schema, fields, sort=True), *_NO_WALK]
+    script, ids = stored(*_PARTS["rows"]), schema.keys.ids
+
+    def call(kind: str, key: str | bytes, *bounds: str) -> Call:
+        return Call((*head, kind, 2, *bounds), script, (ids, key))
+
+    return call
+
+
+def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:
+    """*count* random records of *index*, with *fields* of each."""
+    dice = [secrets.randbelow(2**31) for _ in range(count if index.kind != "S" else 0)]
+    low, high = [*index.args[-2:], "", ""][:2]
+    arguments: list[Arg] = [index.kind, low, high, count, plan.schema.keys.records, len(fields)]
+    return Call((*arguments, *fields, *dice), stored("choose"), (index.key or plan.schema.keys.ids,))
+
+
+Row = tuple[str, Stored]
+"""An id, and the id followed by the values of the fields that were asked for."""
+
+ASK_WITHOUT_ORDER = b"?"
+"""The cursor of a reply that says: to walk this order is too dear, sort it yourself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one step found; an empty cursor says that there is no more, ``offset`` what is still to skip."""
+
+    cursor: bytes
+    offset: int
+    found: Reply
+
+
+def read_step(reply: Reply) -> Step:
+    cursor, offset, found = reply
+    return Step(cursor, offset, found)
+
+
+def whole_page(reply: Reply) -> Sequence[bytes | None] | None:
+    """What SORT_RO has answered, if a step is no more than that and there is no other."""
+    cursor, _, found = reply
+    if cursor or (found and not isinstance(found[0], list)):
+        return None
+    return found[0] if found else []
+
+
+def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
+    """The rows in a reply: ids, each followed by a list of its *width* values, or replies of SORT_RO."""
+    if not reply:
+        return []
+    if isinstance(reply[0], list):
+        return [row for part in reply for row in read_flat(part, width)]
+    if not width:
+        return [(id, (raw,)) for id, raw in zip(_texts(reply), reply, strict=True)]
+    names = reply[::2]
+    rows = [(raw, *values) for raw, values in zip(names, reply[1::2], strict=True)]
+    return list(zip(_texts(names), rows, strict=True))
+
+
+def read_flat(reply: Sequence[Any], width: int) -> list[Row]:
+    """The rows in a flat reply of ids, each followed by its *width* values."""
+    return named(cut(reply, width))
+
+
+def cut(reply: Sequence[Any], width: int) -> list[Stored]:
+    """The same without ids as text."""
+    # As many at once from one iterator: no slice for each row.
+    return list(zip(*[iter(reply)] * (width + 1), strict=True))
+
+
+def named(rows: Sequence[Stored]) -> list[Row]:
+    """Rows that begin with the id, each with that as text."""
+    ids: list[Any] = [row[0] for row in rows]
+    return list(zip(_texts(ids), rows, strict=True))
+
+
+def _texts(ids: Sequence[bytes]) -> list[str]:
+    try:
+        return [id.decode() for id in ids]
+    except UnicodeDecodeError:  # somebody else's
+        return [id_text(id) for id in ids]
+
+
+def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes:
+    """The cursor behind a row, given what it is ordered by. ValueError where *raw* has no score."""
+    name = id.encode("utf-8", "surrogateescape")
+    if walk.kind == "id":
+        return b"i" + name
+    if raw is None:
+        return b"n" + name
+    if walk.kind == "text":
+        return b"t" + sortable(raw) + b"\0" + name
+    score = schema.by_key[walk.field].score
+    assert score is not None
+    return b"z" + score(raw).encode() + b":" + name

@@ -1,0 +1,115 @@
+"""What every asyncio transport is: it belongs to one event loop, which closes its connections at its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from aioredisca.types import Call, Lock, Meanwhile, Reply, Shelf
+
+if TYPE_CHECKING:
+    import anyio
+
+    from aioredisca.drivers.settings import Settings
+
+T = TypeVar("T")
+
+
+class AsyncTransport(ABC):
+    """Carries calls to one database for the tasks of one event loop.
+
+    An async generator, its keeper, owns the connections. The loop closes it when it ends
+    (``asyncio.run``) and when the transport is dropped before: no socket is left over. A task in its place
+    would be cancelled too early: together with tasks that may still want to save something.
+    """
+
+    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
+        self._settings, self.memory = settings, memory
+        self._keeper: AsyncGenerator[None] | None = None
+        self._workers: anyio.CapacityLimiter | None = None
+        self.loop = asyncio.get_running_loop()
+
+    @abstractmethod
+    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    @abstractmethod
+    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    @abstractmethod
+    def load(self, command: bytes) -> Awaitable[Reply]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    @abstractmethod
+    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
+        """See :class:`~aioredisca.types.Transport`."""
+
+    def recall(self, shelf: Shelf, key: str) -> Reply:
+        """What is held in memory of *key*, or None. Most transports hold nothing."""
+        return None
+
+    def held(self) -> dict[str, int]:
+        """How many loads are held in memory, by key prefix."""
+        return {}
+
+    def lock(self) -> Lock:
+        return asyncio.Lock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        import anyio.to_thread  # here, because only passwords need it
+
+        if self._workers is None:
+            self._workers = anyio.CapacityLimiter(os.cpu_count() or 1)  # hashing takes 64 MiB at a time
+        return await anyio.to_thread.run_sync(function, *args, limiter=self._workers)
+
+    def _own(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Have *close* awaited when the loop ends or the transport is dropped; it must not refer to it."""
+        if self._keeper is None:
+            self._keeper = _keep(close)
+            # An empty context: else the generator would pin the session of the first request for ever.
+            contextvars.Context().run(_start, self._keeper)
+
+    async def close(self) -> None:
+        """Close all connections. What is on the way is told that they are lost."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper.aclose()
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Let go of the connections of a loop that is closed already."""
+
+
+async def connect(settings: Settings) -> Any:
+    """A new connection. redis-py connects, logs in and selects the database.
+
+    In a task with an empty context: what reads a socket runs in that of whoever connected it.
+    """
+    connection: Any = settings.async_class(**settings.async_options())
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_task(connection.connect(), context=contextvars.Context())
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+async def _keep(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    """Own what *close* closes: whoever closes this closes it."""
+    try:
+        yield
+    finally:
+        await close()
+
+
+def _start(keeper: AsyncGenerator[None]) -> None:
+    """Run *keeper* up to its ``yield``, which makes it known to the running loop."""
+    with suppress(StopIteration):
+        keeper.asend(None).send(None)

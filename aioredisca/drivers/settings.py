@@ -1,0 +1,207 @@
+"""How to reach a server: read off a URL or a redis-py client, and given to connections of both colours."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import redis
+import redis.asyncio
+from redis.asyncio import connection as async_connection
+from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
+
+from aioredisca.errors import UsageError
+
+redis_connection: Any = importlib.import_module("redis.connection")
+"""Parts of redis-py that carry no types."""
+
+SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
+
+_TWINS: dict[type[Any], type[Any]] = {
+    Connection: async_connection.Connection,
+    SSLConnection: async_connection.SSLConnection,
+    UnixDomainSocketConnection: async_connection.UnixDomainSocketConnection,
+}
+
+_KEPT = {
+    *("host", "port", "db", "path", "username", "password", "credential_provider", "client_name", "server"),
+    *("socket_keepalive", "socket_keepalive_options", "socket_type"),
+    *("ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"),
+    *("ssl_check_hostname", "ssl_password", "ssl_min_version", "ssl_ciphers", "ssl_include_verify_flags"),
+    *("ssl_exclude_verify_flags", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled", "ssl_ocsp_context"),
+    *("ssl_ocsp_expected_cert",),
+}
+"""Options of a connection that say where and as whom. Decoding, retries and timeouts are ours."""
+
+_BLOCKING_ONLY = {
+    *("ssl_validate_ocsp", "ssl_validate_ocsp_stapled", "ssl_ocsp_context", "ssl_ocsp_expected_cert"),
+}
+"""Checks that the asyncio connections of redis-py cannot make, and so must not be asked for by them."""
+
+_LIMITS = {"max_connections", "socket_timeout", "socket_connect_timeout"}
+
+_OURS = {
+    *("decode_responses", "encoding", "encoding_errors", "protocol", "health_check_interval"),
+    *("retry", "retry_on_error", "retry_on_timeout", "socket_read_size"),
+}
+"""Options of redis-py that a URL may carry and that are not used."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The classes and options of connections; a class is None where its colour is not to be had."""
+
+    async_class: Any
+    sync_class: Any
+    options: dict[str, Any] = field(repr=False)
+    max_connections: int = 50
+    timeout: float = 5.0
+    connect_timeout: float = 1.0
+    transport: str = "auto"
+    protocol: int = 2
+
+    @property
+    def multiplexes(self) -> bool:
+        """Whether asyncio tasks share one connection, rather than each borrowing one from a pool.
+
+        Not by default in the process's own memory, where nothing travels and nothing is won.
+        """
+        shareable = issubclass(self.async_class, async_connection.AbstractConnection)
+        return (
+            self.transport != "pool"
+            and shareable
+            and (self.transport != "auto" or "server" not in self.options)
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the server is, for people; never as whom."""
+        if "server" in self.options:
+            return "memory://"
+        if "path" in self.options:
+            return f"unix://{self.options['path']}"
+        return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
+
+    def async_options(self) -> dict[str, Any]:
+        # No socket timeout: on Python 3.11 it swallows cancellations. The deadline is the transport's.
+        return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": self.connect_timeout}
+
+    def sync_options(self) -> dict[str, Any]:
+        return {
+            **self._pinned(),
+            "socket_timeout": self.timeout,
+            "socket_connect_timeout": self.connect_timeout,
+        }
+
+    def _pinned(self) -> dict[str, Any]:
+        """Bytes, and no retries: a client that sends a write twice cannot be made exact."""
+        return {
+            **self.options,
+            "protocol": self.protocol,
+            "decode_responses": False,
+            "retry": None,
+            "health_check_interval": 0,
+        }
+
+
+def read_source(source: object) -> tuple[Settings, str]:
+    """Settings, and a name without secrets, for a URL or a redis-py client."""
+    if isinstance(source, str):
+        return _read_url(source)
+    if isinstance(source, redis.Redis | redis.asyncio.Redis):
+        return _read_client(source)
+    raise UsageError(f"a database is a URL or a redis-py client, not {type(source).__name__}")
+
+
+def _read_url(url: str) -> tuple[Settings, str]:
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or (not rest and scheme != "memory"):
+        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
+        raise UsageError(f"a database URL starts with one of {known}; not with {scheme[:20]!r}")
+    try:
+        options: dict[str, Any] = dict(redis_connection.parse_url(f"{SCHEMES[scheme]}://{rest}"))
+    except ValueError as error:
+        raise UsageError(f"the database URL cannot be read: {error}") from None
+    _check_url(url, options)
+    kind = options.pop("connection_class", Connection)
+    return _settings(kind, options), _bare(url)
+
+
+def _check_url(url: str, options: dict[str, Any]) -> None:
+    """UsageError for what redis-py passes over or would refuse when it connects: it would be missed."""
+    path = urlsplit(url).path.strip("/")
+    if "path" not in options and path and not path.isdecimal():
+        raise UsageError(f"the database URL cannot be read: {path[:20]!r} is no number of a database")
+    if unknown := options.keys() - _KEPT - _LIMITS - _OURS - {"connection_class"}:
+        raise UsageError(f"the database URL has an unknown option: {', '.join(sorted(unknown))}")
+
+
+def _settings(kind: Any, options: dict[str, Any]) -> Settings:
+    limits: dict[str, Any] = {}
+    if options.get("max_connections"):
+        limits["max_connections"] = int(options["max_connections"])
+    if options.get("socket_timeout"):
+        limits["timeout"] = float(options["socket_timeout"])
+    if options.get("socket_connect_timeout"):
+        limits["connect_timeout"] = float(options["socket_connect_timeout"])
+    return _made(kind, _TWINS.get(kind), options, **limits)
+
+
+def _made(sync_class: Any, async_class: Any, options: dict[str, Any], **limits: Any) -> Settings:
+    kept = {n: value for n, value in options.items() if n in _KEPT and (value or n not in _BLOCKING_ONLY)}
+    if kept.keys() & _BLOCKING_ONLY:
+        async_class = None
+    return Settings(async_class, sync_class, kept, **limits)
+
+
+def _bare(url: str) -> str:
+    """*url* without user, password and options."""
+    parts = urlsplit(url)
+    place = parts.hostname or ""
+    if parts.port:
+        place += f":{parts.port}"
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def _read_client(source: Any) -> tuple[Settings, str]:
+    """A client is read, not used: its decoding, timeouts and retries would not do."""
+    pool = source.connection_pool
+    kind, options = pool.connection_class, dict(pool.connection_kwargs)
+    if kind.__module__.endswith(".sentinel"):
+        raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
+    settings = _made(*_pair(kind), options)
+    return settings, f"{settings.address}/{settings.options.get('db') or 0}"
+
+
+def _pair(kind: Any) -> tuple[Any, Any]:
+    """A connection class and its twin of the other colour: known ones, and fakeredis by its server."""
+    for sync_class, async_class in _TWINS.items():
+        if kind in (sync_class, async_class):
+            return sync_class, async_class
+    if kind.__module__.partition(".")[0] == "fakeredis":
+        return fake_classes()
+    return (None, kind) if issubclass(kind, async_connection.AbstractConnection) else (kind, None)
+
+
+def fake_classes() -> tuple[Any, Any]:
+    """The connection classes of fakeredis. UsageError where it is not installed."""
+    try:
+        fake = importlib.import_module("fakeredis")
+        importlib.import_module("lupa")
+    except ImportError:
+        raise UsageError("memory:// needs fakeredis: pip install 'aioredisca[memory]'") from None
+    return fake.FakeRedisConnection, fake.FakeAsyncRedisConnection
+
+
+def memory_settings(server: object) -> Settings:
+    """Connections to a store in this process."""
+    sync_class, async_class = fake_classes()
+    return Settings(async_class, sync_class, {"server": server, "db": 0})
+
+
+def new_memory_server() -> Any:
+    """A store in this process, empty."""
+    fake_classes()
+    return importlib.import_module("fakeredis").FakeServer(version=(7,))

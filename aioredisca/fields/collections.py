@@ -1,0 +1,146 @@
+"""Collections that live and die with their record: lists, sets, sorted sets, counters in keys of their own.
+
+Declared in the class body beside the fields. Read from an instance they give a view (views.py), whose verbs
+work on the stored collection at once: nothing of it is kept in memory, and ``save()`` has no part in it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, overload
+
+from typing_extensions import TypeVar
+
+from aioredisca.errors import UsageError, ValidationError
+from aioredisca.fields.base import Field
+from aioredisca.storage.keys import bad_field
+
+if TYPE_CHECKING:
+    from aioredisca import sync
+    from aioredisca.model.model import Model
+    from aioredisca.persistence import collections as views
+    from aioredisca.sync import collections as sync_views
+
+V = TypeVar("V")
+
+
+class Collection:
+    """Base of the collections.
+
+    ``field``  what its keys are called by; the attribute's name by default.
+    """
+
+    view: ClassVar[str]
+    """The view of an instance's collection, by its name in views.py."""
+
+    name: str = ""
+    """The attribute's name."""
+
+    def __init__(self, *, field: str | None = None) -> None:
+        self._key = field
+
+    @property
+    def key(self) -> str:
+        """What the keys of this collection are called by."""
+        return self._key or self.name
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = self.name or name
+
+    def check_name(self, where: str) -> None:
+        """UsageError where this cannot be a part of keys."""
+        if reason := bad_field(self.key, indexed=True):
+            raise UsageError(f"{where}: {reason}; give it another name by field=")
+
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return self if obj is None else obj._view(self)
+
+    def __set__(self, obj: Any, value: Never) -> None:
+        raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
+
+
+class _Of(Collection, Generic[V]):
+    """A collection of values, which *of* reads, checks and writes as it would those of a field."""
+
+    distinct: ClassVar[bool] = False
+    """Whether it holds each value once."""
+
+    def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
+        super().__init__(field=field)
+        if of.indexed:
+            raise UsageError("the values of a collection have no index")
+        if self.distinct and of.mutable:
+            raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
+        self.of: Field[Any] = of
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        super().__set_name__(owner, name)
+        self.of.name = self.name  # errors of a value name the collection
+
+    def encode(self, value: Any, owner: type[Any]) -> bytes:
+        """One value as it is stored. ValidationError says why not."""
+        raw = self.of.accept(value, owner)[1]
+        if raw is None:
+            raise ValidationError(owner.__name__, self.name, "holds values, and None is none")
+        return raw
+
+
+class ListOf(_Of[V]):
+    """A list of values, in the order they were added: ``log = ListOf(String())``."""
+
+    view = "ListView"
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Model, owner: type) -> views.ListView[V]: ...
+    @overload
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.ListView[V]: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return super().__get__(obj, owner)
+
+
+class SetOf(_Of[V]):
+    """A set of values: ``likes = SetOf(Reference(User))``."""
+
+    view = "SetView"
+    distinct = True
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Model, owner: type) -> views.SetView[V]: ...
+    @overload
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SetView[V]: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return super().__get__(obj, owner)
+
+
+class SortedSet(_Of[V]):
+    """Values with a score each, a finite float, in its order: ``scores = SortedSet(String())``."""
+
+    view = "SortedView"
+    distinct = True
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Model, owner: type) -> views.SortedView[V]: ...
+    @overload
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SortedView[V]: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return super().__get__(obj, owner)
+
+
+class Counter(Collection):
+    """A whole number of 64 bits, from 0: ``visits = Counter()``."""
+
+    view = "CounterView"
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Model, owner: type) -> views.CounterView: ...
+    @overload
+    def __get__(self, obj: sync.Model, owner: type) -> sync_views.CounterView: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return super().__get__(obj, owner)

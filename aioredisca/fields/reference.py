@@ -1,0 +1,146 @@
+"""``Reference``: a field that names a record of another model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, cast, overload
+
+from typing_extensions import TypeVar, Unpack
+
+from aioredisca.errors import UsageError
+from aioredisca.fields.base import Field, Opt, Options
+from aioredisca.storage.schema import OnDelete
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+V = TypeVar("V")
+R = TypeVar("R", bound="Record")
+
+
+class Reference(Field[V | Opt], Generic[V, Opt]):
+    """A record of another model (or of this one), stored as its id.
+
+    ``to``        the class, a function that returns it (``lambda: Language``, for classes that come
+                  later), or its name (typed Any; looked up among the classes of the owner's colour).
+    ``children``  take records of subclasses too, and store their keys instead of ids.
+
+    ``on_delete`` what becomes of this record when the other one is deleted by a class that this process
+                  knows both of: "cascade" deletes it too, "nullify" takes the reference away, "restrict"
+                  refuses the delete by Restricted. Needs ``index=True``. All of it happens in the same
+                  atomic call, for up to 5,000 records. None leaves the reference as it is.
+
+    Takes an instance or an id, and gives a handle: ``(await post.author).name``. Assigning does not save
+    the other record.
+    """
+
+    @overload
+    def __init__(
+        self: Reference[R, None],
+        to: type[R] | Callable[[], type[R]],
+        *,
+        children: bool = ...,
+        on_delete: OnDelete | None = ...,
+        required: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Reference[R, Never],
+        to: type[R] | Callable[[], type[R]],
+        *,
+        children: bool = ...,
+        on_delete: OnDelete | None = ...,
+        required: Literal[True],
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Reference[Any, None],
+        to: str,
+        *,
+        children: bool = ...,
+        on_delete: OnDelete | None = ...,
+        required: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Reference[Any, Never],
+        to: str,
+        *,
+        children: bool = ...,
+        on_delete: OnDelete | None = ...,
+        required: Literal[True],
+        **options: Unpack[Options],
+    ) -> None: ...
+    def __init__(
+        self,
+        to: Any,
+        *,
+        children: bool = False,
+        on_delete: OnDelete | None = None,
+        required: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(required=required, **options)
+        self.to, self.children = to, children
+        self.on_delete: OnDelete | None = on_delete
+        if on_delete not in (None, "cascade", "restrict", "nullify"):
+            raise UsageError(f"on_delete={on_delete!r}: it is 'cascade', 'restrict', 'nullify' or None")
+        if on_delete is not None and self.index is None:
+            raise UsageError(
+                f"on_delete={on_delete!r} finds records by the index: declare it with index=True"
+            )
+        if on_delete == "nullify" and required:
+            raise UsageError("on_delete='nullify' would take away a required reference")
+
+    def target(self, owner: type[Any]) -> type[Any]:
+        """The class that this field of *owner* refers to. UsageError where there is none such."""
+        found = owner._named(self.to) if isinstance(self.to, str) else self.to
+        target = found if isinstance(found, type) else found()
+        if getattr(target, "_column_type", None) is not owner._column_type:
+            raise UsageError(
+                f"{owner.__name__}.{self.name} refers to {target!r}, which is no model of the same colour: "
+                f"in a mixin for both colours refer by name"
+            )
+        return target
+
+    def stems(self, owner: type[Any]) -> list[tuple[type[Any], str]]:
+        """The classes that this field of *owner* can refer to, and what it stores before their ids."""
+        target = self.target(owner)
+        if not self.children:
+            return [(target, "")]
+        return [(family, f"{family.getprefix()}:") for family in (target, *target.inheritors())]
+
+    def coerce_for(self, value: Any, owner: type[Any]) -> Record:
+        target = self.target(owner)
+        if isinstance(value, str | bytes | int) and not isinstance(value, bool):
+            return self._handle(target, value)
+        if type(value) is target or (self.children and isinstance(value, target)):
+            record = cast("Record", value)
+            if not record.id:
+                raise ValueError("takes a record with an id")
+            return record
+        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
+
+    def _handle(self, target: type[Any], id: str | bytes | int) -> Record:
+        if not id and id != 0:
+            raise ValueError("takes an id of at least one character")
+        return cast("Record", target(id))
+
+    def coerce_stored_for(self, text: str, owner: type[Any]) -> Record:
+        return self.read(text.encode(), owner)
+
+    def to_db(self, value: Record) -> str:
+        return f"{value.getprefix()}:{value.id}" if self.children else value.id
+
+    def read(self, raw: bytes, owner: type[Any]) -> Record:
+        target, text = self.target(owner), raw.decode()
+        if not self.children:
+            return self._handle(target, text)
+        families = [c for c in (target, *target.inheritors()) if text.startswith(f"{c.getprefix()}:")]
+        if not families:
+            raise ValueError(f"names no {target.__name__}")
+        family = max(families, key=lambda c: len(c.getprefix()))
+        return self._handle(family, text.removeprefix(f"{family.getprefix()}:"))

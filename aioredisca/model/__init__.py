@@ -1,0 +1,1 @@
+"""Records, their classes and sessions."""

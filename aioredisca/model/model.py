@@ -1,0 +1,210 @@
+"""``Model``: the asyncio face of a record. Every verb that does I/O is a coroutine."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
+
+from aioredisca.errors import RediscaError
+from aioredisca.model.record import Record, SaveMode
+from aioredisca.persistence import atomic, bulk
+from aioredisca.persistence import collections as views
+from aioredisca.persistence.bulk import BATCH
+from aioredisca.query.columns import Column, Output, PasswordColumn
+from aioredisca.query.query import Asked, Query
+from aioredisca.query.spec import Search
+from aioredisca.storage.ids import listed
+
+M = TypeVar("M", bound="Model")
+N = TypeVar("N", int, decimal.Decimal)
+M_co = TypeVar("M_co", bound="Model", covariant=True)
+
+
+class Loader(Protocol[M_co]):
+    """``User.get``: loads a record by id."""
+
+    def __call__(self, model_id: str | int, /) -> Coroutine[Any, Any, M_co]: ...
+
+
+class DictGet(Protocol):
+    """``user.get``: reads a hash field, as ``dict.get`` does."""
+
+    def __call__(self, name: str, default: Any = None, /) -> Any: ...
+
+
+class Get:
+    """``get`` has two meanings: a loader on the class, dict access on an instance."""
+
+    @overload
+    def __get__(self, obj: None, owner: type[M]) -> Loader[M]: ...
+    @overload
+    def __get__(self, obj: Model, owner: type[M]) -> DictGet: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return owner._get_one if obj is None else obj._dict_get
+
+
+class Model(Record):
+    """A record of Redis, for asyncio.
+
+    Declare fields in the class body, ``await`` the verbs::
+
+        class User(Model):
+            email = Email(unique=True)
+
+        user = await User.new(email="foo@bar.com").save()
+
+    Attributes never do I/O: a handle, ``User("1")``, must be awaited before its values are read.
+    """
+
+    __slots__ = ()
+
+    _column_type = Column
+    _password_type = PasswordColumn
+    _query_type = Query
+    _view_kinds: ClassVar[Any] = views
+
+    get = Get()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        """Load the record unless it is known; an empty model where there is none. See :meth:`load`."""
+        return self._load().__await__()
+
+    @classmethod
+    async def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:
+        """Return the records of *ids* in that order, None for those that do not exist.
+
+        One HMGET each, all in one round trip.
+        """
+        return await cls._get_many(listed(ids))
+
+    @classmethod
+    def all(cls) -> Query[Self]:
+        """Return the query of all records of this class, in the order of their ids. No I/O."""
+        return Query(Search(cls))
+
+    @classmethod
+    def where(cls, *conditions: Asked[Self]) -> Query[Self]:
+        """Return the query of the records that meet every condition. No I/O."""
+        return cls.all().where(*conditions)
+
+    async def load(self, *, raw: bool = False, strict: bool = False) -> Self:
+        """Load the record unless it is known already, and return it.
+
+        ``raw``     undeclared hash fields too.
+        ``strict``  NotFound where there is no record, instead of an empty model.
+
+        HMGET (HGETALL with ``raw``), one round trip; concurrent loads of one instance are one.
+        """
+        return await self._load(raw=raw, strict=strict)
+
+    async def reload(self) -> Self:
+        """Load the record again, keeping local changes, and return it. HMGET or HGETALL, one round trip."""
+        return await self._load(again=True)
+
+    async def exists(self) -> bool:
+        """Return whether the record is stored. EXISTS, one round trip."""
+        return await self._exists()
+
+    async def save(
+        self,
+        *,
+        mode: SaveMode | None = None,
+        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+    ) -> Self:
+        """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
+
+        ``mode``          "create" (AlreadyExists if the id is taken), "update" (Gone if there is no
+                          record) or "upsert". By default: create after ``new()``, after a load that found
+                          nothing and after ``delete()``; update after a load that found it and after a
+                          save; upsert for a bare handle.
+        ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
+                          sequence of columns adds these; "record" compares all fields.
+
+        EVALSHA, one round trip; none where nothing was changed. UniqueViolation, ValidationError for a
+        required field without value, OutcomeUnknown where the answer was lost. Whenever it raises,
+        nothing was written (but for OutcomeUnknown) and every change is kept.
+        """
+        return await self._save(mode, if_unchanged)
+
+    async def delete(self) -> bool:
+        """Delete the record with all its index entries and claims; return whether there was one.
+
+        EVALSHA, one round trip.
+        """
+        return await self._delete()
+
+    async def incr(
+        self,
+        column: Output[Self, N | None],
+        by: N | int = 1,
+        *,
+        min: N | int | None = None,
+        max: N | int | None = None,
+    ) -> N:
+        """Add *by* to the number in a field of the stored record, atomically; return the new number.
+
+        ``min`` ``max``  bounds of the result, both included, beside those of the field: OutOfBounds.
+
+        For Integer fields, and Decimal fields with ``places=``, up to 2**53 units either side of zero. No
+        value counts as 0. Gone if there is no record. UsageError before any I/O while the field has a
+        change that is not saved. EVALSHA, one round trip; OutcomeUnknown where the answer was lost, and
+        then it is not known whether it counted: it is never sent twice.
+        """
+        return cast("N", await atomic.incr(self, column, by, min, max))
+
+    @classmethod
+    async def get_or_create(
+        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
+        """Return the record with these unique values, created if there is none, and whether it was created.
+
+        ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
+
+        *unique* names one unique field, or all fields that are unique together: UsageError otherwise.
+        A new record gets a random id. Of concurrent calls exactly one creates it. UniqueViolation where
+        another record holds another unique value of it, NotIndexed before the index is built.
+
+        EVALSHA, one round trip.
+        """
+        return await atomic.obtain(cls, unique, defaults, update=False)
+
+    @classmethod
+    async def update_or_create(
+        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
+        """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
+
+        Its other fields stay as they are.
+
+        EVALSHA, one round trip.
+        """
+        return await atomic.obtain(cls, unique, defaults, update=True)
+
+    @classmethod
+    async def save_all(cls) -> None:
+        """Save the changed records of this class and its subclasses in the session, atomically.
+
+        UsageError outside a session. EVALSHA, one round trip per database.
+        """
+        await cls._save_all()
+
+    @classmethod
+    async def save_many(
+        cls, objs: Iterable[Self], *, batch: int = BATCH, skip_conflicts: bool = False
+    ) -> list[tuple[Self, RediscaError]]:
+        """Save *objs* in atomic batches; return those refused, with their errors.
+
+        The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
+        refused are left out instead and returned. What changes in one of them meanwhile may belong to the
+        next save. EVALSHA, one round trip per *batch* records.
+        """
+        return await bulk.save_many(cls, objs, batch, skip_conflicts)
+
+    @classmethod
+    async def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:
+        """Delete records (or ids) in atomic batches; return how many there were.
+
+        EVALSHA, one round trip per *batch* records.
+        """
+        return await bulk.delete_many(cls, objs, batch)

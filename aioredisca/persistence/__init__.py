@@ -1,0 +1,1 @@
+"""Carries out changes: prepared, sent as one call, finished or put back."""

@@ -1,0 +1,164 @@
+"""Bulk writes: many records in atomic batches, one script call each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from aioredisca.compiler.writes import MAX_BATCH, Mode, Outcome
+from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
+from aioredisca.persistence import executor as writes
+from aioredisca.storage.ids import listed
+from aioredisca.types import Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+R = TypeVar("R", bound="Record")
+
+BATCH = 100
+"""Records of one script call: long enough to be fast, short enough not to hold up others."""
+
+
+async def save_many(
+    model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
+) -> list[tuple[R, RediscaError]]:
+    """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
+    records = _checked(model, listed(objs), batch)
+    _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
+    return cast("list[tuple[R, RediscaError]]", refused)
+
+
+async def delete_many(model: type[R], objs: Iterable[R | str | int], batch: int) -> int:
+    """Delete records, or the records of ids; how many there were."""
+    handles = [model._handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in listed(objs)]
+    records = _checked(model, handles, batch)
+    deleted, _ = await _write(_store_of(model, records), records, "delete", batch, False)
+    return deleted
+
+
+def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
+    """*objs*, each once. Before any I/O, all are refused if one of them is no good."""
+    if not 1 <= batch <= MAX_BATCH:
+        raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
+    found: dict[tuple[type, str], R] = {}
+    for record in objs:
+        if not isinstance(record, model):
+            raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
+        record._check_writable()
+        record._need_id()
+        if found.setdefault((type(record), record._id), record) is not record:
+            name = f"{type(record).__name__}({record.id!r})"
+            raise UsageError(f"two instances of {name} in one batch: which one counts?")
+    return list(found.values())
+
+
+def _store_of(model: type[R], records: Sequence[R]) -> Store:
+    # Of many records there are but few.
+    homes: set[tuple[type[Any], Any]] = {(type(record), record._session) for record in records}
+    stores = {kind._store(session) for kind, session in homes}
+    if len(stores) > 1:
+        raise UsageError("the records of one bulk write must live in one database")
+    return stores.pop() if stores else model._store()
+
+
+class _Batch:
+    """Records of one call, which may be prepared while the batch before is on its way."""
+
+    def __init__(self, store: Store, records: Sequence[Any], mode: Mode | None) -> None:
+        self.records, self._store = records, store
+        self._mode: Mode | None = mode
+        self._prepared: writes.Prepared | None = None
+        self._written: tuple[writes.Prepared, list[Outcome]] | None = None
+
+    def prepare(self) -> writes.Prepared:
+        if self._prepared is None:
+            self._prepared = writes.prepare(writes.begin_all(self._store, self.records, self._mode))
+        return self._prepared
+
+    def prepare_ahead(self) -> None:
+        """Prepare it before its turn. What is wrong is told when its turn comes."""
+        with suppress(Exception):
+            self.prepare()
+
+    async def write(self, before: _Batch | None, following: _Batch | None) -> list[Outcome]:
+        """Write it; the outcome of each changed record.
+
+        Meanwhile the batch *before* is finished and the *following* one prepared.
+        """
+
+        def meanwhile() -> None:
+            if before:
+                before.finish()
+            if following:
+                following.prepare_ahead()
+
+        try:
+            prepared = self.prepare()
+            outcomes = await writes.carry_out(self._store, prepared, meanwhile) if prepared.begun else []
+            self._written = prepared, outcomes
+            return outcomes
+        finally:
+            self._prepared = None  # written, or put back
+            if before:
+                before.finish()
+
+    def finish(self) -> None:
+        """It was written: its records learn of it."""
+        if self._written:
+            writes.finish(*self._written)
+            self._written = None
+
+    def leave_out(self, refused: Any) -> None:
+        self.records = [record for record in self.records if record is not refused]
+
+    def drop(self) -> None:
+        """It will not be sent: its changes are pending again."""
+        if self._prepared is not None:
+            writes.put_back(self._prepared.begun, writes.NotSent())
+
+
+async def _write(
+    store: Store, records: Sequence[Any], mode: Mode | None, batch: int, skip_conflicts: bool
+) -> tuple[int, list[tuple[Any, RediscaError]]]:
+    """How many were written (or deleted), and which were refused.
+
+    BulkError at the first refused batch, unless conflicts are to be skipped: then that batch is sent
+    again without the refused record.
+    """
+    written, refused = 0, list[tuple[Any, RediscaError]]()
+    batches = [_Batch(store, records[i : i + batch], mode) for i in range(0, len(records), batch)]
+    padded = [None, *batches, None]
+    async with writes.locked(store, records):
+        for before, one, following in zip(padded, batches, padded[2:], strict=False):
+            try:
+                flags = await _write_batch(before, one, following, refused if skip_conflicts else None)
+            except BaseException as error:
+                if following:
+                    following.drop()
+                if isinstance(error, Conflict | ValidationError):
+                    raise BulkError(written, error) from None
+                raise
+            written += sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
+        if batches:
+            batches[-1].finish()
+    return written, refused
+
+
+async def _write_batch(
+    before: _Batch | None,
+    one: _Batch,
+    following: _Batch | None,
+    refused: list[tuple[Any, RediscaError]] | None,
+) -> list[Outcome]:
+    """The outcomes of a batch; records that are refused go to *refused*, if that is a list."""
+    while one.records:
+        try:
+            return await one.write(before, following)
+        except (Conflict, ValidationError) as error:
+            if refused is None or error.instance is None:
+                raise
+            refused.append((error.instance, error))
+            one.leave_out(error.instance)
+    return []

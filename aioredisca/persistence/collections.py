@@ -1,0 +1,255 @@
+"""Views: the collections of one record, with the verbs that read and change them. One round trip each.
+
+A change is refused by Gone where there is no record; a read finds nothing then. Both colours use these
+coroutines: the blocking ones of sync/ run them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
+
+from aioredisca.errors import CorruptRecord, UsageError, ValidationError
+from aioredisca.persistence import executor as writes
+from aioredisca.persistence import readiness as storage
+from aioredisca.types import Arg, Call
+
+if TYPE_CHECKING:
+    from aioredisca.fields.collections import Collection
+    from aioredisca.model.record import Record
+
+V = TypeVar("V")
+
+MOST = 1000
+"""Values that one call adds or takes away."""
+
+INT64 = 2**63
+
+
+class View:
+    """What all views share."""
+
+    __slots__ = ("_model", "_of", "_record")
+
+    def __init__(self, of: Collection, record: Record) -> None:
+        self._of: Any = of
+        self._record = record
+        self._model: type[Record] = type(record)
+
+    def __repr__(self) -> str:
+        return f"<{self._model.__name__}({self._record.id!r}).{self._of.name}>"
+
+    async def clear(self) -> bool:
+        """Empty the collection; return whether it held something. EVALSHA, one round trip."""
+        return bool(await self._write("UNLINK"))
+
+    async def _write(self, command: str, *arguments: Arg) -> Any:
+        record = self._record
+        record._check_writable()
+        record._need_id()
+        if record._memory.fresh:
+            raise UsageError(f"{self!r}: save() the record first, for its collections live with it")
+        return await writes.collect(record._home(), record, self._of.key, (command, *arguments))
+
+    async def _read(self, command: str, *arguments: Arg) -> Any:
+        record = self._record
+        record._need_id()
+        store = record._home()
+        key = self._model._schema(store).keys.collection(self._of.key, record.id)
+        return await storage.read(store, Call((command, key, *arguments)))
+
+    def _refuse(self, reason: str) -> ValidationError:
+        return ValidationError(self._model.__name__, self._of.name, reason)
+
+    def _raw(self, value: Any) -> bytes:
+        raw: bytes = self._of.encode(value, self._model)
+        return raw
+
+    def _raws(self, values: tuple[Any, ...]) -> list[bytes]:
+        if not 1 <= len(values) <= MOST:
+            raise UsageError(f"{self!r}: one call takes 1 to {MOST:,} values, not {len(values):,}")
+        return [self._raw(value) for value in values]
+
+    def _value(self, raw: bytes) -> Any:
+        try:
+            return self._of.of.read(raw, self._model)
+        except ValueError:
+            raise CorruptRecord(self._model.__name__, self._record.getkey(), self._of.name) from None
+
+    def _optional(self, raw: bytes | None) -> Any:
+        return None if raw is None else self._value(raw)
+
+
+class ListView(View, Generic[V]):
+    """A list of one record. Indexes count from 0, negative ones from the end."""
+
+    __slots__ = ()
+
+    async def append(self, *values: V) -> int:
+        """Add *values* at the end; return the new length. RPUSH in EVALSHA, one round trip."""
+        length: int = await self._write("RPUSH", *self._raws(values))
+        return length
+
+    async def prepend(self, *values: V) -> int:
+        """Add *values* before the first, in this order; return the new length. LPUSH in EVALSHA."""
+        length: int = await self._write("LPUSH", *reversed(self._raws(values)))
+        return length
+
+    async def pop(self) -> V | None:
+        """Take away the last value and return it; None from an empty list. RPOP in EVALSHA."""
+        value: V | None = self._optional(await self._write("RPOP"))
+        return value
+
+    async def pop_first(self) -> V | None:
+        """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
+        value: V | None = self._optional(await self._write("LPOP"))
+        return value
+
+    async def remove(self, value: V) -> int:
+        """Take away all that equals *value*; return how many there were. LREM in EVALSHA."""
+        removed: int = await self._write("LREM", 0, self._raw(value))
+        return removed
+
+    async def trim(self, start: int, stop: int) -> None:
+        """Keep the values from *start* to *stop*, both included, and drop the rest. LTRIM in EVALSHA."""
+        await self._write("LTRIM", start, stop)
+
+    async def range(self, start: int = 0, stop: int = -1) -> list[V]:
+        """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
+        return [self._value(raw) for raw in await self._read("LRANGE", start, stop)]
+
+    async def get(self, index: int) -> V | None:
+        """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
+        value: V | None = self._optional(await self._read("LINDEX", index))
+        return value
+
+    async def len(self) -> int:
+        """Return how many values there are. LLEN, one round trip."""
+        length: int = await self._read("LLEN")
+        return length
+
+
+class SetView(View, Generic[V]):
+    """A set of one record."""
+
+    __slots__ = ()
+
+    async def add(self, *values: V) -> int:
+        """Add *values*; return how many are new. SADD in EVALSHA, one round trip."""
+        added: int = await self._write("SADD", *self._raws(values))
+        return added
+
+    async def discard(self, *values: V) -> int:
+        """Take *values* away; return how many there were. SREM in EVALSHA, one round trip."""
+        removed: int = await self._write("SREM", *self._raws(values))
+        return removed
+
+    async def contains(self, value: V) -> bool:
+        """Return whether *value* is in the set. SISMEMBER, one round trip."""
+        return bool(await self._read("SISMEMBER", self._raw(value)))
+
+    async def members(self) -> set[V]:
+        """Return all values. SMEMBERS, one round trip."""
+        return {self._value(raw) for raw in await self._read("SMEMBERS")}
+
+    async def len(self) -> int:
+        """Return how many values there are. SCARD, one round trip."""
+        size: int = await self._read("SCARD")
+        return size
+
+
+class SortedView(View, Generic[V]):
+    """A sorted set of one record. Equal scores are in the order of the stored bytes."""
+
+    __slots__ = ()
+
+    async def add(self, value: V, score: float) -> bool:
+        """Give *value* this score; return whether it is new. ZADD in EVALSHA, one round trip."""
+        return bool(await self._write("ZADD", self._score(score), self._raw(value)))
+
+    async def update(self, scores: Mapping[V, float]) -> int:
+        """Give many values their scores; return how many are new. ZADD in EVALSHA, one round trip."""
+        values = self._raws(tuple(scores))
+        pairs = zip(scores.values(), values, strict=True)
+        added: int = await self._write(
+            "ZADD", *(part for score, raw in pairs for part in (self._score(score), raw))
+        )
+        return added
+
+    async def incr(self, value: V, by: float = 1) -> float:
+        """Add *by* to the score of *value*, 0 where it is new; return the score. ZINCRBY in EVALSHA."""
+        return float(await self._write("ZINCRBY", self._score(by), self._raw(value)))
+
+    async def discard(self, *values: V) -> int:
+        """Take *values* away; return how many there were. ZREM in EVALSHA, one round trip."""
+        removed: int = await self._write("ZREM", *self._raws(values))
+        return removed
+
+    async def score(self, value: V) -> float | None:
+        """Return the score of *value*, None where it is not there. ZSCORE, one round trip."""
+        found = await self._read("ZSCORE", self._raw(value))
+        return None if found is None else float(found)
+
+    async def rank(self, value: V) -> int | None:
+        """Return how many stand above *value*, None where it is not there. ZREVRANK, one round trip."""
+        rank: int | None = await self._read("ZREVRANK", self._raw(value))
+        return rank
+
+    async def top(self, count: int) -> list[tuple[V, float]]:
+        """Return the values of the highest scores with these, highest first. ZREVRANGE, one round trip."""
+        return self._scored(await self._read("ZREVRANGE", 0, self._last(count), "WITHSCORES"))
+
+    async def bottom(self, count: int) -> list[tuple[V, float]]:
+        """Return the values of the lowest scores with these, lowest first. ZRANGE, one round trip."""
+        return self._scored(await self._read("ZRANGE", 0, self._last(count), "WITHSCORES"))
+
+    async def between(self, low: float, high: float) -> list[tuple[V, float]]:
+        """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
+        return self._scored(
+            await self._read("ZRANGEBYSCORE", self._score(low), self._score(high), "WITHSCORES")
+        )
+
+    async def len(self) -> int:
+        """Return how many values there are. ZCARD, one round trip."""
+        size: int = await self._read("ZCARD")
+        return size
+
+    def _last(self, count: int) -> int:
+        if count < 1:
+            raise UsageError(f"{self!r}: a count is at least 1, not {count}")
+        return count - 1
+
+    def _score(self, score: Any) -> str:
+        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+            raise self._refuse("takes a finite number as score")
+        return repr(float(score))
+
+    def _scored(self, flat: list[bytes]) -> list[tuple[V, float]]:
+        pairs = zip(flat[::2], flat[1::2], strict=True)
+        return [(self._value(raw), float(score)) for raw, score in pairs]
+
+
+class CounterView(View):
+    """A counter of one record."""
+
+    __slots__ = ()
+
+    async def incr(self, by: int = 1) -> int:
+        """Add *by*, which may be negative; return the new number. INCRBY in EVALSHA, one round trip.
+
+        Numbers have 64 bits: StoreError where the sum has more.
+        """
+        return int(await self._write("INCRBY", self._whole(by)))
+
+    async def get(self) -> int:
+        """Return the number. GET, one round trip."""
+        found = await self._read("GET")
+        return 0 if found is None else int(found)
+
+    def _whole(self, by: Any) -> int:
+        if isinstance(by, bool) or not isinstance(by, int) or not -INT64 <= by < INT64:
+            raise self._refuse("counts in integers of 64 bits")
+        return by

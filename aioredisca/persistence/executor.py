@@ -1,0 +1,282 @@
+"""Writing records together: begun, sent as one script call, then finished or put back, whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from aioredisca.compiler.batches import NoScore
+from aioredisca.compiler.writes import (
+    MAX_BATCH,
+    Change,
+    Mode,
+    Obtained,
+    Outcome,
+    Refusal,
+    collect_call,
+    collect_outcome,
+    obtain_call,
+    obtain_outcome,
+    referrers_in,
+    schemas_of,
+    single_outcome,
+    write_call,
+    write_outcome,
+)
+from aioredisca.errors import (
+    AlreadyExists,
+    CorruptRecord,
+    Gone,
+    OutOfBounds,
+    RediscaError,
+    Restricted,
+    SchemaMismatch,
+    StaleWrite,
+    StoreError,
+    UniqueViolation,
+    UsageError,
+    ValidationError,
+)
+from aioredisca.persistence import readiness as storage
+from aioredisca.storage.schema import Referrer, Schema
+from aioredisca.types import Arg, Call, Lock, Meanwhile, Reply, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+T = TypeVar("T")
+
+ATTEMPTS = 3
+
+Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
+
+
+@asynccontextmanager
+async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
+    """Hold the locks of *records*, taken in one global order, so that two saves never interleave."""
+    transport = store.transport()
+    held: list[Lock] = []
+    try:
+        for record in sorted(records, key=id):
+            lock = record._own_lock(transport)
+            await lock.acquire()
+            held.append(lock)
+        yield
+    finally:
+        for lock in held:
+            lock.release()
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Begun changes of one database, and the call that carries them out."""
+
+    begun: Begun
+    referrers: Sequence[Referrer]
+    schemas: Collection[Schema]
+    call: Call
+
+
+def prepare(begun: Begun) -> Prepared:
+    """Make the call that writes *begun*; where that fails, these changes are pending again.
+
+    UsageError where they are too many for one.
+    """
+    try:
+        if len(begun) > MAX_BATCH:
+            raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
+        changes = [change for _, change in begun]
+        referrers = referrers_in(changes)
+        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun))
+    except BaseException:
+        put_back(begun, NotSent())
+        raise
+
+
+def _call(begun: Begun) -> Call:
+    """The call that writes *begun*. ValidationError where a number among them has no score."""
+    try:
+        return write_call([change for _, change in begun])
+    except NoScore as error:
+        record = next(record for record, change in begun if change is error.change)
+        refused = ValidationError(error.change.schema.model, record._attribute(error.key), str(error))
+        refused.instance = record
+    raise refused
+
+
+class NotSent(RediscaError):
+    """Why changes were put back that never left this process."""
+
+
+async def write(store: Store, begun: Begun) -> list[Outcome]:
+    """Send begun changes of one database in one call; the outcome of each.
+
+    EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
+    """
+    prepared = prepare(begun)
+    outcomes = await carry_out(store, prepared)
+    finish(prepared, outcomes)
+    return outcomes
+
+
+async def write_one(store: Store, record: Record, change: Change) -> Outcome:
+    """The same for one change, without what only many need.
+
+    Where the store must be declared first, or other classes take part in a delete, it is one of many.
+    """
+    schema = change.schema
+    if change.referrers or not storage.declared(store, schema):
+        return (await write(store, [(record, change)]))[0]
+    try:
+        outcome = single_outcome(await store.transport().ask(_call(((record, change),))))
+        if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
+            raise _error(outcome, record, change)
+    except BaseException as error:
+        record._put_back(change, error)
+        raise
+    if isinstance(outcome, Refusal):
+        storage.forget(store, schema)
+        return (await write(store, [(record, change)]))[0]
+    record._finish(change, outcome)
+    return outcome
+
+
+async def carry_out(store: Store, prepared: Prepared, meanwhile: Meanwhile | None = None) -> list[Outcome]:
+    """The same for what is prepared already, but :func:`finish` is left to the caller.
+
+    *meanwhile* may be called while the changes are on their way: see :meth:`Transport.ask`.
+    """
+    try:
+        if prepared.referrers:
+            await _ready_to_cascade(store, prepared.referrers)
+        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome, meanwhile)
+        if isinstance(outcomes, Refusal):
+            raise _error(outcomes, *prepared.begun[outcomes.place])
+    except BaseException as error:
+        put_back(prepared.begun, error)
+        raise
+    return outcomes
+
+
+def finish(prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
+    """These changes were written: the records learn of it."""
+    for (record, change), outcome in zip(prepared.begun, outcomes, strict=True):
+        record._finish(change, outcome)
+
+
+def put_back(begun: Begun, error: BaseException) -> None:
+    """These changes were not written, or nobody knows, for *error*: they are pending again."""
+    for record, change in begun:
+        record._put_back(change, error)
+
+
+async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None:
+    for one in referrers:
+        await storage.ready_to_write(store, one.schema)
+        entry = one.schema.by_key[one.field].entries[-1]
+        await storage.ready_to_read(store, one.schema, {entry: one.field})
+
+
+async def obtain(
+    store: Store,
+    record: Record,
+    create: Change,
+    update: Change | None,
+    key: Mapping[str, bytes],
+    entry: str,
+) -> Obtained:
+    """Create *record*, unless another one holds *key*: then update that one.
+
+    NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
+    """
+    names = ", ".join(map(record._attribute, key))
+    await storage.ready_to_write(store, create.schema)
+    await storage.ready_to_read(store, create.schema, {entry: names})
+    call = obtain_call(create, update, key)
+    outcome = await _settle(store, [create.schema], call, lambda reply: obtain_outcome(create.schema, reply))
+    if isinstance(outcome, Refusal):
+        raise _error(outcome, record, create)
+    return outcome
+
+
+async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
+    """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
+    schema = type(record)._schema(store)
+    call = collect_call(schema, record.id, name, command)
+    outcome = await _settle(store, [schema], call, collect_outcome)
+    if isinstance(outcome, Refusal):
+        raise _error(outcome, record, Change(schema, record.id, "update"))
+    return outcome
+
+
+async def _settle(
+    store: Store,
+    schemas: Collection[Schema],
+    call: Call,
+    read: Callable[[Reply], T | Refusal],
+    meanwhile: Meanwhile | None = None,
+) -> T | Refusal:
+    """What *call* came to, once the store keeps the indexes of all *schemas*."""
+    for _ in range(ATTEMPTS):
+        for schema in schemas:
+            if not storage.declared(store, schema):
+                await storage.ready_to_write(store, schema)
+        outcome = read(await store.transport().ask(call, meanwhile))
+        if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
+            return outcome
+        for schema in schemas:
+            storage.forget(store, schema)
+    raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
+
+
+def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+    error = _plain_error(refusal, record, change)
+    error.instance = record
+    return error
+
+
+def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+    model, names = change.schema.model, [record._attribute(key) for key in refusal.details]
+    match refusal.code:
+        case "EXISTS":
+            return AlreadyExists(model, change.id)
+        case "GONE":
+            return Gone(model, change.id)
+        case "STALE":
+            return StaleWrite(model, change.id, names)
+        case "UNIQUE":
+            return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
+        case "BOUNDS":
+            shown = record._shown(refusal.details[0], refusal.details[1])
+            return OutOfBounds(model, change.id, names[0], shown)
+        case "NUMBER":
+            key = change.schema.keys.record(change.id)
+            return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
+        case "RESTRICTED":
+            return Restricted(*refusal.details)
+        case "MANY":
+            return UsageError(
+                f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "
+                f"delete or change them in batches first"
+            )
+        case "REQUIRED":
+            return ValidationError(model, names[0], "is required: a record is not created without it")
+        case _:
+            return StoreError(
+                f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
+            )
+
+
+def begin_all(store: Store, records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
+    """Begin every record that has something to write; where one cannot, none is."""
+    begun = list[tuple[Any, Change]]()
+    try:
+        for record in records:
+            if change := record._begin(store, mode):
+                begun.append((record, change))
+    except BaseException as error:
+        put_back(begun, error)
+        raise
+    return begun

@@ -1,0 +1,197 @@
+"""What a process must know of a store before it may trust it: the storage signature and its own rights.
+
+The store's ``meta`` hash says which indexes of a model exist and which are not built. It is read once per
+process and model, compared by the server in every write, and read again only when it was found unequal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aioredisca.compiler.writes import (
+    Probe,
+    declare_call,
+    meta_call,
+    probe_call,
+    read_meta,
+    read_probe,
+    record_call,
+    record_commands,
+)
+from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.schema import Schema, entries_of
+from aioredisca.types import Call, Reply, Store, Stored
+
+SCAN_CALLS = 100
+"""How many SCANs of 1,000 keys look for records that no index knows of."""
+
+
+@dataclass(slots=True)
+class Known:
+    """What this process knows of one model in one store."""
+
+    signature: str
+    unbuilt: frozenset[str]
+    declared: bool = False
+
+    def lacks(self, entry: str) -> bool:
+        """Whether an index is not built."""
+        return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
+
+
+async def read(store: Store, call: Call) -> Reply:
+    """The reply to one call in one round trip; a refusal is raised."""
+    return await store.transport().ask(call)
+
+
+async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
+    """The replies to several calls in one round trip; the first refusal is raised."""
+    return unrefused(await store.transport().execute(calls))
+
+
+def unrefused(replies: list[Reply]) -> list[Reply]:
+    """Replies as they are; the first refusal is raised."""
+    for reply in replies:
+        if isinstance(reply, RediscaError):
+            raise reply
+    return replies
+
+
+async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
+    """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip."""
+    transport = store.transport()
+    if any(schema.shelf for schema, _ in wanted):
+        calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
+        return unrefused(await transport.execute(calls))
+    return await transport.load_all([one for each in wanted for one in record_commands(*each)])
+
+
+def _known(store: Store) -> dict[tuple[str, str], Known]:
+    known: dict[tuple[str, str], Known] = store.memory.setdefault("known", {})
+    return known
+
+
+# -- before a read ---------------------------------------------------------------------------------
+
+
+async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> None:
+    """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text."""
+    for name in (await lacking(store, schema, entries)).values():
+        raise NotIndexed(schema.model, name, "the index is not built yet: run `aioredisca reindex` once")
+
+
+def complete(store: Store, schema: Schema) -> bool:
+    """Whether the store is known to have built every index of *schema*, as it nearly always has."""
+    known = _known(store).get(schema.name)
+    return known is not None and known.signature == schema.signature and not known.unbuilt
+
+
+async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
+    """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
+    known = _known(store).get(schema.name)
+    if known is None or any(known.lacks(entry) for entry in entries):
+        known = _known(store)[schema.name] = await _look(store, schema)
+    return {entry: field for entry, field in entries.items() if known.lacks(entry)}
+
+
+async def _look(store: Store, schema: Schema) -> Known:
+    found, size = await read_together(store, [meta_call(schema), Call(("ZCARD", schema.keys.ids))])
+    meta = read_meta(found)
+    if not meta.signature:
+        legacy = await _has_records(store, schema)
+        return Known("", schema.entries if legacy else frozenset())
+    if not size:
+        return Known(
+            schema.signature, meta.unbuilt
+        )  # an index that is not declared yet is empty all the same
+    return Known(meta.signature, meta.unbuilt)
+
+
+async def _has_records(store: Store, schema: Schema) -> bool:
+    """Whether records stand under the prefix of a model that nobody declared, as redisca left them."""
+    cursor: bytes | str = "0"
+    pattern = glob_literal(schema.keys.records) + "*"
+    for _ in range(SCAN_CALLS):
+        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"))
+        cursor, found = await read(store, call)
+        if found:
+            return True
+        if cursor == b"0":
+            break
+    return False
+
+
+# -- before a write --------------------------------------------------------------------------------
+
+
+def declared(store: Store, schema: Schema) -> bool:
+    """Whether this process knows that the store keeps the indexes of *schema*, as it nearly always does."""
+    known = _known(store).get(schema.name)
+    return known is not None and known.declared
+
+
+async def ready_to_write(store: Store, schema: Schema) -> None:
+    """Probe rights and declare the signature of *schema*, once per process and model."""
+    known = _known(store).get(schema.name)
+    while known is None or not known.declared:
+        known = await _declare(store, schema)
+    _known(store)[schema.name] = known
+
+
+def forget(store: Store, schema: Schema) -> None:
+    """Ask again: the server found another signature than this process believes in."""
+    _known(store).pop(schema.name, None)
+
+
+async def _declare(store: Store, schema: Schema) -> Known | None:
+    seen = await _probe(store, schema)
+    if strange := entries_of(seen.signature) - schema.entries:
+        raise SchemaMismatch(schema.model, sorted(strange))
+    if seen.signature == schema.signature:
+        return Known(seen.signature, seen.unbuilt, declared=True)
+    legacy = not seen.signature and await _has_records(store, schema)
+    await read(store, declare_call(schema, seen, legacy=legacy))
+    return None  # written, or somebody was faster: look again
+
+
+async def _probe(store: Store, schema: Schema) -> Probe:
+    try:
+        seen = read_probe(await read(store, probe_call(schema)))
+    except PermissionDenied as error:
+        raise _sharper(error, schema) from None
+    for command, key in seen.missing:
+        raise PermissionDenied(f"+{command.lower()} {_pattern(schema)}", f"{command} on {key!r} is denied")
+    return seen
+
+
+def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
+    """A denied key names no rule: it takes the patterns of the whole model."""
+    return error if error.rule.startswith("+") else PermissionDenied(_pattern(schema), error.detail)
+
+
+def _pattern(schema: Schema) -> str:
+    base = glob_literal(schema.keys.base)
+    return f"~{base}:* ~{base}/*"
+
+
+# -- how rows are fetched --------------------------------------------------------------------------
+
+
+def may_sort(store: Store) -> bool:
+    """Whether SORT_RO may fetch rows: until the server refuses it, as it does some users.
+
+    A server without read-only scripts has no SORT_RO either: Redis 6.2.
+    """
+    return bool(store.memory.get("sort", store.memory.get("read-only scripts", True)))
+
+
+def never_sort(store: Store) -> None:
+    store.memory["sort"] = False
+
+
+def count_stale(store: Store, base: str, count: int) -> None:
+    """Rows of an index were dropped because their record said otherwise; *base* is that of its keys."""
+    stale = store.memory.setdefault("stale", {})
+    stale[base] = stale.get(base, 0) + count

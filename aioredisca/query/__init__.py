@@ -1,0 +1,1 @@
+"""Asks: columns make conditions, queries run them."""

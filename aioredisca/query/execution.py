@@ -1,0 +1,361 @@
+"""Running a search: its rows in order, streams, counts and samples. Colourless; Select drives it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from aioredisca.compiler.planner import Plan, Walk
+from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
+from aioredisca.config import conf
+from aioredisca.errors import NotFound, TooManyRows, UsageError
+from aioredisca.persistence import readiness as storage
+from aioredisca.query import lookup, prefetch
+from aioredisca.query.scan import Found, Scan, together
+from aioredisca.query.spec import Search
+from aioredisca.types import Call, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+R = TypeVar("R", bound="Record")
+
+MAX_CHOICE = 1000
+"""Records that one call draws at random: they come in one step of the server."""
+
+
+async def scans_of(search: Search[R], fields: Sequence[str] | None) -> list[Scan[R]]:
+    """A scan per class, each checked to have its indexes, before the first row is read."""
+    scans = [Scan(search, model, fields) for model in _classes(search)]
+    for scan in scans:
+        await scan.ready()
+    return scans
+
+
+def _classes(search: Search[R]) -> list[type[R]]:
+    if not search.children:
+        return [search.model]
+    return [search.model, *sorted(search.model.inheritors(), key=lambda model: model.__qualname__)]
+
+
+# -- order -----------------------------------------------------------------------------------------
+
+
+_id_of = itemgetter(0)
+
+
+def sort_rows(rows: list[Found[R]]) -> None:
+    """Sort by the order of the plan: None last, ties by id in the direction of the last field."""
+    order = rows[0][2].plan.order if rows else ()
+    rows.sort(key=_id_of, reverse=bool(order) and order[-1].descending)
+    for one in reversed(order):
+        ranked = [(rank(row, one.key), row) for row in rows]
+        held = [pair for pair in ranked if pair[0] is not None]
+        held.sort(key=_id_of, reverse=one.descending)
+        rows[:] = [row for _, row in held] + [row for place, row in ranked if place is None]
+
+
+def rank(row: Found[Any], key: str) -> Any:
+    """What orders a row by a hash field, or None."""
+    _, values, scan = row
+    return scan.rank(values, key)
+
+
+def is_behind(row: Found[R], other: Found[R]) -> bool:
+    """Whether *row* comes after *other* in the order of the plan."""
+    order = row[2].plan.order
+    for one in order:
+        mine, theirs = rank(row, one.key), rank(other, one.key)
+        if mine is None or theirs is None:
+            if mine is not theirs:
+                return mine is None
+        elif mine != theirs:
+            return bool(mine > theirs) is not one.descending
+    descending = bool(order) and order[-1].descending
+    return row[0] < other[0] if descending else row[0] > other[0]
+
+
+# -- rows ------------------------------------------------------------------------------------------
+
+
+class _Reading(Generic[R]):
+    """The rows of one scan as they come in, until there are enough of them.
+
+    Three ways: the server keeps the whole order, the order by the first of several fields, or none.
+    """
+
+    def __init__(self, scan: Scan[R], need: int | None, after: Found[R] | None) -> None:
+        self.scan, self.need, self.after = scan, need, after
+        self.rows: list[Found[R]] = []
+        self.served = False
+        """Whether the server passes over and limits, so that nothing is left to cut."""
+
+    def choose_way(self, offset: int, limit: int, alone: bool) -> None:
+        """Let the server keep the order, if an index knows it."""
+        plan, scan = self.scan.plan, self.scan
+        walk = plan.walk or _walk_of_first(scan)
+        if walk is None:
+            return
+        whole = plan.walk is not None
+        self.served = alone and whole and plan.exact
+        want = limit if self.served else offset + limit
+        cursor = b"" if self.after is None else _place(scan, walk, self.after, exact=whole)
+        scan.in_order(walk, want=want if whole else None, offset=offset if self.served else 0, cursor=cursor)
+
+    def take(self) -> None:
+        """Add what the scan has just read, and end it where that is enough."""
+        if self.scan.gave_up:
+            self.served, self.rows = False, []
+        after = self.after
+        self.rows += self.scan.rows if after is None else [r for r in self.scan.rows if is_behind(r, after)]
+        self.scan.rows = []
+        if self.need is not None and len(self.rows) > self.need:
+            self._end_or_trim(self.need)
+
+    def _end_or_trim(self, need: int) -> None:
+        if not self.scan.ordered:
+            if len(self.rows) > 4 * need + 1000:  # keep the best, not all that there is
+                sort_rows(self.rows)
+                del self.rows[need:]
+        elif need and self.scan.plan.walk is None:
+            key = self.scan.plan.order[0].key
+            self.scan.done = self.scan.done or rank(self.rows[-1], key) != rank(self.rows[need - 1], key)
+
+
+def _walk_of_first(scan: Scan[Any]) -> Walk | None:
+    """The walk by the first of several fields to order by."""
+    search = scan.search
+    if len(search.order) < 2:
+        return None
+    return Scan(replace(search, order=search.order[:1]), scan.model, ()).plan.walk
+
+
+def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> bytes:
+    """Where to go on: behind the row itself, or before all that are like it in the first field."""
+    id, values, of = after
+    raw = of.value(values, walk.field) if walk.field else None
+    before_all = "\udcff" if walk.descending else ""  # the byte 255, which comes after every id
+    return place_after(walk, scan.schema, raw, id if exact else before_all)
+
+
+async def rows(
+    search: Search[R],
+    fields: Sequence[str] | None = None,
+    *,
+    after: Found[R] | None = None,
+    bounded: bool = True,
+    begun: Scan[R] | None = None,
+) -> list[Found[R]]:
+    """All rows of a search, merged over its classes, in order; those behind *after* if that is given.
+
+    ``begun``  its only scan, if that has made its first step.
+
+    *fields* are the hash fields to read; None reads what the search loads. TooManyRows beyond
+    ``conf.max_rows``, unless there is a limit or it is not *bounded*.
+    """
+    scans = [begun] if begun else await scans_of(search, search.loads if fields is None else fields)
+    need = None if search.limit is None else search.offset + search.limit
+    readings = [_Reading(scan, need, after) for scan in scans]
+    if search.limit is not None:
+        for reading in readings:
+            reading.choose_way(search.offset, search.limit, alone=len(scans) == 1)
+    await _read(readings, search.model.__name__, conf.max_rows if bounded and need is None else None)
+    return _merged(search, readings, need)
+
+
+async def _read(readings: list[_Reading[R]], model: str, most: int | None) -> None:
+    while True:
+        for reading in readings:
+            reading.take()
+        if most is not None and sum(len(reading.rows) for reading in readings) > most:
+            raise TooManyRows(model, most)
+        if all(reading.scan.done for reading in readings):
+            return
+        await Scan.advance_all([reading.scan for reading in readings])
+
+
+def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) -> list[Found[R]]:
+    if len(readings) == 1 and readings[0].served:
+        return readings[0].rows
+    found = [row for reading in readings for row in reading.rows]
+    if len(readings) > 1 or not readings[0].scan.sorted:
+        sort_rows(found)
+    return found[search.offset : need]
+
+
+async def records(search: Search[R], *, bounded: bool = True) -> list[R]:
+    """Every match as a record, in order, with the references that were asked for."""
+    found = await lookup.records(search)
+    if not isinstance(found, list):
+        found = made(await rows(search, bounded=bounded, begun=found))
+    elif bounded and conf.max_rows is not None and len(found) > conf.max_rows:
+        raise TooManyRows(search.model.__name__, conf.max_rows)
+    await prefetch.load(search, found)
+    return found
+
+
+def made(rows: Sequence[Found[R]]) -> list[R]:
+    """Rows as records."""
+    scans = {scan for _, _, scan in rows}
+    if len(scans) == 1:
+        return scans.pop().records(rows)
+    records = {scan: iter(scan.records([row for row in rows if row[2] is scan])) for scan in scans}
+    return [next(records[scan]) for _, _, scan in rows]
+
+
+async def stream(search: Search[R]) -> AsyncIterator[R]:
+    """The matches one by one: step by step, unless the order is to be made on this side."""
+    scan = None if search.children else (await scans_of(search, search.loads))[0]
+    if scan is None or not _by_steps(search, scan):
+        for record in await records(search, bounded=False):
+            yield record
+        return
+    while not scan.done:
+        await scan.advance()
+        if scan.gave_up:
+            async for record in stream(replace(search, children=True)):
+                yield record
+            return
+        for record in await _batch(search, scan):
+            yield record
+
+
+def _by_steps(search: Search[R], scan: Scan[R]) -> bool:
+    """Prepare *scan* to yield the matches in order, step by step; False where it cannot."""
+    if search.order or not search.whole:
+        if scan.plan.walk is None or (search.offset and not scan.plan.exact):
+            return False
+        scan.in_order(scan.plan.walk, want=search.limit, offset=search.offset)
+    return True
+
+
+async def _batch(search: Search[R], scan: Scan[R]) -> list[R]:
+    found = scan.rows
+    if not scan.ordered and not scan.sorted:
+        sort_rows(found)
+    batch = made(found)
+    await prefetch.load(search, batch)
+    return batch
+
+
+# -- few -------------------------------------------------------------------------------------------
+
+
+async def first(search: Search[R]) -> R | None:
+    """The first match, or None."""
+    found = await records(search.least(1))
+    return found[0] if found else None
+
+
+async def one(search: Search[R]) -> R:
+    """The only match. NotFound without one, UsageError with several."""
+    found = await one_or_none(search)
+    if found is None:
+        raise NotFound(search.model.__name__)
+    return found
+
+
+async def one_or_none(search: Search[R]) -> R | None:
+    """The only match, or None. UsageError with several."""
+    found = await records(search.least(2))
+    if len(found) > 1:
+        raise UsageError(f"more than one {search.model.__name__} matches where one was asked for")
+    return found[0] if found else None
+
+
+async def ids(search: Search[R]) -> list[str]:
+    """The ids of the matches, in order."""
+    return [id for id, _, _ in await rows(search, ())]
+
+
+async def exists(search: Search[R]) -> bool:
+    """Whether anything matches."""
+    return bool(await rows(search.least(1), ()))
+
+
+# -- counting --------------------------------------------------------------------------------------
+
+
+async def count(search: Search[R]) -> int:
+    """How many match, by the indexes alone where these answer all of the condition."""
+    scans = await scans_of(search, ())
+    if any(not scan.plan.exact for scan in scans):
+        return len(await rows(search, (), bounded=False))
+    totals = await together([(scan.store, _count_call(scan.plan)) for scan in scans])
+    total = 0
+    for scan, reply in zip(scans, totals, strict=True):
+        total += reply if isinstance(reply, int) else await _count_on(scan, reply)
+    total = max(0, total - search.offset)
+    return total if search.limit is None else min(total, search.limit)
+
+
+async def _count_on(scan: Scan[Any], reply: Any) -> int:
+    """Go on from the first step of a count to its end."""
+    step = read_step(reply)
+    total: int = step.found
+    while step.cursor:
+        step = read_step(await storage.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
+        total += step.found
+    return total
+
+
+def _count_call(plan: Plan) -> Call:
+    """One plain command where that tells, else a step of the script."""
+    index = plan.single
+    if index is None or index.kind == "H":
+        return query_call(plan, "count")
+    if index.kind == "S":
+        return Call(("SCARD", index.key))
+    if index.kind == "Z":
+        return Call(("ZCOUNT", index.key, *index.args))
+    if index.kind == "L":
+        return Call(("ZLEXCOUNT", index.key, *index.args[1:]))
+    return Call(("ZCARD", plan.schema.keys.ids))
+
+
+# -- samples ---------------------------------------------------------------------------------------
+
+
+async def choice(search: Search[R], wanted: int) -> list[R]:
+    """*wanted* random matches, each once, in random order; all of them where there are no more.
+
+    One round trip where one index answers the condition. Else all ids that match are read first.
+    """
+    if wanted > MAX_CHOICE:
+        raise UsageError(f"at most {MAX_CHOICE:,} records are drawn at random, not {wanted:,}")
+    if not wanted:
+        return []
+    if not search.whole:
+        raise UsageError("a random sample is drawn of all that matches: leave limit, offset and slices away")
+    scans = await scans_of(search, search.loads)
+    if all(scan.plan.single for scan in scans):
+        found = await _drawn(scans, wanted)
+    else:
+        found = await _sampled(search, wanted)
+    await prefetch.load(search, found)
+    return found
+
+
+async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
+    calls = list[tuple[Store, Call]]()
+    for scan in scans:
+        assert scan.plan.single is not None
+        calls.append((scan.store, choose_call(scan.plan, scan.plan.single, scan.fields, wanted)))
+    found = list[R]()
+    for scan, reply in zip(scans, await together(calls), strict=True):
+        found += scan.records(scan.judged(read_flat(reply, len(scan.fields))))
+    return random.sample(found, min(wanted, len(found)))
+
+
+async def _sampled(search: Search[R], wanted: int) -> list[R]:
+    names = await rows(search, (), bounded=False)
+    by_class = dict[type[R], list[str]]()
+    for id, _, scan in random.sample(names, min(wanted, len(names))):
+        by_class.setdefault(scan.model, []).append(id)
+    found = list[R]()
+    for model, some in by_class.items():
+        found += [record for record in await model._get_many(some) if record is not None]
+    return random.sample(found, len(found))

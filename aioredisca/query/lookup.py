@@ -1,0 +1,141 @@
+"""The commonest query, straight: all records of a class with one value, or with a number in one range.
+
+What such queries of one field share is prepared once. They ask the server what a scan (scan.py) would ask,
+and whatever comes back but one whole page is left to that. A value that few records held when it was last
+looked up, a moment ago, is asked for without a script, which is there to keep SORT_RO from large sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import itemgetter
+from time import monotonic
+from typing import TYPE_CHECKING, TypeVar
+
+from aioredisca.compiler.conditions import Between, Equals
+from aioredisca.compiler.planner import score_bounds
+from aioredisca.compiler.queries import PAGE, Row, cut, named, whole_index_call, whole_page
+from aioredisca.errors import StoreError, Unavailable
+from aioredisca.persistence import readiness as storage
+from aioredisca.query.scan import Scan
+from aioredisca.storage.resp import layout
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Reply, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+    from aioredisca.query.spec import Search
+
+R = TypeVar("R", bound="Record")
+
+MAX_FEW = 10_000
+"""How many values a process remembers to be held by few records."""
+
+FRESH = 10.0
+"""Seconds for which that is believed: SORT_RO reads a set as a whole, whatever has become of it meanwhile."""
+
+_raw_id = itemgetter(0)
+
+
+async def records(search: Search[R]) -> list[R] | Scan[R] | None:
+    """What a simple *search* finds, or a scan of it that has begun. None where it is not simple.
+
+    EVALSHA or SORT_RO, one round trip; two for a value that few records held a moment ago, if more than a
+    page of them do now.
+    """
+    condition, model = search.condition, search.model
+    if not isinstance(condition, Equals | Between):
+        return None
+    if search.order or search.limit is not None or search.offset or search.children or search.only:
+        return None
+    store = model._store()
+    schema = model._schema(store)
+    lookup = _lookup_of(schema, condition)
+    if lookup is None or not storage.complete(store, schema) or not storage.may_sort(store):
+        return None
+    try:
+        reply = await lookup.ask(store, condition)
+    except Unavailable:
+        raise
+    except StoreError:  # SORT_RO is refused, perhaps: a scan knows what to do
+        return None
+    page = whole_page(reply)
+    if page is None:
+        scan = Scan(search, model)
+        scan.begin(reply)
+        return scan
+    return model._made_of_all(lookup.places, lookup.matches(store, page, condition))
+
+
+class _Lookup:
+    """What all look-ups of one field share.
+
+    ``places``  where the declared fields stand in a row, whose first value is the id.
+    """
+
+    def __init__(self, schema: Schema, key: str) -> None:
+        fields = tuple(schema.by_key)
+        self.places = {name: place for place, name in enumerate(fields, 1)}
+        self._at, self._keys = self.places[key], schema.keys  # without the schema, for which this is kept
+        self._call = whole_index_call(schema, fields)
+        gets = [part for name in fields for part in ("GET", f"{schema.records}*->{name}")]
+        limit = ("LIMIT", "0", str(PAGE + 1))
+        self._command = layout(("SORT_RO", None, "BY", "nosort", *limit, "GET", "#", *gets))
+
+    async def ask(self, store: Store, condition: Equals | Between) -> Reply:
+        """The first step of a scan for *condition*."""
+        if isinstance(condition, Between):
+            range_key = self._keys.range(condition.key)
+            return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
+        key, few, now = self._keys.exact(condition.key, condition.value), _few(store), monotonic()
+        if few.get(key, 0.0) > now and store.memory.get("sort by itself", True):
+            try:
+                flat = await store.transport().load(self._command % (len(key), key))
+            except StoreError:  # perhaps it is refused as a command of its own
+                store.memory["sort by itself"] = False
+                raise
+            if len(flat) <= PAGE * (1 + len(self.places)):
+                few[key] = now + FRESH
+                return (b"", 0, [flat])
+            few.pop(key, None)
+        reply = await store.transport().ask(self._call("S", key))
+        if whole_page(reply) is not None:
+            few[key] = now + FRESH
+        return reply
+
+    def matches(self, store: Store, page: Sequence[bytes | None], condition: Equals | Between) -> list[Row]:
+        """The rows of a flat reply that meet *condition*, in order, each with its id."""
+        rows, at = cut(page, len(self.places)), self._at
+        if isinstance(condition, Equals):
+            value = condition.value
+            held = [row for row in rows if row[at] == value]
+            held.sort(key=_raw_id)
+        else:
+            admits = condition.admits
+            held = [row for row in rows if admits(row[at])]
+        if len(held) < len(rows):
+            storage.count_stale(store, self._keys.base, len(rows) - len(held))
+        return named(held)
+
+
+def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
+    """What is prepared for *condition*; None where its field has no index of this kind."""
+    kind = "exact" if isinstance(condition, Equals) else "range"
+    known: dict[tuple[str, str], _Lookup] = schema.notes.setdefault("look-ups", {})
+    found = known.get((kind, condition.key))
+    if (
+        found is None
+        and (spec := schema.by_key.get(condition.key))
+        and spec.index == kind
+        and not spec.unique
+    ):
+        found = known[kind, condition.key] = _Lookup(schema, condition.key)
+    return found
+
+
+def _few(store: Store) -> dict[bytes, float]:
+    """The keys of the values that few records held, and how long that is believed."""
+    few: dict[bytes, float] = store.memory.setdefault("few", {})
+    if len(few) > MAX_FEW:
+        few.clear()
+    return few

@@ -1,0 +1,71 @@
+"""Loading referred records along with those that refer to them: one round trip a level, however many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aioredisca.errors import UsageError
+from aioredisca.fields.reference import Reference
+from aioredisca.persistence import readiness as storage
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+    from aioredisca.query.spec import Search
+
+
+def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
+    """A column, or text like ``"author.country"``, as attribute names. UsageError where it leads nowhere."""
+    names = given if isinstance(given, str) else getattr(getattr(given, "field", None), "name", "")
+    path, owner = tuple(names.split(".")), model
+    for name in path:
+        field = owner._fields.get(name)
+        if not isinstance(field, Reference):
+            hint = owner._nearest(name) if field is None else f": it is a {type(field).__name__}"
+            raise UsageError(f"prefetch({given!r}): {owner.__name__} has no reference {name!r}{hint}")
+        owner = field.target(owner)
+    return path
+
+
+async def load(search: Search[Any], records: Sequence[Any]) -> None:
+    """Load what the paths of *search* lead to from *records*. HMGETs in one round trip per level."""
+    for depth in range(max(map(len, search.prefetch), default=0)):
+        # Paths with the same beginning share its levels.
+        heads = dict.fromkeys(path[: depth + 1] for path in search.prefetch if len(path) > depth)
+        await _load_level([_follow(records, path[:-1]) for path in heads], [path[-1] for path in heads])
+
+
+def _follow(records: Iterable[Any], path: Sequence[str]) -> list[Any]:
+    """The records that *path* leads to, those that are there."""
+    found = list(records)
+    for name in path:
+        found = [target for record in found if (target := getattr(record, name)) is not None and target]
+    return found
+
+
+async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None:
+    """Load one reference of each group of records; all that name one record share one instance."""
+    targets = dict[tuple[type[Any], str], Any]()
+    for records, name in zip(groups, names, strict=True):
+        for record in records:
+            handle: Any = getattr(record, name)
+            if handle is not None:
+                who: Any = (type(handle), handle.id)
+                record._values[name] = targets.setdefault(who, handle)
+    await _load_all([target for target in targets.values() if not target._knows()])
+
+
+async def _load_all(targets: Sequence[Record]) -> None:
+    by_store: dict[Store, dict[Schema, list[Record]]] = {}
+    for target in targets:
+        store = target._home()
+        by_store.setdefault(store, {}).setdefault(type(target)._schema(store), []).append(target)
+    for store, classes in by_store.items():
+        wanted = [(schema, [target.id for target in some]) for schema, some in classes.items()]
+        rows = iter(await storage.rows(store, wanted))
+        for schema, some in classes.items():
+            for target, row in zip(some, rows, strict=False):
+                if not target._knows():
+                    target._take_row(schema, row)

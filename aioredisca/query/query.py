@@ -1,0 +1,303 @@
+"""Queries: frozen, lazy, and data until the moment somebody awaits them.
+
+:class:`Select` holds the search and all that shapes it, once for both colours; :class:`Query` gives it the
+asyncio face, its sibling in sync/ the blocking one.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+
+from aioredisca.compiler.conditions import All, Condition
+from aioredisca.errors import UsageError
+from aioredisca.query import aggregates as figures
+from aioredisca.query import execution as fetch
+from aioredisca.query import mutations as changes
+from aioredisca.query import paging as pages
+from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.paging import Page
+from aioredisca.query.prefetch import path_of
+from aioredisca.query.spec import Ordering, Search
+
+if TYPE_CHECKING:
+    from aioredisca.fields.base import Field
+    from aioredisca.model.record import Record
+    from aioredisca.query.columns import Output
+
+R = TypeVar("R", bound="Record")
+R_contra = TypeVar("R_contra", bound="Record", contravariant=True)
+K = TypeVar("K")
+N = TypeVar("N", int, float, decimal.Decimal)
+A = TypeVar("A")
+B = TypeVar("B")
+C = TypeVar("C")
+D = TypeVar("D")
+
+
+class Asked(Generic[R_contra]):
+    """A query seen as a condition: what ``where()``, ``&`` and ``|`` accept. A parent's fits its children."""
+
+    __slots__ = ("_search",)
+
+    _search: Search[Any]
+
+
+class Select(Asked[R]):
+    """A class, a condition, an order, and how much of it.
+
+    Order: as :meth:`order_by` says; else of its values (ties by id) for a condition that is one range, and
+    of the ids, by bytes, for everything else.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, search: Search[R]) -> None:
+        self._search = search
+
+    @classmethod
+    def _of(cls, model: type[Any], condition: Condition | None = None, *, children: bool = False) -> Self:
+        return cls(Search(model, condition or All(), children=children))
+
+    def _with(self, **changes: Any) -> Self:
+        return type(self)(replace(self._search, **changes))
+
+    def __repr__(self) -> str:
+        what = figures.describe(self._search.condition)
+        return f"<{type(self).__name__} of {self._search.model.__name__}: {what}>"
+
+    def __bool__(self) -> None:  # None, so that checkers see `if query:`
+        raise TypeError(
+            "a query has no truth value: ask .exists() or .count(), or fetch it; "
+            "join conditions with & | ~, and write a chained comparison as .between(low, high)"
+        )
+
+    def _field(self, column: Any) -> Field[Any]:
+        return field_of(self._search.model, column)
+
+    # -- conditions --------------------------------------------------------------------------------
+
+    def __and__(self, other: Asked[R]) -> Self:
+        return type(self)(self._search.joined(_search_of(other), either=False))
+
+    def __or__(self, other: Asked[R]) -> Self:
+        return type(self)(self._search.joined(_search_of(other), either=True))
+
+    def __invert__(self) -> Self:
+        return type(self)(self._search.inverted())
+
+    def where(self, *conditions: Asked[R]) -> Self:
+        """Narrow the query: every condition must hold. No I/O."""
+        search = self._search
+        for condition in conditions:
+            search = search.where(_search_of(condition))
+        return type(self)(search)
+
+    def scan(self) -> Self:
+        """Allow parts of the condition that no index answers: their candidates are all read. No I/O."""
+        return self._with(scan=True)
+
+    # -- shape -------------------------------------------------------------------------------------
+
+    def order_by(self, *columns: Output[R, Any]) -> Self:
+        """Order by columns, indexed or not, each ``.desc()`` where it is to fall. No I/O.
+
+        Records without a value come last in either direction; ties are broken by the id, in the direction
+        of the last column. One column with a range or sorted index is ordered by the server; else all
+        matches are read and sorted in the client.
+        """
+        return self._with(order=tuple(_ordering(self._search.model, column) for column in columns))
+
+    def limit(self, count: int) -> Self:
+        """Take at most *count* records. No I/O."""
+        return self._with(limit=whole(count, "limit"))
+
+    def offset(self, count: int) -> Self:
+        """Pass over the first *count* records. No I/O."""
+        return self._with(offset=whole(count, "offset"))
+
+    def _slice(self, wanted: slice) -> Self:
+        """``query[a:b]``: counted from the start of what this query yields. No I/O."""
+        start, stop = wanted.start or 0, wanted.stop
+        if wanted.step not in (None, 1):
+            raise UsageError("a query slices forward, step 1")
+        whole(start, "slice")
+        return type(self)(self._search.sliced(start, None if stop is None else whole(stop, "slice")))
+
+    def only(self, *columns: Output[R, Any]) -> Self:
+        """Load these fields alone; reading another one is NotLoaded (blocking records load it). No I/O."""
+        if not columns:
+            raise UsageError("only() takes at least one column")
+        model = self._search.model
+        return self._with(only=tuple(field_of(model, column) for column in columns))
+
+    def prefetch(self, *references: Output[R, Any] | str) -> Self:
+        """Load referred records along: columns, or paths like ``"author.country"``. No I/O.
+
+        HMGETs in one more round trip per level, however many records.
+        """
+        paths = (path_of(self._search.model, given) for given in references)
+        return self._with(prefetch=tuple(dict.fromkeys((*self._search.prefetch, *paths))))
+
+
+def whole(count: Any, what: str) -> int:
+    """*count*, if it is a whole number that is not negative."""
+    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+        raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
+    return count
+
+
+def _search_of(condition: Any) -> Search[Any]:
+    if not isinstance(condition, Asked):
+        hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
+        raise UsageError(
+            f"a condition is made of columns, as in User.age >= 18; this is {type(condition).__name__}{hint}"
+        )
+    return condition._search
+
+
+def field_of(model: type[Any], column: Any) -> Field[Any]:
+    """The field of a column of *model*."""
+    wanted = getattr(column, "field", None)
+    for field in model._fields.values():
+        if field is wanted:
+            return cast("Field[Any]", field)
+    raise UsageError(f"{column!r} is no column of {model.__name__}")
+
+
+def _ordering(model: type[Any], column: Any) -> Ordering:
+    field = field_of(model, column)
+    if field.mutable:
+        raise UsageError(f"{column!r}: the values of a {type(field).__name__} field have no order")
+    return Ordering(field, getattr(column, "descending", False))
+
+
+class Query(Select[R]):
+    """A lazy query of an asyncio model: ``await`` it for a list, or iterate it with ``async for``."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[Any, None, list[R]]:
+        """Return every match, in order. TooManyRows beyond ``conf.max_rows``, unless there is a limit.
+
+        EVALSHA (SORT_RO for one value that few records hold), one round trip and one snapshot for up to 1,000
+        records out of 2,000 candidates; then one per 1,000 records or 2,000 candidates.
+        """
+        return fetch.records(self._search).__await__()
+
+    def __aiter__(self) -> AsyncIterator[R]:
+        """Stream the matches, without any limit. EVALSHA, a round trip per 1,000 records.
+
+        In the order of :meth:`order_by`; without one, in that of the index that is walked.
+        """
+        return fetch.stream(self._search)
+
+    def __iter__(self) -> None:  # None, so that checkers see `for user in query:`
+        raise TypeError("a query is data until it is awaited: write `for user in await query` or `async for`")
+
+    def __getitem__(self, wanted: slice) -> Self:
+        """``query[a:b]``. No I/O."""
+        if not isinstance(wanted, slice):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError("a query takes slices: write query[n:n + 1], or .offset(n).first()")
+        return self._slice(wanted)
+
+    async def first(self) -> R | None:
+        """Return the first match, or None. EVALSHA, one round trip."""
+        return await fetch.first(self._search)
+
+    async def one(self) -> R:
+        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        return await fetch.one(self._search)
+
+    async def one_or_none(self) -> R | None:
+        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        return await fetch.one_or_none(self._search)
+
+    async def exists(self) -> bool:
+        """Return whether anything matches. EVALSHA, one round trip."""
+        return await fetch.exists(self._search)
+
+    async def count(self) -> int:
+        """Return how many match, by the indexes.
+
+        SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
+        where no index tells the number.
+        """
+        return await fetch.count(self._search)
+
+    async def ids(self) -> list[str]:
+        """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
+        return await fetch.ids(self._search)
+
+    @overload
+    async def values(self, a: Output[R, A], /) -> list[A]: ...
+    @overload
+    async def values(self, a: Output[R, A], b: Output[R, B], /) -> list[tuple[A, B]]: ...
+    @overload
+    async def values(self, a: Output[R, A], b: Output[R, B], c: Output[R, C], /) -> list[tuple[A, B, C]]: ...
+    @overload
+    async def values(
+        self, a: Output[R, A], b: Output[R, B], c: Output[R, C], d: Output[R, D], /, *more: Output[R, Any]
+    ) -> list[tuple[A, B, C, D]]: ...
+    async def values(self, *columns: Any) -> list[Any]:
+        """Return the values of one column, or tuples of several, in order; no records are made.
+
+        EVALSHA, one round trip per 1,000 matches.
+        """
+        return await figures.values(self._search, [self._field(column) for column in columns])
+
+    async def random(self, count: int = 1) -> list[R]:
+        """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
+
+        EVALSHA, one round trip where one index answers the condition; else all ids are read first.
+        """
+        return await fetch.choice(self._search, whole(count, "count"))
+
+    @overload
+    async def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
+    @overload
+    async def aggregate(
+        self, column: Output[R, A] | None = None, /, *, by: Output[R, K]
+    ) -> dict[K, Aggregate[A]]: ...
+    async def aggregate(self, column: Any = None, /, *, by: Any = None) -> Any:
+        """Return count, sum, min, max and avg of a column; with ``by``, of each of its values.
+
+        EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
+        """
+        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        return await figures.aggregate(self._search, figure, group)
+
+    async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
+        """Return *size* records behind the cursor *after*, and the cursor of the next page.
+
+        Pages stay right while records come and go: no record that is left alone is missed or comes twice.
+        ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
+        """
+        return await pages.page(self._search, whole(size, "size"), after)
+
+    async def explain(self) -> Explanation:
+        """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
+        return await figures.explain(self._search)
+
+    async def update(self, **values: Any) -> int:
+        """Set fields of every match; return how many records were changed.
+
+        Records are written in atomic batches of 100. One that no longer meets the condition when its turn
+        comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
+        one round trip to read and one to write per batch.
+        """
+        return await changes.update(self._search, values)
+
+    async def delete(self) -> int:
+        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+        return await changes.delete(self._search)
+
+    async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
+        """Add to a number of every match, None counting as 0; return how many records were changed.
+
+        Exact under concurrency: no other change of a number is lost. Batches and round trips as in
+        :meth:`update`.
+        """
+        return await changes.incr(self._search, self._field(column), by)

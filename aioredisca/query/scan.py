@@ -1,0 +1,236 @@
+"""``Scan``: one search carried out on one class, step by step, each row judged before it is handed on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from aioredisca.compiler.conditions import judge
+from aioredisca.compiler.planner import Order, Plan, Walk, plan
+from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
+from aioredisca.errors import StoreError, Unavailable
+from aioredisca.persistence import readiness as storage
+from aioredisca.query.spec import Search
+from aioredisca.storage.keys import MARKER
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Raw, Reply, Store, Stored
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+R = TypeVar("R", bound="Record")
+Found: TypeAlias = "tuple[str, Stored, Scan[R]]"
+"""One match: its id, the id and what it holds in the fields of its scan, and that scan. Plain, for there are
+many."""
+
+
+class Scan(Generic[R]):
+    """A position in what a search finds in one class: the rows read last, and where to go on.
+
+    ``ordered``  whether the server keeps the order. Else rows come as they are found, all of them, and
+                 whoever reads them sorts and cuts.
+
+    An index only hints. A row whose record is gone or does not hold what was asked for is dropped and
+    counted in ``Database.stale_rows``; where a limit is set, further rows take its place.
+    """
+
+    def __init__(self, search: Search[R], model: type[R], fields: Sequence[str] | None = None) -> None:
+        self.search, self.model = search, model
+        self.store: Store = model._store()
+        self.schema: Schema = model._schema(self.store)
+        self.plan = self._plan()
+        declared: Iterable[str] = self.schema.by_key if fields is None else self._needed(fields)
+        self._places = {key: place for place, key in enumerate(declared, 1)}
+        self.holds = judge(self.plan.condition, self._places.__getitem__)
+        """Whether the values of a row meet the condition."""
+        # Whether a record without any value matches: then the marker has to tell that there is one.
+        self._blank = self.holds([None] * (1 + len(self._places)))
+        self.fields = self.schema.read_fields if self._blank and fields is None else tuple(self._places)
+        self.rows: list[Found[R]] = []
+        self.done = search.limit == 0
+        self.ordered = False
+        self.gave_up = False
+        """Whether the last step only told that the order is too dear: it begins anew without."""
+        self._walk: Walk | None = None
+        self._want: int | None = None
+        self._offset, self._cursor = 0, b""
+        self._seen: set[str] = set()
+        # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
+        known = any(name in self.fields for name in (*self.schema.required, MARKER))
+        self._prove = not known and self._blank
+
+    def begin(self, reply: Reply) -> None:
+        """Take *reply*, which somebody else has got, as that to the first step."""
+        self._take(reply)
+
+    def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
+        order = [Order(one.field.key, one.descending) for one in self.search.order]
+        attribute = self.model._attribute
+        return plan(
+            self.schema,
+            self.search.condition,
+            order,
+            scan=self.search.scan,
+            unbuilt=unbuilt,
+            attribute=attribute,
+        )
+
+    def _needed(self, fields: Sequence[str]) -> Iterable[str]:
+        """*fields*, and what it takes to judge and to order a row."""
+        return dict.fromkeys([*fields, *self.plan.read])
+
+    async def ready(self) -> None:
+        """Check that the store has built every index of the plan. No I/O but once per process and model."""
+        if storage.complete(self.store, self.schema):
+            return
+        lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
+        if lacking:
+            self.plan = self._plan(unbuilt=frozenset(lacking))
+            names = {entry: self._name(key) for entry, key in self.plan.entries.items()}
+            await storage.ready_to_read(self.store, self.schema, names)
+
+    def _name(self, key: str) -> str:
+        return self.model._attribute(key) if key else "id"
+
+    # -- how to read -------------------------------------------------------------------------------
+
+    def in_order(self, walk: Walk, *, want: int | None = None, offset: int = 0, cursor: bytes = b"") -> None:
+        """Let the server walk an order: *want* rows of it (None: all) after *offset* others."""
+        self.ordered, self._walk, self._want = True, walk, want
+        self._offset, self._cursor = offset, cursor
+
+    @property
+    def sorted(self) -> bool:
+        """Whether rows come in the order of the plan, though nobody asked the server for it."""
+        single = self.plan.single
+        if single is None or self.plan.walk is None or self.plan.walk.descending:
+            return False
+        return single.kind in "AH" if self.plan.walk.kind == "id" else single.key == self.plan.walk.key
+
+    def _call(self, sort: bool) -> Call:
+        exact = self.plan.exact
+        return query_call(
+            self.plan,
+            "rows",
+            self.fields,
+            walk=self._walk,
+            limit=self._want if exact else None,
+            offset=self._offset,
+            cursor=self._cursor,
+            sort=sort,
+            prove=self._prove,
+        )
+
+    # -- one step ----------------------------------------------------------------------------------
+
+    async def advance(self) -> None:
+        """Read the next rows into ``rows``, which may be none. EVALSHA, one round trip."""
+        await self.advance_all([self])
+
+    @classmethod
+    async def advance_all(cls, scans: Sequence[Scan[Any]]) -> None:
+        """Read the next rows of every scan, in one round trip per database."""
+        ready = [scan for scan in scans if not scan.done]
+        calls = [(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready]
+        for scan, reply in zip(ready, await execute(calls), strict=True):
+            scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
+
+    async def _without_sort(self) -> Reply:
+        """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
+        reply = await storage.read(self.store, self._call(sort=False))
+        storage.never_sort(self.store)
+        return reply
+
+    def _take(self, reply: Reply) -> None:
+        step = read_step(reply)
+        if step.cursor == ASK_WITHOUT_ORDER:
+            self.ordered, self._walk, self._want, self._offset, self._cursor = False, None, None, 0, b""
+            self.rows, self.gave_up = [], True
+            return
+        self.gave_up = False
+        self.rows = self.judged(read_rows(step.found, len(self.fields)))
+        if not self.ordered:
+            self.rows = self._fresh(self.rows) if step.cursor or self._seen else self.rows
+        elif self._want is not None:
+            self.rows = self.rows[: self._want]
+            self._want -= len(self.rows)
+        self._cursor, self._offset = step.cursor, step.offset
+        self.done = not step.cursor or self._want == 0
+
+    def _fresh(self, rows: list[Found[R]]) -> list[Found[R]]:
+        """Without what came before: a set that changes while it is read may yield a member twice."""
+        fresh = {row[0]: row for row in rows if row[0] not in self._seen}
+        self._seen |= fresh.keys()
+        return list(fresh.values())
+
+    # -- rows --------------------------------------------------------------------------------------
+
+    def judged(self, found: Sequence[Row]) -> list[Found[R]]:
+        """The rows whose records hold what was asked for."""
+        holds, width = self.holds, len(self.fields)
+        if self._blank and not self._prove:  # else the server has left out what does not exist
+            rows: list[Found[R]] = [
+                (id, row, self)
+                for id, row in found
+                if (row[1] is not None or row.count(None) < width) and holds(row)
+            ]
+        else:
+            rows = [(id, row, self) for id, row in found if holds(row)]
+        if self.plan.exact and len(rows) < len(found):
+            storage.count_stale(self.store, self.schema.keys.base, len(found) - len(rows))
+        return rows
+
+    def value(self, row: Stored, key: str) -> bytes | None:
+        """What *row* holds of a hash field that was asked for."""
+        return row[self._places[key]]
+
+    def raw(self, row: Stored) -> Raw:
+        """A row by name."""
+        return dict(zip(self.fields, row[1:], strict=False))
+
+    def rank(self, row: Stored, key: str) -> Any:
+        """What orders *row* by a hash field, or None where it holds nothing that can be read."""
+        raw = self.value(row, key)
+        if raw is None:
+            return None
+        try:
+            return self.model._fields[self.model._attribute(key)].rank(raw)
+        except ValueError:
+            return None
+
+    def records(self, rows: Iterable[Found[R]]) -> list[R]:
+        """Rows as instances."""
+        loads, model = self.search.loads, self.model
+        if loads is None:
+            return model._made_of_all(self._places, [(id, row) for id, row, _ in rows])
+        return [model._found_part(id, {key: self.value(row, key) for key in loads}) for id, row, _ in rows]
+
+
+async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
+    """The replies to calls of several databases, in one round trip each; refusals stand in the list."""
+    if len(calls) == 1:
+        ((store, call),) = calls
+        return _available(await store.transport().execute((call,)))
+    replies = list[Reply]([None] * len(calls))
+    for store in dict.fromkeys(store for store, _ in calls):
+        places = [place for place, (owner, _) in enumerate(calls) if owner is store]
+        answers = await store.transport().execute([calls[place][1] for place in places])
+        for place, reply in zip(places, _available(answers), strict=True):
+            replies[place] = reply
+    return replies
+
+
+def _available(replies: list[Reply]) -> list[Reply]:
+    for reply in replies:
+        if isinstance(reply, Unavailable):
+            raise reply
+    return replies
+
+
+async def together(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
+    """The same; the first refusal is raised."""
+    replies = await execute(calls)
+    for reply in replies:
+        if isinstance(reply, StoreError):
+            raise reply
+    return replies

@@ -1,0 +1,269 @@
+"""What a class stores, as frozen data: the hash fields, their indexes, the keys and the signature.
+
+A schema is made from a class once per version of the class and database (record.py), and is all that
+plan.py and scripts.py know of a class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, KeysView
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+from aioredisca.storage.keys import LONG_VALUE, Keys, long_digest
+from aioredisca.storage.resp import layout
+from aioredisca.types import Raw, Shelf
+
+LAYOUT = "1"
+"""Version of the storage layout, first in every signature."""
+
+IndexKind = Literal["exact", "range", "sorted", "tags"]
+"""exact: a set per value. range: by score. sorted: text by its bytes. tags: a set per element."""
+
+_LETTERS: dict[IndexKind, str] = {"exact": "x", "range": "r", "sorted": "s", "tags": "t"}
+
+IDS_ENTRY = "i:"
+"""The set of all ids, as signatures name it."""
+
+COLLECTION_ENTRY = "l:"
+"""What the entry of a collection starts with."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSpec:
+    """One declared hash field.
+
+    ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
+    encoded elements of a stored value that an index of elements knows it by.
+    """
+
+    key: str
+    unique: bool = False
+    index: IndexKind | None = None
+    required: bool = False
+    score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
+    elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def indexed(self) -> bool:
+        return self.unique or self.index is not None
+
+    @property
+    def nullable(self) -> bool:
+        """Whether the index keeps a set of the ids without a value."""
+        return self.index is not None and not self.required
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The indexes of this field as the signature names them, for example ``x?:name``."""
+        kinds = ["u:"] if self.unique else []
+        if self.index:
+            kinds.append(_LETTERS[self.index] + ("?:" if self.nullable else ":"))
+        return tuple(kind + self.key for kind in kinds)
+
+    def extra(self, raw: bytes) -> str:
+        """What a write sends along with a value: its score, the digest of a long value, or nothing."""
+        if self.index == "range" and self.score:
+            return self.score(raw)
+        return long_digest(raw) if self.index == "exact" and len(raw) > LONG_VALUE else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Compound:
+    """An index over several hash fields, by ``conf(unique=[...])`` or ``conf(index=[...])``.
+
+    Unique: no two records hold the same values together. Else: two fields, the records of one value of the
+    first by the score of the second, which has a range index of its own.
+    """
+
+    fields: tuple[str, ...]
+    unique: bool = False
+
+    @property
+    def entry(self) -> str:
+        """As the signature names it: each field with its length, for any character may stand in a name."""
+        return ("U:" if self.unique else "c:") + "".join(f"{len(name)}:{name}" for name in self.fields)
+
+
+@dataclass(frozen=True, eq=False)
+class Schema:
+    """The storage of one class in one database. One object per version of the class, so it is its own key."""
+
+    model: str
+    keys: Keys
+    fields: tuple[FieldSpec, ...]
+    compounds: tuple[Compound, ...] = ()
+    collections: tuple[str, ...] = ()
+    cache: int = 0
+    notes: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
+    """What others make of it once and keep as long as it lives; each under a key of its own."""
+
+    @cached_property
+    def shelf(self) -> Shelf | None:
+        """Where loaded records may be remembered."""
+        return Shelf(self.keys.base, self.cache) if self.cache else None
+
+    @cached_property
+    def by_key(self) -> dict[str, FieldSpec]:
+        return {spec.key: spec for spec in self.fields}
+
+    @cached_property
+    def indexes(self) -> tuple[FieldSpec, ...]:
+        return tuple(spec for spec in self.fields if spec.indexed)
+
+    @cached_property
+    def scores(self) -> dict[str, Callable[[bytes], str]]:
+        """What scores the values of each field with a range index."""
+        return {spec.key: spec.score or spec.extra for spec in self.fields if spec.index == "range"}
+
+    @cached_property
+    def exact(self) -> tuple[str, ...]:
+        """The fields with an exact index."""
+        return tuple(spec.key for spec in self.fields if spec.index == "exact")
+
+    @cached_property
+    def tracked(self) -> tuple[FieldSpec, ...]:
+        """The fields whose changes the write script must know: indexed ones and members of compounds."""
+        members = {name for compound in self.compounds for name in compound.fields}
+        return tuple(spec for spec in self.fields if spec.indexed or spec.key in members)
+
+    @cached_property
+    def tracked_keys(self) -> KeysView[str]:
+        """Their hash fields."""
+        return dict.fromkeys(spec.key for spec in self.tracked).keys()
+
+    @cached_property
+    def short(self) -> frozenset[str]:
+        """The fields whose values stand in members or key names as they are: at most 512 bytes."""
+        firsts = {compound.fields[0] for compound in self.compounds if not compound.unique}
+        return frozenset(firsts | {spec.key for spec in self.fields if spec.index == "sorted"})
+
+    def check_indexable(self, key: str, raw: bytes) -> None:
+        """ValueError where the indexes cannot hold the value *raw* of the hash field *key*."""
+        spec = self.by_key[key]
+        spec.extra(raw)
+        names = spec.elements(raw) if spec.elements else (raw,) if key in self.short else ()
+        if any(len(name) > LONG_VALUE for name in names):
+            raise ValueError(f"has more than {LONG_VALUE} bytes")
+
+    @cached_property
+    def required(self) -> tuple[str, ...]:
+        return tuple(spec.key for spec in self.fields if spec.required)
+
+    @cached_property
+    def read_fields(self) -> tuple[str, ...]:
+        """What a load asks for: the declared fields, and the marker where none of them must be there."""
+        names = tuple(spec.key for spec in self.fields)
+        return names if self.required else (*names, "_")
+
+    @cached_property
+    def name(self) -> tuple[str, str]:
+        """What two schemas share that are one to the store."""
+        return (self.keys.base, self.signature)
+
+    @cached_property
+    def records(self) -> str:
+        """What every record key starts with."""
+        return self.keys.records
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where a load puts each declared field among the values that it reads."""
+        return {spec.key: place for place, spec in enumerate(self.fields)}
+
+    @cached_property
+    def load_form(self) -> bytes:
+        """The command that loads the declared fields of a record, but for its key."""
+        return layout(("HMGET", None, *self.read_fields))
+
+    @cached_property
+    def blank(self) -> Raw:
+        """The declared fields of a record that holds none."""
+        return dict.fromkeys(self.by_key)
+
+    @cached_property
+    def entries(self) -> frozenset[str]:
+        """What the store keeps beside the records: the indexes, and the collections."""
+        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections}
+
+    @cached_property
+    def index_entries(self) -> frozenset[str]:
+        """What can be built from the records."""
+        single = (entry for spec in self.indexes for entry in spec.entries)
+        return frozenset([IDS_ENTRY, *single, *(compound.entry for compound in self.compounds)])
+
+    @cached_property
+    def signature(self) -> str:
+        """Layout version and all indexes; ``/`` separates, because no indexed field holds one."""
+        return "/".join([LAYOUT, *sorted(self.entries)])
+
+    @cached_property
+    def storage(self) -> tuple[object, ...]:
+        """What two classes on one prefix must agree on."""
+        return (self.keys, self.signature, self.required)
+
+    @cached_property
+    def fixed_keys(self) -> tuple[str, ...]:
+        """Every key that no value is part of, in the order that the write script numbers them."""
+        single = (key for spec in self.tracked for _, key in self.slots(spec))
+        together = (self.keys.unique_together(c.fields) for c in self.compounds if c.unique)
+        return (self.keys.meta, self.keys.ids, *single, *together)
+
+    def with_dependents(self, entries: frozenset[str]) -> frozenset[str]:
+        """*entries* and the compound indexes that take their scores from one of them."""
+        return entries | {
+            compound.entry
+            for compound in self.compounds
+            if not compound.unique and self.by_key[compound.fields[1]].entries[-1] in entries
+        }
+
+    def slots(self, spec: FieldSpec) -> tuple[tuple[str, str], ...]:
+        """The fixed keys of one index, by what the write script calls them."""
+        keys = self.keys
+        found = [("unique", keys.unique(spec.key))] if spec.unique else []
+        if spec.index == "range":
+            found.append(("range", keys.range(spec.key)))
+        if spec.index == "sorted":
+            found.append(("sorted", keys.sorted(spec.key)))
+        if spec.index == "exact":
+            found.append(("digests", keys.digests(spec.key)))
+        if spec.nullable:
+            found.append(("none", keys.none(spec.key)))
+        return tuple(found)
+
+
+OnDelete = Literal["cascade", "restrict", "nullify"]
+"""What becomes of a record when one that it refers to is deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Referrer:
+    """A reference that a delete must look at: its class and field, and what it is to do.
+
+    ``base``   key base of the class that is referred to.
+    ``stem``   what the stored value has before the id.
+    ``label``  class and attribute, for errors.
+    """
+
+    base: str
+    schema: Schema
+    field: str
+    stem: str
+    action: OnDelete
+    label: str
+
+
+def entries_of(signature: str) -> frozenset[str]:
+    """The indexes that a stored signature names."""
+    return frozenset(signature.split("/")[1:]) if signature else frozenset()
+
+
+def fields_of(entry: str) -> tuple[str, ...]:
+    """The hash fields that the name of a compound index holds, each after its length."""
+    found, rest = list[str](), entry[2:]
+    while rest:
+        size, _, rest = rest.partition(":")
+        found.append(rest[: int(size)])
+        rest = rest[int(size) :]
+    return tuple(found)
