@@ -6,7 +6,6 @@ A PING alone stays green while every script fails.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from aioredisca.compiler.scripts import script_of
 from aioredisca.compiler.writes import probe_call, read_probe
@@ -28,7 +27,7 @@ async def check(db: Database | None = None) -> None:
     store = db or conf.db
     schemas = list(_in_use(store))
     calls = [Call(("PING",)), Call((), _ONE), *map(probe_call, schemas)]
-    replies = await store.transport().execute(calls)
+    replies = await store.transport().send_all(calls)
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
@@ -39,8 +38,7 @@ async def check(db: Database | None = None) -> None:
 
 def _in_use(store: Database) -> Iterator[Schema]:
     """The schemas of the models that this process has used with the database."""
-    models: dict[str, Any] = store.memory.get("classes", {})
-    for reference in list(models.values()):
+    for reference in list(store.facts.classes.values()):
         model = reference()
         if model is not None:
             yield model._schema(store)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from aioredisca.storage.facts import StoreFacts
 
 T = TypeVar("T")
 
-Meanwhile = Callable[[], None]
+Overlap = Callable[[], None]
 """What can be done while a call is on its way."""
 
 Arg = str | bytes | int
@@ -46,7 +49,7 @@ class Script:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shelf:
+class CacheRegion:
     """Where a transport may remember the replies to reads of one kind, and how many of them; itself a key."""
 
     name: str
@@ -58,20 +61,22 @@ class Call:
     """One command, or one script call, as data that nobody changes (to freeze it costs more than to send it).
 
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
-    never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered on a
-    ``shelf`` until that key changes.
+    never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered in a
+    ``cache_region`` until that key changes.
     """
 
     args: tuple[Arg, ...]
     script: Script | None = None
     keys: tuple[Arg, ...] = ()
     writes: bool = False
-    shelf: Shelf | None = None
+    cache_region: CacheRegion | None = None
     packed: bytes = b""
-    """A script call by its name as it goes over the wire, where whoever made it knew a shorter way to that.
+    """The call as it goes over the wire, where whoever made it knew a shorter way to that.
 
-    There are no ``args`` then, and the ``keys`` are those of records.
+    There are no ``args`` then. A script is called by its name, and the ``keys`` are those of records.
     """
+    commands: int = 0
+    """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
 
 
 class Lock(Protocol):
@@ -84,23 +89,15 @@ class Lock(Protocol):
 class Transport(Protocol):
     """Carries calls to one database, under asyncio or blocking. The only thing the core ever awaits."""
 
-    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
-        """The reply to one call, as :meth:`execute` sends it. A refusal is raised.
+    def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
+        """The reply to one call, as :meth:`send_all` sends it. A refusal is raised.
 
-        *meanwhile*, which raises nothing, is called while the server is at work, if it is called at all. In
+        *overlap*, which raises nothing, is called while the server is at work, if it is called at all. In
         blocking code a connection is held as long as it runs.
         """
         ...
 
-    def load(self, command: bytes) -> Awaitable[Reply]:
-        """The reply to one command that only reads, given as it goes over the wire. A refusal is raised."""
-        ...
-
-    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
-        """The replies to many of these, in one round trip; the first refusal is raised."""
-        ...
-
-    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """Send all *calls* in one round trip: their replies in order.
 
         They are sent when this is called, or when it is awaited, and stay together and in order, so that
@@ -112,7 +109,7 @@ class Transport(Protocol):
         """
         ...
 
-    def recall(self, shelf: Shelf, key: str) -> Reply:
+    def cached(self, region: CacheRegion, key: str) -> Reply:
         """The reply to a load of *key* if this process holds it and it is not known to be out of date."""
         ...
 
@@ -131,8 +128,8 @@ class Store(Protocol):
     @property
     def namespace(self) -> str: ...
     @property
-    def memory(self) -> dict[Any, Any]:
-        """What this process learned of the database: schemas, rights, classes by prefix."""
+    def facts(self) -> StoreFacts:
+        """What this process learned of the database."""
         ...
 
     def transport(self) -> Transport: ...

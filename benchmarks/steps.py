@@ -267,11 +267,11 @@ class Meter:
         self.steps.append(self._now() - before - self.own)
         return found
 
-    def execute(self, transport: Multiplexer, calls: Any) -> Any:
-        return self._timed(lambda: _execute(transport, calls))
+    def send_all(self, transport: Multiplexer, calls: Any) -> Any:
+        return self._timed(lambda: _send_all(transport, calls))
 
-    def ask(self, transport: Multiplexer, call: Any) -> Any:
-        return self._timed(lambda: _ask(transport, call))
+    def send(self, transport: Multiplexer, call: Any) -> Any:
+        return self._timed(lambda: _send(transport, call))
 
     async def largest(self, run: Callable[[], Awaitable[Any]]) -> int:
         """Microseconds of the dearest round trip of a query; the script is in the server already."""
@@ -282,13 +282,13 @@ class Meter:
         return round(max(self.steps, default=0))
 
 
-_execute, _ask = Multiplexer.execute, Multiplexer.ask
+_send_all, _send = Multiplexer.send_all, Multiplexer.send
 
 
 async def measure(server: Server, trees: list[tuple[str, Any]], records: int) -> list[Step]:
     meter, steps = Meter(server), list[Step]()
-    Multiplexer.execute = lambda transport, calls: meter.execute(transport, calls)  # type: ignore[method-assign,assignment]
-    Multiplexer.ask = lambda transport, call: meter.ask(transport, call)  # type: ignore[method-assign,assignment]
+    Multiplexer.send_all = lambda transport, calls: meter.send_all(transport, calls)  # type: ignore[method-assign,assignment]
+    Multiplexer.send = lambda transport, call: meter.send(transport, call)  # type: ignore[method-assign,assignment]
     for name, query in trees:
         for verb, run in verbs(query, records):
             largest = await meter.largest(run)

@@ -28,7 +28,7 @@ from aioredisca import (
 from aioredisca.drivers.aio import tracking as caching
 from aioredisca.drivers.aio.tracking import Held, TrackedLine
 from aioredisca.drivers.run import run
-from aioredisca.types import Call, Shelf
+from aioredisca.types import CacheRegion, Call
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -292,15 +292,15 @@ async def age_in(database: Database, id: str) -> int | None:
 
 def held_after(order: bytes, *, expected: bool = True) -> Any:
     """What is held of a key after *order* came in one packet: the reply and the word that it is out of date."""
-    held, call = Held(), Call(("HMGET", "user:1", "name"), shelf=Shelf("user", 10))
+    held, call = Held(), Call(("HMGET", "user:1", "name"), cache_region=CacheRegion("user", 10))
     held.line = cast_line(held)
     if expected:
         held.expect([call])
     steps = {b"r": lambda: held.keep(call, [b"old"]), b"i": lambda: held.forget([b"user:1"])}
     for step in order:
         steps[bytes([step])]()
-    assert call.shelf
-    return held.get(call.shelf, "user:1")
+    assert call.cache_region
+    return held.get(call.cache_region, "user:1")
 
 
 def cast_line(held: Held) -> Any:

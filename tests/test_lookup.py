@@ -25,7 +25,7 @@ from aioredisca.compiler.queries import query_call, whole_index_call
 from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.drivers.blocking.pool import BlockingTransport
 from aioredisca.query import lookup
-from aioredisca.query.lookup import MAX_FEW
+from aioredisca.query.lookup import MAX_SMALL
 
 from .support.drift import drift
 from .support.proxy import Proxy
@@ -168,7 +168,7 @@ async def test_a_refusal_later_on_is_no_end(server: Server, raw: Any) -> None:
         own._mapped.clear()
         for _ in range(2):
             assert len(await Item.kind.find("a")) == 3
-        assert own.db.memory["sort"] is False
+        assert own.db.facts.sort_in_scripts is False
         own.db.close()
     raw.acl_deluser("bob")
 
@@ -217,8 +217,8 @@ def _text(arg: object) -> str:
 
 async def test_what_is_remembered_is_bounded(db: Database) -> None:
     await items(1)
-    few = db.memory.setdefault("few", {})
-    few |= dict.fromkeys(map(str, range(MAX_FEW + 1)), 0.0)
+    few = db.facts.small_values
+    few |= dict.fromkeys((b"%d" % n for n in range(MAX_SMALL + 1)), 0.0)
     assert len(await Item.kind.find("a")) == 1
     assert len(few) <= 1
 
@@ -237,7 +237,7 @@ async def test_a_session_gets_its_own_instances(db: Database) -> None:
 async def test_an_index_that_is_not_built_is_told_as_ever(db: Database, raw: Any) -> None:
     await items(2)
     raw.hset("item/meta", "unbuilt", "x?:kind")
-    db.memory.clear()
+    db.facts.index_states.clear()
     with pytest.raises(NotIndexed):
         await Item.kind.find("a")
 

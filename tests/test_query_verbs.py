@@ -774,7 +774,7 @@ class Book(Model):
     author = Reference(Author, index=True, on_delete="cascade")
 
 
-class Shelf(Model):
+class CacheRegion(Model):
     author = Reference(Author, index=True, on_delete="nullify")
 
 
@@ -785,17 +785,17 @@ class Prize(Model):
 async def test_delete_by_query_minds_on_delete(db: Database, raw: Any) -> None:
     await Author.save_many([Author.new(str(i), name="a" if i < 120 else "b") for i in range(130)])
     await Book.save_many([Book.new(str(i), author=str(i % 130)) for i in range(260)])
-    await Shelf.save_many([Shelf.new(str(i), author=str(i)) for i in range(130)])
+    await CacheRegion.save_many([CacheRegion.new(str(i), author=str(i)) for i in range(130)])
     await Prize.new("1", author="125").save()
     assert await (Author.name == "a").delete() == 120
     assert await Book.all().count() == 20
-    assert await Shelf.author.is_none().count() == 120
+    assert await CacheRegion.author.is_none().count() == 120
     with pytest.raises(BulkError) as caught:
         await (Author.name == "b").delete()
     assert isinstance(caught.value.cause, Restricted)
     assert caught.value.saved == 0
     assert await Author.all().count() == 10
-    assert drift(raw, [Author, Book, Shelf, Prize]) == []
+    assert drift(raw, [Author, Book, CacheRegion, Prize]) == []
 
 
 # -- limits ----------------------------------------------------------------------------------------

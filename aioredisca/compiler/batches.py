@@ -36,7 +36,7 @@ class NoScore(ValueError):
         self.change, self.key = change, key
 
 
-class _Known:
+class WriteLayouts:
     """What the arguments of every change of a class take from it."""
 
     __slots__ = ("_layouts", "compounds", "single", "tracked")
@@ -110,10 +110,10 @@ class _Known:
         return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
 
 
-def _known_of(schema: Schema) -> _Known:
-    found: _Known | None = schema.notes.get("writes")
+def _layouts_of(schema: Schema) -> WriteLayouts:
+    found = schema.compiled.writes
     if found is None:
-        found = schema.notes["writes"] = _Known(schema)
+        found = schema.compiled.writes = WriteLayouts(schema)
     return found
 
 
@@ -127,7 +127,7 @@ class _Group:
 
     __slots__ = ("_change", "_extras", "_names", "head")
 
-    def __init__(self, known: _Known, number: int, change: Change, extras: Mapping[str, bytes]) -> None:
+    def __init__(self, known: WriteLayouts, number: int, change: Change, extras: Mapping[str, bytes]) -> None:
         tracked = known.tracked
         sets = [name for name in change.sets if name in tracked]
         others = [name for name in change.sets if name not in tracked]
@@ -189,7 +189,7 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
     found: list[Arg] = [0]
     groups = count = count_at = 0
     for schema, own in groupby(changes, key=lambda change: change.schema):
-        known, number = _known_of(schema), numbers[schema.keys.base]
+        known, number = _layouts_of(schema), numbers[schema.keys.base]
         group: _Group | None = None
         for change in own:
             extras = known.extras(change)
@@ -210,13 +210,13 @@ def single(change: Change) -> Call | None:
     special = change.expect or change.again or change.skip or change.increment or change.referrers
     if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
-    known = _known_of(change.schema)
+    known = _layouts_of(change.schema)
     if mode == "update" and sets and not change.drops and known.tracked.isdisjoint(sets):
         return _unindexed(known, change)
     return None if known.single is None else _single(known, known.single, change)
 
 
-def _unindexed(known: _Known, change: Change) -> Call:
+def _unindexed(known: WriteLayouts, change: Change) -> Call:
     script, key = stored("unindexed"), _key(change)
     gaps: list[int | bytes] = [len(key), key]
     for value in change.sets.values():
@@ -224,7 +224,7 @@ def _unindexed(known: _Known, change: Change) -> Call:
     return Call((), script, (key,), True, None, known.unindexed_layout(script, change) % (*gaps,))
 
 
-def _single(known: _Known, script: Script, change: Change) -> Call:
+def _single(known: WriteLayouts, script: Script, change: Change) -> Call:
     extras = known.extras(change)
     id, key = change.id.encode("utf-8", "surrogateescape"), _key(change)
     gaps: list[int | bytes] = [len(key), key, len(id), id]

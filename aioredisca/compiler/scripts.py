@@ -122,7 +122,7 @@ class Rendered:
 
 def rendered(schema: Schema, first: int) -> Rendered:
     """The class as Lua text; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
-    known: dict[int, Rendered] = schema.notes.setdefault("rendered", {})
+    known = schema.compiled.rendered
     if first not in known:  # to write it out takes longer than to save a record
         known[first] = _rendered(schema, first, "")
     return known[first]

@@ -288,19 +288,20 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
 
 def record_call(schema: Schema, id: str) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
-    return Call(("HMGET", schema.records + id, *schema.read_fields), shelf=schema.shelf)
-
-
-def record_command(schema: Schema, id: str) -> bytes:
-    """The same as it goes over the wire, where nobody remembers the reply."""
+    if schema.cache_region is not None:
+        return Call(("HMGET", schema.records + id, *schema.read_fields), cache_region=schema.cache_region)
     key = (schema.records + id).encode("utf-8", "surrogateescape")
-    return schema.load_form % (len(key), key)
+    return Call((), packed=schema.load_form % (len(key), key))
 
 
-def record_commands(schema: Schema, ids: Sequence[str]) -> list[bytes]:
-    """The same for many records."""
-    load, stem = schema.load_form, schema.records
-    return [load % (len(key), key) for key in [(stem + id).encode("utf-8", "surrogateescape") for id in ids]]
+def records_call(wanted: Sequence[tuple[Schema, Sequence[str]]]) -> Call:
+    """Load the declared fields of many records, which nobody remembers: the replies are one list."""
+    commands = list[bytes]()
+    for schema, ids in wanted:
+        load, stem = schema.load_form, schema.records
+        keys = [(stem + id).encode("utf-8", "surrogateescape") for id in ids]
+        commands += [load % (len(key), key) for key in keys]
+    return Call((), packed=b"".join(commands), commands=len(commands))
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

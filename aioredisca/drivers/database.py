@@ -15,6 +15,7 @@ from weakref import WeakSet
 from aioredisca.config import conf
 from aioredisca.drivers.run import driving
 from aioredisca.errors import DriverMisuse, UsageError
+from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace
 from aioredisca.types import Transport
 
@@ -84,7 +85,7 @@ class Database:
         )
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in self._settings.options
-        self.memory: dict[Any, Any] = {"read-only scripts": False, "sort": True} if fake else {}
+        self.facts = StoreFacts(read_only_scripts=not fake, sort_in_scripts=True if fake else None)
         self._reset()
         _databases.add(self)
 
@@ -114,13 +115,12 @@ class Database:
 
         More than none means that somebody else writes to this store.
         """
-        return dict(self.memory.get("stale", {}))
+        return dict(self.facts.stale_rows)
 
     @property
     def round_trips(self) -> int:
         """How many round trips this process has made to it, connecting not counted."""
-        trips: int = self.memory.get("trips", 0)
-        return trips
+        return self.facts.round_trips
 
     def __repr__(self) -> str:
         return f"<Database {self._name}{f' namespace {self._namespace!r}' if self._namespace else ''}>"
@@ -164,7 +164,7 @@ class Database:
                 f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
             )
         with self._lock:
-            self._blocking = self._blocking or BlockingTransport(self._settings, self.memory)
+            self._blocking = self._blocking or BlockingTransport(self._settings, self.facts)
         return self._blocking
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
@@ -178,7 +178,7 @@ class Database:
         kind = CachingMultiplexer if self._settings.multiplexes else PoolTransport
         with self._lock:
             self._drop_dead()
-            opened = self._by_loop[loop] = kind(self._settings, self.memory)
+            opened = self._by_loop[loop] = kind(self._settings, self.facts)
         return opened
 
     def _drop_dead(self) -> None:

@@ -20,6 +20,7 @@ from aioredisca.errors import (
     StoreError,
     Unavailable,
 )
+from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Arg, Call, Reply, Script
 
 BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
@@ -69,27 +70,27 @@ def _pack(command: tuple[Arg, ...]) -> bytes:
     return packed
 
 
-def packed(calls: Sequence[Call], memory: dict[Any, Any], full: Sequence[int] = ()) -> bytes:
+def packed(calls: Sequence[Call], facts: StoreFacts, full: Sequence[int] = ()) -> bytes:
     """What one round trip sends, as it goes over the wire.
 
     The scripts at the places *full* go in full, the others by their names.
     """
-    return b"".join([packed_one(call, memory, full=place in full) for place, call in enumerate(calls)])
+    return b"".join([packed_one(call, facts, full=place in full) for place, call in enumerate(calls)])
 
 
-def packed_one(call: Call, memory: dict[Any, Any], *, full: bool = False) -> bytes:
+def packed_one(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
     """The same for one call."""
     if call.packed and not full:
         return call.packed
-    return _pack(call.args if call.script is None else _script_command(call, memory, full))
+    return _pack(call.args if call.script is None else _script_command(call, facts, full))
 
 
-def _script_command(call: Call, memory: dict[Any, Any], full: bool) -> tuple[Arg, ...]:
+def _script_command(call: Call, facts: StoreFacts, full: bool) -> tuple[Arg, ...]:
     script, keys = cast("Script", call.script), call.keys
     if call.packed:  # by the name of the script, which the server does not know
         return ("EVAL", script.text, *_unpacked(call.packed)[2:])
     verb = "EVAL" if full else "EVALSHA"
-    if not call.writes and memory.get("read-only scripts", True):
+    if not call.writes and facts.read_only_scripts:
         verb += "_RO"
     return (verb, script.text if full else script.sha, len(keys), *keys, *call.args)
 
@@ -108,10 +109,10 @@ class Exchange:
     ``replies``  what all calls came to, once nothing is pending.
     """
 
-    __slots__ = ("_full", "_memory", "calls", "pending", "replies", "writes")
+    __slots__ = ("_facts", "_full", "calls", "pending", "replies", "writes")
 
-    def __init__(self, calls: Sequence[Call], memory: dict[Any, Any]) -> None:
-        self.calls, self._memory = calls, memory
+    def __init__(self, calls: Sequence[Call], facts: StoreFacts) -> None:
+        self.calls, self._facts = calls, facts
         self._full: Sequence[int] = ()
         self.pending: Sequence[int] = range(len(calls))
         self.replies: list[Reply] = []
@@ -120,9 +121,9 @@ class Exchange:
     def packed(self) -> bytes:
         """What the next round trip sends, as it goes over the wire."""
         if len(self.pending) == len(self.calls):
-            return packed(self.calls, self._memory, self._full)
+            return packed(self.calls, self._facts, self._full)
         full = [place for place, of in enumerate(self.pending) if of in self._full]
-        return packed([self.calls[of] for of in self.pending], self._memory, full)
+        return packed([self.calls[of] for of in self.pending], self._facts, full)
 
     def take(self, answers: list[Reply | Exception]) -> None:
         """Keep the answers; whatever must be asked again in another form stays pending. Nothing of it ran."""
@@ -152,7 +153,7 @@ class Exchange:
             self._full = [*self._full, place]
             return True
         if self._unknown_verb(place, reply):
-            self._memory["read-only scripts"] = False  # Redis 6.2 has no EVAL_RO
+            self._facts.read_only_scripts = False  # Redis 6.2 has no EVAL_RO
             return True
         return False
 
@@ -163,9 +164,9 @@ class Exchange:
         return "unknown command" in str(reply).lower() and "_RO" in str(reply)
 
 
-def note_trips(memory: dict[Any, Any], count: int = 1) -> None:
+def note_trips(facts: StoreFacts, count: int = 1) -> None:
     """Count round trips: for ``Database.round_trips``."""
-    memory["trips"] = memory.get("trips", 0) + count
+    facts.round_trips += count
 
 
 def only(replies: list[Reply]) -> Reply:

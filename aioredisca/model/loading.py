@@ -12,7 +12,6 @@ from aioredisca.compiler.writes import (
     read_all_fields,
     read_fields,
     record_call,
-    record_command,
 )
 from aioredisca.errors import NotFound, ValidationError
 from aioredisca.model.access import Values
@@ -115,7 +114,7 @@ class Reading(Values):
         # Nobody else can have this instance yet: no lock, and nothing to merge with.
         store = cls._store_in(None)
         schema, transport = cls._schema(store), store.transport()
-        row = transport.recall(schema.shelf, schema.records + id) if schema.shelf else None
+        row = transport.cached(schema.cache_region, schema.records + id) if schema.cache_region else None
         if row is None:
             row = await _row_of(transport, schema, id)
         if row[0] is None and _is_nothing(row):
@@ -217,9 +216,7 @@ class Reading(Values):
 
 def _row_of(transport: Transport, schema: Schema, id: str) -> Awaitable[Stored]:
     """The declared fields of a record, as they are stored."""
-    if schema.shelf is None:
-        return transport.load(record_command(schema, id))
-    return transport.ask(record_call(schema, id))
+    return transport.send(record_call(schema, id))
 
 
 def _is_nothing(row: Stored) -> bool:

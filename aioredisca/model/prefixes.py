@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     """UsageError where another class of this process keeps other things under the same prefix."""
-    claims: dict[str, ReferenceType[ModelType]] = store.memory.setdefault("classes", {})
+    claims = store.facts.classes
     base = schema.keys.base
     for other_base, other in _live(claims):
         if other_base != base:

@@ -36,7 +36,7 @@ class _Link:
 
 def referrers_of(schema: Schema, store: Store, session: BaseSession | None) -> tuple[Referrer, ...]:
     """The references that a delete of a record of *schema* reaches, those by way of others too."""
-    kept: dict[str, tuple[int, tuple[Referrer, ...]]] = store.memory.setdefault("referrers", {})
+    kept = store.facts.referrers
     now, found = kept.get(schema.keys.base, (-1, ()))
     if now != generation():
         found = _closure(schema, store, session)

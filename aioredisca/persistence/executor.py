@@ -41,7 +41,7 @@ from aioredisca.errors import (
 )
 from aioredisca.persistence import readiness as storage
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Arg, Call, Lock, Meanwhile, Reply, Store
+from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -130,7 +130,7 @@ async def write_one(store: Store, record: Record, change: Change) -> Outcome:
     if change.referrers or not storage.declared(store, schema):
         return (await write(store, [(record, change)]))[0]
     try:
-        outcome = single_outcome(await store.transport().ask(_call(((record, change),))))
+        outcome = single_outcome(await store.transport().send(_call(((record, change),))))
         if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
             raise _error(outcome, record, change)
     except BaseException as error:
@@ -143,15 +143,15 @@ async def write_one(store: Store, record: Record, change: Change) -> Outcome:
     return outcome
 
 
-async def carry_out(store: Store, prepared: Prepared, meanwhile: Meanwhile | None = None) -> list[Outcome]:
+async def carry_out(store: Store, prepared: Prepared, overlap: Overlap | None = None) -> list[Outcome]:
     """The same for what is prepared already, but :func:`finish` is left to the caller.
 
-    *meanwhile* may be called while the changes are on their way: see :meth:`Transport.ask`.
+    *overlap* may be called while the changes are on their way: see :meth:`Transport.send`.
     """
     try:
         if prepared.referrers:
             await _ready_to_cascade(store, prepared.referrers)
-        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome, meanwhile)
+        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
             raise _error(outcomes, *prepared.begun[outcomes.place])
     except BaseException as error:
@@ -216,14 +216,14 @@ async def _settle(
     schemas: Collection[Schema],
     call: Call,
     read: Callable[[Reply], T | Refusal],
-    meanwhile: Meanwhile | None = None,
+    overlap: Overlap | None = None,
 ) -> T | Refusal:
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
             if not storage.declared(store, schema):
                 await storage.ready_to_write(store, schema)
-        outcome = read(await store.transport().ask(call, meanwhile))
+        outcome = read(await store.transport().send(call, overlap))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         for schema in schemas:

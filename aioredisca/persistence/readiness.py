@@ -7,7 +7,6 @@ process and model, compared by the server in every write, and read again only wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from aioredisca.compiler.writes import (
     Probe,
@@ -17,9 +16,10 @@ from aioredisca.compiler.writes import (
     read_meta,
     read_probe,
     record_call,
-    record_commands,
+    records_call,
 )
 from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Call, Reply, Store, Stored
@@ -28,27 +28,14 @@ SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
 
 
-@dataclass(slots=True)
-class Known:
-    """What this process knows of one model in one store."""
-
-    signature: str
-    unbuilt: frozenset[str]
-    declared: bool = False
-
-    def lacks(self, entry: str) -> bool:
-        """Whether an index is not built."""
-        return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
-
-
 async def read(store: Store, call: Call) -> Reply:
     """The reply to one call in one round trip; a refusal is raised."""
-    return await store.transport().ask(call)
+    return await store.transport().send(call)
 
 
 async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
     """The replies to several calls in one round trip; the first refusal is raised."""
-    return unrefused(await store.transport().execute(calls))
+    return unrefused(await store.transport().send_all(calls))
 
 
 def unrefused(replies: list[Reply]) -> list[Reply]:
@@ -62,15 +49,12 @@ def unrefused(replies: list[Reply]) -> list[Reply]:
 async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
     """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip."""
     transport = store.transport()
-    if any(schema.shelf for schema, _ in wanted):
+    if any(schema.cache_region for schema, _ in wanted):
         calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
-        return unrefused(await transport.execute(calls))
-    return await transport.load_all([one for each in wanted for one in record_commands(*each)])
-
-
-def _known(store: Store) -> dict[tuple[str, str], Known]:
-    known: dict[tuple[str, str], Known] = store.memory.setdefault("known", {})
-    return known
+        return unrefused(await transport.send_all(calls))
+    call = records_call(wanted)
+    found: list[Stored] = await transport.send(call) if call.commands else []
+    return found
 
 
 # -- before a read ---------------------------------------------------------------------------------
@@ -84,29 +68,29 @@ async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]
 
 def complete(store: Store, schema: Schema) -> bool:
     """Whether the store is known to have built every index of *schema*, as it nearly always has."""
-    known = _known(store).get(schema.name)
+    known = store.facts.index_states.get(schema.name)
     return known is not None and known.signature == schema.signature and not known.unbuilt
 
 
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
     """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
-    known = _known(store).get(schema.name)
+    known = store.facts.index_states.get(schema.name)
     if known is None or any(known.lacks(entry) for entry in entries):
-        known = _known(store)[schema.name] = await _look(store, schema)
+        known = store.facts.index_states[schema.name] = await _look(store, schema)
     return {entry: field for entry, field in entries.items() if known.lacks(entry)}
 
 
-async def _look(store: Store, schema: Schema) -> Known:
+async def _look(store: Store, schema: Schema) -> IndexState:
     found, size = await read_together(store, [meta_call(schema), Call(("ZCARD", schema.keys.ids))])
     meta = read_meta(found)
     if not meta.signature:
         legacy = await _has_records(store, schema)
-        return Known("", schema.entries if legacy else frozenset())
+        return IndexState("", schema.entries if legacy else frozenset())
     if not size:
-        return Known(
+        return IndexState(
             schema.signature, meta.unbuilt
         )  # an index that is not declared yet is empty all the same
-    return Known(meta.signature, meta.unbuilt)
+    return IndexState(meta.signature, meta.unbuilt)
 
 
 async def _has_records(store: Store, schema: Schema) -> bool:
@@ -128,29 +112,29 @@ async def _has_records(store: Store, schema: Schema) -> bool:
 
 def declared(store: Store, schema: Schema) -> bool:
     """Whether this process knows that the store keeps the indexes of *schema*, as it nearly always does."""
-    known = _known(store).get(schema.name)
+    known = store.facts.index_states.get(schema.name)
     return known is not None and known.declared
 
 
 async def ready_to_write(store: Store, schema: Schema) -> None:
     """Probe rights and declare the signature of *schema*, once per process and model."""
-    known = _known(store).get(schema.name)
+    known = store.facts.index_states.get(schema.name)
     while known is None or not known.declared:
         known = await _declare(store, schema)
-    _known(store)[schema.name] = known
+    store.facts.index_states[schema.name] = known
 
 
 def forget(store: Store, schema: Schema) -> None:
     """Ask again: the server found another signature than this process believes in."""
-    _known(store).pop(schema.name, None)
+    store.facts.index_states.pop(schema.name, None)
 
 
-async def _declare(store: Store, schema: Schema) -> Known | None:
+async def _declare(store: Store, schema: Schema) -> IndexState | None:
     seen = await _probe(store, schema)
     if strange := entries_of(seen.signature) - schema.entries:
         raise SchemaMismatch(schema.model, sorted(strange))
     if seen.signature == schema.signature:
-        return Known(seen.signature, seen.unbuilt, declared=True)
+        return IndexState(seen.signature, seen.unbuilt, declared=True)
     legacy = not seen.signature and await _has_records(store, schema)
     await read(store, declare_call(schema, seen, legacy=legacy))
     return None  # written, or somebody was faster: look again
@@ -174,24 +158,3 @@ def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
 def _pattern(schema: Schema) -> str:
     base = glob_literal(schema.keys.base)
     return f"~{base}:* ~{base}/*"
-
-
-# -- how rows are fetched --------------------------------------------------------------------------
-
-
-def may_sort(store: Store) -> bool:
-    """Whether SORT_RO may fetch rows: until the server refuses it, as it does some users.
-
-    A server without read-only scripts has no SORT_RO either: Redis 6.2.
-    """
-    return bool(store.memory.get("sort", store.memory.get("read-only scripts", True)))
-
-
-def never_sort(store: Store) -> None:
-    store.memory["sort"] = False
-
-
-def count_stale(store: Store, base: str, count: int) -> None:
-    """Rows of an index were dropped because their record said otherwise; *base* is that of its keys."""
-    stale = store.memory.setdefault("stale", {})
-    stale[base] = stale.get(base, 0) + count

@@ -187,7 +187,7 @@ async def explain(search: Search[R]) -> Explanation:
         estimate,
         count,
         _round_trips(way.decode(), candidates, count),
-        (("EVALSHA" if scan.store.memory.get("read-only scripts") is False else "EVALSHA_RO"),),
+        ("EVALSHA_RO" if scan.store.facts.read_only_scripts else "EVALSHA",),
         tuple(shown.key(key) for key in call.keys),
         tuple(_warnings(search, plan, way.decode(), candidates, count)),
     )

@@ -20,7 +20,7 @@ from aioredisca.persistence import readiness as storage
 from aioredisca.query.scan import Scan
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Reply, Store
+from aioredisca.types import Call, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 
-MAX_FEW = 10_000
+MAX_SMALL = 10_000
 """How many values a process remembers to be held by few records."""
 
 FRESH = 10.0
@@ -51,7 +51,7 @@ async def records(search: Search[R]) -> list[R] | Scan[R] | None:
     store = model._store()
     schema = model._schema(store)
     lookup = _lookup_of(schema, condition)
-    if lookup is None or not storage.complete(store, schema) or not storage.may_sort(store):
+    if lookup is None or not storage.complete(store, schema) or not store.facts.may_sort:
         return None
     try:
         reply = await lookup.ask(store, condition)
@@ -67,7 +67,7 @@ async def records(search: Search[R]) -> list[R] | Scan[R] | None:
     return model._made_of_all(lookup.places, lookup.matches(store, page, condition))
 
 
-class _Lookup:
+class Lookup:
     """What all look-ups of one field share.
 
     ``places``  where the declared fields stand in a row, whose first value is the id.
@@ -86,19 +86,19 @@ class _Lookup:
         """The first step of a scan for *condition*."""
         if isinstance(condition, Between):
             range_key = self._keys.range(condition.key)
-            return await store.transport().ask(self._call("Z", range_key, *score_bounds(condition)))
-        key, few, now = self._keys.exact(condition.key, condition.value), _few(store), monotonic()
-        if few.get(key, 0.0) > now and store.memory.get("sort by itself", True):
+            return await store.transport().send(self._call("Z", range_key, *score_bounds(condition)))
+        key, few, now = self._keys.exact(condition.key, condition.value), _small_values(store), monotonic()
+        if few.get(key, 0.0) > now and store.facts.sort_alone:
             try:
-                flat = await store.transport().load(self._command % (len(key), key))
+                flat = await store.transport().send(Call((), packed=self._command % (len(key), key)))
             except StoreError:  # perhaps it is refused as a command of its own
-                store.memory["sort by itself"] = False
+                store.facts.sort_alone = False
                 raise
             if len(flat) <= PAGE * (1 + len(self.places)):
                 few[key] = now + FRESH
                 return (b"", 0, [flat])
             few.pop(key, None)
-        reply = await store.transport().ask(self._call("S", key))
+        reply = await store.transport().send(self._call("S", key))
         if whole_page(reply) is not None:
             few[key] = now + FRESH
         return reply
@@ -114,14 +114,14 @@ class _Lookup:
             admits = condition.admits
             held = [row for row in rows if admits(row[at])]
         if len(held) < len(rows):
-            storage.count_stale(store, self._keys.base, len(rows) - len(held))
+            store.facts.count_stale(self._keys.base, len(rows) - len(held))
         return named(held)
 
 
-def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
+def _lookup_of(schema: Schema, condition: Equals | Between) -> Lookup | None:
     """What is prepared for *condition*; None where its field has no index of this kind."""
     kind = "exact" if isinstance(condition, Equals) else "range"
-    known: dict[tuple[str, str], _Lookup] = schema.notes.setdefault("look-ups", {})
+    known = schema.compiled.lookups
     found = known.get((kind, condition.key))
     if (
         found is None
@@ -129,13 +129,13 @@ def _lookup_of(schema: Schema, condition: Equals | Between) -> _Lookup | None:
         and spec.index == kind
         and not spec.unique
     ):
-        found = known[kind, condition.key] = _Lookup(schema, condition.key)
+        found = known[kind, condition.key] = Lookup(schema, condition.key)
     return found
 
 
-def _few(store: Store) -> dict[bytes, float]:
+def _small_values(store: Store) -> dict[bytes, float]:
     """The keys of the values that few records held, and how long that is believed."""
-    few: dict[bytes, float] = store.memory.setdefault("few", {})
-    if len(few) > MAX_FEW:
+    few = store.facts.small_values
+    if len(few) > MAX_SMALL:
         few.clear()
     return few

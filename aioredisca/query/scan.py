@@ -131,14 +131,14 @@ class Scan(Generic[R]):
     async def advance_all(cls, scans: Sequence[Scan[Any]]) -> None:
         """Read the next rows of every scan, in one round trip per database."""
         ready = [scan for scan in scans if not scan.done]
-        calls = [(scan.store, scan._call(storage.may_sort(scan.store))) for scan in ready]
+        calls = [(scan.store, scan._call(scan.store.facts.may_sort)) for scan in ready]
         for scan, reply in zip(ready, await execute(calls), strict=True):
             scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
         reply = await storage.read(self.store, self._call(sort=False))
-        storage.never_sort(self.store)
+        self.store.facts.sort_in_scripts = False
         return reply
 
     def _take(self, reply: Reply) -> None:
@@ -177,7 +177,7 @@ class Scan(Generic[R]):
         else:
             rows = [(id, row, self) for id, row in found if holds(row)]
         if self.plan.exact and len(rows) < len(found):
-            storage.count_stale(self.store, self.schema.keys.base, len(found) - len(rows))
+            self.store.facts.count_stale(self.schema.keys.base, len(found) - len(rows))
         return rows
 
     def value(self, row: Stored, key: str) -> bytes | None:
@@ -210,11 +210,11 @@ async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
     """The replies to calls of several databases, in one round trip each; refusals stand in the list."""
     if len(calls) == 1:
         ((store, call),) = calls
-        return _available(await store.transport().execute((call,)))
+        return _available(await store.transport().send_all((call,)))
     replies = list[Reply]([None] * len(calls))
     for store in dict.fromkeys(store for store, _ in calls):
         places = [place for place, (owner, _) in enumerate(calls) if owner is store]
-        answers = await store.transport().execute([calls[place][1] for place in places])
+        answers = await store.transport().send_all([calls[place][1] for place in places])
         for place, reply in zip(places, _available(answers), strict=True):
             replies[place] = reply
     return replies

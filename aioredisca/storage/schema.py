@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from aioredisca.storage.keys import LONG_VALUE, Keys, long_digest
 from aioredisca.storage.resp import layout
-from aioredisca.types import Raw, Shelf
+from aioredisca.types import CacheRegion, Raw
+
+if TYPE_CHECKING:
+    from aioredisca.compiler.batches import WriteLayouts
+    from aioredisca.compiler.scripts import Rendered
+    from aioredisca.query.lookup import Lookup
 
 LAYOUT = "1"
 """Version of the storage layout, first in every signature."""
@@ -86,6 +91,20 @@ class Compound:
         return ("U:" if self.unique else "c:") + "".join(f"{len(name)}:{name}" for name in self.fields)
 
 
+@dataclass(slots=True)
+class Compiled:
+    """What is made once of a schema, and dies with it.
+
+    ``rendered``  the class as Lua text, by the number of its first fixed key.
+    ``writes``    the layouts of its write calls.
+    ``lookups``   its prepared look-ups, by kind of index and hash field.
+    """
+
+    rendered: dict[int, Rendered] = field(default_factory=dict[int, "Rendered"])
+    writes: WriteLayouts | None = None
+    lookups: dict[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], "Lookup"])
+
+
 @dataclass(frozen=True, eq=False)
 class Schema:
     """The storage of one class in one database. One object per version of the class, so it is its own key."""
@@ -96,13 +115,13 @@ class Schema:
     compounds: tuple[Compound, ...] = ()
     collections: tuple[str, ...] = ()
     cache: int = 0
-    notes: dict[Any, Any] = field(default_factory=dict[Any, Any], repr=False)
-    """What others make of it once and keep as long as it lives; each under a key of its own."""
+    compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
+    """What the floors above make of it once and keep as long as it lives."""
 
     @cached_property
-    def shelf(self) -> Shelf | None:
+    def cache_region(self) -> CacheRegion | None:
         """Where loaded records may be remembered."""
-        return Shelf(self.keys.base, self.cache) if self.cache else None
+        return CacheRegion(self.keys.base, self.cache) if self.cache else None
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:

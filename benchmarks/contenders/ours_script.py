@@ -33,6 +33,6 @@ async def change(number: int) -> list[Call]:
 
 
 async def save(changed: list[Call]) -> None:
-    reply = await ours.conf.db.transport().ask(changed[0])
+    reply = await ours.conf.db.transport().send(changed[0])
     if reply[0] != b"OK":
         raise RuntimeError(f"not written: {reply}")

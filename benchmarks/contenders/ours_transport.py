@@ -37,16 +37,16 @@ def stored(number: int) -> list[Call]:
 
 async def bulk(first: int, number: int) -> None:
     calls = [call for i in range(first, first + number) for call in stored(i)]
-    await database.transport().execute(calls)
+    await database.transport().send_all(calls)
 
 
 async def create(number: int) -> None:
-    await database.transport().execute([BEGIN, *stored(number), END])
+    await database.transport().send_all([BEGIN, *stored(number), END])
 
 
 async def get(number: int) -> tuple[object, ...]:
     call = Call(("HMGET", f"person:{number}", "email", "name", "city", "age"))
-    ((email, name, city, age),) = await database.transport().execute([call])
+    ((email, name, city, age),) = await database.transport().send_all([call])
     return email.decode(), name.decode(), city.decode(), int(age)
 
 
@@ -57,7 +57,7 @@ async def hold(number: int) -> dict[str, Any]:
 
 async def update(held: dict[str, Any], number: int) -> None:
     call = Call(("HSET", f"person:{number}", "name", f"Renamed {number}"), writes=True)
-    await database.transport().execute([call])
+    await database.transport().send_all([call])
 
 
 async def delete(number: int) -> None:
@@ -68,4 +68,4 @@ async def delete(number: int) -> None:
         Call(("SREM", f"person/email/{values['email']}", number), writes=True),
         Call(("ZREM", "person/age", number), writes=True),
     )
-    await database.transport().execute([BEGIN, *calls, END])
+    await database.transport().send_all([BEGIN, *calls, END])

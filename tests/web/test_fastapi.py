@@ -537,7 +537,7 @@ async def test_health_is_more_than_a_ping(server_: Any, caplog: pytest.LogCaptur
         ):
             admin.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", *rule.split())
             limited = Database(f"redis://app:pw@127.0.0.1:{server_.port}/0")
-            limited.memory["classes"] = database.memory["classes"]
+            limited.facts.classes = database.facts.classes
             app = FastAPI()
             app.add_api_route("/health", health_route(limited))
             assert (await ask(app, "/health")).status == status, rule

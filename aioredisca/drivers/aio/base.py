@@ -10,7 +10,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.types import Call, Lock, Meanwhile, Reply, Shelf
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import CacheRegion, Call, Lock, Overlap, Reply
 
 if TYPE_CHECKING:
     import anyio
@@ -28,29 +29,21 @@ class AsyncTransport(ABC):
     would be cancelled too early: together with tasks that may still want to save something.
     """
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        self._settings, self.memory = settings, memory
+    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
+        self._settings, self.facts = settings, facts
         self._keeper: AsyncGenerator[None] | None = None
         self._workers: anyio.CapacityLimiter | None = None
         self.loop = asyncio.get_running_loop()
 
     @abstractmethod
-    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """See :class:`~aioredisca.types.Transport`."""
 
     @abstractmethod
-    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
+    def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
 
-    @abstractmethod
-    def load(self, command: bytes) -> Awaitable[Reply]:
-        """See :class:`~aioredisca.types.Transport`."""
-
-    @abstractmethod
-    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
-        """See :class:`~aioredisca.types.Transport`."""
-
-    def recall(self, shelf: Shelf, key: str) -> Reply:
+    def cached(self, region: CacheRegion, key: str) -> Reply:
         """What is held in memory of *key*, or None. Most transports hold nothing."""
         return None
 

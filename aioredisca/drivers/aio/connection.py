@@ -99,7 +99,7 @@ class Line(ABC):
         self.usable = self.accepts = True
         self.proven = False
         self._owner, self._connection, self._settings = ref(owner), connection, settings
-        self._memory = owner.memory
+        self._facts = owner.facts
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.Context()
         self._heard = self._loop.time()
@@ -125,7 +125,7 @@ class Line(ABC):
     def _note_sent(self, flights: list[Flight]) -> None:
         """These *flights* wait for answers from now on."""
         self._sent.extend(flights)
-        wire.note_trips(self._memory, len(flights))
+        wire.note_trips(self._facts, len(flights))
         if not self._watch.running:
             self._watch.start()
 

@@ -16,7 +16,6 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Sequence
 from functools import partial
-from typing import Any
 
 import redis.exceptions
 
@@ -25,7 +24,8 @@ from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Line, Watch, open_line
 from aioredisca.drivers.aio.requests import Flight, Flock, LoneTrip, Trip
 from aioredisca.drivers.settings import Settings
-from aioredisca.types import Call, Meanwhile, Reply
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import Call, Overlap, Reply
 
 BACKOFF = 0.01
 """Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
@@ -34,8 +34,8 @@ BACKOFF = 0.01
 class Multiplexer(AsyncTransport):
     """Carries calls over one connection of one loop."""
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        super().__init__(settings, memory)
+    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
+        super().__init__(settings, facts)
         self._line: Line | None = None
         self._lines = set[Line]()
         self._waiting = deque[Flight]()
@@ -43,33 +43,25 @@ class Multiplexer(AsyncTransport):
         self._opening: asyncio.Task[None] | None = None
         self._failures = 0
 
-    def load(self, command: bytes) -> Awaitable[Reply]:
-        flight = Flight(self.loop, command)
-        self.send(flight)
-        return flight.future
-
-    def load_all(self, commands: Sequence[bytes]) -> Awaitable[list[Reply]]:
-        if not commands:
-            return _nothing()
-        flock = Flock(self.loop, commands)
-        self.send(flock)
-        return flock.future
-
-    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         if not calls:
             return _nothing()
         trip = Trip(self, calls)
-        self.send(trip)
+        self.submit(trip)
         return trip.future
 
-    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
-        trip = LoneTrip(self, call)
-        self.send(trip)
-        if meanwhile is not None:
-            meanwhile()
-        return trip.future
+    def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
+        flight: Flight
+        if call.script is None and call.packed:
+            flight = Flock(self.loop, call) if call.commands else Flight(self.loop, call.packed)
+        else:
+            flight = LoneTrip(self, call)
+        self.submit(flight)
+        if overlap is not None:
+            overlap()
+        return flight.future
 
-    def send(self, flight: Flight) -> None:
+    def submit(self, flight: Flight) -> None:
         """Send *flight* now: hand it to the line, or to the queue before it. The one way out."""
         if (line := self._line) is not None and line.accepts and not self._waiting:
             line.send(flight)

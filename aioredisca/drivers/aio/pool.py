@@ -15,7 +15,8 @@ from aioredisca.drivers import wire
 from aioredisca.drivers.aio.base import AsyncTransport, connect
 from aioredisca.drivers.settings import Settings
 from aioredisca.errors import StoreError
-from aioredisca.types import Call, Meanwhile, Reply
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import Call, Overlap, Reply
 
 
 class _Trip:
@@ -34,37 +35,33 @@ class _Trip:
 class PoolTransport(AsyncTransport):
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        super().__init__(settings, memory)
+    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
+        super().__init__(settings, facts)
         self._slots = asyncio.Semaphore(settings.max_connections)
         self._all, self._idle = set[Any](), list[Any]()
 
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        exchange = wire.Exchange(calls, self.memory)
+    async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
+        exchange = wire.Exchange(calls, self.facts)
         while exchange.pending:
             answers = await self._trip(exchange.packed(), len(exchange.pending), exchange.writes)
             exchange.take(answers)
         return exchange.replies
 
-    async def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Reply:
-        return wire.only(await self.execute((call,)))
-
-    async def load(self, command: bytes) -> Reply:
-        return wire.answered(await self._trip(command, 1, False))[0]
-
-    async def load_all(self, commands: Sequence[bytes]) -> list[Reply]:
-        return wire.answered(await self._trip(b"".join(commands), len(commands), False)) if commands else []
+    async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
+        if call.commands:
+            return wire.answered(await self._trip(call.packed, call.commands, False))
+        return wire.only(await self.send_all((call,)))
 
     async def _trip(self, data: bytes, count: int, writes: bool) -> list[Reply]:
         """Wait for a connection, send and read, all within one deadline."""
         trip = _Trip()
         try:
             async with asyncio.timeout(self._settings.timeout), self._slots:
-                return await self._send(data, count, writes, trip)
+                return await self._exchange(data, count, writes, trip)
         except TimeoutError as error:
             raise trip.meaning(self._settings, error, writes=writes) from None
 
-    async def _send(self, data: bytes, count: int, writes: bool, trip: _Trip) -> list[Reply]:
+    async def _exchange(self, data: bytes, count: int, writes: bool, trip: _Trip) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
         try:
             return await self._talk(data, count, trip)
@@ -79,7 +76,7 @@ class PoolTransport(AsyncTransport):
     async def _talk(self, data: bytes, count: int, trip: _Trip) -> list[Reply]:
         connection, finished = await self._borrow(trip), False
         try:
-            wire.note_trips(self.memory)
+            wire.note_trips(self.facts)
             await connection.send_packed_command(data)
             replies = [await self._read(connection) for _ in range(count)]
             finished = True

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aioredisca.drivers import wire
+from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Reply
 
 if TYPE_CHECKING:
@@ -56,9 +57,9 @@ class Flock(Flight):
 
     __slots__ = ("_replies", "_size")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, commands: Sequence[bytes]) -> None:
-        super().__init__(loop, b"".join(commands))
-        self._size = len(commands)
+    def __init__(self, loop: asyncio.AbstractEventLoop, call: Call) -> None:
+        super().__init__(loop, call.packed)
+        self._size = call.commands
         self._replies: list[Reply] = []
 
     def take(self, reply: Reply) -> bool:
@@ -85,7 +86,7 @@ class Trip(Flight):
     calls: Sequence[Call]
 
     def __init__(self, owner: Owner, calls: Sequence[Call]) -> None:
-        super().__init__(owner.loop, wire.packed(calls, owner.memory))
+        super().__init__(owner.loop, wire.packed(calls, owner.facts))
         self.calls, self._owner, self._size = calls, owner, len(calls)
         self.writes = True in [call.writes for call in calls]
         self._answers: list[Reply] = []
@@ -119,13 +120,13 @@ class Trip(Flight):
     def _sort_out(self, answers: list[Reply]) -> None:
         """Some calls were refused: ask in another form what can be asked so, and hand on the rest."""
         if self._exchange is None:
-            self._exchange = wire.Exchange(self.calls, self._owner.memory)
+            self._exchange = wire.Exchange(self.calls, self._owner.facts)
         exchange = self._exchange
         exchange.take(answers)
         if exchange.pending:
             self.data, self._size, self._answers = exchange.packed(), len(exchange.pending), []
             self.started, self.again = 0.0, False
-            self._owner.send(self)
+            self._owner.submit(self)
         else:
             self._hand_on(exchange.replies)
 
@@ -148,7 +149,7 @@ class LoneTrip(Trip):
     __slots__ = ()
 
     def __init__(self, owner: Owner, call: Call) -> None:
-        Flight.__init__(self, owner.loop, wire.packed_one(call, owner.memory))  # what Trip does takes longer
+        Flight.__init__(self, owner.loop, wire.packed_one(call, owner.facts))  # what Trip does takes longer
         self.calls, self.writes, self._owner, self._exchange = (call,), call.writes, owner, None
         self._answers, self._size = [], 1
 
@@ -175,9 +176,9 @@ class Owner(Protocol):
     """Whoever gives flights to a line."""
 
     loop: asyncio.AbstractEventLoop
-    memory: dict[Any, Any]
+    facts: StoreFacts
 
-    def send(self, flight: Flight) -> None:
+    def submit(self, flight: Flight) -> None:
         """Send *flight*, over whatever line there is."""
 
     def written(self, trip: Trip) -> None:

@@ -23,14 +23,15 @@ from aioredisca.drivers.aio.connection import FastLine, Line
 from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.drivers.aio.requests import Flight, Owner, Trip
 from aioredisca.drivers.settings import Settings
-from aioredisca.types import Call, Meanwhile, Reply, Shelf
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import CacheRegion, Call, Overlap, Reply
 
 LEASE = 5.0
 """Seconds of silence after which a connection has to prove that it would have told of changes."""
 
 
 class Held:
-    """The replies in memory, by shelf and by key of the record, those used last at the end.
+    """The replies in memory, by region and by key of the record, those used last at the end.
 
     ``line``  over which the server tells of changes; nothing is held without one.
 
@@ -39,20 +40,20 @@ class Held:
 
     def __init__(self) -> None:
         self.line: TrackedLine | None = None
-        self._shelves: dict[Shelf, OrderedDict[str, Reply]] = {}
+        self._regions: dict[CacheRegion, OrderedDict[str, Reply]] = {}
         self._expected: dict[str, Call] = {}
 
-    def get(self, shelf: Shelf, key: str) -> Reply:
+    def get(self, region: CacheRegion, key: str) -> Reply:
         """What is held of *key*, or None where that is nothing, or may be out of date."""
-        replies, line = self._shelves.get(shelf), self.line
+        replies, line = self._regions.get(region), self.line
         if replies is None or line is None or (reply := replies.get(key)) is None or line.silent():
             return None
         replies.move_to_end(key)
         return reply
 
     def sizes(self) -> dict[str, int]:
-        """How many replies there are, by shelf."""
-        return {shelf.name: len(replies) for shelf, replies in self._shelves.items()}
+        """How many replies there are, by region."""
+        return {region.name: len(replies) for region, replies in self._regions.items()}
 
     def expect(self, calls: Iterable[Call]) -> None:
         """These calls are about to be sent."""
@@ -73,26 +74,26 @@ class Held:
             self._put(call, key, reply)
 
     def _put(self, call: Call, key: str, reply: Reply) -> None:
-        assert call.shelf is not None
-        replies = self._shelves.setdefault(call.shelf, OrderedDict())
+        assert call.cache_region is not None
+        replies = self._regions.setdefault(call.cache_region, OrderedDict())
         replies[key] = reply
         replies.move_to_end(key)
-        if len(replies) > call.shelf.size:
+        if len(replies) > call.cache_region.size:
             replies.popitem(last=False)
 
     def forget(self, keys: Iterable[Any]) -> None:
         """These records are not what they were."""
-        if not self._shelves and not self._expected:
+        if not self._regions and not self._expected:
             return
         for key in keys:
             name = key.decode("utf-8", "surrogateescape") if isinstance(key, bytes) else key
             self._expected.pop(name, None)
-            for replies in self._shelves.values():
+            for replies in self._regions.values():
                 replies.pop(name, None)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._shelves.clear()
+        self._regions.clear()
         self._expected.clear()
 
 
@@ -154,8 +155,8 @@ class TrackedLine(FastLine):
 class Tracker(Multiplexer):
     """Carries the loads that are remembered, over a tracked line."""
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any], held: Held) -> None:
-        super().__init__(replace(settings, protocol=3), memory)
+    def __init__(self, settings: Settings, facts: StoreFacts, held: Held) -> None:
+        super().__init__(replace(settings, protocol=3), facts)
         self._held = held
 
     async def _connect(self) -> Line:
@@ -178,28 +179,28 @@ class Tracker(Multiplexer):
 class CachingMultiplexer(Multiplexer):
     """A multiplexer that answers loads from memory where their class asks for it and the server tracks."""
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        super().__init__(settings, memory)
+    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
+        super().__init__(settings, facts)
         self._held = Held()
         self._tracker: Tracker | None = None
 
-    def recall(self, shelf: Shelf, key: str) -> Reply:
-        return self._held.get(shelf, key)
+    def cached(self, region: CacheRegion, key: str) -> Reply:
+        return self._held.get(region, key)
 
-    def execute(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
-        shelved = calls and calls[0].shelf and None not in [call.shelf for call in calls]
-        return self._load(calls) if shelved and self._tracks else super().execute(calls)
+    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        cacheable = calls and calls[0].cache_region and None not in [call.cache_region for call in calls]
+        return self._load(calls) if cacheable and self._tracks else super().send_all(calls)
 
-    def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Awaitable[Reply]:
-        return self._load_one(call) if call.shelf and self._tracks else super().ask(call, meanwhile)
+    def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
+        return self._load_one(call) if call.cache_region and self._tracks else super().send(call, overlap)
 
     @property
     def _tracks(self) -> bool:
         """Whether the server tracks, as far as is known."""
-        return bool(self.memory.get("tracking", True))
+        return self.facts.tracking
 
-    def send(self, flight: Flight) -> None:
-        super().send(flight)
+    def submit(self, flight: Flight) -> None:
+        super().submit(flight)
         if self._tracker is not None and isinstance(flight, Trip) and flight.writes:
             calls = flight.calls
             flight.future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
@@ -218,17 +219,17 @@ class CachingMultiplexer(Multiplexer):
 
     async def _load(self, calls: Sequence[Call]) -> list[Reply]:
         if self._tracker is None:
-            self._tracker = Tracker(self._settings, self.memory, self._held)
-        held = [self._held.get(call.shelf, _key(call)) for call in calls if call.shelf]
+            self._tracker = Tracker(self._settings, self.facts, self._held)
+        held = [self._held.get(call.cache_region, _key(call)) for call in calls if call.cache_region]
         missing = [call for call, reply in zip(calls, held, strict=True) if reply is None]
         if not missing:
             return held
         self._held.expect(missing)
         try:
-            replies = iter(await self._tracker.execute(missing))
+            replies = iter(await self._tracker.send_all(missing))
         except Untracked:
-            self.memory["tracking"] = False
-            return await super().execute(calls)
+            self.facts.tracking = False
+            return await super().send_all(calls)
         finally:
             self._held.give_up(missing)
         return [next(replies) if reply is None else reply for reply in held]

@@ -12,7 +12,8 @@ import redis.exceptions
 from aioredisca.drivers import wire
 from aioredisca.drivers.blocking.connection import Peer, new_peer
 from aioredisca.drivers.settings import Settings
-from aioredisca.types import Call, Lock, Meanwhile, Reply, Shelf
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import CacheRegion, Call, Lock, Overlap, Reply
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ T = TypeVar("T")
 class _Inside(threading.local):
     """Whether this thread has a call on its way, and does other work meanwhile."""
 
-    meanwhile = False
+    overlap = False
 
 
 _inside = _Inside()
@@ -29,8 +30,8 @@ _inside = _Inside()
 class BlockingTransport:
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
-    def __init__(self, settings: Settings, memory: dict[Any, Any]) -> None:
-        self._settings, self._memory = settings, memory
+    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
+        self._settings, self._facts = settings, facts
         self._options = settings.sync_options()
         # One for each connection there may be. (To take one takes a tenth of the time of a Semaphore.)
         self._slots: queue.SimpleQueue[bool] = queue.SimpleQueue()
@@ -38,22 +39,18 @@ class BlockingTransport:
             self._slots.put(True)
         self._idle = list[Peer]()
 
-    async def execute(self, calls: Sequence[Call]) -> list[Reply]:
-        return self._finish(wire.Exchange(calls, self._memory))
+    async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
+        return self._finish(wire.Exchange(calls, self._facts))
 
-    async def ask(self, call: Call, meanwhile: Meanwhile | None = None) -> Reply:
-        replies = self._trip(wire.packed_one(call, self._memory), 1, call.writes, meanwhile)
+    async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
+        replies = self._trip(wire.packed_one(call, self._facts), call.commands or 1, call.writes, overlap)
+        if call.commands:
+            return wire.answered(replies)
         if isinstance(replies[0], Exception):
-            exchange = wire.Exchange((call,), self._memory)
+            exchange = wire.Exchange((call,), self._facts)
             exchange.take(replies)
             replies = self._finish(exchange)
         return wire.only(replies)
-
-    async def load(self, command: bytes) -> Reply:
-        return wire.answered(self._trip(command, 1, False))[0]
-
-    async def load_all(self, commands: Sequence[bytes]) -> list[Reply]:
-        return wire.answered(self._trip(b"".join(commands), len(commands), False)) if commands else []
 
     def _finish(self, exchange: wire.Exchange) -> list[Reply]:
         while exchange.pending:
@@ -61,7 +58,7 @@ class BlockingTransport:
             exchange.take(answers)
         return exchange.replies
 
-    def recall(self, shelf: Shelf, key: str) -> Reply:
+    def cached(self, region: CacheRegion, key: str) -> Reply:
         return None  # nothing is held
 
     def lock(self) -> Lock:
@@ -70,10 +67,10 @@ class BlockingTransport:
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
 
-    def _trip(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None = None) -> list[Reply]:
+    def _trip(self, data: bytes, count: int, writes: bool, overlap: Overlap | None = None) -> list[Reply]:
         slot = self._slot()
         try:
-            return self._send(data, count, writes, meanwhile)
+            return self._send(data, count, writes, overlap)
         except wire.BROKEN as error:
             raise wire.lost(self._settings.address, error, writes=writes) from None
         finally:
@@ -85,18 +82,18 @@ class BlockingTransport:
 
         Whoever holds one already must not wait for another: all might. It goes beyond the limit for once.
         """
-        wait = 0 if _inside.meanwhile else self._settings.timeout
+        wait = 0 if _inside.overlap else self._settings.timeout
         try:
             return self._slots.get(timeout=wait)
         except queue.Empty:
-            if _inside.meanwhile:
+            if _inside.overlap:
                 return False
             raise wire.busy(self._settings.address, wait) from None
 
-    def _send(self, data: bytes, count: int, writes: bool, meanwhile: Meanwhile | None) -> list[Reply]:
+    def _send(self, data: bytes, count: int, writes: bool, overlap: Overlap | None) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
         try:
-            return self._talk(self._borrow(check=writes), data, count, meanwhile)
+            return self._talk(self._borrow(check=writes), data, count, overlap)
         except (redis.exceptions.TimeoutError, TimeoutError):
             raise
         except wire.BROKEN:
@@ -119,13 +116,13 @@ class BlockingTransport:
             raise wire.no_entry(self._settings.address, error) from None
         return peer
 
-    def _talk(self, peer: Peer, data: bytes, count: int, meanwhile: Meanwhile | None) -> list[Reply]:
+    def _talk(self, peer: Peer, data: bytes, count: int, overlap: Overlap | None) -> list[Reply]:
         finished, home = False, self._idle
         try:
-            wire.note_trips(self._memory)
+            wire.note_trips(self._facts)
             peer.send(data)
-            if meanwhile is not None:
-                _do(meanwhile)
+            if overlap is not None:
+                _do(overlap)
             replies = peer.read(count)
             finished = True
             return replies
@@ -142,12 +139,12 @@ class BlockingTransport:
             peer.disconnect()
 
 
-def _do(work: Meanwhile) -> None:
-    outer, _inside.meanwhile = _inside.meanwhile, True
+def _do(work: Overlap) -> None:
+    outer, _inside.overlap = _inside.overlap, True
     try:
         work()
     finally:
-        _inside.meanwhile = outer
+        _inside.overlap = outer
 
 
 class BlockingLock:

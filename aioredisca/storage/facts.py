@@ -1,0 +1,64 @@
+"""What a process has learned of one database, in one typed place: capabilities, index states, counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import ReferenceType
+
+from aioredisca.storage.schema import Referrer, entries_of
+
+
+@dataclass(slots=True)
+class IndexState:
+    """What this process knows of the indexes of one model in one store.
+
+    ``declared``  the store is known to keep every index of the class: it may be written.
+    """
+
+    signature: str
+    unbuilt: frozenset[str]
+    declared: bool = False
+
+    def lacks(self, entry: str) -> bool:
+        """Whether an index is not built."""
+        return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
+
+
+@dataclass(slots=True)
+class StoreFacts:
+    """Of one database, for as long as the process lives.
+
+    ``read_only_scripts``  EVAL_RO is there: not in Redis 6.2, and not in fakeredis.
+    ``sort_in_scripts``    SORT_RO may be called by a script; None: not known better than by the line above.
+    ``sort_alone``         SORT_RO may be called as a command of its own.
+    ``tracking``           CLIENT TRACKING is there, and allowed.
+    ``round_trips``        made so far, connecting not counted.
+    ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
+    ``index_states``       by key base and signature of a class.
+    ``small_values``       keys of the sets of values that few records held, and until when that is believed.
+    ``classes``            the class that keeps a prefix, by key base.
+    ``referrers``          what a delete must look at, by key base; good for one generation of classes.
+    """
+
+    read_only_scripts: bool = True
+    sort_in_scripts: bool | None = None
+    sort_alone: bool = True
+    tracking: bool = True
+    round_trips: int = 0
+    stale_rows: dict[str, int] = field(default_factory=dict[str, int])
+    index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])
+    small_values: dict[bytes, float] = field(default_factory=dict[bytes, float])
+    classes: dict[str, ReferenceType[Any]] = field(default_factory=dict[str, "ReferenceType[Any]"])
+    referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
+        default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]
+    )
+
+    @property
+    def may_sort(self) -> bool:
+        """Whether SORT_RO may fetch rows inside scripts, as far as is known."""
+        return self.read_only_scripts if self.sort_in_scripts is None else self.sort_in_scripts
+
+    def count_stale(self, base: str, count: int) -> None:
+        """Rows of an index were dropped because their record said otherwise; *base* is that of its keys."""
+        self.stale_rows[base] = self.stale_rows.get(base, 0) + count
