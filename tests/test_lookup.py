@@ -184,12 +184,18 @@ async def test_where_it_is_refused_by_itself_alone_it_is_tried_once(
 
     refused = list[bytes]()
 
-    async def refuse(self: Any, command: bytes) -> Any:
-        refused.append(command)
-        raise StoreError("unknown command 'SORT_RO'")
+    def refusing(send: Any) -> Any:
+        async def refuse(self: Any, call: Call, overlap: Any = None) -> Any:
+            if call.packed.split(b"\r\n", 3)[2:3] != [b"SORT_RO"]:
+                return await send(self, call, overlap)
+            refused.append(call.packed)
+            raise StoreError("unknown command 'SORT_RO'")
 
+        return refuse
+
+    transport: Any
     for transport in (BlockingTransport, Multiplexer):
-        monkeypatch.setattr(transport, "load", refuse)
+        monkeypatch.setattr(transport, "send", refusing(transport.send))
     for _ in range(5):
         with proxy.count() as count:
             assert len(await Item.kind.find("a")) == 3
