@@ -26,6 +26,7 @@ from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.drivers.blocking.pool import BlockingTransport
 from aioredisca.query import lookup
 from aioredisca.query.lookup import MAX_SMALL
+from aioredisca.types import Call
 
 from .support.drift import drift
 from .support.proxy import Proxy
