@@ -5,16 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
-import multiprocessing
 import re
 import time
 import uuid
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from aioredisca import (
     UUID,
@@ -27,7 +24,6 @@ from aioredisca import (
     Decimal,
     Email,
     Enum,
-    Field,
     Float,
     Integer,
     Json,
@@ -36,14 +32,8 @@ from aioredisca import (
     String,
     UsageError,
     ValidationError,
-    hexid,
-    intid,
     utcnow,
 )
-from aioredisca.compiler.conditions import Between, Bound
-from aioredisca.storage.keys import LONG_VALUE
-
-from ..conftest import FULL
 
 
 class Colour(enum.Enum):
@@ -374,56 +364,7 @@ def test_enumerations_that_cannot_be_stored_are_refused() -> None:
             Enum(of)
 
 
-# -- fields of one's own ---------------------------------------------------------------------------
-
-
-class Slug(String):
-    """As docs/fields.md shows: one method of an existing field."""
-
-    def coerce(self, value: Any) -> str:
-        return super().coerce(value).strip().lower().replace(" ", "-")
-
-
-class Point(Field[tuple[int, int] | None]):
-    """A field from the ground up, with an order of its own."""
-
-    index_kinds: ClassVar[Any] = ("range", "exact")
-
-    def coerce(self, value: Any) -> tuple[int, int]:
-        x, y = value
-        return int(x), int(y)
-
-    def check(self, value: tuple[int, int]) -> None:
-        if min(value) < 0:
-            raise ValueError("lies outside")
-
-    def to_db(self, value: tuple[int, int]) -> str:
-        return f"{value[0]},{value[1]}"
-
-    def from_db(self, text: str) -> tuple[int, int]:
-        x, _, y = text.partition(",")
-        return int(x), int(y)
-
-    def score(self, value: tuple[int, int]) -> str:
-        return str(value[0] * 1000 + value[1])
-
-
-class Place(Model):
-    slug = Slug(unique=True)
-    at = Point(index=True)
-
-
-async def test_fields_of_ones_own_validate_store_and_are_indexed(db: Database, raw: Any) -> None:
-    place = await Place.new("1", slug=" Hello World ", at=(3, 4)).save()
-    assert raw.hgetall("place:1") == {b"slug": b"hello-world", b"at": b"3,4"}
-    assert await Place.slug.find("Hello World") == [place]
-    assert await Place.at.range(minval=(3, 0), maxval=(3, 9)) == [place]
-    with pytest.raises(ValidationError, match="lies outside"):
-        place.at = (-1, 2)
-    assert place.at == (3, 4)
-
-
-# -- new values and ids ----------------------------------------------------------------------------
+# -- new values and ids --------------------------------------------------------------------------
 
 
 class Stamped(Model):
@@ -443,226 +384,7 @@ def test_new_values_are_made_for_each_record() -> None:
     assert Stamped.new(hits=None).hits is None
 
 
-def test_ids_of_one_process_sort_in_the_order_they_were_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = [hexid() for _ in range(10_000)]
-    assert made == sorted(set(made))
-    assert all(re.fullmatch("[0-9a-f]{24}", id) for id in made)
-    monkeypatch.setattr(time, "time_ns", lambda: 0)  # the clock goes back
-    later = [intid() for _ in range(100)]
-    assert int(made[-1], 16) < later[0]
-    assert later == sorted(set(later))
-
-
-def _make(count: int) -> list[str]:
-    return [hexid() for _ in range(count)]
-
-
-IDS = 10_000_000 if FULL else 1_000_000
-
-
-def test_ids_of_8_processes_do_not_collide() -> None:
-    """Forked, so that a state copied from the parent would make all eight march in step."""
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        made = pool.map(_make, [IDS // 8] * 8, chunksize=1)
-    assert sum(map(len, made)) == IDS
-    assert len(set().union(*made)) == IDS
-
-
-async def test_a_field_of_ones_own_takes_no_short_cut_of_its_base(db: Database) -> None:
-    """String reads its bytes at once; a kind that reads text in its own way must be asked."""
-
-    class Shouted(String[None]):
-        def from_db(self, text: str) -> str:
-            return text.upper()
-
-    class Upside(Integer[None]):
-        def score(self, value: int) -> str:
-            return str(-value)
-
-    class Halved(Float[None]):
-        def from_db(self, text: str) -> float:
-            return float(text) / 2
-
-    class Loud(Model):
-        word = Shouted()
-        plain = String()
-        depth = Upside(index=True)
-        half = Halved()
-
-    await Loud.new("1", word="hey", plain="hey", depth=5, half=3.0).save()
-    assert [one.id for one in await Loud.depth.range(3, None)] == []
-    assert [one.id for one in await (Loud.depth >= 5)] == ["1"]
-    assert (await Loud.get("1")).half == 1.5
-    loud = await Loud.get("1")
-    assert (loud.word, loud.plain) == ("HEY", "hey")
-    assert await Loud.all().values(Loud.word) == ["HEY"]
-
-
-# -- short cuts ------------------------------------------------------------------------------------
-
-
-TEXTS = st.one_of(
-    st.text(max_size=20),
-    st.integers().map(str),
-    st.floats().map(repr),
-    st.from_regex(r"[+-]?[0-9 _]{0,20}(\.[0-9]{0,8})?([eE]-?[0-9]{1,3})?", fullmatch=True),
-    st.sampled_from(["0", "1", "00", "-0", "1.", ".5", "1.0000001", "9" * 30, "nan", "inf", "\u0661"]),
-)
-QUICK = [String(), Email(), Integer(), Float(), Bool(), DateTime()]
-
-
-@pytest.mark.parametrize("field", QUICK, ids=lambda field: type(field).__name__)
-@given(raw=st.one_of(st.binary(max_size=20), TEXTS.map(lambda text: text.encode("utf-8", "replace"))))
-def test_a_value_that_is_read_in_one_step_is_what_all_steps_give(field: Any, raw: bytes) -> None:
-    try:
-        quick = field.quick(raw)
-    except ValueError:
-        return
-    whole = field.decode(raw)
-    assert (type(quick), repr(quick)) == (type(whole), repr(whole))
-
-
-ACCEPTING = [
-    String(),
-    String(minlen=2, maxlen=3, maxbytes=4),
-    String(normalize="NFC"),
-    String(maxlen=0),
-    Email(unique=True),
-    Integer(minval=-5, maxval=10, index=True),
-    Integer(),
-    Float(minval=-1, maxval=1e300, index=True),
-    Float(),
-    Bool(),
-]
-
-
-@pytest.mark.parametrize("field", ACCEPTING, ids=lambda field: type(field).__name__)
-@given(
-    value=st.one_of(
-        TEXTS,
-        st.emails(),
-        st.integers(),
-        st.floats(),
-        st.booleans(),
-        st.text(alphabet="a\u00e9\ud800\0", max_size=5),
-        st.sampled_from(["x" * 512, "x" * 513, "a@b.cd", "A@b.cd", "e" * 250 + "@b.cd", 2**53, -(2**53) - 1]),
-    )
-)
-def test_a_value_that_is_accepted_in_one_step_is_what_all_steps_give(field: Any, value: Any) -> None:
-    class Owner(Model):
-        pass
-
-    field.name = "field"
-    short = field.short(value)
-    if short is not None:
-        accepted, raw = short
-        whole, stored = field._accept(field.coerce_for, value, Owner)
-        assert (type(accepted), repr(accepted), raw) == (type(whole), repr(whole), stored)
-        assert len(raw) <= LONG_VALUE
-
-
-def test_a_field_of_ones_own_takes_no_short_cut_past_what_it_overrides() -> None:
-    """The known-bad way: a kind that keeps the short cuts of its base forgets its own rules."""
-
-    class Shout:
-        def from_db(self, text: str) -> str:
-            return text.upper()
-
-        def coerce(self, value: Any) -> str:
-            return str(value).lower()
-
-    class Own(Shout, String):  # by a mixin
-        pass
-
-    class Limited(Integer):
-        def check(self, value: int) -> None:
-            if value % 2:
-                raise ValueError("is odd")
-
-    class Heir(Limited):
-        pass
-
-    class Book(Model):
-        title = Own()
-        pages = Heir()
-        plain = Integer()
-
-    book = Book.new("1", title="Abc", pages=4, plain=3)
-    assert (book.title, book["title"]) == ("abc", "abc")
-    with pytest.raises(ValidationError, match="is odd"):
-        book.pages = 3
-    found = Book._made({"title": 0, "pages": 1, "plain": 2}, "1", [b"abc", b"3", b"3"])
-    assert (found.title, found.pages, found.plain) == ("ABC", 3, 3)
-    assert Own.quick is None
-    assert Heir.quick is Integer.quick is not None
-    assert (Heir.short, Own.short) == (Field.short, Field.short)
-
-
-def test_accept_can_be_overridden_together_with_what_it_calls() -> None:
-    seen = list[Any]()
-
-    class Lower(String):
-        def coerce(self, value: Any) -> str:
-            return super().coerce(value).lower()
-
-        def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
-            return super().accept(value, owner)
-
-    class Traced(String):
-        def accept(self, value: Any, owner: type[Any]) -> tuple[Any, bytes | None]:
-            seen.append(value)
-            return super().accept(value, owner)
-
-    class Checked(Traced):
-        def check(self, value: str) -> None:
-            super().check(value)
-
-    class Book(Model):
-        title = Lower()
-        shelf = Checked()
-        place = Traced()
-
-    book = Book.new("1", title="ABC", shelf="x", place="y")
-    assert (book.title, book["title"], seen) == ("abc", "abc", ["x", "y"])
-
-
-SCORED = [Integer(index=True), Float(index=True), DateTime(index=True), Date(index=True), Decimal(places=2)]
-BOUNDS = st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False))
-DIGITS = st.one_of(
-    st.integers(0, 10**17).map(str),
-    st.sampled_from([4512671999, 4512672000, 253402300799, 253402300800, 10**15 - 1, 10**15]).map(
-        str
-    ),  # ends
-    st.from_regex(r"0{0,3}[0-9]{1,17}(\.[0-9]{1,7})?", fullmatch=True),
-)
-
-
-@pytest.mark.parametrize("field", SCORED, ids=lambda field: type(field).__name__)
-@given(
-    raw=st.one_of(TEXTS, DIGITS).map(lambda text: text.encode("utf-8", "replace")), low=BOUNDS, high=BOUNDS
-)
-@example(raw=b"253402300800", low=0, high=1e18)  # seconds beyond the year 9999
-@example(raw=b"1700000000000", low=0, high=1e18)  # milliseconds
-@example(raw=b"00012", low=11, high=13)
-def test_digits_are_judged_as_every_other_number_is(field: Any, raw: bytes, low: float, high: float) -> None:
-    bounds = Bound(repr(low)), Bound(repr(high), inclusive=False)
-    quick = Between("field", *bounds, field._raw_score, field.digits_are_scores)
-    assert quick.admits(raw) is Between("field", *bounds, field._raw_score).admits(raw)
-
-
-def test_a_number_of_ones_own_is_judged_by_its_own_score() -> None:
-    """The known-bad way: a kind that keeps the short cut of its base is looked up by another number."""
-
-    class Backwards(Integer):
-        def score(self, value: int) -> str:
-            return super().score(-value)
-
-    class Tenfold(Integer):
-        def from_db(self, text: str) -> int:
-            return super().from_db(text) * 10
-
-    kinds = (Integer, Float, DateTime, Decimal, Backwards, Tenfold)
-    assert [kind.digits_are_scores for kind in kinds] == [True, True, False, False, False, False]
+# -- short cuts ----------------------------------------------------------------------------------
 
 
 class Grade(int, enum.Enum):
@@ -706,31 +428,3 @@ def test_a_found_value_that_cannot_be_read_is_told_as_ever(raw: bytes | None) ->
         else:
             with pytest.raises(CorruptRecord):
                 getattr(found, name)
-
-
-class Prefixed(String):
-    """A field that decides on its hash field itself."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        super().__set_name__(owner, name)
-        self.key = f"p_{name}"
-
-
-class Unasked(String):
-    """One that does not even ask its base."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name, self.key = name, f"u_{name}"
-
-
-async def test_a_field_may_choose_its_hash_field_late(db: Database, raw: Any) -> None:
-    class Odd(Model):
-        x = Prefixed()
-        y = String(field="x")
-        z = Unasked()
-
-    await Odd.new("1", x="X", y="Y", z="Z").save()
-    assert raw.hgetall("odd:1") == {b"p_x": b"X", b"x": b"Y", b"u_z": b"Z"}
-    odd = await Odd.get("1")
-    assert (odd.x, odd.y, odd.z) == ("X", "Y", "Z")
-    assert odd.export() == {"x": "X", "y": "Y", "z": "Z"}

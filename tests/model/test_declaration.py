@@ -1,27 +1,23 @@
-"""Declaring classes: names, late fields, mixins, inheritance, redefinition, references, and ``conf``."""
+"""Declaring classes: names, late fields, mixins, inheritance, redefinition."""
 
 from __future__ import annotations
 
 import gc
-import inspect
 import types
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 
 from aioredisca import (
-    CorruptRecord,
     Database,
     DateTime,
     Email,
     Integer,
     Model,
-    NotLoaded,
     Reference,
     String,
     UsageError,
     ValidationError,
-    conf,
     sync,
     utcnow,
 )
@@ -58,7 +54,7 @@ class Item(Timestamps, Model):
     title = String()
 
 
-# -- names -----------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------
 
 
 def test_the_reserved_names_are_pinned() -> None:
@@ -119,7 +115,7 @@ def test_other_bad_names_are_refused() -> None:
     assert Fine.getfields().keys() == {"id_", "hidden", "count"}
 
 
-# -- inheritance, mixins, late fields --------------------------------------------------------------
+# -- inheritance, mixins, late fields ------------------------------------------------------------
 
 
 def test_fields_are_inherited_and_columns_are_of_the_class_they_are_read_from() -> None:
@@ -257,192 +253,7 @@ def test_a_metaclass_of_ones_own_and_abstract_bases_work() -> None:
     assert Abstract.new(name="x").name == "x"
 
 
-# -- references ------------------------------------------------------------------------------------
-
-
-class Language(Model):
-    name = String()
-
-
-class Dialect(Language):
-    pass
-
-
-class Speaker(Model):
-    lang = Reference(Language, index=True)
-    later = Reference(lambda: Country)
-    friend = Reference("Speaker")
-    wide = Reference(Language, children=True, index=True)
-
-
-class Country(Model):
-    name = String()
-
-
-async def test_a_reference_takes_an_instance_or_an_id_and_gives_a_handle(db: Database, raw: Any) -> None:
-    english = await Language.new("en", name="English").save()
-    speaker = await Speaker.new("1", lang=english, later="fi", friend="1").save()
-    assert speaker.lang is english
-    assert raw.hgetall("speaker:1") == {b"lang": b"en", b"later": b"fi", b"friend": b"1"}
-    again = await Speaker.get("1")
-    assert again.lang is not None
-    assert again.lang is again.lang
-    with pytest.raises(NotLoaded):
-        again.lang.name
-    assert (await again.lang).name == "English"
-    assert isinstance(again.later, Country)
-    assert again.friend == again
-    assert await Speaker.lang.find(english) == [speaker]
-    assert await Speaker.lang.find("en") == [speaker]  # type: ignore[arg-type]
-    again.lang = None
-    await again.save()
-    assert await Speaker.lang.find(None) == [speaker]
-    gone = again.later
-    assert gone is not None
-    assert not await gone  # nothing is there: an empty model
-    assert drift(raw, [Speaker, Language]) == []
-
-
-def test_a_reference_takes_exactly_its_class() -> None:
-    speaker = Speaker.new("1")
-    for wrong in (Dialect("x"), Country("x"), 1.5, True, "", Language("")):
-        with pytest.raises(ValidationError):
-            speaker.lang = wrong  # type: ignore[assignment]
-    with pytest.raises(ValidationError, match="takes a record of Language or its id, not Dialect"):
-        speaker.lang = Dialect("x")
-
-
-async def test_a_wide_reference_stores_keys_and_finds_the_class_again(db: Database, raw: Any) -> None:
-    await Speaker.new("1", wide=Dialect("scots")).save()
-    await Speaker.new("2", wide="en").save()
-    assert raw.hget("speaker:1", "wide") == b"dialect:scots"
-    assert raw.hget("speaker:2", "wide") == b"language:en"
-    assert type((await Speaker.get("1")).wide) is Dialect
-    assert type((await Speaker.get("2")).wide) is Language
-    assert [s.id for s in await Speaker.wide.find(Dialect("scots"))] == ["1"]
-    raw.hset("speaker:1", "wide", "nobody:1")
-    with pytest.raises(CorruptRecord):
-        (await Speaker.get("1")).wide
-
-
-def test_references_by_name_resolve_among_classes_of_one_colour() -> None:
-    class Lost(Model):
-        ref = Reference("NoSuchModelAnywhere")
-
-    with pytest.raises(UsageError, match="names 'NoSuchModelAnywhere': classes of that name: none"):
-        Lost.new("1").ref = "x"
-
-    class Mixed(sync.Model):
-        lang = Reference(Language)
-
-    with pytest.raises(UsageError, match="no model of the same colour: in a mixin for both colours"):
-        Mixed.new("1", lang="en")
-
-
-# -- conf ------------------------------------------------------------------------------------------
-
-
-@conf(prefix="usr", tag=True, namespace="app:")
-class Configured(Model):
-    name = String(index=True)
-
-
-class ConfiguredChild(Configured):
-    pass
-
-
-async def test_conf_sets_prefix_namespace_and_tag_and_all_but_the_prefix_is_inherited(
-    db: Database, raw: Any
-) -> None:
-    await Configured.new("1", name="x").save()
-    await ConfiguredChild.new("1", name="x").save()
-    assert sorted(raw.keys("*:1")) == [b"app:{configuredchild}:1", b"app:{usr}:1"]
-    assert (Configured.getprefix(), ConfiguredChild.getprefix()) == ("usr", "configuredchild")
-    assert Configured("1").getkey() == "app:{usr}:1"
-    assert len(await Configured.name.find("x", children=True)) == 2
-    assert drift(raw, [Configured, ConfiguredChild]) == []
-
-
-async def test_the_namespace_of_a_database_goes_before_every_key(url: str, raw: Any) -> None:
-    database = Database(url, namespace="tenant7:")
-
-    class Spaced(Model):
-        name = String(index=True, unique=True)
-
-    conf(db=database)(Spaced)
-    await Spaced.new("1", name="x").save()
-    assert await Spaced.name.find("x")
-    assert all(key.startswith(b"tenant7:spaced") for key in raw.keys("*"))
-    assert repr(database).endswith("namespace 'tenant7:'>")
-    database.close()
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"prefix": "a/b"},
-        {"prefix": "a b"},
-        {"prefix": "{a}"},
-        {"prefix": "a*"},
-        {"prefix": ""},
-        {"prefix": "x" * 129},
-        {"prefix": "\ud800"},
-        {"namespace": "a*"},
-        {"namespace": 5},
-        {"id": "hexid"},
-        {"db": 5},
-        {"db": "http://x"},
-    ],
-)
-def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        conf(**wrong)
-
-
-def test_settings_unknown_to_conf_are_refused_by_python() -> None:
-    names = ["prefix", "db", "id", "namespace", "tag", "unique", "index", "cache"]
-    assert list(inspect.signature(conf.__call__).parameters) == names
-    with pytest.raises(TypeError):
-        conf(prefx="a")  # type: ignore[call-arg]
-
-
-def test_a_setting_that_conf_does_not_have_is_refused() -> None:
-    """Else a slip would leave the default in force: here, records would go to another server."""
-    with pytest.raises(
-        AttributeError, match="conf has no setting 'url'; there are allow_blocking, db, max_rows"
-    ):
-        conf.url = "redis://db.example.com/0"  # type: ignore[attr-defined]
-
-
-async def test_settings_of_the_storage_come_too_late_after_the_first_io(db: Database) -> None:
-    class Early(Model):
-        name = String()
-
-    await Early("1")
-    with pytest.raises(UsageError, match=r"Early is in use already: conf\(prefix\) comes too late"):
-        conf(prefix="other")(Early)
-    conf(id=lambda: "mine")(Early)
-    assert Early.new().id == "mine"
-
-
-def test_conf_db_reads_back_as_a_database_and_shows_no_password() -> None:
-    before = conf._db
-    try:
-        conf.db = "redis://joe:hunter2@localhost:7777/3"
-        assert isinstance(conf.db, Database)
-        assert repr(conf.db) == "<Database redis://localhost:7777/3>"
-        conf.db = None
-        assert repr(conf.db) == "<Database redis://localhost:6379/0>"
-    finally:
-        conf._db = before
-
-
-def test_the_default_database_is_taken_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REDISCA_URL", "memory://from-the-environment")
-    assert repr(Database()) == "<Database memory://from-the-environment>"
-
-
-# -- classes with a say of their own ---------------------------------------------------------------
+# -- classes with a say of their own -------------------------------------------------------------
 
 
 async def test_a_class_may_have_a_getattr_of_its_own(db: Database) -> None:
