@@ -74,7 +74,7 @@ OLDEST_WEB = (
 def web_versions(session: nox.Session, versions: str) -> None:
     """Run the tests of the web faces with the oldest and the newest frameworks that are supported."""
     session.install("-e", ".[test]", *(OLDEST_WEB.split() if versions == "oldest" else ["--upgrade"]))
-    arguments = session.posargs or ["-n", WORKERS, "tests/web", "tests/test_passwords.py"]
+    arguments = session.posargs or ["-n", WORKERS, "tests/web", "tests/fields/test_passwords.py"]
     lenient = ("-W", "ignore::DeprecationWarning") if versions == "oldest" else ()  # of what they stand on
     session.run("pytest", *lenient, *arguments)
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 
 from aioredisca import Database, conf
@@ -16,6 +17,12 @@ from aioredisca.drivers.run import run
 
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
+
+# A slow machine is no failure: how long an example takes is measured elsewhere.
+hypothesis.settings.register_profile(
+    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("suite")
 
 FULL = os.environ.get("REDISCA_FULL") == "1"
 PER_PUSH = ("memory", "valkey9")

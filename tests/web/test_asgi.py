@@ -1,4 +1,4 @@
-"""AutosaveMiddleware: every rule of when it saves, under every layering of middleware."""
+"""The ASGI middleware: what is saved, when, and in whose session."""
 
 from __future__ import annotations
 
@@ -10,39 +10,22 @@ import weakref
 from functools import partial
 from typing import Any
 
-import anyio
 import pytest
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from aioredisca import (
-    Database,
-    OutcomeUnknown,
-    SessionClosed,
-    UniqueViolation,
-    UsageError,
-    session,
-)
-from aioredisca.asgi import KEY, AutosaveMiddleware, finish
+from aioredisca import Database, SessionClosed, UniqueViolation, UsageError, session
+from aioredisca.asgi import KEY, AutosaveMiddleware
 from aioredisca.model.sessions import Session, current
 
 from ..support.drift import drift
 from . import apps
-from .apps import AFTER, AUTOSAVE, BAD, BASE, GOOD, GZIP, Note, make
+from .apps import AUTOSAVE, BAD, GOOD, Note, make
+from .asgi_layers import LAYERS
 from .support import Answer, ask, http
 
 pytestmark = pytest.mark.asyncio_only
-
-LAYERS: dict[str, list[Middleware]] = {
-    "plain": [AUTOSAVE],
-    "base inside": [AUTOSAVE, BASE],
-    "base outside": [BASE, AUTOSAVE],
-    "base both sides": [BASE, AUTOSAVE, BASE],
-    "gzip inside": [AUTOSAVE, GZIP],
-    "gzip outside": [GZIP, AUTOSAVE],
-    "changed after the endpoint": [AUTOSAVE, AFTER],
-}
 
 
 async def refused(app: Any, path: str, raw: Any) -> Answer:
@@ -55,7 +38,7 @@ async def refused(app: Any, path: str, raw: Any) -> Answer:
     return answer
 
 
-# -- what is saved, and when -----------------------------------------------------------------------
+# -- what is saved, and when ---------------------------------------------------------------------
 
 
 @pytest.mark.memory_only
@@ -162,7 +145,7 @@ async def test_the_database_may_be_given(db: Database, raw: Any) -> None:
     await other.aclose()
 
 
-# -- after the answer began ------------------------------------------------------------------------
+# -- after the answer began ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["late_stream", "late_background"])
@@ -238,132 +221,7 @@ async def test_a_client_that_goes_away_from_a_plain_endpoint_changes_nothing(db:
     assert raw.hget("note:1", "slug") == b"a"
 
 
-# -- cancellation ----------------------------------------------------------------------------------
-
-
-def slow_flush(monkeypatch: pytest.MonkeyPatch, begun: asyncio.Event, seconds: float = 0.1) -> None:
-    flush = Session.flush
-
-    async def slow(self: Session) -> None:
-        begun.set()
-        await asyncio.sleep(seconds)
-        await flush(self)
-
-    monkeypatch.setattr(Session, "flush", slow)
-
-
-async def by_cancel(app: Any, begun: asyncio.Event) -> None:
-    task = asyncio.create_task(app())
-    await begun.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-
-
-async def by_timeout(app: Any, begun: asyncio.Event) -> None:
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.03):
-            await app()
-
-
-async def by_wait_for(app: Any, begun: asyncio.Event) -> None:
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(app(), 0.03)
-
-
-async def by_scope(app: Any, begun: asyncio.Event) -> None:
-    with anyio.move_on_after(0.03):  # after a shield the answer may still get out
-        await app()
-
-
-@pytest.mark.memory_only
-@pytest.mark.parametrize("how", [by_cancel, by_timeout, by_wait_for, by_scope])
-@pytest.mark.parametrize("layers", ["plain", "base both sides", "gzip inside"])
-async def test_a_cancellation_lets_a_save_that_began_finish(
-    db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, how: Any, layers: str
-) -> None:
-    begun = asyncio.Event()
-    slow_flush(monkeypatch, begun)
-    sent = list[Any]()
-
-    async def receive() -> Any:
-        await asyncio.sleep(60)
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    await how(lambda: make(*LAYERS[layers])(http("/plain?id=1&slug=a"), receive, send), begun)
-    assert raw.hget("note:1", "slug") == b"a"
-
-
-@pytest.mark.memory_only
-@pytest.mark.parametrize("how", [by_cancel, by_timeout, by_wait_for])
-async def test_the_known_bad_way_tears_a_save_in_spite_of_a_shield(
-    db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, how: Any
-) -> None:
-    begun = asyncio.Event()
-    slow_flush(monkeypatch, begun)
-
-    async def app() -> None:
-        async with Session() as unit:
-            Note("1").slug = "a"
-            with anyio.CancelScope(shield=True):
-                await unit.flush()
-
-    await how(app, begun)
-    await asyncio.sleep(0.15)
-    assert not raw.exists("note:1")
-
-
-async def test_a_cancellation_before_the_answer_drops_the_changes(db: Database, raw: Any) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        Note("1").slug = "a"
-        scope[KEY].keep()
-        begun.set()
-        await asyncio.sleep(60)
-
-    begun = asyncio.Event()
-    await by_cancel(lambda: AutosaveMiddleware(app)(http("/"), None, None), begun)  # type: ignore[arg-type]
-    assert not raw.keys("*")
-
-
-async def test_an_app_that_answers_after_a_cancellation_may_do_so(db: Database, raw: Any) -> None:
-    """As a middleware does that answers 504 when the time is up; what was saved by then stays."""
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        try:
-            async with asyncio.timeout(0.01):
-                Note("1").slug = "a"
-                await asyncio.sleep(60)
-        except TimeoutError:
-            await JSONResponse("late", 504)(scope, receive, send)
-
-    assert (await ask(AutosaveMiddleware(app), "/")).status == 504
-    assert not raw.keys("*")
-
-
-async def test_a_save_that_never_ends_is_ended() -> None:
-    async def stuck() -> None:
-        await asyncio.sleep(60)
-
-    with pytest.raises(OutcomeUnknown, match=r"more than 0\.02 s"):
-        await finish(stuck(), 0.02)
-
-
-async def test_a_save_that_fails_in_a_cancelled_request_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    async def fails() -> None:
-        await asyncio.sleep(0.02)
-        raise ZeroDivisionError
-
-    task = asyncio.create_task(finish(fails(), 1))
-    await asyncio.sleep(0)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert "saving failed in a request that was cancelled" in caplog.text
-
-
-# -- whose session it is ---------------------------------------------------------------------------
+# -- whose session it is -------------------------------------------------------------------------
 
 
 async def test_a_session_that_the_context_holds_is_not_taken(db: Database) -> None:
@@ -434,7 +292,7 @@ async def test_no_record_outlives_its_request(db: Database) -> None:
     assert [reference() for reference in alive] == [None] * 20
 
 
-# -- other apps ------------------------------------------------------------------------------------
+# -- other apps ----------------------------------------------------------------------------------
 
 
 async def test_error_response_answers_for_apps_that_are_not_starlette(db: Database, raw: Any) -> None:
