@@ -256,7 +256,7 @@ async def test_many_readers_and_writers_never_see_time_run_backwards(
         dice = random.Random(id(database))
         async with session(database):
             while asyncio.get_running_loop().time() < until:
-                user = User._apart(dice.choice(ids))
+                user = User.__mapper__.detached(dice.choice(ids))
                 await user.incr(User.age, 1)
                 await asyncio.sleep(0)
 

@@ -156,7 +156,7 @@ async def test_a_save_that_waits_while_all_is_closed_leaves_no_connection_behind
     async with opened(own.url, form) as database:
         conf.db = database
         record = await Slow.new("1", note="a").save()
-        lock = record._own_lock(database.transport())
+        lock = record.__state__.lock(database.transport())
         await lock.acquire()
         record.note = "b"
         saving = asyncio.create_task(record.save())

@@ -21,7 +21,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
-from aioredisca.model.metaclass import RESERVED
+from aioredisca.model.declaration import RESERVED
 
 from ..support.drift import drift
 

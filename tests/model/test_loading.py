@@ -82,7 +82,7 @@ async def test_a_found_record_is_the_same_whatever_is_looked_at_first(db: Databa
     assert (await Account.get("1")).export() == {"owner": "Ada", "note": "y"}
     assert pickle.loads(pickle.dumps((await Account.all())[0])).export() == {"owner": "Ada", "note": "y"}
     with pytest.raises(AttributeError):
-        (await Account.all())[0]._memory.nothing  # type: ignore[attr-defined]
+        (await Account.all())[0].__state__.layers.nothing  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("how", ["get", "await", "get_many", "query"])

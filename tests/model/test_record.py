@@ -237,7 +237,7 @@ async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
         assert await Passing.all().order_by(Passing.age.desc()).count() == 3
         await Passing("1").incr(Passing.age, 1)
         await Passing.all().delete()
-        return [weakref.ref(Passing), weakref.ref(Passing._schema(db))]
+        return [weakref.ref(Passing), weakref.ref(Passing.__mapper__.schema(db))]
 
     gone = await use()
     for _ in range(3):

@@ -25,7 +25,7 @@ from aioredisca import (
     session,
     sync,
 )
-from aioredisca.model.sessions import Session, current
+from aioredisca.model.sessions import Session, current_session
 
 from ..support.proxy import Proxy
 from .session_models import Admin, User
@@ -143,7 +143,7 @@ async def test_tasks_and_threads_that_inherit_the_context_share_the_session(db: 
         user = User("1")
 
         async def child() -> bool:
-            return User("1") is user and current() is unit
+            return User("1") is user and current_session() is unit
 
         assert all(await asyncio.gather(child(), child()))
         assert await asyncio.create_task(child())
@@ -152,7 +152,7 @@ async def test_tasks_and_threads_that_inherit_the_context_share_the_session(db: 
         assert task.result()
         assert await asyncio.to_thread(lambda: User("1") is user)
         seen = list[Any]()
-        thread = threading.Thread(target=lambda: seen.append(current()))
+        thread = threading.Thread(target=lambda: seen.append(current_session()))
         thread.start()
         thread.join()
         assert seen == [None]
@@ -166,7 +166,7 @@ async def test_a_session_inside_another_is_independent_unless_it_joins(db: Datab
         async with session() as inner:
             assert inner is not outer
             assert User("1") is not user
-        assert current() is outer
+        assert current_session() is outer
         async with session(join=True) as joined:
             assert joined is outer
             assert User("1") is user
@@ -191,7 +191,7 @@ async def test_a_session_left_by_an_abandoned_generator_is_closed_all_the_same(d
     items = stream()
     assert await anext(items) == 1
     await items.aclose()  # type: ignore[attr-defined]
-    assert current() is None
+    assert current_session() is None
 
 
 # -- after the session ---------------------------------------------------------------------------
@@ -235,7 +235,7 @@ async def test_tasks_that_outlive_a_session_keep_none_of_its_records(db: Databas
             assert unit.dirty
     gc.collect()
     assert [reference() for reference in references] == [None] * 100
-    assert current() is None
+    assert current_session() is None
     stop.set()
     await asyncio.gather(*tasks)
     await db.aclose()

@@ -255,7 +255,7 @@ async def test_a_record_is_created_once_and_found_after(db: Database, raw: Any) 
     made, created = await User.get_or_create(email="Ada@Example.com", defaults={"seen": 1, "tags": ["x"]})
     assert created
     assert (made.email, made.seen, made.name, made.tags) == ("ada@example.com", 1, "new", {"x"})
-    assert (made.loaded(), made.getdiff(), made._memory.mode) == (True, {}, "update")
+    assert (made.loaded(), made.getdiff(), made.__state__.layers.mode) == (True, {}, "update")
     found, created = await User.get_or_create(email="ada@example.com", defaults={"seen": 2})
     assert (created, found, found.seen, found.loaded()) == (False, made, 1, True)
     made.seen = 7

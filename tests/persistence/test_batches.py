@@ -26,6 +26,7 @@ from aioredisca import (
     session,
 )
 from aioredisca.compiler.writes import Change, Mode, Refusal, write_call, write_outcome
+from aioredisca.fields.access import is_changed
 from aioredisca.persistence import readiness as storage
 
 from ..support.drift import drift
@@ -174,10 +175,10 @@ async def test_a_call_that_cannot_be_made_leaves_every_change_pending(
     draws = [Draw.new(str(i), number=i, name="a") for i in range(11, 16)]
     with pytest.raises(ZeroDivisionError):
         await Draw.save_many(draws, batch=batch)
-    pending = [draw for draw in draws if draw._memory.diff]
+    pending = [draw for draw in draws if draw.__state__.layers.diff]
     assert len(pending) == (3 if batch < 3 else 5)
-    assert not any(draw._memory.inflight for draw in draws)
-    assert all(draw._memory.diff == {"number": draw.id.encode(), "name": b"a"} for draw in pending)
+    assert not any(draw.__state__.layers.inflight for draw in draws)
+    assert all(draw.__state__.layers.diff == {"number": draw.id.encode(), "name": b"a"} for draw in pending)
     for interrupted in (KeyboardInterrupt, MemoryError):
         with monkeypatch.context() as patched:
             patched.setattr("aioredisca.persistence.executor.write_call", _raising(interrupted))
@@ -226,7 +227,7 @@ async def test_a_value_spoilt_while_its_batch_is_on_its_way_does_not_touch_the_n
         assert await task == []
         words.pop()
         assert [raw.exists(f"note:{i}") for i in range(6)] == [1] * 6
-        assert not any(note._changed() or note._memory.inflight for note in notes)
+        assert not any(is_changed(note) or note.__state__.layers.inflight for note in notes)
         assert await Note.save_many(notes, batch=2) == []
 
 
@@ -244,7 +245,7 @@ async def test_what_is_wrong_in_a_later_batch_is_told_when_its_turn_comes(db: Da
         await Note.save_many(notes, batch=3)
     assert (caught.value.saved, type(caught.value.cause)) == (3, ValidationError)
     assert caught.value.failed is notes[4]
-    assert [note for note in notes if not note._changed()] == notes[:3]  # the batch before has learnt of it
+    assert [note for note in notes if not is_changed(note)] == notes[:3]  # the batch before has learnt of it
     assert [raw.hget(f"note:{i}", "items") for i in (2, 3, 6)] == [b"[2,1]", b"[3]", b"[6]"]
     spoilt.pop()
     assert await Note.save_many(notes, batch=3) == []
@@ -473,7 +474,7 @@ def contents(raw: Any, prefix: bytes) -> dict[bytes, Any]:
 async def test_a_record_alone_is_written_as_it_is_among_others(db: Database, raw: Any) -> None:
     """By other parts of the script: single.lua, and the functions that write a batch."""
     dice = random.Random(1)
-    schemas = {model: model._schema(db) for model in (Alone, Among)}
+    schemas = {model: model.__mapper__.schema(db) for model in (Alone, Among)}
     for model in schemas:
         await model.new("other").save()
     for _ in range(120):

@@ -312,8 +312,8 @@ async def test_late_inherited_and_hidden_collections(db: Database, raw: Any) -> 
         extra = Counter()
 
     Base.late = Counter()  # type: ignore[attr-defined]
-    assert Base._schema(db).collections == ("log", "late")
-    assert Child._schema(db).collections == ("late", "extra")
+    assert Base.__mapper__.schema(db).collections == ("log", "late")
+    assert Child.__mapper__.schema(db).collections == ("late", "extra")
     base = await Base.new("1").save()
     await base.log.append("x")
     assert await base.late.incr() == 1  # type: ignore[attr-defined]

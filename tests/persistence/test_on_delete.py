@@ -27,6 +27,8 @@ from aioredisca import (
     sync,
 )
 from aioredisca.compiler.writes import Change, write_call
+from aioredisca.persistence import saving
+from aioredisca.persistence.pending import begin_delete
 
 from ..support.drift import drift
 from ..support.patience import insist
@@ -263,9 +265,8 @@ async def test_a_class_that_nobody_refers_to_has_the_same_script_as_ever(db: Dat
     class Alone(Model):
         name = String(index=True)
 
-    save = write_call([Change(Alone._schema(db), "1", "create")]).script
-    delete = Alone("1")._begin(db, "delete")
-    assert delete is not None
+    save = write_call([Change(Alone.__mapper__.schema(db), "1", "create")]).script
+    delete = begin_delete(Alone("1"), db)
     assert write_call([delete]).script is save
     assert save is not None
     assert "RESTRICTED" not in save.text.replace("{'RESTRICTED', record", "")
@@ -280,7 +281,7 @@ async def test_both_colours_look_after_a_reference(db: Database, driver: str) ->
     await Author.new("a").save()
     await Award.new("w", author="a", title="t").save()
     with pytest.raises(Restricted):
-        await BlockingAuthor("a")._delete()
+        await saving.delete(BlockingAuthor("a"))
 
 
 # -- declarations ----------------------------------------------------------------------------------

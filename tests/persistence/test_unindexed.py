@@ -60,12 +60,12 @@ WAYS: list[tuple[Mode, dict[str, bytes], tuple[str, ...], bool]] = [
 async def test_only_updates_that_touch_no_index_go_this_way(
     db: Database, mode: Mode, sets: dict[str, bytes], drops: tuple[str, ...], alone: bool
 ) -> None:
-    call = write_call([Change(Page._schema(db), "1", mode, sets, drops)])
+    call = write_call([Change(Page.__mapper__.schema(db), "1", mode, sets, drops)])
     assert (call.script is stored("unindexed")) is alone
 
 
 async def test_what_must_be_compared_does_not(db: Database) -> None:
-    schema, sets = Page._schema(db), {"note": b"n"}
+    schema, sets = Page.__mapper__.schema(db), {"note": b"n"}
     for more in ({"expect": {"note": None}}, {"again": True}, {"skip": True}):
         change = Change(schema, "1", "update", sets, **more)
         assert write_call([change]).script is not stored("unindexed")

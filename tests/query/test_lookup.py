@@ -166,7 +166,7 @@ async def test_a_refusal_later_on_is_no_end(server: Server, raw: Any) -> None:
         for _ in range(2):
             assert len(await Item.kind.find("a")) == 3
         raw.acl_setuser("bob", commands=["-sort_ro"])
-        own._mapped.clear()
+        own._unit.mapped.clear()
         for _ in range(2):
             assert len(await Item.kind.find("a")) == 3
         assert own.db.facts.sort_in_scripts is False
@@ -205,7 +205,7 @@ async def test_where_it_is_refused_by_itself_alone_it_is_tried_once(
 
 
 def test_a_look_up_asks_what_a_scan_asks() -> None:
-    schema = Item._schema(conf.db)
+    schema = Item.__mapper__.schema(conf.db)
     fields = tuple(schema.by_key)
     make = whole_index_call(schema, fields)
     for condition, given in (

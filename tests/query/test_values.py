@@ -131,7 +131,7 @@ async def test_one_or_none(db: Database) -> None:
 
 
 def test_names_of_the_figures_are_as_documented() -> None:
-    from aioredisca.query.aggregates import Aggregate, Explanation
+    from aioredisca import Aggregate, Explanation
 
     assert re.findall(r"``(\w+)``", Aggregate.__doc__ or "") == ["count", "sum", "avg", "min", "max"]
     assert Explanation.__doc__

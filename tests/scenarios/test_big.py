@@ -158,11 +158,11 @@ async def test_5000_records_in_one_call_are_written_and_5001_refused(db: Databas
 
 def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, raw: Any) -> None:
     """Real servers refuse a global when it is made; in the text none is made at the top."""
-    schema: Schema = wide_class(300)._schema(db)
+    schema: Schema = wide_class(300).__mapper__.schema(db)
     texts = [stored(name).text for name in ("choose", "declare", "probe", "collect")]
     texts += [stored(*parts).text for parts in steps._PARTS.values()]
-    everything = wide_class_of_all_kinds()._schema(db)
-    for one in (schema, everything, Loose._schema(db)):
+    everything = wide_class_of_all_kinds().__mapper__.schema(db)
+    for one in (schema, everything, Loose.__mapper__.schema(db)):
         texts.append(obtain_script((rendered(one, 1),)).text)
         texts.append(write_script((rendered(one, 1),), ()).text)
         texts.append(write_script((rendered_for_cascade(one, 1, ()),), WRITE_PARTS).text)
@@ -177,5 +177,5 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
 
 
 def test_one_script_serves_all_classes_that_are_stored_alike(db: Database) -> None:
-    one, two = wide_class(30)._schema(db), wide_class(30)._schema(db)
+    one, two = wide_class(30).__mapper__.schema(db), wide_class(30).__mapper__.schema(db)
     assert write_script((rendered(one, 1),), ()) is write_script((rendered(two, 1),), ())

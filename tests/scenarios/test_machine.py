@@ -109,7 +109,7 @@ class Machine(RuleBasedStateMachine):
         self.runner = asyncio.Runner() if self.driver == "asyncio" else None
         self.store = dict[str, Row]()
         self.copies = dict[str, tuple[Thing, Row]]()
-        SameThing._in_use = False
+        SameThing.__mapper__._in_use = False
         conf(db=self.second)(SameThing)
 
     def teardown(self) -> None:
@@ -188,7 +188,7 @@ class Machine(RuleBasedStateMachine):
         now = self.store.get(id, {})
         names = list(Thing.getfields()) if check == "record" else list(changed)
         stale = {name for name in names if now.get(name) != seen.get(name)} if check else set()
-        was_there, is_there = bool(thing._memory.mode == "update"), id in self.store
+        was_there, is_there = bool(thing.__state__.layers.mode == "update"), id in self.store
         if was_there != is_there:
             with pytest.raises(Gone if was_there else AlreadyExists):
                 self.do(thing.save(if_unchanged=check))

@@ -300,8 +300,11 @@ async def test_compounds_are_inherited_and_replaced_as_a_whole(db: Database, raw
     class Other(Place):
         pass
 
-    assert Child._schema(db).compounds == Place._schema(db).compounds
-    assert [c.fields for c in Other._schema(db).compounds] == [("owner", "name"), ("country", "height")]
+    assert Child.__mapper__.schema(db).compounds == Place.__mapper__.schema(db).compounds
+    assert [c.fields for c in Other.__mapper__.schema(db).compounds] == [
+        ("owner", "name"),
+        ("country", "height"),
+    ]
     await Other.new("1", owner="a", name="b", country="c", height=1).save()
     await Child.new("1", owner="a", slug="b", country="c", height=1).save()
     assert drift(raw, [Other, Child]) == []

@@ -35,7 +35,7 @@ class Layout:
 
 def layout_of(model: Any) -> Layout:
     """The layout of a model class in its database."""
-    schema = model._schema(model._store())
+    schema = model.__mapper__.schema(model.__mapper__.store())
     layout = Layout(schema.keys.base.encode(), {spec.key.encode() for spec in schema.fields})
     for spec in schema.fields:
         name = spec.key.encode()

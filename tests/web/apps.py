@@ -32,7 +32,7 @@ from starlette.websockets import WebSocket
 
 from aioredisca import Conflict, Integer, Model, String, conf
 from aioredisca.asgi import KEY, AutosaveMiddleware
-from aioredisca.model.sessions import BaseSession, Session, current
+from aioredisca.model.sessions import BaseSession, Session, current_session
 
 
 @conf(prefix="note")
@@ -127,7 +127,7 @@ BAD = {"raised": raised, "returned": returned, "broken": broken, "server-error":
 
 
 async def keep(request: Request) -> Response:
-    session = current()
+    session = current_session()
     assert session is not None
     session.keep()
     change(request)
@@ -138,7 +138,7 @@ async def keep(request: Request) -> Response:
 
 async def discard(request: Request) -> Response:
     change(request)
-    session = current()
+    session = current_session()
     assert session is not None
     session.discard()
     return PlainTextResponse("fine")
@@ -188,13 +188,13 @@ tasks = list[asyncio.Task[None]]()
 async def whose(request: Request) -> Response:
     """Whether the session is that of this request, and new, and nobody else's."""
     body = await request.body()
-    session = current()
+    session = current_session()
     shared = session is not request.scope.get(KEY) or session in seen
     seen.append(session)
     del seen[:-64]
     change(request)
     await asyncio.sleep(0)
-    shared = shared or current() is not session
+    shared = shared or current_session() is not session
     answer = {"shared": shared, "bytes": len(body)}
     return JSONResponse(
         answer, background=BackgroundTask(asyncio.sleep, 0.005)
@@ -214,7 +214,7 @@ def sessions(request: Request) -> Response:
 
 async def websocket(socket: WebSocket) -> None:
     await socket.accept()
-    await socket.send_json({"session": current() is not None})
+    await socket.send_json({"session": current_session() is not None})
     await socket.close()
 
 
@@ -296,8 +296,8 @@ class ReuseActive:
         self.app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if current() is not None:
-            scope[KEY] = current()
+        if current_session() is not None:
+            scope[KEY] = current_session()
             await self.app(scope, receive, send)
             return
         await AutosaveMiddleware(self.app)(scope, receive, send)

@@ -117,7 +117,7 @@ def make(**options: Any) -> FastAPI:
 
     @app.post("/raw")
     async def raw_body(user: Annotated[Member, Body()]) -> Member:
-        assert user._session is None
+        assert user.__state__.unit is None
         return user
 
     @app.get("/dict", response_model=Member)

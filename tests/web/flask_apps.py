@@ -10,7 +10,7 @@ import flask
 
 from aioredisca import Conflict, conf, sync
 from aioredisca.flask import FlaskRedisca
-from aioredisca.model.sessions import current
+from aioredisca.model.sessions import current_session
 
 
 @conf(prefix="note")
@@ -25,11 +25,11 @@ def make() -> flask.Flask:
 
     @app.get("/note/<id>")
     def note(id: str) -> Any:
-        mine, unit = Note(id), current()
-        shared = unit is None or len(unit._mapped) != 1
+        mine, unit = Note(id), current_session()
+        shared = unit is None or len(unit._unit.mapped) != 1
         mine.slug = flask.request.args["slug"]
         assert mine.exists() is False  # I/O: other requests run meanwhile
-        shared = shared or current() is not unit or Note(id) is not mine
+        shared = shared or current_session() is not unit or Note(id) is not mine
         mine.count = os.getpid()
         return {"shared": shared, "thread": threading.get_ident()}
 

@@ -17,7 +17,7 @@ from starlette.responses import JSONResponse
 
 from aioredisca import Database, SessionClosed, UniqueViolation, UsageError, session
 from aioredisca.asgi import KEY, AutosaveMiddleware
-from aioredisca.model.sessions import Session, current
+from aioredisca.model.sessions import Session, current_session
 
 from ..support.drift import drift
 from . import apps
@@ -226,9 +226,9 @@ async def test_a_client_that_goes_away_from_a_plain_endpoint_changes_nothing(db:
 
 async def test_a_session_that_the_context_holds_is_not_taken(db: Database) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        seen.append(current())
+        seen.append(current_session())
         if scope["type"] == "http":
-            assert scope[KEY] is current()
+            assert scope[KEY] is current_session()
             await JSONResponse("fine")(scope, receive, send)
 
     seen = list[Any]()
@@ -239,7 +239,7 @@ async def test_a_session_that_the_context_holds_is_not_taken(db: Database) -> No
     async with session() as leaked:
         for scope in (http("/"), {"type": "websocket"}, {"type": "lifespan"}, {"type": "new"}):
             await app_(scope, nothing, nothing)
-            assert current() is leaked
+            assert current_session() is leaked
     assert [type(each) for each in seen] == [Session, type(None), type(None), type(None)]
     assert seen[0] is not leaked
     assert seen[0].closed
@@ -371,5 +371,5 @@ async def test_keep_and_discard_in_an_explicit_session(db: Database, raw: Any) -
 
 async def test_a_context_of_its_own_does_not_share(db: Database) -> None:
     async with session() as unit:
-        assert current() is unit
-        assert contextvars.Context().run(current) is None
+        assert current_session() is unit
+        assert contextvars.Context().run(current_session) is None

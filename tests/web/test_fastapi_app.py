@@ -29,7 +29,7 @@ from aioredisca import (
 )
 from aioredisca.fastapi import SessionDep, add_handlers, health_route, install, lifespan
 from aioredisca.health import check
-from aioredisca.model.sessions import current
+from aioredisca.model.sessions import current_session
 from aioredisca.web import detail_of, status_of
 
 from .fastapi_app import Member, add, client, make
@@ -226,9 +226,9 @@ async def test_the_dependency_saves_before_the_answer(db: Database, raw: Any, wi
 
     @app.get("/{status}")
     async def change(status: int, unit: SessionDep) -> Any:
-        assert current() is unit
+        assert current_session() is unit
         user = Member.new("1", email="a@b.cc")
-        assert user._session is unit
+        assert user.__state__.unit is unit._unit
         if status == 404:
             raise HTTPException(404)
         return JSONResponse("fine", status)
@@ -258,7 +258,7 @@ async def test_websockets_have_no_session_and_may_open_one_per_message(db: Datab
     async def socket(connection: WebSocket) -> None:
         await connection.accept()
         async for text in connection.iter_text():
-            assert current() is None
+            assert current_session() is None
             async with session(autosave=True):
                 Member.new(text, email=f"{text}@b.cc")
             await connection.send_json(await Member.all().count())

@@ -11,7 +11,7 @@ import redis
 
 from aioredisca import Conflict, Database, SessionClosed, UniqueViolation, UsageError, conf, sync
 from aioredisca.flask import KEY, FlaskRedisca
-from aioredisca.model.sessions import current
+from aioredisca.model.sessions import current_session
 from aioredisca.sync import Session
 
 from .apps import Note as AsyncNote
@@ -43,7 +43,7 @@ def make(autosave: bool = True, *, handler: Any = None, source: Any = None, **op
     @app.get("/async")
     async def async_view() -> Any:
         change()
-        assert current() is flask.request.environ[KEY][0]
+        assert current_session() is flask.request.environ[KEY][0]
         assert Note(flask.request.args["id"]).exists() is False
         return "fine"
 
@@ -101,7 +101,7 @@ def make(autosave: bool = True, *, handler: Any = None, source: Any = None, **op
 
     @app.get("/keep")
     def keep() -> Any:
-        unit = current()
+        unit = current_session()
         assert unit is not None
         unit.keep()
         change()
@@ -112,7 +112,7 @@ def make(autosave: bool = True, *, handler: Any = None, source: Any = None, **op
     @app.get("/discard")
     def discard() -> Any:
         change()
-        unit = current()
+        unit = current_session()
         assert unit is not None
         unit.discard()
         return "fine"
@@ -153,7 +153,7 @@ def test_success_is_saved_before_the_answer(db: Database, raw: Any, kind: str) -
     assert raw.hgetall("note:1") == {b"slug": b"a"}
     assert raw.hgetall("note:1+") == {b"count": b"7"}
     answer.close()
-    assert current() is None
+    assert current_session() is None
 
 
 @pytest.mark.parametrize("kind", GOOD)
@@ -214,7 +214,7 @@ def test_late_changes_are_not_lost_in_silence(
     else:
         assert "(Note) are dropped: they were changed after the answer had begun" in caplog.text
     assert not raw.keys("*")
-    assert current() is None
+    assert current_session() is None
 
 
 def test_an_answer_before_the_session_began(db: Database) -> None:
@@ -229,12 +229,12 @@ def test_requests_within_requests_have_sessions_of_their_own(db: Database, raw: 
 
     @app.get("/outer")
     def outer() -> Any:
-        mine = current()
+        mine = current_session()
         note = Note("outer")
         note.slug = "outer"
         assert app.test_client().get("/raised?id=1&slug=a").status_code == 404
         assert app.test_client().get("/plain?id=2&slug=b").status_code == 200
-        assert current() is mine
+        assert current_session() is mine
         return "fine"
 
     with app.app_context():

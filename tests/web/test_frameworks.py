@@ -11,7 +11,7 @@ from litestar import Request
 from litestar.response import Redirect, Stream
 
 from aioredisca import Conflict, Database, NotFound, UsageError, conf, sync
-from aioredisca.model.sessions import current
+from aioredisca.model.sessions import current_session
 
 from .apps import Note
 from .support import Served, ask
@@ -102,7 +102,7 @@ def quart_app(handler: Any = None, **options: Any) -> Any:
 
     @app.get("/keep")
     async def keep() -> Any:
-        unit = current()
+        unit = current_session()
         assert unit is not None
         unit.keep()
         change(Note, quart.request.args)
@@ -252,7 +252,7 @@ def _urlpatterns() -> list[Any]:
         raise NotFound("Note", "1")
 
     def keep(request: Any) -> Any:
-        unit = current()
+        unit = current_session()
         assert unit is not None
         unit.keep()
         change(BlockingNote, request.GET)
@@ -299,7 +299,7 @@ def test_django_under_wsgi(db: Database, raw: Any, django: Any) -> None:
         assert not raw.exists(f"note:{kind}")
     assert web.get("/keep?id=kept&slug=kept").status_code == 401
     assert raw.exists("note:kept")
-    assert current() is None
+    assert current_session() is None
 
 
 @pytest.mark.memory_only
@@ -346,7 +346,7 @@ def test_a_task_is_one_unit_of_work(db: Database, raw: Any) -> None:
     assert sorted(raw.keys("note:*")) == [b"note:1", b"note:2"]
     with sync.session("memory://celery"):
         assert BlockingNote("5").exists()
-    assert current() is None
+    assert current_session() is None
 
 
 FULL = os.environ.get("REDISCA_FULL") == "1"
