@@ -4,9 +4,11 @@ Declare a class, ``await`` it. A write is one atomic round trip, indexes and uni
 query is one round trip per thousand rows. The blocking face is :mod:`aioredisca.sync`.
 """
 
+from typing import Any
+
 from aioredisca.compiler.conditions import exclusive
-from aioredisca.config import conf
-from aioredisca.drivers.database import Database
+from aioredisca.config import conf, hooks
+from aioredisca.drivers.database import Database, open_database
 from aioredisca.errors import (
     AlreadyExists,
     BulkError,
@@ -35,17 +37,20 @@ from aioredisca.errors import (
 )
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
-from aioredisca.fields.numbers import Date, DateTime, Decimal, Float, Integer
-from aioredisca.fields.password import Hash, Password
+from aioredisca.fields.numbers import Decimal, Float, Integer
+from aioredisca.fields.password import Hash, MD5Pass, Password
 from aioredisca.fields.reference import Reference
-from aioredisca.fields.scalars import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
+from aioredisca.fields.text import Bytes, Email, String
+from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.sessions import Session, session
 from aioredisca.persistence.reindexing import Reindexed, reindex
-from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import Column
+from aioredisca.query.explain import Explanation
 from aioredisca.query.paging import Page
 from aioredisca.query.query import Query
 from aioredisca.storage.codecs import utcnow
@@ -118,3 +123,27 @@ __all__ = (
     "session",
     "utcnow",
 )
+
+
+# What lower floors have done by those above. A face is imported when it is asked for: it needs its extra.
+
+
+def _pydantic_schema(model: Any, handler: Any) -> Any:
+    from aioredisca.pydantic import record_schema
+
+    return record_schema(model, handler)
+
+
+def _fastapi_loader(model: Any, parameter: str) -> Any:
+    from aioredisca.fastapi import loader
+
+    return loader(model, parameter)
+
+
+hooks.open_database = open_database
+hooks.pydantic_schema = _pydantic_schema
+hooks.fastapi_loader = _fastapi_loader
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

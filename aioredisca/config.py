@@ -16,6 +16,22 @@ C = TypeVar("C", bound=type)
 Settings = dict[str, Any]
 
 
+class Hooks:
+    """What floors above do for those below, which must not import them. ``aioredisca/__init__.py`` fills it.
+
+    ``open_database``    a Database of whatever names one.
+    ``pydantic_schema``  how pydantic shows and takes the records of a class.
+    ``fastapi_loader``   the dependency of FastAPI that loads a record of a class.
+    """
+
+    open_database: Callable[[Any], Any]
+    pydantic_schema: Callable[[Any, Any], Any]
+    fastapi_loader: Callable[[Any, str], Any]
+
+
+hooks = Hooks()
+
+
 class Conf:
     """Settings of the process.
 
@@ -33,9 +49,6 @@ class Conf:
     max_rows: int | None = 100_000
     secret: bytes = b""
     allow_blocking: bool = False
-
-    _open: Callable[[Any], Any]
-    """Makes a Database of whatever names one; database.py puts it here, for the arrows point down."""
 
     def __init__(self) -> None:
         self._db: Any = None
@@ -59,12 +72,12 @@ class Conf:
         @property
         def db(self):
             if self._db is None:
-                self._db = self._open(None)
+                self._db = hooks.open_database(None)
             return self._db
 
         @db.setter
         def db(self, value):
-            self._db = None if value is None else self._open(value)
+            self._db = None if value is None else hooks.open_database(value)
 
     def __call__(
         self,
@@ -118,7 +131,10 @@ class Conf:
         self._check(given)
 
         def decorate(model: C) -> C:
-            model._configure(given)  # type: ignore[attr-defined]
+            mapper = vars(model).get("__mapper__")
+            if mapper is None:
+                raise UsageError(f"conf(...) sets up a model class, and {model!r} is none")
+            mapper.configure(given)
             return model
 
         return decorate
@@ -136,7 +152,7 @@ class Conf:
         for name in given.keys() & {"unique", "index"}:
             given[name] = _attribute_lists(name, given[name])
         if "db" in given:
-            given["db"] = self._open(given["db"])
+            given["db"] = hooks.open_database(given["db"])
 
 
 def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:

@@ -14,6 +14,7 @@ import flask
 
 from aioredisca.drivers.run import allow_blocking
 from aioredisca.errors import UsageError
+from aioredisca.model.sessions import entered
 from aioredisca.sync import Session
 from aioredisca.web import database_of, succeeded, warn_of_lost
 
@@ -63,9 +64,7 @@ class FlaskRedisca:
     def _begin(self) -> None:
         stack = ExitStack()
         stack.enter_context(allow_blocking())
-        session = Session(flask.current_app.extensions[KEY])
-        session._open()
-        stack.callback(session._close)
+        session = stack.enter_context(entered(Session(flask.current_app.extensions[KEY])))
         _environ()[KEY] = session, stack
 
     def _save(self, response: flask.Response) -> flask.Response:

@@ -41,4 +41,4 @@ def _in_use(store: Database) -> Iterator[Schema]:
     for reference in list(store.facts.classes.values()):
         model = reference()
         if model is not None:
-            yield model._schema(store)
+            yield model.__mapper__.schema(store)

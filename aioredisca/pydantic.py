@@ -20,6 +20,7 @@ import uuid
 import warnings
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, cast, overload
+from weakref import WeakKeyDictionary
 
 import pydantic
 from pydantic import BaseModel, ConfigDict
@@ -27,10 +28,9 @@ from pydantic_core import core_schema
 
 from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError, ValidationError
-from aioredisca.fields import numbers as ordered
-from aioredisca.fields import scalars as fields
+from aioredisca.fields import numbers, scalars, text, times
 from aioredisca.fields.base import Field
-from aioredisca.fields.password import Password
+from aioredisca.fields.password import MD5Pass, Password, make_hash
 from aioredisca.fields.reference import Reference
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import no_session
@@ -71,7 +71,7 @@ class _Kept:
             return base64.b64encode(value).decode()
         if isinstance(value, enum.Enum):
             return value.value
-        if isinstance(self._field, fields.Json) or type(value) in _PLAIN:
+        if isinstance(self._field, scalars.Json) or type(value) in _PLAIN:
             return value
         stored = self._field.to_db(value)
         return stored if isinstance(stored, str) else base64.b64encode(stored).decode()
@@ -92,7 +92,7 @@ def _shape(field: Field[Any]) -> tuple[core_schema.CoreSchema, Json]:
 
 
 def _text(field: Any, **more: Any) -> tuple[core_schema.CoreSchema, Json]:
-    limits: Any = getattr(field, "_plain", field)  # passwords have limits of their plain text
+    limits: Any = getattr(field, "__limits__", field)  # passwords have limits of their plain text
     return core_schema.str_schema(min_length=limits.minlen, max_length=limits.maxlen), more
 
 
@@ -105,19 +105,19 @@ def _as_it_is(schema: Any, **more: Any) -> Callable[[Any], tuple[core_schema.Cor
 
 
 _SHAPES: dict[type[Field[Any]], Callable[[Any], tuple[core_schema.CoreSchema, Json]]] = {
-    fields.String: _text,
-    fields.Email: _as_it_is(core_schema.str_schema, format="email", maxLength=254),
-    fields.MD5Pass: lambda field: _text(field, format="password", writeOnly=True),
+    text.String: _text,
+    text.Email: _as_it_is(core_schema.str_schema, format="email", maxLength=254),
+    MD5Pass: lambda field: _text(field, format="password", writeOnly=True),
     Password: lambda field: _text(field, format="password", writeOnly=True),
-    fields.Bool: _as_it_is(core_schema.bool_schema),
-    fields.UUID: _as_it_is(core_schema.uuid_schema),
-    fields.Enum: lambda field: (core_schema.literal_schema([member.value for member in field.of]), {}),
-    fields.Bytes: _as_it_is(core_schema.str_schema, contentEncoding="base64"),
-    ordered.Integer: _number(core_schema.int_schema),
-    ordered.Float: _number(core_schema.float_schema),
-    ordered.Decimal: _number(core_schema.decimal_schema),
-    ordered.DateTime: _as_it_is(core_schema.datetime_schema),
-    ordered.Date: _as_it_is(core_schema.date_schema),
+    scalars.Bool: _as_it_is(core_schema.bool_schema),
+    scalars.UUID: _as_it_is(core_schema.uuid_schema),
+    scalars.Enum: lambda field: (core_schema.literal_schema([member.value for member in field.of]), {}),
+    text.Bytes: _as_it_is(core_schema.str_schema, contentEncoding="base64"),
+    numbers.Integer: _number(core_schema.int_schema),
+    numbers.Float: _number(core_schema.float_schema),
+    numbers.Decimal: _number(core_schema.decimal_schema),
+    times.DateTime: _as_it_is(core_schema.datetime_schema),
+    times.Date: _as_it_is(core_schema.date_schema),
     Reference: _as_it_is(core_schema.str_schema, minLength=1, maxLength=MAX_ID),
 }
 
@@ -128,13 +128,13 @@ def _taken(field: Field[Any], owner: type[Record]) -> Any:
     def take(value: Any) -> Any:
         if isinstance(field, Password):
             return None if value is None and not field.required else field.plain(value)
-        if isinstance(field, fields.Bytes) and isinstance(value, str):
+        if isinstance(field, text.Bytes) and isinstance(value, str):
             value = _from_base64(value)
         try:
-            coerced = field.accept(value, owner)[0]
+            coerced = field.__codec__.accept(value, owner.__mapper__)[0]
         except ValidationError as error:
             raise ValueError(error.reason) from None
-        return value if isinstance(field, fields.MD5Pass) else coerced  # which hashes once more when assigned
+        return value if isinstance(field, MD5Pass) else coerced  # which hashes once more when assigned
 
     return Annotated[Any, _Kept(field, owner, take)]
 
@@ -163,18 +163,18 @@ class _Body(BaseModel):
 
     async def _values(self) -> dict[str, Any]:
         """What was given, by attribute, passwords hashed where that stalls no event loop."""
-        model = type(self).__record__
+        mapper = type(self).__record__.__mapper__
         given = {name: self.__dict__[name] for name in self.__pydantic_fields_set__}
         for name, value in given.items():
-            field = model._fields[name]
+            field = mapper.fields[name]
             if isinstance(field, Password) and value is not None:
-                given[name] = await field._hash(model, value)
+                given[name] = await make_hash(field, mapper, value)
         return given
 
 
 def _finished(model: type[Record], operation: Coroutine[Any, Any, Any]) -> Any:
     """A coroutine for asyncio models, its result for blocking ones."""
-    return run(operation) if cast("Any", model)._password_type.inline else operation
+    return run(operation) if model.__mapper__.colour.hashes_inline else operation
 
 
 class _Create(_Body):
@@ -208,7 +208,7 @@ class _Read(BaseModel):
 
 
 def _create_fields(model: type[Record]) -> dict[str, Any]:
-    given = {name: field for name, field in model._fields.items() if not field.readonly}
+    given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
     return {
         name: (_taken(field, model), ... if field.required and field.new is None else _left_out())
         for name, field in given.items()
@@ -216,7 +216,7 @@ def _create_fields(model: type[Record]) -> dict[str, Any]:
 
 
 def _update_fields(model: type[Record]) -> dict[str, Any]:
-    given = {name: field for name, field in model._fields.items() if not field.readonly}
+    given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
     return {name: (_taken(field, model), _left_out()) for name, field in given.items()}
 
 
@@ -226,7 +226,7 @@ def _left_out() -> Any:
 
 
 def _read_fields(model: type[Record]) -> dict[str, Any]:
-    seen = {name: field for name, field in model._fields.items() if not field.secret}
+    seen = {name: field for name, field in model.__mapper__.fields.items() if not field.secret}
     return {"id": (str, ...), **{name: (_shown(field, model), ...) for name, field in seen.items()}}
 
 
@@ -241,11 +241,14 @@ def generated(kind: str, model: Any) -> Any:
     """The pydantic class ``UserCreate``, ``UserUpdate`` or ``UserRead`` of *model*, made once."""
     if not isinstance(model, type) or not issubclass(model, Record):
         raise UsageError(f"{kind}[...] takes a model class, not {model!r}")
-    made: dict[str, tuple[int, Any]] = vars(model).get("_generated") or {}
-    if kind not in made or made[kind][0] != model._version:  # a field may have come late
-        made = {**made, kind: (model._version, _generate(kind, model))}
-        model._put(_generated=made)
+    made, version = _made.setdefault(model, {}), model.__mapper__.version
+    if kind not in made or made[kind][0] != version:  # a field may have come late
+        made[kind] = version, _generate(kind, model)
     return made[kind][1]
+
+
+_made: WeakKeyDictionary[type[Any], dict[str, tuple[int, Any]]] = WeakKeyDictionary()
+"""What was generated of each class, with the version of its fields."""
 
 
 def _generate(kind: str, model: type[Record]) -> Any:
@@ -344,9 +347,9 @@ def record_schema(model: type[Record], handler: Any) -> core_schema.CoreSchema:
 
 def _unsaved(model: type[Record], body: Any) -> Record:
     given = {name: getattr(body, name) for name in body.__pydantic_fields_set__}
-    blocking = cast("Any", model)._password_type.inline
+    blocking = model.__mapper__.colour.hashes_inline
     for name in given:
-        if isinstance(model._fields[name], Password) and not blocking:
+        if isinstance(model.__mapper__.fields[name], Password) and not blocking:
             raise ValueError(f"{name} cannot be taken here: use Create[{model.__name__}]")
     with no_session():
         return model.new(**given)

@@ -9,7 +9,7 @@ import quart
 
 from aioredisca.asgi import AutosaveMiddleware, finish
 from aioredisca.errors import UsageError
-from aioredisca.model.sessions import Session, current
+from aioredisca.model.sessions import Session, current_session
 from aioredisca.web import database_of, succeeded
 
 KEY = "aioredisca"
@@ -55,7 +55,7 @@ class QuartRedisca:
 
     async def _save(self, response: Any) -> Any:
         """Save here already, where the app's handlers can be asked; the middleware then finds it done."""
-        session = cast("Session", current())
+        session = cast("Session", current_session())
         if not ((self.autosave and self.save_if(response.status_code)) or session.kept):
             return response
         try:

@@ -12,7 +12,6 @@ from asyncio import get_running_loop
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet
 
-from aioredisca.config import conf
 from aioredisca.drivers.run import driving
 from aioredisca.errors import DriverMisuse, UsageError
 from aioredisca.storage.facts import StoreFacts
@@ -246,6 +245,3 @@ def _memory_server(name: str) -> Any:
 def open_database(source: object) -> Database:
     """A Database as it is, or one made of whatever names it."""
     return source if isinstance(source, Database) else Database(source)
-
-
-conf._open = staticmethod(open_database) if not TYPE_CHECKING else open_database

@@ -1,6 +1,6 @@
 """Collections that live and die with their record: lists, sets, sorted sets, counters in keys of their own.
 
-Declared in the class body beside the fields. Read from an instance they give a view (views.py), whose verbs
+Declared in the class body beside the fields. Read from an instance they give a view (handles.py), whose verbs
 work on the stored collection at once: nothing of it is kept in memory, and ``save()`` has no part in it.
 """
 
@@ -16,9 +16,10 @@ from aioredisca.storage.keys import bad_field
 
 if TYPE_CHECKING:
     from aioredisca import sync
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.model import Model
-    from aioredisca.persistence import collections as views
-    from aioredisca.sync import collections as sync_views
+    from aioredisca.persistence import collections as handles
+    from aioredisca.sync import collections as sync_handles
 
 V = TypeVar("V")
 
@@ -29,8 +30,8 @@ class Collection:
     ``field``  what its keys are called by; the attribute's name by default.
     """
 
-    view: ClassVar[str]
-    """The view of an instance's collection, by its name in views.py."""
+    kind: ClassVar[str]
+    """What its handles are called by in each colour."""
 
     name: str = ""
     """The attribute's name."""
@@ -52,7 +53,7 @@ class Collection:
             raise UsageError(f"{where}: {reason}; give it another name by field=")
 
     def __get__(self, obj: Any, owner: Any) -> Any:
-        return self if obj is None else obj._view(self)
+        return self if obj is None else obj.__mapper__.colour.handles[self.kind](self, obj)
 
     def __set__(self, obj: Any, value: Never) -> None:
         raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
@@ -66,7 +67,7 @@ class _Of(Collection, Generic[V]):
 
     def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
         super().__init__(field=field)
-        if of.indexed:
+        if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
         if self.distinct and of.mutable:
             raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
@@ -75,26 +76,27 @@ class _Of(Collection, Generic[V]):
     def __set_name__(self, owner: type, name: str) -> None:
         super().__set_name__(owner, name)
         self.of.name = self.name  # errors of a value name the collection
+        self.of.__codec__.settle()
 
-    def encode(self, value: Any, owner: type[Any]) -> bytes:
+    def encode(self, value: Any, mapper: Mapper) -> bytes:
         """One value as it is stored. ValidationError says why not."""
-        raw = self.of.accept(value, owner)[1]
+        raw = self.of.__codec__.accept(value, mapper)[1]
         if raw is None:
-            raise ValidationError(owner.__name__, self.name, "holds values, and None is none")
+            raise ValidationError(mapper.name, self.name, "holds values, and None is none")
         return raw
 
 
 class ListOf(_Of[V]):
     """A list of values, in the order they were added: ``log = ListOf(String())``."""
 
-    view = "ListView"
+    kind = "list"
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, obj: Model, owner: type) -> views.ListView[V]: ...
+    def __get__(self, obj: Model, owner: type) -> handles.ListHandle[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync_views.ListView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_handles.ListHandle[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -102,15 +104,15 @@ class ListOf(_Of[V]):
 class SetOf(_Of[V]):
     """A set of values: ``likes = SetOf(Reference(User))``."""
 
-    view = "SetView"
+    kind = "set"
     distinct = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, obj: Model, owner: type) -> views.SetView[V]: ...
+    def __get__(self, obj: Model, owner: type) -> handles.SetHandle[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SetView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_handles.SetHandle[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -118,15 +120,15 @@ class SetOf(_Of[V]):
 class SortedSet(_Of[V]):
     """Values with a score each, a finite float, in its order: ``scores = SortedSet(String())``."""
 
-    view = "SortedView"
+    kind = "sorted"
     distinct = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, obj: Model, owner: type) -> views.SortedView[V]: ...
+    def __get__(self, obj: Model, owner: type) -> handles.SortedHandle[V]: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync_views.SortedView[V]: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_handles.SortedHandle[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 
@@ -134,13 +136,13 @@ class SortedSet(_Of[V]):
 class Counter(Collection):
     """A whole number of 64 bits, from 0: ``visits = Counter()``."""
 
-    view = "CounterView"
+    kind = "counter"
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, obj: Model, owner: type) -> views.CounterView: ...
+    def __get__(self, obj: Model, owner: type) -> handles.CounterHandle: ...
     @overload
-    def __get__(self, obj: sync.Model, owner: type) -> sync_views.CounterView: ...
+    def __get__(self, obj: sync.Model, owner: type) -> sync_handles.CounterHandle: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)

@@ -1,20 +1,23 @@
-"""The fields whose values have an order, and so a range index: numbers and times."""
+"""The fields of numbers, and what the server is to add to them."""
 
 from __future__ import annotations
 
-import datetime as dt
 import decimal
 import math
 from fractions import Fraction
-from typing import Any, ClassVar, Generic, Literal, Never, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import TypeVar, Unpack
 
 from aioredisca.compiler.writes import Increment
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
+from aioredisca.fields.codec import Codec, FastAccept, FastDecode
 from aioredisca.storage import codecs
 from aioredisca.storage.schema import IndexKind
+
+if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
 
 V = TypeVar("V")
 
@@ -30,49 +33,102 @@ class Number(Field[V], Generic[V]):
     places: int | None = None
     """Decimal places of every value; None where there is no such limit, and no exact sum on the server."""
 
-    def _bound_by(self, minval: Any, maxval: Any) -> None:
-        ordered_limits(minval, maxval, "minval, maxval")
-        self.minval, self.maxval = minval, maxval
-
     def check(self, value: Any) -> None:
         if self.minval is not None and value < self.minval:
             raise ValueError(f"is less than {self.minval}")
         if self.maxval is not None and value > self.maxval:
             raise ValueError(f"is more than {self.maxval}")
 
-    def increment(self, by: Any, low: Any, high: Any, owner: type[Any]) -> Increment:
-        """What to add on the server, and the bounds of the result: those given and the field's own."""
-        if self.places is None or not self._is_plain():
-            cure = "it takes an Integer, or a Decimal with places=, with no method overridden"
-            raise UsageError(f"{owner.__name__}.{self.name}: incr() must be exact: {cure}")
-        lows = [limit for limit in (self.minval, self._limit(low, owner)) if limit is not None]
-        highs = [limit for limit in (self.maxval, self._limit(high, owner)) if limit is not None]
-        scale = 10**self.places
-        return Increment(
-            self.key,
-            self._units(by, owner),
-            math.ceil(Fraction(max(lows)) * scale) if lows else None,
-            math.floor(Fraction(min(highs)) * scale) if highs else None,
-            self.places,
-        )
 
-    def _is_plain(self) -> bool:
-        """Whether no class of a user's own changes what values mean: the server cannot know of it."""
-        kind = next(kind for kind in type(self).__mro__ if kind.__module__ == __name__)
-        names = ("coerce", "check", "to_db", "from_db", "score")
-        return all(getattr(type(self), name) is getattr(kind, name) for name in names)
+def increment(field: Number[Any], by: Any, low: Any, high: Any, mapper: Mapper) -> Increment:
+    """What to add on the server, and the bounds of the result: those given and the field's own."""
+    places = field.places
+    if places is None or not field.__codec__.keeps(*_MEANING):
+        cure = "it takes an Integer, or a Decimal with places=, with no method overridden"
+        raise UsageError(f"{mapper.name}.{field.name}: incr() must be exact: {cure}")
+    lows = [limit for limit in (field.minval, _limit(field, low, mapper)) if limit is not None]
+    highs = [limit for limit in (field.maxval, _limit(field, high, mapper)) if limit is not None]
+    scale = 10**places
+    return Increment(
+        field.key,
+        _units(field, by, places, mapper),
+        math.ceil(Fraction(max(lows)) * scale) if lows else None,
+        math.floor(Fraction(min(highs)) * scale) if highs else None,
+        places,
+    )
 
-    def _limit(self, value: Any, owner: type[Any]) -> Any:
-        return None if value is None else self._operand(value, owner)
 
-    def _units(self, value: Any, owner: type[Any]) -> int:
-        number, places = decimal.Decimal(self._operand(value, owner)), self.places or 0
-        if codecs.decimal_places(number) > places:
-            raise self._refuse(owner, f"has more than {places} digits after the point", value)
-        units = codecs.scaled(number, places)
-        if abs(units) > codecs.EXACT_INTEGERS:
-            raise self._refuse(owner, "lies beyond 2**53, where the server cannot count exactly", value)
-        return units
+_MEANING = ("coerce", "check", "to_db", "from_db", "score")
+"""What changes the meaning of a value where it is overridden: the server cannot know of it."""
+
+
+def _limit(field: Number[Any], value: Any, mapper: Mapper) -> Any:
+    return None if value is None else field.__codec__.operand(value, mapper)
+
+
+def _units(field: Number[Any], value: Any, places: int, mapper: Mapper) -> int:
+    codec = field.__codec__
+    number = decimal.Decimal(codec.operand(value, mapper))
+    if codecs.decimal_places(number) > places:
+        raise codec.refused(mapper, f"has more than {places} digits after the point", value)
+    units = codecs.scaled(number, places)
+    if abs(units) > codecs.EXACT_INTEGERS:
+        raise codec.refused(mapper, "lies beyond 2**53, where the server cannot count exactly", value)
+    return units
+
+
+class IntegerCodec(Codec):
+    """Of whole numbers."""
+
+    __slots__ = ()
+
+    def _fast_accept(self) -> FastAccept:
+        low, high = self.field.minval, self.field.maxval
+        least = -codecs.EXACT_INTEGERS if low is None else max(low, -codecs.EXACT_INTEGERS)
+        most = codecs.EXACT_INTEGERS if high is None else min(high, codecs.EXACT_INTEGERS)
+
+        def accept(value: Any) -> tuple[Any, bytes] | None:
+            if type(value) is int and least <= value <= most:
+                return value, b"%d" % value
+            return None
+
+        return accept
+
+    def _fast_decode(self) -> FastDecode:
+        return codecs.digits_integer
+
+    def _digits_are_scores(self) -> bool:
+        return True
+
+    def raw_score(self, raw: bytes) -> str:
+        plain = self.digits_are_scores and raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
+        return raw.decode() if plain else super().raw_score(raw)
+
+
+class FloatCodec(Codec):
+    """Of floating-point numbers."""
+
+    __slots__ = ()
+
+    def _fast_accept(self) -> FastAccept:
+        low, high = self.field.minval, self.field.maxval
+        least = -math.inf if low is None else low
+        most = math.inf if high is None else high
+
+        def accept(value: Any) -> tuple[Any, bytes] | None:
+            # neither infinite nor NaN
+            if type(value) is float and -math.inf < value < math.inf and least <= value <= most:
+                number = value + 0.0
+                return number, codecs.float_text(number).encode()
+            return None
+
+        return accept
+
+    def _fast_decode(self) -> FastDecode:
+        return codecs.plain_float
+
+    def _digits_are_scores(self) -> bool:
+        return True
 
 
 class Integer(Number[int | Opt], Generic[Opt]):
@@ -84,9 +140,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
     """
 
     places = 0
-    quick = staticmethod(codecs.digits_integer)
-
-    digits_are_scores = True
+    __codec_type__ = IntegerCodec
 
     @overload
     def __init__(
@@ -115,18 +169,8 @@ class Integer(Number[int | Opt], Generic[Opt]):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        self._bound_by(minval, maxval)
-
-    def short(self, value: Any) -> tuple[Any, bytes] | None:
-        low, high = self.minval, self.maxval
-        if (
-            type(value) is int
-            and -codecs.EXACT_INTEGERS <= value <= codecs.EXACT_INTEGERS
-            and (low is None or low <= value)
-            and (high is None or value <= high)
-        ):
-            return value, b"%d" % value
-        return None
+        ordered_limits(minval, maxval, "minval, maxval")
+        self.minval, self.maxval = minval, maxval
 
     def coerce(self, value: Any) -> int:
         return codecs.read_integer(value)
@@ -148,10 +192,6 @@ class Integer(Number[int | Opt], Generic[Opt]):
             raise ValueError('lies beyond 2**53, where a range index is not exact: declare index="exact"')
         return str(value)
 
-    def _raw_score(self, raw: bytes) -> str:
-        plain = raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
-        return raw.decode() if plain else super()._raw_score(raw)
-
 
 class Float(Number[float | Opt], Generic[Opt]):
     """A floating-point number, stored so that it reads back exactly. -0.0 is 0.0; NaN is refused.
@@ -159,9 +199,7 @@ class Float(Number[float | Opt], Generic[Opt]):
     ``minval`` ``maxval``  limits, both included.
     """
 
-    quick = staticmethod(codecs.plain_float)
-
-    digits_are_scores = True
+    __codec_type__ = FloatCodec
 
     @overload
     def __init__(
@@ -190,19 +228,8 @@ class Float(Number[float | Opt], Generic[Opt]):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        self._bound_by(minval, maxval)
-
-    def short(self, value: Any) -> tuple[Any, bytes] | None:
-        low, high = self.minval, self.maxval
-        if (
-            type(value) is float
-            and -math.inf < value < math.inf  # and no NaN
-            and (low is None or low <= value)
-            and (high is None or value <= high)
-        ):
-            number = value + 0.0
-            return number, codecs.float_text(number).encode()
-        return None
+        ordered_limits(minval, maxval, "minval, maxval")
+        self.minval, self.maxval = minval, maxval
 
     def coerce(self, value: Any) -> float:
         return codecs.read_float(value)
@@ -262,7 +289,8 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         if places is not None and not 0 <= places <= 15:
             raise UsageError("places= is a number from 0 to 15")
         self.places = places
-        self._bound_by(minval, maxval)
+        ordered_limits(minval, maxval, "minval, maxval")
+        self.minval, self.maxval = minval, maxval
 
     def coerce(self, value: Any) -> decimal.Decimal:
         return codecs.read_decimal(value)
@@ -288,67 +316,3 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
                 f"lies beyond 2**53 units of {self.places} places, where a range index is not exact"
             )
         return str(units)
-
-
-class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
-    """A moment, to the microsecond, always aware and in UTC.
-
-    Takes aware datetimes of any zone, naive ones as UTC, and numbers as seconds since 1970 (what redisca
-    stored). A range index holds the years 1900 to 2112, exact to the microsecond.
-    """
-
-    index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
-
-    quick = staticmethod(codecs.plain_datetime)
-
-    @overload
-    def __init__(
-        self: DateTime[None], *, required: Literal[False] = ..., **options: Unpack[Options]
-    ) -> None: ...
-    @overload
-    def __init__(self: DateTime[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
-    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
-        super().__init__(required=required, **options)
-
-    def coerce(self, value: Any) -> dt.datetime:
-        return codecs.read_datetime(value)
-
-    def to_db(self, value: dt.datetime) -> str:
-        return codecs.datetime_text(value)
-
-    def from_db(self, text: str) -> dt.datetime:
-        return codecs.text_datetime(text)
-
-    def view(self, raw: bytes) -> str | bytes | int:
-        text = super().view(raw)
-        return int(text) if isinstance(text, str) and text.removeprefix("-").isdecimal() else text
-
-    def score(self, value: dt.datetime) -> str:
-        if not 1900 <= value.year <= 2112:
-            raise ValueError("lies outside the years 1900 to 2112, where a range index is not exact")
-        return codecs.datetime_text(value)
-
-
-class Date(Field[dt.date | Opt], Generic[Opt]):
-    """A calendar day. Takes a date or text of the form YYYY-MM-DD."""
-
-    index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
-
-    @overload
-    def __init__(self: Date[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
-    @overload
-    def __init__(self: Date[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
-    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
-        super().__init__(required=required, **options)
-
-    def coerce(self, value: Any) -> dt.date:
-        return codecs.read_date(value)
-
-    def to_db(self, value: dt.date) -> str:
-        return value.isoformat()
-
-    def from_db(self, text: str) -> dt.date:
-        return codecs.text_date(text)
-
-    def score(self, value: dt.date) -> str:
-        return str(value.toordinal())

@@ -1,4 +1,4 @@
-"""``Password``: a field that holds a hash, and the column whose verbs make and check it.
+"""``Password``: a field that holds a hash, and the verbs that make and check it. MD5Pass is for old data.
 
 The verbs belong to the column, not to the record: no model loses a name to them, a class may have several
 password fields, and ``verify`` can be asked about a user that does not exist, in the same time.
@@ -6,6 +6,7 @@ password fields, and ``verify`` can be asked about a user that does not exist, i
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, TypeVar, cast, overload
 
@@ -13,14 +14,17 @@ from typing_extensions import Unpack
 
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import hashing
+from aioredisca.fields.access import value_of
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
-from aioredisca.fields.scalars import String
+from aioredisca.fields.codec import Codec
+from aioredisca.fields.text import String
 from aioredisca.storage.codecs import kind
 from aioredisca.storage.schema import IndexKind
 from aioredisca.types import Transport
 
 if TYPE_CHECKING:
     from aioredisca import sync
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.model import Model
     from aioredisca.query.columns import PasswordColumn
 
@@ -70,6 +74,20 @@ class Hash:
         return Hash, (self._encoded,)
 
 
+class PasswordCodec(Codec):
+    """Of passwords: blocking models take plain text too, for to hash it there stalls no event loop."""
+
+    __slots__ = ()
+
+    def coerce(self, value: Any, mapper: Mapper) -> Hash:
+        if not isinstance(value, str):
+            return cast("Hash", self.field.coerce(value))
+        if mapper.colour.hashes_inline:
+            return Hash(hashing.make(self.field.plain(value)))
+        name = self.field.name
+        raise ValueError(f"takes a hash, not plain text: {name} = await {mapper.name}.{name}.hash(...)")
+
+
 class Password(Field[Hash | Opt], Generic[Opt]):
     """A password, stored as a salted hash: argon2id with the extra ``password``, else scrypt.
 
@@ -81,6 +99,7 @@ class Password(Field[Hash | Opt], Generic[Opt]):
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()
+    __codec_type__ = PasswordCodec
 
     @overload
     def __init__(
@@ -111,7 +130,7 @@ class Password(Field[Hash | Opt], Generic[Opt]):
         options.setdefault("secret", True)
         super().__init__(required=required, **options)
         ordered_limits(minlen, maxlen, "minlen, maxlen")
-        self._plain = String(minlen=minlen, maxlen=maxlen, normalize="NFC")
+        self.__plain = String(minlen=minlen, maxlen=maxlen, normalize="NFC")
 
     # -- the descriptor ----------------------------------------------------------------------------
 
@@ -125,9 +144,9 @@ class Password(Field[Hash | Opt], Generic[Opt]):
     def __get__(self, obj: object, owner: type) -> Hash | Opt: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            return obj._value(self)
-        column = getattr(owner, "_password_type", None)
-        return self if column is None else column(self, owner)
+            return value_of(obj, self)
+        mapper = getattr(owner, "__mapper__", None)
+        return self if mapper is None else mapper.colour.password_column(self, owner)
 
     if TYPE_CHECKING:
 
@@ -144,21 +163,12 @@ class Password(Field[Hash | Opt], Generic[Opt]):
             return value
         raise ValueError(f"takes a hash, not {kind(value)}")
 
-    def coerce_for(self, value: Any, owner: type[Any]) -> Hash:
-        if not isinstance(value, str):
-            return self.coerce(value)
-        if owner._password_type.inline:
-            return Hash(hashing.make(self.plain(value)))
-        raise ValueError(
-            f"takes a hash, not plain text: {self.name} = await {owner.__name__}.{self.name}.hash(...)"
-        )
-
     def plain(self, value: object) -> str:
         """A plain text that the field's limits let pass. ValueError says why not."""
         if not isinstance(value, str):
             raise ValueError(f"takes a string, not {kind(value)}")
-        text = self._plain.coerce(value)
-        self._plain.check(text)
+        text = self.__plain.coerce(value)
+        self.__plain.check(text)
         return text
 
     def to_db(self, value: Hash) -> str:
@@ -167,52 +177,113 @@ class Password(Field[Hash | Opt], Generic[Opt]):
     def from_db(self, text: str) -> Hash:
         return Hash(text)
 
-    # -- the verbs, without colour -----------------------------------------------------------------
-
-    async def _hash(self, owner: type[Any], plain: str) -> Hash:
-        try:
-            text = self.plain(plain)
-        except ValueError as error:
-            raise ValidationError(owner.__name__, self.name, str(error)) from None
-        return Hash(await _transport(owner, None).offload(hashing.make, text))
-
-    async def _verify(self, owner: type[Any], record: Any, plain: object) -> bool:
-        stored = self._stored(owner, record)
-        if not isinstance(plain, str):
-            raise ValidationError(owner.__name__, self.name, f"takes a string, not {kind(plain)}")
-        if not _writable(plain) or len(plain) > max(self._plain.maxlen or 0, MAX_LENGTH):
-            return False
-        transport = _transport(owner, record)
-        if stored is None:
-            await transport.offload(hashing.make, plain)  # as slow as a wrong password
-            return False
-        right, better = await transport.offload(hashing.check, plain, stored.encoded)
-        if better is not None and self._stored(owner, record) == stored:
-            setattr(record, self.name, Hash(better))
-        return right
-
-    async def _upgrade(self, owner: type[Any], record: Any) -> bool:
-        stored = self._stored(owner, record)
-        if stored is None or stored.scheme != "md5":
-            return False
-        over = await _transport(owner, record).offload(hashing.over_md5, stored.encoded)
-        if self._stored(owner, record) == stored:
-            setattr(record, self.name, Hash(over))
-        return True
-
-    def _stored(self, owner: type[Any], record: Any) -> Hash | None:
-        if record is None:
-            return None
-        if not isinstance(record, owner):
-            raise UsageError(
-                f"{owner.__name__}.{self.name} verifies records of {owner.__name__}, not {kind(record)}"
-            )
-        return cast("Hash | None", getattr(record, self.name)) if record else None
+    @property
+    def __limits__(self) -> Any:
+        """The field that the plain text would be, with its limits."""
+        return self.__plain
 
 
-def _transport(owner: type[Any], record: Any) -> Transport:
-    home = owner._store() if record is None else record._home()
-    return cast("Transport", home.transport())
+class MD5Pass(Field[str | Opt], Generic[Opt]):
+    """The MD5 of what is assigned, as redisca stored passwords. For old data only: MD5 protects nothing.
+
+    ``minlen`` ``maxlen``  limits of the plain text, in characters.
+    """
+
+    @overload
+    def __init__(
+        self: MD5Pass[None],
+        *,
+        minlen: int | None = ...,
+        maxlen: int | None = ...,
+        required: Literal[False] = ...,
+        **options: Unpack[Options],
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: MD5Pass[Never],
+        *,
+        minlen: int | None = ...,
+        maxlen: int | None = ...,
+        required: Literal[True],
+        **options: Unpack[Options],
+    ) -> None: ...
+    def __init__(
+        self,
+        *,
+        minlen: int | None = None,
+        maxlen: int | None = None,
+        required: bool = False,
+        **options: Unpack[Options],
+    ) -> None:
+        options.setdefault("secret", True)
+        super().__init__(required=required, **options)
+        ordered_limits(minlen, maxlen, "minlen, maxlen")
+        self.__plain = String(minlen=minlen, maxlen=maxlen)
+
+    def coerce(self, value: Any) -> str:
+        plain = self.__plain.coerce(value)
+        self.__plain.check(plain)
+        return hashlib.md5(plain.encode(), usedforsecurity=False).hexdigest()
+
+    @property
+    def __limits__(self) -> Any:
+        """The field that the plain text would be, with its limits."""
+        return self.__plain
+
+    def coerce_stored(self, text: str) -> str:
+        return text  # the dict API writes the digest itself
+
+
+# -- the verbs, without colour ---------------------------------------------------------------------
+
+
+async def make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Hash:
+    """The hash of *plain*, made where it stalls no event loop. ValidationError if the field refuses it."""
+    try:
+        text = field.plain(plain)
+    except ValueError as error:
+        raise ValidationError(mapper.name, field.name, str(error)) from None
+    return Hash(await _transport(mapper, None).offload(hashing.make, text))
+
+
+async def verify(field: Password[Any], mapper: Mapper, record: Any, plain: object) -> bool:
+    """Whether *plain* is the password of *record*, in the same time if there is none."""
+    stored = _stored(field, mapper, record)
+    if not isinstance(plain, str):
+        raise ValidationError(mapper.name, field.name, f"takes a string, not {kind(plain)}")
+    if not _writable(plain) or len(plain) > max(field.__limits__.maxlen or 0, MAX_LENGTH):
+        return False
+    transport = _transport(mapper, record)
+    if stored is None:
+        await transport.offload(hashing.make, plain)  # as slow as a wrong password
+        return False
+    right, better = await transport.offload(hashing.check, plain, stored.encoded)
+    if better is not None and _stored(field, mapper, record) == stored:
+        setattr(record, field.name, Hash(better))
+    return right
+
+
+async def upgrade(field: Password[Any], mapper: Mapper, record: Any) -> bool:
+    """Put a strong hash over a bare MD5; whether there was one."""
+    stored = _stored(field, mapper, record)
+    if stored is None or stored.scheme != "md5":
+        return False
+    over = await _transport(mapper, record).offload(hashing.over_md5, stored.encoded)
+    if _stored(field, mapper, record) == stored:
+        setattr(record, field.name, Hash(over))
+    return True
+
+
+def _stored(field: Password[Any], mapper: Mapper, record: Any) -> Hash | None:
+    if record is None:
+        return None
+    if not isinstance(record, mapper.model):
+        raise UsageError(f"{mapper.name}.{field.name} verifies records of {mapper.name}, not {kind(record)}")
+    return cast("Hash | None", getattr(record, field.name)) if record else None
+
+
+def _transport(mapper: Mapper, record: Any) -> Transport:
+    return mapper.store(None if record is None else record.__state__.unit).transport()
 
 
 def _writable(plain: str) -> bool:

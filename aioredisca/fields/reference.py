@@ -9,13 +9,71 @@ from typing_extensions import TypeVar, Unpack
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options
+from aioredisca.fields.codec import Codec
 from aioredisca.storage.schema import OnDelete
 
 if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
 V = TypeVar("V")
 R = TypeVar("R", bound="Record")
+
+
+class ReferenceCodec(Codec):
+    """Of references: the classes they name depend on the class that has the field."""
+
+    __slots__ = ()
+
+    def target(self, mapper: Mapper) -> type[Any]:
+        """The class that the field refers to in this one. UsageError where there is none such."""
+        to = self.field.to
+        found = mapper.named(to) if isinstance(to, str) else to
+        target = found if isinstance(found, type) else found()
+        if getattr(getattr(target, "__mapper__", None), "colour", None) is not mapper.colour:
+            where = f"{mapper.name}.{self.field.name}"
+            raise UsageError(
+                f"{where} refers to {target!r}, which is no model of the same colour: "
+                f"in a mixin for both colours refer by name"
+            )
+        return target
+
+    def stems(self, mapper: Mapper) -> list[tuple[type[Any], str]]:
+        """The classes that the field can refer to, and what it stores before their ids."""
+        target = self.target(mapper)
+        if not self.field.children:
+            return [(target, "")]
+        return [(family, f"{family.getprefix()}:") for family in (target, *target.inheritors())]
+
+    def coerce(self, value: Any, mapper: Mapper) -> Record:
+        target = self.target(mapper)
+        if isinstance(value, str | bytes | int) and not isinstance(value, bool):
+            return _handle(target, value)
+        if type(value) is target or (self.field.children and isinstance(value, target)):
+            record = cast("Record", value)
+            if not record.id:
+                raise ValueError("takes a record with an id")
+            return record
+        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
+
+    def coerce_stored(self, text: str, mapper: Mapper) -> Record:
+        return self.read(text.encode(), mapper)
+
+    def read(self, raw: bytes, mapper: Mapper) -> Record:
+        target, text = self.target(mapper), raw.decode()
+        if not self.field.children:
+            return _handle(target, text)
+        families = [c for c in (target, *target.inheritors()) if text.startswith(f"{c.getprefix()}:")]
+        if not families:
+            raise ValueError(f"names no {target.__name__}")
+        family = max(families, key=lambda c: len(c.getprefix()))
+        return _handle(family, text.removeprefix(f"{family.getprefix()}:"))
+
+
+def _handle(target: type[Any], id: str | bytes | int) -> Record:
+    if not id and id != 0:
+        raise ValueError("takes an id of at least one character")
+    return cast("Record", target(id))
 
 
 class Reference(Field[V | Opt], Generic[V, Opt]):
@@ -33,6 +91,8 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
     Takes an instance or an id, and gives a handle: ``(await post.author).name``. Assigning does not save
     the other record.
     """
+
+    __codec_type__ = ReferenceCodec
 
     @overload
     def __init__(
@@ -95,52 +155,5 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         if on_delete == "nullify" and required:
             raise UsageError("on_delete='nullify' would take away a required reference")
 
-    def target(self, owner: type[Any]) -> type[Any]:
-        """The class that this field of *owner* refers to. UsageError where there is none such."""
-        found = owner._named(self.to) if isinstance(self.to, str) else self.to
-        target = found if isinstance(found, type) else found()
-        if getattr(target, "_column_type", None) is not owner._column_type:
-            raise UsageError(
-                f"{owner.__name__}.{self.name} refers to {target!r}, which is no model of the same colour: "
-                f"in a mixin for both colours refer by name"
-            )
-        return target
-
-    def stems(self, owner: type[Any]) -> list[tuple[type[Any], str]]:
-        """The classes that this field of *owner* can refer to, and what it stores before their ids."""
-        target = self.target(owner)
-        if not self.children:
-            return [(target, "")]
-        return [(family, f"{family.getprefix()}:") for family in (target, *target.inheritors())]
-
-    def coerce_for(self, value: Any, owner: type[Any]) -> Record:
-        target = self.target(owner)
-        if isinstance(value, str | bytes | int) and not isinstance(value, bool):
-            return self._handle(target, value)
-        if type(value) is target or (self.children and isinstance(value, target)):
-            record = cast("Record", value)
-            if not record.id:
-                raise ValueError("takes a record with an id")
-            return record
-        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
-
-    def _handle(self, target: type[Any], id: str | bytes | int) -> Record:
-        if not id and id != 0:
-            raise ValueError("takes an id of at least one character")
-        return cast("Record", target(id))
-
-    def coerce_stored_for(self, text: str, owner: type[Any]) -> Record:
-        return self.read(text.encode(), owner)
-
     def to_db(self, value: Record) -> str:
         return f"{value.getprefix()}:{value.id}" if self.children else value.id
-
-    def read(self, raw: bytes, owner: type[Any]) -> Record:
-        target, text = self.target(owner), raw.decode()
-        if not self.children:
-            return self._handle(target, text)
-        families = [c for c in (target, *target.inheritors()) if text.startswith(f"{c.getprefix()}:")]
-        if not families:
-            raise ValueError(f"names no {target.__name__}")
-        family = max(families, key=lambda c: len(c.getprefix()))
-        return self._handle(family, text.removeprefix(f"{family.getprefix()}:"))

@@ -1,183 +1,44 @@
-"""The fields of text, bytes, truth values, enumerations and JSON. Each is a codec and its limits."""
+"""The fields of truth values, UUIDs, enumerations and JSON. Each is a codec and its limits."""
 
 from __future__ import annotations
 
 import enum
-import hashlib
-import unicodedata
 import uuid
 from typing import Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import TypeVar, Unpack
 
 from aioredisca.errors import UsageError
-from aioredisca.fields.base import MAX_BYTES, Field, Opt, Options, ordered_limits
+from aioredisca.fields.base import Field, Opt, Options
+from aioredisca.fields.codec import MAX_BYTES, Codec, FastAccept, FastDecode, LimitedCodec
 from aioredisca.storage import codecs
-from aioredisca.storage.keys import LONG_VALUE
 from aioredisca.storage.schema import IndexKind
 
 V = TypeVar("V")
 E = TypeVar("E", bound=enum.Enum)
 
 
-TEXT: tuple[IndexKind, ...] = ("exact", "sorted")
+class BoolCodec(Codec):
+    """Of truth values."""
 
+    __slots__ = ()
 
-class String(Field[str | Opt], Generic[Opt]):
-    """Text. Takes str, and int, float and Decimal by ``str()``.
+    def _fast_accept(self) -> FastAccept:
+        def accept(value: Any) -> tuple[Any, bytes] | None:
+            if type(value) is bool:
+                return value, b"1" if value else b"0"
+            return None
 
-    ``minlen`` ``maxlen``  limits in characters.
-    ``maxbytes``           limit in bytes of UTF-8, 1 MiB by default.
-    ``normalize``          a Unicode form such as "NFC" to bring values into; as given by default.
+        return accept
 
-    ``index="sorted"`` keeps the values in the order of their bytes (that of code points), for ranges and
-    prefixes. Such values have at most 512 bytes.
-    """
-
-    index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
-    quick = staticmethod(bytes.decode)
-
-    @overload
-    def __init__(
-        self: String[None],
-        *,
-        minlen: int | None = ...,
-        maxlen: int | None = ...,
-        maxbytes: int = ...,
-        normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = ...,
-        required: Literal[False] = ...,
-        **options: Unpack[Options],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: String[Never],
-        *,
-        minlen: int | None = ...,
-        maxlen: int | None = ...,
-        maxbytes: int = ...,
-        normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = ...,
-        required: Literal[True],
-        **options: Unpack[Options],
-    ) -> None: ...
-    def __init__(
-        self,
-        *,
-        minlen: int | None = None,
-        maxlen: int | None = None,
-        maxbytes: int = MAX_BYTES,
-        normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = None,
-        required: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        super().__init__(required=required, **options)
-        ordered_limits(minlen, maxlen, "minlen, maxlen")
-        self.minlen, self.maxlen, self.maxbytes = minlen, maxlen, maxbytes
-        self.normalize: Literal["NFC", "NFD", "NFKC", "NFKD"] | None = normalize
-
-    def short(self, value: Any) -> tuple[Any, bytes] | None:
-        least, most = self.minlen, self.maxlen
-        if (
-            type(value) is str
-            and self.normalize is None
-            and (least is None or least <= len(value))
-            and (most is None or len(value) <= most)
-        ):
-            try:
-                raw = value.encode()
-            except UnicodeEncodeError:
-                return None
-            if len(raw) <= LONG_VALUE and len(raw) <= self.maxbytes:
-                return value, raw
-        return None
-
-    def coerce(self, value: Any) -> str:
-        text = codecs.read_string(value)
-        return unicodedata.normalize(self.normalize, text) if self.normalize else text
-
-    def check(self, value: str) -> None:
-        if self.minlen is not None and len(value) < self.minlen:
-            raise ValueError(f"has {len(value)} characters, at least {self.minlen} are needed")
-        if self.maxlen is not None and len(value) > self.maxlen:
-            raise ValueError(f"has {len(value)} characters, at most {self.maxlen} are allowed")
-
-
-class Email(Field[str | Opt], Generic[Opt]):
-    """An e-mail address, lower-cased and in NFC. Stored values are always readable, valid or not.
-
-    ``index="sorted"`` as for :class:`String`.
-    """
-
-    index_kinds: ClassVar[tuple[IndexKind, ...]] = TEXT
-    quick = staticmethod(bytes.decode)
-
-    @overload
-    def __init__(
-        self: Email[None], *, required: Literal[False] = ..., **options: Unpack[Options]
-    ) -> None: ...
-    @overload
-    def __init__(self: Email[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
-    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
-        super().__init__(required=required, **options)
-
-    def short(self, value: Any) -> tuple[Any, bytes] | None:
-        if type(value) is str and value.isascii() and codecs.is_email(value):
-            return value, value.encode()
-        return None
-
-    def coerce(self, value: Any) -> str:
-        return codecs.read_email(value)
-
-
-class MD5Pass(Field[str | Opt], Generic[Opt]):
-    """The MD5 of what is assigned, as redisca stored passwords. For old data only: MD5 protects nothing.
-
-    ``minlen`` ``maxlen``  limits of the plain text, in characters.
-    """
-
-    @overload
-    def __init__(
-        self: MD5Pass[None],
-        *,
-        minlen: int | None = ...,
-        maxlen: int | None = ...,
-        required: Literal[False] = ...,
-        **options: Unpack[Options],
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: MD5Pass[Never],
-        *,
-        minlen: int | None = ...,
-        maxlen: int | None = ...,
-        required: Literal[True],
-        **options: Unpack[Options],
-    ) -> None: ...
-    def __init__(
-        self,
-        *,
-        minlen: int | None = None,
-        maxlen: int | None = None,
-        required: bool = False,
-        **options: Unpack[Options],
-    ) -> None:
-        options.setdefault("secret", True)
-        super().__init__(required=required, **options)
-        ordered_limits(minlen, maxlen, "minlen, maxlen")
-        self._plain = String(minlen=minlen, maxlen=maxlen)
-
-    def coerce(self, value: Any) -> str:
-        plain = self._plain.coerce(value)
-        self._plain.check(plain)
-        return hashlib.md5(plain.encode(), usedforsecurity=False).hexdigest()
-
-    def coerce_stored(self, text: str) -> str:
-        return text  # the dict API writes the digest itself
+    def _fast_decode(self) -> FastDecode:
+        return codecs.plain_bool
 
 
 class Bool(Field[bool | Opt], Generic[Opt]):
     """True or False. Takes 1, 0 and their texts too; anything else is refused rather than guessed at."""
 
-    quick = staticmethod(codecs.plain_bool)
+    __codec_type__ = BoolCodec
 
     @overload
     def __init__(self: Bool[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
@@ -185,11 +46,6 @@ class Bool(Field[bool | Opt], Generic[Opt]):
     def __init__(self: Bool[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
-
-    def short(self, value: Any) -> tuple[Any, bytes] | None:
-        if type(value) is bool:
-            return value, b"1" if value else b"0"
-        return None
 
     def coerce(self, value: Any) -> bool:
         return codecs.read_bool(value)
@@ -238,11 +94,11 @@ class Enum(Field[V | Opt], Generic[V, Opt]):
     def __init__(self, of: type[enum.Enum], *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
         self.of = of
-        self._by_text: dict[str, enum.Enum] = {str(member.value): member for member in of}
+        self.__by_text: dict[str, enum.Enum] = {str(member.value): member for member in of}
         values = [member.value for member in of]
         if any(isinstance(value, bool) or not isinstance(value, str | int) for value in values):
             raise UsageError(f"the values of {of.__name__} must be strings or integers to be stored")
-        if len(self._by_text) < len(values):
+        if len(self.__by_text) < len(values):
             raise UsageError(f"two values of {of.__name__} have the same text")
 
     def coerce(self, value: Any) -> enum.Enum:
@@ -255,39 +111,9 @@ class Enum(Field[V | Opt], Generic[V, Opt]):
         return str(value.value)
 
     def from_db(self, text: str) -> enum.Enum:
-        if text not in self._by_text:
+        if text not in self.__by_text:
             raise ValueError(f"is no {self.of.__name__}")
-        return self._by_text[text]
-
-
-class Bytes(Field[bytes | Opt], Generic[Opt]):
-    """Bytes as they are. ``maxbytes`` is 1 MiB by default."""
-
-    @overload
-    def __init__(
-        self: Bytes[None], *, maxbytes: int = ..., required: Literal[False] = ..., **options: Unpack[Options]
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: Bytes[Never], *, maxbytes: int = ..., required: Literal[True], **options: Unpack[Options]
-    ) -> None: ...
-    def __init__(
-        self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]
-    ) -> None:
-        super().__init__(required=required, **options)
-        self.maxbytes = maxbytes
-
-    def coerce(self, value: Any) -> bytes:
-        return codecs.read_bytes(value)
-
-    def coerce_stored(self, text: Any) -> bytes:
-        return text.encode() if isinstance(text, str) else codecs.read_bytes(text)
-
-    def to_db(self, value: bytes) -> bytes:
-        return value
-
-    def decode(self, raw: bytes) -> bytes:
-        return raw
+        return self.__by_text[text]
 
 
 class Json(Field[V | Opt], Generic[V, Opt]):
@@ -300,6 +126,7 @@ class Json(Field[V | Opt], Generic[V, Opt]):
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()
     mutable: ClassVar[bool] = True
+    __codec_type__ = LimitedCodec
 
     def __init__(
         self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]

@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Set
 from dataclasses import replace
-from typing import Any, ClassVar, Generic, Literal, Never, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import Unpack
 
-from aioredisca.compiler.conditions import Has
-from aioredisca.fields.base import MAX_BYTES, Field, Opt, Options, ordered_limits
+from aioredisca.fields.base import Field, Opt, Options, ordered_limits
+from aioredisca.fields.codec import Codec
 from aioredisca.storage import codecs
 from aioredisca.storage.keys import LONG_VALUE
 from aioredisca.storage.schema import FieldSpec, IndexKind
 
+if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
+
 MAX_ITEMS = 1000
+
+
+class TagsCodec(Codec):
+    """Of sets of strings, which an index knows by their elements."""
+
+    __slots__ = ()
+
+    def element_raw(self, value: Any, mapper: Mapper) -> bytes:
+        """One element as the index knows it, coerced as in an assignment. ValidationError says why not."""
+        try:
+            element = codecs.read_string(value)
+            _check_element(self.field, element)
+        except ValueError as error:
+            raise self.refused(mapper, str(error), value) from None
+        return element.encode()
+
+    def elements(self, raw: bytes) -> tuple[bytes, ...]:
+        """The elements of a stored value as the index knows them. ValueError where it cannot be read."""
+        return tuple(sorted(element.encode() for element in self.decode(raw)))
+
+    def spec(self) -> FieldSpec:
+        return replace(super().spec(), elements=self.elements)
 
 
 class Tags(Field[set[str] | Opt], Generic[Opt]):
@@ -29,6 +54,7 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ("tags",)
     mutable: ClassVar[bool] = True
+    __codec_type__ = TagsCodec
 
     @overload
     def __init__(
@@ -62,10 +88,10 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
         ordered_limits(minlen, maxlen, "minlen, maxlen")
         self.minlen, self.maxlen, self.maxitems = minlen, maxlen, maxitems
-        self.maxbytes = MAX_BYTES
 
-    def __set__(self, obj: Any, value: Set[str] | list[str] | tuple[str, ...] | Opt) -> None:
-        super().__set__(obj, cast("set[str]", value))
+    if TYPE_CHECKING:
+
+        def __set__(self, obj: Any, value: Set[str] | list[str] | tuple[str, ...] | Opt) -> None: ...
 
     def coerce(self, value: Any) -> set[str]:
         return {codecs.read_string(element) for element in codecs.read_items(value)}
@@ -74,17 +100,7 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
         if len(value) > self.maxitems:
             raise ValueError(f"has {len(value):,} elements, at most {self.maxitems:,} are allowed")
         for element in value:
-            self._check_element(element)
-
-    def _check_element(self, element: str) -> None:
-        size = len(element.encode())
-        if not 1 <= size <= LONG_VALUE:
-            raise ValueError(f"has an element of {size} bytes, 1 to {LONG_VALUE} are allowed")
-        length = f"has an element of {len(element)} characters"
-        if self.minlen is not None and len(element) < self.minlen:
-            raise ValueError(f"{length}, at least {self.minlen} are needed")
-        if self.maxlen is not None and len(element) > self.maxlen:
-            raise ValueError(f"{length}, at most {self.maxlen} are allowed")
+            _check_element(self, element)
 
     def to_db(self, value: set[str]) -> str:
         return codecs.json_text(sorted(value))
@@ -92,21 +108,13 @@ class Tags(Field[set[str] | Opt], Generic[Opt]):
     def from_db(self, text: str) -> set[str]:
         return codecs.text_strings(text)
 
-    def element_raw(self, value: Any, owner: type[Any]) -> bytes:
-        """One element as the index knows it, coerced as in an assignment. ValidationError says why not."""
-        try:
-            element = codecs.read_string(value)
-            self._check_element(element)
-        except ValueError as error:
-            raise self._refuse(owner, str(error), value) from None
-        return element.encode()
 
-    def has(self, element: Any, owner: type[Any]) -> Has:
-        return Has(self.key, self.element_raw(element, owner), self.elements)
-
-    def elements(self, raw: bytes) -> tuple[bytes, ...]:
-        """The elements of a stored value as the index knows them. ValueError where it cannot be read."""
-        return tuple(sorted(element.encode() for element in self.decode(raw)))
-
-    def spec(self) -> FieldSpec:
-        return replace(super().spec(), elements=self.elements)
+def _check_element(field: Tags[Any], element: str) -> None:
+    size = len(element.encode())
+    if not 1 <= size <= LONG_VALUE:
+        raise ValueError(f"has an element of {size} bytes, 1 to {LONG_VALUE} are allowed")
+    length = f"has an element of {len(element)} characters"
+    if field.minlen is not None and len(element) < field.minlen:
+        raise ValueError(f"{length}, at least {field.minlen} are needed")
+    if field.maxlen is not None and len(element) > field.maxlen:
+        raise ValueError(f"{length}, at most {field.maxlen} are allowed")

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
+from types import MethodType
+from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.errors import RediscaError
-from aioredisca.model.record import Record, SaveMode
-from aioredisca.persistence import atomic, bulk
-from aioredisca.persistence import collections as views
-from aioredisca.persistence.bulk import BATCH
+from aioredisca.fields.access import not_loaded
+from aioredisca.model import loading
+from aioredisca.model.mapper import Colour
+from aioredisca.model.record import DictGet, Record, dict_get
+from aioredisca.model.unit_of_work import save_all
+from aioredisca.persistence import atomic, bulk, saving
+from aioredisca.persistence.bulk import BATCH, as_list
+from aioredisca.persistence.collections import HANDLES
+from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Column, Output, PasswordColumn
 from aioredisca.query.query import Asked, Query
-from aioredisca.query.spec import Search
-from aioredisca.storage.ids import listed
+from aioredisca.query.spec import QuerySpec
 
 M = TypeVar("M", bound="Model")
 N = TypeVar("N", int, decimal.Decimal)
@@ -27,12 +32,6 @@ class Loader(Protocol[M_co]):
     def __call__(self, model_id: str | int, /) -> Coroutine[Any, Any, M_co]: ...
 
 
-class DictGet(Protocol):
-    """``user.get``: reads a hash field, as ``dict.get`` does."""
-
-    def __call__(self, name: str, default: Any = None, /) -> Any: ...
-
-
 class Get:
     """``get`` has two meanings: a loader on the class, dict access on an instance."""
 
@@ -41,7 +40,7 @@ class Get:
     @overload
     def __get__(self, obj: Model, owner: type[M]) -> DictGet: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
-        return owner._get_one if obj is None else obj._dict_get
+        return MethodType(loading.get, owner) if obj is None else MethodType(dict_get, obj)
 
 
 class Model(Record):
@@ -59,16 +58,20 @@ class Model(Record):
 
     __slots__ = ()
 
-    _column_type = Column
-    _password_type = PasswordColumn
-    _query_type = Query
-    _view_kinds: ClassVar[Any] = views
+    __colour__ = Colour(
+        column=Column,
+        password_column=PasswordColumn,
+        query=Query,
+        handles=HANDLES,
+        load_missing=not_loaded,
+        hashes_inline=False,
+    )
 
     get = Get()
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Load the record unless it is known; an empty model where there is none. See :meth:`load`."""
-        return self._load().__await__()
+        return loading.load(self).__await__()
 
     @classmethod
     async def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:
@@ -76,12 +79,12 @@ class Model(Record):
 
         One HMGET each, all in one round trip.
         """
-        return await cls._get_many(listed(ids))
+        return await loading.get_many(cls, as_list(ids))
 
     @classmethod
     def all(cls) -> Query[Self]:
         """Return the query of all records of this class, in the order of their ids. No I/O."""
-        return Query(Search(cls))
+        return Query(QuerySpec(cls))
 
     @classmethod
     def where(cls, *conditions: Asked[Self]) -> Query[Self]:
@@ -96,15 +99,15 @@ class Model(Record):
 
         HMGET (HGETALL with ``raw``), one round trip; concurrent loads of one instance are one.
         """
-        return await self._load(raw=raw, strict=strict)
+        return await loading.load(self, raw=raw, strict=strict)
 
     async def reload(self) -> Self:
         """Load the record again, keeping local changes, and return it. HMGET or HGETALL, one round trip."""
-        return await self._load(again=True)
+        return await loading.load(self, anew=True)
 
     async def exists(self) -> bool:
         """Return whether the record is stored. EXISTS, one round trip."""
-        return await self._exists()
+        return await loading.exists(self)
 
     async def save(
         self,
@@ -125,14 +128,14 @@ class Model(Record):
         required field without value, OutcomeUnknown where the answer was lost. Whenever it raises,
         nothing was written (but for OutcomeUnknown) and every change is kept.
         """
-        return await self._save(mode, if_unchanged)
+        return await saving.save(self, mode, if_unchanged)
 
     async def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.
 
         EVALSHA, one round trip.
         """
-        return await self._delete()
+        return await saving.delete(self)
 
     async def incr(
         self,
@@ -167,7 +170,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return await atomic.obtain(cls, unique, defaults, update=False)
+        return await atomic.get_or_create(cls, unique, defaults, update=False)
 
     @classmethod
     async def update_or_create(
@@ -179,7 +182,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return await atomic.obtain(cls, unique, defaults, update=True)
+        return await atomic.get_or_create(cls, unique, defaults, update=True)
 
     @classmethod
     async def save_all(cls) -> None:
@@ -187,7 +190,7 @@ class Model(Record):
 
         UsageError outside a session. EVALSHA, one round trip per database.
         """
-        await cls._save_all()
+        await save_all(cls)
 
     @classmethod
     async def save_many(

@@ -8,49 +8,50 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import UsageError
-from aioredisca.model.metaclass import ModelType, generation, live_models
-from aioredisca.model.sessions import BaseSession
+from aioredisca.fields.reference import Reference, ReferenceCodec
+from aioredisca.model.registry import generation, live_models
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
-    from aioredisca.fields.reference import Reference
+    from aioredisca.model.mapper import Mapper
+    from aioredisca.model.unit_of_work import UnitOfWork
 
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A reference with ``on_delete=`` from *model* to the class whose keys start with *base*."""
+    """A reference with ``on_delete=`` from a class to the one whose keys start with *base*."""
 
     base: str
-    model: ModelType
+    mapper: Mapper
     field: Reference[Any, Any]
     stem: str
 
     @property
     def label(self) -> str:
-        return f"{self.model.__name__}.{self.field.name}"
+        return f"{self.mapper.name}.{self.field.name}"
 
 
-def referrers_of(schema: Schema, store: Store, session: BaseSession | None) -> tuple[Referrer, ...]:
+def referrers_of(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
     """The references that a delete of a record of *schema* reaches, those by way of others too."""
     kept = store.facts.referrers
     now, found = kept.get(schema.keys.base, (-1, ()))
     if now != generation():
-        found = _closure(schema, store, session)
+        found = _closure(schema, store, unit)
         kept[schema.keys.base] = (generation(), found)
     return found
 
 
-def _closure(schema: Schema, store: Store, session: BaseSession | None) -> tuple[Referrer, ...]:
-    links, bases = list(_links(store, session)), [schema.keys.base]
+def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
+    links, bases = list(_links(store, unit)), [schema.keys.base]
     reached = dict[tuple[str, str, str], Referrer]()
     for base in bases:  # grows while it is walked
         for link in links:
             if link.base == base:
-                one = _referrer(link, store, session)
+                one = _referrer(link, store, unit)
                 reached[base, one.schema.keys.base, one.field] = one
                 if one.action == "cascade" and one.schema.keys.base not in bases:
                     bases.append(one.schema.keys.base)
@@ -59,30 +60,30 @@ def _closure(schema: Schema, store: Store, session: BaseSession | None) -> tuple
     return found
 
 
-def _links(store: Store, session: BaseSession | None) -> Iterator[_Link]:
+def _links(store: Store, unit: UnitOfWork | None) -> Iterator[_Link]:
     """All references with ``on_delete=`` to classes in *store*."""
     for model in live_models():
-        for field in model._fields.values():
-            if getattr(field, "on_delete", None) is not None:
-                reference = cast("Reference[Any, Any]", field)
-                for target, stem in _targets(reference, model):
-                    if target._store(session) is store:
-                        yield _Link(target._keys(store).base, model, reference, stem)
+        for field in model.__mapper__.fields.values():
+            if isinstance(field, Reference) and field.on_delete is not None:
+                for target, stem in _targets(field.__codec__, model.__mapper__):
+                    if target.__mapper__.store(unit) is store:
+                        yield _Link(target.__mapper__.keys(store).base, model.__mapper__, field, stem)
 
 
-def _targets(field: Reference[Any, Any], model: ModelType) -> list[tuple[Any, str]]:
+def _targets(codec: Any, mapper: Mapper) -> list[tuple[Any, str]]:
     """The classes of a reference; none where they do not exist yet, for then no record can hold it."""
+    reference: ReferenceCodec = codec
     try:
-        return field.stems(model)
+        return reference.stems(mapper)
     except (UsageError, NameError):
         return []
 
 
-def _referrer(link: _Link, store: Store, session: BaseSession | None) -> Referrer:
-    if link.model._store(session) is not store:
+def _referrer(link: _Link, store: Store, unit: UnitOfWork | None) -> Referrer:
+    if link.mapper.store(unit) is not store:
         raise UsageError(f"{link.label} refers to another database, where its on_delete= cannot be kept")
     assert link.field.on_delete is not None
-    schema, key = link.model._schema(store), link.field.key
+    schema, key = link.mapper.schema(store), link.field.key
     return Referrer(link.base, schema, key, link.stem, link.field.on_delete, link.label)
 
 

@@ -1,21 +1,109 @@
-"""``Memory``: what a process knows of one record. Pure: it knows no class, no session and no server.
+"""``State``: what a process knows of one record, at ``record.__state__``. Pure.
 
-Three layers answer for a hash field: what was changed (``diff``), what is being saved right now
-(``inflight``), and what is known to be stored (``raw``). ``values`` holds what was decoded of them.
+A record that was found is no more than the values of its row: of many, no more is ever asked. Whoever asks
+for more gets :class:`Layers`. Three of them answer for a hash field: what was changed (``diff``), what is
+being saved right now (``inflight``), and what is known to be stored (``raw``). ``values`` holds what was
+decoded of them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.writes import Mode
-from aioredisca.types import MISSING, Missing, Raw
+from aioredisca.types import MISSING, Lock, Missing, Raw, Stored, Transport
+
+if TYPE_CHECKING:
+    from aioredisca.model.unit_of_work import UnitOfWork
 
 _NOTHING: Raw = {}
 """What is on its way of a record that is not being saved. Never changed in place."""
 
 
-class Memory:
+_NOWHERE: Mapping[str, int] = {}
+
+
+class State:
+    """Of one record: who it is, and what is known of it.
+
+    ``id``      the id, empty for a handle that names no record.
+    ``unit``    the unit of work of the session that it belongs to, if any.
+    ``values``  decoded values by attribute name.
+    ``row``     the stored values of a record that was found, and of which nothing else is known; else None.
+    ``places``  where the declared hash fields stand in the row.
+    """
+
+    __slots__ = ("_layers", "_lock", "id", "places", "row", "unit", "values")
+
+    def __init__(
+        self,
+        id: str,
+        unit: UnitOfWork | None = None,
+        places: Mapping[str, int] = _NOWHERE,
+        row: Stored | None = None,
+    ) -> None:
+        self.id, self.unit, self.places, self.row = id, unit, places, row
+        self.values: dict[str, Any] = {}
+        self._layers: Layers | None = None
+        self._lock: tuple[Transport, Lock] | None = None
+
+    @property
+    def layers(self) -> Layers:
+        """What is known beyond the row, which gives way to it."""
+        return self._layers or self._unfold()
+
+    def _unfold(self) -> Layers:
+        row, made = self.row, Layers(self.values)
+        if row is not None:
+            made.be_found({key: row[place] for key, place in self.places.items()})
+        # Another thread may be as far: the interpreter lets none come between this look and this assignment.
+        if self._layers is None:
+            self._layers = made
+        self.row = None  # last: another thread may be reading
+        return self._layers
+
+    def fold(self, places: Mapping[str, int], row: Stored) -> None:
+        """Become no more than a row: nothing else is known of the record."""
+        self.values.clear()
+        self.places, self.row = places, row
+        self._layers = None
+
+    def knows(self, *, all_fields: bool = False) -> bool:
+        """Whether a load would tell nothing new: of declared fields, or of all."""
+        return (self.row is not None and not all_fields) or self.layers.known(all_fields=all_fields)
+
+    @property
+    def absent(self) -> bool:
+        """Whether there is no such record, and none was made."""
+        return self.row is None and self.layers.absent
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing is known of the record, and nothing was set."""
+        return self.row is None and self.layers.unknown
+
+    def lock(self, transport: Transport) -> Lock:
+        """The lock that orders loads and saves of this record, of the transport now in use."""
+        known = self._lock
+        if known is None or known[0] is not transport:
+            known = self._lock = (transport, transport.lock())
+        return known[1]
+
+
+class Stateful:
+    """What holds a state, and nothing else: its other names belong to models."""
+
+    __slots__ = ("__state__", "__weakref__")
+
+    __state__: State
+
+
+set_state: Callable[[Any, State], None] = vars(Stateful)["__state__"].__set__
+"""Gives a record its state, without a look at the name, and past a ``__setattr__`` that its class has."""
+
+
+class Layers:
     """The layers of one record, and how much of it they are.
 
     ``mode``      what the next save does by itself.
@@ -23,23 +111,23 @@ class Memory:
     ``complete``  undeclared ones too.
     ``blank``     nothing is stored: what is not set is None.
     ``fresh``     made by ``new()``: a change by itself.
-    ``again``     a write was sent and not answered.
+    ``uncertain`` a write was sent and not answered.
     """
 
-    LAYERS = ("again", "blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw")
+    KEPT = ("blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw", "uncertain")
 
-    __slots__ = (*LAYERS, "values")
+    __slots__ = (*KEPT, "values")
 
     diff: Raw
     inflight: Raw
     raw: Raw
     values: dict[str, Any]
     mode: Mode
-    again: bool
     blank: bool
     complete: bool
     fresh: bool
     loaded: bool
+    uncertain: bool
 
     def __init__(self, values: dict[str, Any]) -> None:
         """Of a handle, of which nothing is known.
@@ -47,22 +135,19 @@ class Memory:
         What is decoded goes into *values*, one dict that the record reads as well: it is never another.
         """
         self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, values
-        self.complete = self.blank = self.fresh = self.again = self.loaded = False
+        self.complete = self.blank = self.fresh = self.uncertain = self.loaded = False
         self.mode = "upsert"
 
-    @classmethod
-    def found(cls, raw: Raw, values: dict[str, Any]) -> Memory:
-        """Of a record whose declared fields were read."""
-        memory = cls(values)
-        memory.raw, memory.loaded, memory.mode = raw, True, "update"
-        return memory
+    def be_found(self, raw: Raw) -> None:
+        """The declared fields were read, of a record of which nothing was known."""
+        self.raw, self.loaded, self.mode = raw, True, "update"
 
-    def state(self) -> dict[str, Any]:
+    def snapshot(self) -> dict[str, Any]:
         """All of it, but for what can be decoded anew: for a copy."""
-        return {name: getattr(self, name) for name in self.LAYERS}
+        return {name: getattr(self, name) for name in self.KEPT}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Become what :meth:`state` told."""
+        """Become what :meth:`snapshot` told."""
         for name, value in state.items():
             setattr(self, name, value)
 
@@ -85,7 +170,7 @@ class Memory:
     @property
     def unknown(self) -> bool:
         """Whether nothing is known of the record, and nothing was set."""
-        return not (self.raw or self.diff or self.inflight or self.fresh or self.blank or self.again)
+        return not (self.raw or self.diff or self.inflight or self.fresh or self.blank or self.uncertain)
 
     @property
     def absent(self) -> bool:
@@ -162,14 +247,14 @@ class Memory:
             self.raw = {**created, **self.raw, **self.inflight}
             self.loaded = self.complete = True
         self.inflight = _NOTHING
-        self.again = self.fresh = self.blank = False
+        self.uncertain = self.fresh = self.blank = False
         self.mode = "update"
 
     def be_gone(self) -> None:
         """The record was deleted, as it was meant."""
         self.inflight, self.raw = _NOTHING, {}
         self.values.clear()
-        self.again = self.fresh = self.loaded = self.complete = False
+        self.uncertain = self.fresh = self.loaded = self.complete = False
         self.blank, self.mode = True, "create"
 
     def put_back(self) -> None:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.compiler.writes import Change
+from aioredisca.compiler.writes import Change, Mode
 from aioredisca.errors import UsageError
-from aioredisca.fields.numbers import Number
-from aioredisca.persistence import executor as writes
+from aioredisca.fields.access import check_writable, keep_touched, need_id
+from aioredisca.fields.numbers import Number, increment
+from aioredisca.persistence import executor
+from aioredisca.persistence.pending import learn, split
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Raw
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
@@ -21,85 +24,93 @@ R = TypeVar("R", bound="Record")
 
 async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any:
     """Add *by* to the number in *column* on the server, within the bounds; the new number."""
-    model = type(record)
-    field = record._own_field(column, "incr() takes a column")
+    mapper, state = record.__mapper__, record.__state__
+    field = mapper.field_of(column)
+    if field is None:
+        raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
     if not isinstance(field, Number):
-        raise UsageError(f"{model.__name__}.{field.name}: incr() counts Integer and Decimal fields")
-    record._check_writable()
-    record._need_id()
-    increment = field.increment(by, low, high, model)
-    store = record._home()
-    async with writes.locked(store, [record]):
+        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    check_writable(record)
+    need_id(record)
+    wanted = increment(field, by, low, high, mapper)
+    store = mapper.store(state.unit)
+    async with executor.locked(store, [record]):
         _refuse_pending(record, field)
-        change = Change(model._schema(store), record.id, "incr", increment=increment)
-        (text,) = await writes.write(store, [(record, change)])
+        change = Change(mapper.schema(store), state.id, "incr", increment=wanted)
+        (text,) = await executor.write(store, [(record, change)])
     assert isinstance(text, bytes)
-    return field.read(text, model)
+    return field.__codec__.read(text, mapper)
 
 
 def _refuse_pending(record: Record, field: Field[Any]) -> None:
-    where = f"{type(record).__name__}({record.id!r})"
-    if record._memory.fresh:
+    layers = record.__state__.layers
+    where = f"{record.__mapper__.name}({record.__state__.id!r})"
+    if layers.fresh:
         raise UsageError(f"{where} is not saved yet: incr() counts in the stored record")
-    if field.key in record._memory.diff:
+    if field.key in layers.diff:
         raise UsageError(f"{where}.{field.name} has a change that is not saved: save() or revert() it first")
 
 
-async def obtain(
+async def get_or_create(
     model: type[R], key: Mapping[str, Any], defaults: Mapping[str, Any] | None, *, update: bool
 ) -> tuple[R, bool]:
     """The record with the unique values *key*, created if there was none, and whether it was.
 
     With *update* a record that was there is given the *defaults*, else they are for a new one alone.
     """
-    store, values = model._store(), dict(defaults or {})
-    schema = model._schema(store)
+    mapper, values = model.__mapper__, dict(defaults or {})
+    store = mapper.store()
+    schema = mapper.schema(store)
     if twice := key.keys() & values.keys():
         raise UsageError(f"{', '.join(sorted(twice))}: given as a key and in defaults")
     for name in (*key, *values):
-        model._field(name)
-    entry, wanted = _unique_key(model, schema, key)
-    fresh = model._apart(model._new_id())
-    fresh._become_new()
-    fresh._fill({**values, **key})
+        mapper.field(name)
+    entry, wanted = _unique_key(mapper, schema, key)
+    fresh = mapper.detached(mapper.new_id())
+    fresh.__state__.layers.become_new()
+    mapper.fill(fresh, {**values, **key})
     create = _change(schema, fresh, "create")
-    overlay = model._apart("")
+    overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
-    changed = overlay._memory.diff
-    found = await writes.obtain(
-        store, fresh, create, _change(schema, overlay, "update") if changed else None, wanted, entry
-    )
-    record = model(found.id)
+    changed = overlay.__state__.layers.diff
+    updates = _change(schema, overlay, "update") if changed else None
+    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
+    record = mapper.handle(found.id)
+    layers = record.__state__.layers
     if found.created:
-        record._take({**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
-    elif record._memory.blank or not record._memory.known():
-        record._take(found.fields, complete=False)
+        _believe(record, {**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
+    elif layers.blank or not layers.known():
+        _believe(record, found.fields, complete=False)
     else:
-        record._learn(changed)
+        learn(record, changed)
     return record, found.created
 
 
-def _change(schema: Schema, record: Record, mode: Any) -> Change:
-    sets = {key: raw for key, raw in record._memory.diff.items() if raw is not None}
-    drops = tuple(key for key, raw in record._memory.diff.items() if raw is None)
-    return Change(schema, record.id, mode, sets, drops)
+def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
+    keep_touched(record)
+    record.__state__.layers.take(raw, complete=complete)
 
 
-def _unique_key(model: type[Any], schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:
+def _change(schema: Schema, record: Any, mode: Mode) -> Change:
+    sets, drops = split(record.__state__.layers.diff)
+    return Change(schema, record.__state__.id, mode, sets, drops)
+
+
+def _unique_key(mapper: Mapper, schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:
     """The unique index of the attributes in *key*, as the signature names it, and their stored values."""
-    fields = [model._field(name) for name in key]
-    raw: Raw = {field.key: field.accept(key[field.name], model)[1] for field in fields}
+    fields = [mapper.field(name) for name in key]
+    raw: Raw = {field.key: field.__codec__.accept(key[field.name], mapper)[1] for field in fields}
     values = {name: value for name, value in raw.items() if value is not None}
     if len(values) < len(key):
-        raise UsageError(f"{model.__name__}: None claims nothing, so no record can be found by it")
+        raise UsageError(f"{mapper.name}: None claims nothing, so no record can be found by it")
     entries = {c.fields: c.entry for c in schema.compounds if c.unique}
     entries |= {(spec.key,): f"u:{spec.key}" for spec in schema.fields if spec.unique}
     found = next((entry for one, entry in entries.items() if {*one} == {*values}), None)
     if found is None:
-        choices = " or ".join(", ".join(map(model._attribute, one)) for one in entries)
+        choices = " or ".join(", ".join(map(mapper.attribute, one)) for one in entries)
         raise UsageError(
-            f"{model.__name__}: a record is found by one unique field, or by all fields that are unique "
+            f"{mapper.name}: a record is found by one unique field, or by all fields that are unique "
             f"together: {choices or 'this class has none'}"
         )
     return found, values

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aioredisca.compiler.writes import MAX_BATCH, Mode, Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
-from aioredisca.persistence import executor as writes
-from aioredisca.storage.ids import listed
+from aioredisca.fields.access import check_writable, need_id
+from aioredisca.persistence import executor, pending
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
+T = TypeVar("T")
 
 BATCH = 100
 """Records of one script call: long enough to be fast, short enough not to hold up others."""
@@ -25,17 +26,26 @@ async def save_many(
     model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
-    records = _checked(model, listed(objs), batch)
+    records = _checked(model, as_list(objs), batch)
     _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
     return cast("list[tuple[R, RediscaError]]", refused)
 
 
 async def delete_many(model: type[R], objs: Iterable[R | str | int], batch: int) -> int:
     """Delete records, or the records of ids; how many there were."""
-    handles = [model._handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in listed(objs)]
+    handles = [
+        model.__mapper__.handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in as_list(objs)
+    ]
     records = _checked(model, handles, batch)
     deleted, _ = await _write(_store_of(model, records), records, "delete", batch, False)
     return deleted
+
+
+def as_list(items: Iterable[T]) -> list[T]:
+    """What a verb takes many of, as a list. UsageError for one text: nobody means its characters."""
+    if isinstance(items, str | bytes):
+        raise UsageError("takes a list of records or ids: one id alone would be read letter by letter")
+    return list(items)
 
 
 def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
@@ -46,9 +56,9 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
     for record in objs:
         if not isinstance(record, model):
             raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
-        record._check_writable()
-        record._need_id()
-        if found.setdefault((type(record), record._id), record) is not record:
+        check_writable(record)
+        need_id(record)
+        if found.setdefault((type(record), record.__state__.id), record) is not record:
             name = f"{type(record).__name__}({record.id!r})"
             raise UsageError(f"two instances of {name} in one batch: which one counts?")
     return list(found.values())
@@ -56,11 +66,11 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:
     # Of many records there are but few.
-    homes: set[tuple[type[Any], Any]] = {(type(record), record._session) for record in records}
-    stores = {kind._store(session) for kind, session in homes}
+    homes: set[tuple[type[Any], Any]] = {(type(record), record.__state__.unit) for record in records}
+    stores = {kind.__mapper__.store(unit) for kind, unit in homes}
     if len(stores) > 1:
         raise UsageError("the records of one bulk write must live in one database")
-    return stores.pop() if stores else model._store()
+    return stores.pop() if stores else model.__mapper__.store()
 
 
 class _Batch:
@@ -69,12 +79,12 @@ class _Batch:
     def __init__(self, store: Store, records: Sequence[Any], mode: Mode | None) -> None:
         self.records, self._store = records, store
         self._mode: Mode | None = mode
-        self._prepared: writes.Prepared | None = None
-        self._written: tuple[writes.Prepared, list[Outcome]] | None = None
+        self._prepared: executor.Prepared | None = None
+        self._written: tuple[executor.Prepared, list[Outcome]] | None = None
 
-    def prepare(self) -> writes.Prepared:
+    def prepare(self) -> executor.Prepared:
         if self._prepared is None:
-            self._prepared = writes.prepare(writes.begin_all(self._store, self.records, self._mode))
+            self._prepared = executor.prepare(pending.begin_all(self._store, self.records, self._mode))
         return self._prepared
 
     def prepare_ahead(self) -> None:
@@ -88,7 +98,7 @@ class _Batch:
         Meanwhile the batch *before* is finished and the *following* one prepared.
         """
 
-        def meanwhile() -> None:
+        def overlap() -> None:
             if before:
                 before.finish()
             if following:
@@ -96,7 +106,7 @@ class _Batch:
 
         try:
             prepared = self.prepare()
-            outcomes = await writes.carry_out(self._store, prepared, meanwhile) if prepared.begun else []
+            outcomes = await executor.carry_out(self._store, prepared, overlap) if prepared.begun else []
             self._written = prepared, outcomes
             return outcomes
         finally:
@@ -107,7 +117,7 @@ class _Batch:
     def finish(self) -> None:
         """It was written: its records learn of it."""
         if self._written:
-            writes.finish(*self._written)
+            executor.finish(*self._written)
             self._written = None
 
     def leave_out(self, refused: Any) -> None:
@@ -116,7 +126,7 @@ class _Batch:
     def drop(self) -> None:
         """It will not be sent: its changes are pending again."""
         if self._prepared is not None:
-            writes.put_back(self._prepared.begun, writes.NotSent())
+            pending.put_back_all(self._prepared.begun, executor.NotSent())
 
 
 async def _write(
@@ -130,7 +140,7 @@ async def _write(
     written, refused = 0, list[tuple[Any, RediscaError]]()
     batches = [_Batch(store, records[i : i + batch], mode) for i in range(0, len(records), batch)]
     padded = [None, *batches, None]
-    async with writes.locked(store, records):
+    async with executor.locked(store, records):
         for before, one, following in zip(padded, batches, padded[2:], strict=False):
             try:
                 flags = await _write_batch(before, one, following, refused if skip_conflicts else None)

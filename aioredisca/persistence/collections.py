@@ -1,4 +1,4 @@
-"""Views: the collections of one record, with the verbs that read and change them. One round trip each.
+"""Handles: the collections of one record, with the verbs that read and change them. One round trip each.
 
 A change is refused by Gone where there is no record; a read finds nothing then. Both colours use these
 coroutines: the blocking ones of sync/ run them.
@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import TypeVar
 
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
-from aioredisca.persistence import executor as writes
-from aioredisca.persistence import readiness as storage
+from aioredisca.fields.access import check_writable, need_id
+from aioredisca.persistence import executor, readiness
 from aioredisca.types import Arg, Call
 
 if TYPE_CHECKING:
     from aioredisca.fields.collections import Collection
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
 V = TypeVar("V")
@@ -29,18 +30,18 @@ MOST = 1000
 INT64 = 2**63
 
 
-class View:
-    """What all views share."""
+class CollectionHandle:
+    """What all handles share."""
 
-    __slots__ = ("_model", "_of", "_record")
+    __slots__ = ("_mapper", "_of", "_record")
 
     def __init__(self, of: Collection, record: Record) -> None:
         self._of: Any = of
         self._record = record
-        self._model: type[Record] = type(record)
+        self._mapper: Mapper = record.__mapper__
 
     def __repr__(self) -> str:
-        return f"<{self._model.__name__}({self._record.id!r}).{self._of.name}>"
+        return f"<{self._mapper.name}({self._record.id!r}).{self._of.name}>"
 
     async def clear(self) -> bool:
         """Empty the collection; return whether it held something. EVALSHA, one round trip."""
@@ -48,24 +49,26 @@ class View:
 
     async def _write(self, command: str, *arguments: Arg) -> Any:
         record = self._record
-        record._check_writable()
-        record._need_id()
-        if record._memory.fresh:
+        check_writable(record)
+        need_id(record)
+        if record.__state__.layers.fresh:
             raise UsageError(f"{self!r}: save() the record first, for its collections live with it")
-        return await writes.collect(record._home(), record, self._of.key, (command, *arguments))
+        return await executor.collect(
+            self._mapper.store(record.__state__.unit), record, self._of.key, (command, *arguments)
+        )
 
     async def _read(self, command: str, *arguments: Arg) -> Any:
         record = self._record
-        record._need_id()
-        store = record._home()
-        key = self._model._schema(store).keys.collection(self._of.key, record.id)
-        return await storage.read(store, Call((command, key, *arguments)))
+        need_id(record)
+        store = self._mapper.store(record.__state__.unit)
+        key = self._mapper.schema(store).keys.collection(self._of.key, record.id)
+        return await readiness.read(store, Call((command, key, *arguments)))
 
     def _refuse(self, reason: str) -> ValidationError:
-        return ValidationError(self._model.__name__, self._of.name, reason)
+        return ValidationError(self._mapper.name, self._of.name, reason)
 
     def _raw(self, value: Any) -> bytes:
-        raw: bytes = self._of.encode(value, self._model)
+        raw: bytes = self._of.encode(value, self._mapper)
         return raw
 
     def _raws(self, values: tuple[Any, ...]) -> list[bytes]:
@@ -75,15 +78,15 @@ class View:
 
     def _value(self, raw: bytes) -> Any:
         try:
-            return self._of.of.read(raw, self._model)
+            return self._of.of.__codec__.read(raw, self._mapper)
         except ValueError:
-            raise CorruptRecord(self._model.__name__, self._record.getkey(), self._of.name) from None
+            raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name) from None
 
     def _optional(self, raw: bytes | None) -> Any:
         return None if raw is None else self._value(raw)
 
 
-class ListView(View, Generic[V]):
+class ListHandle(CollectionHandle, Generic[V]):
     """A list of one record. Indexes count from 0, negative ones from the end."""
 
     __slots__ = ()
@@ -132,7 +135,7 @@ class ListView(View, Generic[V]):
         return length
 
 
-class SetView(View, Generic[V]):
+class SetHandle(CollectionHandle, Generic[V]):
     """A set of one record."""
 
     __slots__ = ()
@@ -161,7 +164,7 @@ class SetView(View, Generic[V]):
         return size
 
 
-class SortedView(View, Generic[V]):
+class SortedHandle(CollectionHandle, Generic[V]):
     """A sorted set of one record. Equal scores are in the order of the stored bytes."""
 
     __slots__ = ()
@@ -232,7 +235,7 @@ class SortedView(View, Generic[V]):
         return [(self._value(raw), float(score)) for raw, score in pairs]
 
 
-class CounterView(View):
+class CounterHandle(CollectionHandle):
     """A counter of one record."""
 
     __slots__ = ()
@@ -253,3 +256,12 @@ class CounterView(View):
         if isinstance(by, bool) or not isinstance(by, int) or not -INT64 <= by < INT64:
             raise self._refuse("counts in integers of 64 bits")
         return by
+
+
+HANDLES: dict[str, type[Any]] = {
+    "list": ListHandle,
+    "set": SetHandle,
+    "sorted": SortedHandle,
+    "counter": CounterHandle,
+}
+"""By the kind of the collection, for asyncio models."""

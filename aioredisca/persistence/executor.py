@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.batches import NoScore
 from aioredisca.compiler.writes import (
     MAX_BATCH,
     Change,
-    Mode,
     Obtained,
     Outcome,
     Refusal,
@@ -21,7 +20,6 @@ from aioredisca.compiler.writes import (
     obtain_outcome,
     referrers_in,
     schemas_of,
-    single_outcome,
     write_call,
     write_outcome,
 )
@@ -39,7 +37,9 @@ from aioredisca.errors import (
     UsageError,
     ValidationError,
 )
-from aioredisca.persistence import readiness as storage
+from aioredisca.fields.access import decoded
+from aioredisca.persistence import pending, readiness
+from aioredisca.persistence.pending import Begun
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
@@ -50,8 +50,6 @@ T = TypeVar("T")
 
 ATTEMPTS = 3
 
-Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
-
 
 @asynccontextmanager
 async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
@@ -60,7 +58,7 @@ async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None
     held: list[Lock] = []
     try:
         for record in sorted(records, key=id):
-            lock = record._own_lock(transport)
+            lock = record.__state__.lock(transport)
             await lock.acquire()
             held.append(lock)
         yield
@@ -91,7 +89,7 @@ def prepare(begun: Begun) -> Prepared:
         referrers = referrers_in(changes)
         return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun))
     except BaseException:
-        put_back(begun, NotSent())
+        pending.put_back_all(begun, NotSent())
         raise
 
 
@@ -101,7 +99,9 @@ def _call(begun: Begun) -> Call:
         return write_call([change for _, change in begun])
     except NoScore as error:
         record = next(record for record, change in begun if change is error.change)
-        refused = ValidationError(error.change.schema.model, record._attribute(error.key), str(error))
+        refused = ValidationError(
+            error.change.schema.model, record.__mapper__.attribute(error.key), str(error)
+        )
         refused.instance = record
     raise refused
 
@@ -121,28 +121,6 @@ async def write(store: Store, begun: Begun) -> list[Outcome]:
     return outcomes
 
 
-async def write_one(store: Store, record: Record, change: Change) -> Outcome:
-    """The same for one change, without what only many need.
-
-    Where the store must be declared first, or other classes take part in a delete, it is one of many.
-    """
-    schema = change.schema
-    if change.referrers or not storage.declared(store, schema):
-        return (await write(store, [(record, change)]))[0]
-    try:
-        outcome = single_outcome(await store.transport().send(_call(((record, change),))))
-        if isinstance(outcome, Refusal) and outcome.code != "SCHEMA":
-            raise _error(outcome, record, change)
-    except BaseException as error:
-        record._put_back(change, error)
-        raise
-    if isinstance(outcome, Refusal):
-        storage.forget(store, schema)
-        return (await write(store, [(record, change)]))[0]
-    record._finish(change, outcome)
-    return outcome
-
-
 async def carry_out(store: Store, prepared: Prepared, overlap: Overlap | None = None) -> list[Outcome]:
     """The same for what is prepared already, but :func:`finish` is left to the caller.
 
@@ -155,7 +133,7 @@ async def carry_out(store: Store, prepared: Prepared, overlap: Overlap | None = 
         if isinstance(outcomes, Refusal):
             raise _error(outcomes, *prepared.begun[outcomes.place])
     except BaseException as error:
-        put_back(prepared.begun, error)
+        pending.put_back_all(prepared.begun, error)
         raise
     return outcomes
 
@@ -163,23 +141,17 @@ async def carry_out(store: Store, prepared: Prepared, overlap: Overlap | None = 
 def finish(prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
     """These changes were written: the records learn of it."""
     for (record, change), outcome in zip(prepared.begun, outcomes, strict=True):
-        record._finish(change, outcome)
-
-
-def put_back(begun: Begun, error: BaseException) -> None:
-    """These changes were not written, or nobody knows, for *error*: they are pending again."""
-    for record, change in begun:
-        record._put_back(change, error)
+        pending.finish(record, change, outcome)
 
 
 async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None:
     for one in referrers:
-        await storage.ready_to_write(store, one.schema)
+        await readiness.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
-        await storage.ready_to_read(store, one.schema, {entry: one.field})
+        await readiness.ready_to_read(store, one.schema, {entry: one.field})
 
 
-async def obtain(
+async def get_or_create(
     store: Store,
     record: Record,
     create: Change,
@@ -191,9 +163,9 @@ async def obtain(
 
     NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
     """
-    names = ", ".join(map(record._attribute, key))
-    await storage.ready_to_write(store, create.schema)
-    await storage.ready_to_read(store, create.schema, {entry: names})
+    names = ", ".join(map(record.__mapper__.attribute, key))
+    await readiness.ready_to_write(store, create.schema)
+    await readiness.ready_to_read(store, create.schema, {entry: names})
     call = obtain_call(create, update, key)
     outcome = await _settle(store, [create.schema], call, lambda reply: obtain_outcome(create.schema, reply))
     if isinstance(outcome, Refusal):
@@ -203,7 +175,7 @@ async def obtain(
 
 async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
     """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
-    schema = type(record)._schema(store)
+    schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.id, name, command)
     outcome = await _settle(store, [schema], call, collect_outcome)
     if isinstance(outcome, Refusal):
@@ -221,13 +193,13 @@ async def _settle(
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
-            if not storage.declared(store, schema):
-                await storage.ready_to_write(store, schema)
+            if not readiness.declared(store, schema):
+                await readiness.ready_to_write(store, schema)
         outcome = read(await store.transport().send(call, overlap))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         for schema in schemas:
-            storage.forget(store, schema)
+            readiness.forget(store, schema)
     raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 
@@ -237,8 +209,16 @@ def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
     return error
 
 
+def _shown(record: Record, key: str, stored: str) -> Any:
+    """The value of a stored text for an error; None where there is none or it is secret."""
+    field = record.__mapper__.by_key.get(key)
+    if field is None or field.secret or not stored:
+        return None
+    return decoded(record, field, stored.encode())
+
+
 def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
-    model, names = change.schema.model, [record._attribute(key) for key in refusal.details]
+    model, names = change.schema.model, [record.__mapper__.attribute(key) for key in refusal.details]
     match refusal.code:
         case "EXISTS":
             return AlreadyExists(model, change.id)
@@ -249,7 +229,7 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "UNIQUE":
             return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
         case "BOUNDS":
-            shown = record._shown(refusal.details[0], refusal.details[1])
+            shown = _shown(record, refusal.details[0], refusal.details[1])
             return OutOfBounds(model, change.id, names[0], shown)
         case "NUMBER":
             key = change.schema.keys.record(change.id)
@@ -267,16 +247,3 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return StoreError(
                 f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
             )
-
-
-def begin_all(store: Store, records: Sequence[Record], mode: Mode | None) -> list[tuple[Record, Change]]:
-    """Begin every record that has something to write; where one cannot, none is."""
-    begun = list[tuple[Any, Change]]()
-    try:
-        for record in records:
-            if change := record._begin(store, mode):
-                begun.append((record, change))
-    except BaseException as error:
-        put_back(begun, error)
-        raise
-    return begun

@@ -23,7 +23,7 @@ from aioredisca.compiler.writes import (
     write_outcome,
 )
 from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, StoreError, UniqueViolation
-from aioredisca.persistence import readiness as storage
+from aioredisca.persistence import readiness
 from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.schema import COLLECTION_ENTRY, IDS_ENTRY, Schema, entries_of, fields_of
 from aioredisca.types import Call, Raw, Store
@@ -56,8 +56,8 @@ async def reindex(
     reported; an index with such a record stays unbuilt. SCAN over the keyspace, then two round trips per
     100 records.
     """
-    store = model._store()
-    schema = model._schema(store)
+    store = model.__mapper__.store()
+    schema = model.__mapper__.schema(store)
     building = await _announce(store, schema, everything)
     done = Reindexed()
     if building:
@@ -73,17 +73,17 @@ async def reindex(
 async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset[str]:
     """Declare the indexes of the class, those to build as unbuilt; which these are."""
     while True:
-        seen = read_meta(await storage.read(store, meta_call(schema)))
+        seen = read_meta(await readiness.read(store, meta_call(schema)))
         kept = entries_of(seen.signature)
         wanted = schema.index_entries
         behind = wanted if everything or not kept else seen.unbuilt | (wanted - kept)
         behind = schema.with_dependents(behind & wanted)
-        if await storage.read(store, build_call(schema, seen, behind)):
+        if await readiness.read(store, build_call(schema, seen, behind)):
             break
     # a collection that the class no longer has keeps its data: nothing else holds it
     gone = {entry for entry in kept - schema.entries if not entry.startswith(COLLECTION_ENTRY)}
     await _unlink(store, schema, frozenset(gone))
-    storage.forget(store, schema)
+    readiness.forget(store, schema)
     return behind
 
 
@@ -91,7 +91,7 @@ async def _wipe(store: Store, schema: Schema, entries: frozenset[str]) -> None:
     """Remove what stands in the indexes to build: nobody knows what it is worth."""
     await _unlink(store, schema, entries)
     if IDS_ENTRY in entries:
-        await storage.read(store, Call(("UNLINK", schema.keys.ids), writes=True))
+        await readiness.read(store, Call(("UNLINK", schema.keys.ids), writes=True))
 
 
 async def _unlink(store: Store, schema: Schema, entries: frozenset[str]) -> None:
@@ -114,10 +114,10 @@ async def _unlink(store: Store, schema: Schema, entries: frozenset[str]) -> None
 
 async def _unlink_keys(store: Store, fixed: list[str], stems: list[str]) -> None:
     if fixed:
-        await storage.read(store, Call(("UNLINK", *fixed), writes=True))
+        await readiness.read(store, Call(("UNLINK", *fixed), writes=True))
     for stem in stems:
         async for found in _scan(store, stem):
-            await storage.read(store, Call(("UNLINK", *found), writes=True))
+            await readiness.read(store, Call(("UNLINK", *found), writes=True))
 
 
 async def _scan(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[bytes]]:
@@ -125,7 +125,7 @@ async def _scan(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[by
     cursor: bytes | str = "0"
     while True:
         call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, *of_type))
-        cursor, found = await storage.read(store, call)
+        cursor, found = await readiness.read(store, call)
         if found:
             yield found
         if cursor == b"0":
@@ -150,7 +150,7 @@ async def _index_batch(
         changes = await _changes(store, schema, model, rest, done)
         if not changes:
             return
-        outcome = write_outcome(await storage.read(store, write_call(changes)))
+        outcome = write_outcome(await readiness.read(store, write_call(changes)))
         if not isinstance(outcome, Refusal):
             done.records += len(changes)
             return
@@ -166,7 +166,7 @@ async def _index_batch(
 def _report(done: Reindexed, model: type[Any], id: str, refusal: Refusal) -> None:
     if refusal.code == "UNIQUE":
         holder, *keys = refusal.details
-        names = ", ".join(model._attribute(key) for key in keys)
+        names = ", ".join(model.__mapper__.attribute(key) for key in keys)
         done.problems.append((id, UniqueViolation(model.__name__, names, holder)))
     elif refusal.code != "GONE":
         done.problems.append((id, StoreError(f"the record was refused: {refusal.code}")))
@@ -176,7 +176,7 @@ async def _changes(
     store: Store, schema: Schema, model: type[Any], ids: list[str], done: Reindexed
 ) -> list[Change]:
     fields = tuple(spec.key for spec in schema.tracked) or schema.read_fields
-    replies = await storage.read_together(store, [load_call(schema, id, fields) for id in ids])
+    replies = await readiness.read_together(store, [load_call(schema, id, fields) for id in ids])
     changes = list[Change]()
     for id, reply in zip(ids, replies, strict=True):
         stored = read_fields(fields, reply) or dict.fromkeys(spec.key for spec in schema.tracked)
@@ -201,11 +201,11 @@ def _change(schema: Schema, model: type[Any], id: str, stored: Raw) -> Change:
 
 
 def _canonical(schema: Schema, model: type[Any], id: str, key: str, raw: bytes) -> bytes:
-    name = model._attribute(key)
-    declared = model._fields[name]
+    name = model.__mapper__.attribute(key)
+    codec = model.__mapper__.by_key[key].__codec__
     try:
-        value = declared.read(raw, model)
-        encoded: bytes = declared.encode(value)
+        value = codec.read(raw, model.__mapper__)
+        encoded: bytes = codec.encode(value)
         schema.check_indexable(key, encoded)
     except ValueError:
         raise CorruptRecord(model.__name__, schema.keys.record(id), name) from None
@@ -215,6 +215,6 @@ def _canonical(schema: Schema, model: type[Any], id: str, key: str, raw: bytes) 
 async def _finish(store: Store, schema: Schema, building: frozenset[str], done: Reindexed) -> None:
     """Call the indexes built, but for those that a record is missing from."""
     behind = building if done.problems else frozenset[str]()
-    await storage.read(store, build_call(schema, Probe(schema.signature, building, ()), behind))
-    storage.forget(store, schema)
+    await readiness.read(store, build_call(schema, Probe(schema.signature, building, ()), behind))
+    readiness.forget(store, schema)
     done.built = tuple(sorted(building - behind - {IDS_ENTRY}))

@@ -7,16 +7,19 @@ has coroutines, its sibling in sync/ plain methods.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from aioredisca.compiler.conditions import And, IsNone, Not, Or, exclusive
 from aioredisca.errors import UsageError
+from aioredisca.fields import password, predicates
+from aioredisca.query.spec import QuerySpec
 from aioredisca.types import MISSING, Missing
 
 if TYPE_CHECKING:
     from aioredisca.compiler.conditions import Condition
     from aioredisca.fields.base import Field
     from aioredisca.fields.password import Hash, Password
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.model import Model
     from aioredisca.model.record import Record
     from aioredisca.query.query import Query
@@ -57,20 +60,24 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         """The class this column was read from."""
         return self._model
 
+    @property
+    def _mapper(self) -> Mapper:
+        return self._model.__mapper__
+
     def __repr__(self) -> str:
-        return f"<{self._model.__name__}.{self._field.name}>"
+        return f"<{self._mapper.name}.{self._field.name}>"
 
     def __hash__(self) -> int:
         return hash((self._field.name, id(self._field)))
 
     def _query(self, condition: Condition, *, children: bool = False) -> Q:
-        return cast("Q", self._model._query_type._of(self._model, condition, children=children))
+        return cast("Q", self._mapper.colour.query(QuerySpec(self._model, condition, children=children)))
 
     def _equals(self, value: Any, children: bool = False) -> Q:
-        return self._query(self._field.equals(value, self._model), children=children)
+        return self._query(predicates.equals(self._field, value, self._mapper), children=children)
 
     def _range(self, minval: Any, maxval: Any, children: bool = False) -> Q:
-        return self._query(self._field.between(minval, maxval, self._model), children=children)
+        return self._query(predicates.between(self._field, minval, maxval, self._mapper), children=children)
 
     def _ordered(self, value: Any) -> Any:
         if value is None:
@@ -89,7 +96,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     def __ne__(self, other: T) -> Q:  # type: ignore[override]
         if isinstance(other, BaseColumn):
             return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is not self._field)
-        return self._query(Not(self._field.equals(other, self._model)))
+        return self._query(Not(predicates.equals(self._field, other, self._mapper)))
 
     def __ge__(self, other: T) -> Q:
         return self._range(self._ordered(other), None)
@@ -115,11 +122,11 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
 
         UsageError for more than 1,000 values.
         """
-        return self._query(self._field.any_of(values, self._model))
+        return self._query(predicates.any_of(self._field, values, self._mapper))
 
     def not_in(self, values: Iterable[T]) -> Q:
         """The records that hold none of *values*, those without a value among them. No I/O."""
-        return self._query(Not(self._field.any_of(values, self._model)))
+        return self._query(Not(predicates.any_of(self._field, values, self._mapper)))
 
     def is_none(self) -> Q:
         """The records that hold no value. No I/O."""
@@ -135,7 +142,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         It takes ``String(index="sorted")``, or ``scan()``.
         """
         column = cast("BaseColumn[R, Any, Q]", self)
-        return column._query(column._field.starts_with(prefix, column._model))
+        return column._query(predicates.starts_with(column._field, prefix, column._mapper))
 
     def has(self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], element: str) -> Q:
         """The records whose Tags hold *element*. No I/O."""
@@ -156,7 +163,9 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:
         if isinstance(elements, str):
             raise UsageError(f"{self!r}: has_all() and has_any() take several elements; ask has() for one")
-        return self._query(join(tuple(self._field.has(element, self._model) for element in elements)))
+        return self._query(
+            join(tuple(predicates.has(self._field, element, self._mapper) for element in elements))
+        )
 
     def of(self, target: T) -> Q:
         """The records that refer to *target*: a relation read backwards. No I/O."""
@@ -243,12 +252,9 @@ class PasswordColumn(Column[M, T]):
 
     __slots__ = ()
 
-    inline: ClassVar[bool] = False
-    """Whether plain text may be assigned: hashing it there and then would stall an event loop."""
-
     async def hash(self, plain: str) -> Hash:
         """Return the hash of *plain*, made in a thread. ValidationError if the field refuses it. No I/O."""
-        return await _field(self)._hash(self._model, plain)
+        return await password.make_hash(password_field(self), self._mapper, plain)
 
     async def verify(self, record: M | None, plain: str) -> bool:
         """Return whether *plain* is the password of *record*, found out in a thread. No I/O.
@@ -258,15 +264,16 @@ class PasswordColumn(Column[M, T]):
         is), the right password puts a better one into the record; save it to keep that. NotLoaded for a
         handle that was never loaded.
         """
-        return await _field(self)._verify(self._model, record, plain)
+        return await password.verify(password_field(self), self._mapper, record, plain)
 
     async def upgrade(self, record: M) -> bool:
         """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
 
         For data of redisca. Save the record to keep it. No I/O.
         """
-        return await _field(self)._upgrade(self._model, record)
+        return await password.upgrade(password_field(self), self._mapper, record)
 
 
-def _field(column: Any) -> Password[Any]:
+def password_field(column: Any) -> Password[Any]:
+    """The field of a column of passwords."""
     return cast("Password[Any]", column.field)

@@ -12,10 +12,10 @@ from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
 from aioredisca.config import conf
 from aioredisca.errors import NotFound, TooManyRows, UsageError
-from aioredisca.persistence import readiness as storage
+from aioredisca.persistence import readiness
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, together
-from aioredisca.query.spec import Search
+from aioredisca.query.spec import QuerySpec
 from aioredisca.types import Call, Store
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
 
 
-async def scans_of(search: Search[R], fields: Sequence[str] | None) -> list[Scan[R]]:
+async def scans_of(search: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
     """A scan per class, each checked to have its indexes, before the first row is read."""
     scans = [Scan(search, model, fields) for model in _classes(search)]
     for scan in scans:
@@ -35,7 +35,7 @@ async def scans_of(search: Search[R], fields: Sequence[str] | None) -> list[Scan
     return scans
 
 
-def _classes(search: Search[R]) -> list[type[R]]:
+def _classes(search: QuerySpec[R]) -> list[type[R]]:
     if not search.children:
         return [search.model]
     return [search.model, *sorted(search.model.inheritors(), key=lambda model: model.__qualname__)]
@@ -81,7 +81,7 @@ def is_behind(row: Found[R], other: Found[R]) -> bool:
 # -- rows ------------------------------------------------------------------------------------------
 
 
-class _Reading(Generic[R]):
+class OrderedRows(Generic[R]):
     """The rows of one scan as they come in, until there are enough of them.
 
     Three ways: the server keeps the whole order, the order by the first of several fields, or none.
@@ -142,7 +142,7 @@ def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> by
 
 
 async def rows(
-    search: Search[R],
+    search: QuerySpec[R],
     fields: Sequence[str] | None = None,
     *,
     after: Found[R] | None = None,
@@ -158,35 +158,35 @@ async def rows(
     """
     scans = [begun] if begun else await scans_of(search, search.loads if fields is None else fields)
     need = None if search.limit is None else search.offset + search.limit
-    readings = [_Reading(scan, need, after) for scan in scans]
+    parts = [OrderedRows(scan, need, after) for scan in scans]
     if search.limit is not None:
-        for reading in readings:
-            reading.choose_way(search.offset, search.limit, alone=len(scans) == 1)
-    await _read(readings, search.model.__name__, conf.max_rows if bounded and need is None else None)
-    return _merged(search, readings, need)
+        for part in parts:
+            part.choose_way(search.offset, search.limit, alone=len(scans) == 1)
+    await _read(parts, search.model.__name__, conf.max_rows if bounded and need is None else None)
+    return _merged(search, parts, need)
 
 
-async def _read(readings: list[_Reading[R]], model: str, most: int | None) -> None:
+async def _read(parts: list[OrderedRows[R]], model: str, most: int | None) -> None:
     while True:
-        for reading in readings:
-            reading.take()
-        if most is not None and sum(len(reading.rows) for reading in readings) > most:
+        for part in parts:
+            part.take()
+        if most is not None and sum(len(part.rows) for part in parts) > most:
             raise TooManyRows(model, most)
-        if all(reading.scan.done for reading in readings):
+        if all(part.scan.done for part in parts):
             return
-        await Scan.advance_all([reading.scan for reading in readings])
+        await Scan.advance_all([part.scan for part in parts])
 
 
-def _merged(search: Search[R], readings: list[_Reading[R]], need: int | None) -> list[Found[R]]:
-    if len(readings) == 1 and readings[0].served:
-        return readings[0].rows
-    found = [row for reading in readings for row in reading.rows]
-    if len(readings) > 1 or not readings[0].scan.sorted:
+def _merged(search: QuerySpec[R], parts: list[OrderedRows[R]], need: int | None) -> list[Found[R]]:
+    if len(parts) == 1 and parts[0].served:
+        return parts[0].rows
+    found = [row for part in parts for row in part.rows]
+    if len(parts) > 1 or not parts[0].scan.sorted:
         sort_rows(found)
     return found[search.offset : need]
 
 
-async def records(search: Search[R], *, bounded: bool = True) -> list[R]:
+async def records(search: QuerySpec[R], *, bounded: bool = True) -> list[R]:
     """Every match as a record, in order, with the references that were asked for."""
     found = await lookup.records(search)
     if not isinstance(found, list):
@@ -206,7 +206,7 @@ def made(rows: Sequence[Found[R]]) -> list[R]:
     return [next(records[scan]) for _, _, scan in rows]
 
 
-async def stream(search: Search[R]) -> AsyncIterator[R]:
+async def stream(search: QuerySpec[R]) -> AsyncIterator[R]:
     """The matches one by one: step by step, unless the order is to be made on this side."""
     scan = None if search.children else (await scans_of(search, search.loads))[0]
     if scan is None or not _by_steps(search, scan):
@@ -223,7 +223,7 @@ async def stream(search: Search[R]) -> AsyncIterator[R]:
             yield record
 
 
-def _by_steps(search: Search[R], scan: Scan[R]) -> bool:
+def _by_steps(search: QuerySpec[R], scan: Scan[R]) -> bool:
     """Prepare *scan* to yield the matches in order, step by step; False where it cannot."""
     if search.order or not search.whole:
         if scan.plan.walk is None or (search.offset and not scan.plan.exact):
@@ -232,7 +232,7 @@ def _by_steps(search: Search[R], scan: Scan[R]) -> bool:
     return True
 
 
-async def _batch(search: Search[R], scan: Scan[R]) -> list[R]:
+async def _batch(search: QuerySpec[R], scan: Scan[R]) -> list[R]:
     found = scan.rows
     if not scan.ordered and not scan.sorted:
         sort_rows(found)
@@ -244,13 +244,13 @@ async def _batch(search: Search[R], scan: Scan[R]) -> list[R]:
 # -- few -------------------------------------------------------------------------------------------
 
 
-async def first(search: Search[R]) -> R | None:
+async def first(search: QuerySpec[R]) -> R | None:
     """The first match, or None."""
     found = await records(search.least(1))
     return found[0] if found else None
 
 
-async def one(search: Search[R]) -> R:
+async def one(search: QuerySpec[R]) -> R:
     """The only match. NotFound without one, UsageError with several."""
     found = await one_or_none(search)
     if found is None:
@@ -258,7 +258,7 @@ async def one(search: Search[R]) -> R:
     return found
 
 
-async def one_or_none(search: Search[R]) -> R | None:
+async def one_or_none(search: QuerySpec[R]) -> R | None:
     """The only match, or None. UsageError with several."""
     found = await records(search.least(2))
     if len(found) > 1:
@@ -266,12 +266,12 @@ async def one_or_none(search: Search[R]) -> R | None:
     return found[0] if found else None
 
 
-async def ids(search: Search[R]) -> list[str]:
+async def ids(search: QuerySpec[R]) -> list[str]:
     """The ids of the matches, in order."""
     return [id for id, _, _ in await rows(search, ())]
 
 
-async def exists(search: Search[R]) -> bool:
+async def exists(search: QuerySpec[R]) -> bool:
     """Whether anything matches."""
     return bool(await rows(search.least(1), ()))
 
@@ -279,7 +279,7 @@ async def exists(search: Search[R]) -> bool:
 # -- counting --------------------------------------------------------------------------------------
 
 
-async def count(search: Search[R]) -> int:
+async def count(search: QuerySpec[R]) -> int:
     """How many match, by the indexes alone where these answer all of the condition."""
     scans = await scans_of(search, ())
     if any(not scan.plan.exact for scan in scans):
@@ -297,7 +297,7 @@ async def _count_on(scan: Scan[Any], reply: Any) -> int:
     step = read_step(reply)
     total: int = step.found
     while step.cursor:
-        step = read_step(await storage.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
+        step = read_step(await readiness.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
         total += step.found
     return total
 
@@ -319,7 +319,7 @@ def _count_call(plan: Plan) -> Call:
 # -- samples ---------------------------------------------------------------------------------------
 
 
-async def choice(search: Search[R], wanted: int) -> list[R]:
+async def choice(search: QuerySpec[R], wanted: int) -> list[R]:
     """*wanted* random matches, each once, in random order; all of them where there are no more.
 
     One round trip where one index answers the condition. Else all ids that match are read first.
@@ -350,12 +350,12 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
     return random.sample(found, min(wanted, len(found)))
 
 
-async def _sampled(search: Search[R], wanted: int) -> list[R]:
+async def _sampled(search: QuerySpec[R], wanted: int) -> list[R]:
     names = await rows(search, (), bounded=False)
     by_class = dict[type[R], list[str]]()
     for id, _, scan in random.sample(names, min(wanted, len(names))):
         by_class.setdefault(scan.model, []).append(id)
     found = list[R]()
     for model, some in by_class.items():
-        found += [record for record in await model._get_many(some) if record is not None]
+        found += [record for record in await model.__mapper__.get_many(some) if record is not None]
     return random.sample(found, len(found))

@@ -16,7 +16,7 @@ from aioredisca.compiler.conditions import Between, Equals
 from aioredisca.compiler.planner import score_bounds
 from aioredisca.compiler.queries import PAGE, Row, cut, named, whole_index_call, whole_page
 from aioredisca.errors import StoreError, Unavailable
-from aioredisca.persistence import readiness as storage
+from aioredisca.persistence import readiness
 from aioredisca.query.scan import Scan
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
@@ -24,7 +24,7 @@ from aioredisca.types import Call, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
-    from aioredisca.query.spec import Search
+    from aioredisca.query.spec import QuerySpec
 
 R = TypeVar("R", bound="Record")
 
@@ -37,21 +37,21 @@ FRESH = 10.0
 _raw_id = itemgetter(0)
 
 
-async def records(search: Search[R]) -> list[R] | Scan[R] | None:
+async def records(search: QuerySpec[R]) -> list[R] | Scan[R] | None:
     """What a simple *search* finds, or a scan of it that has begun. None where it is not simple.
 
     EVALSHA or SORT_RO, one round trip; two for a value that few records held a moment ago, if more than a
     page of them do now.
     """
-    condition, model = search.condition, search.model
+    condition, mapper = search.condition, search.mapper
     if not isinstance(condition, Equals | Between):
         return None
     if search.order or search.limit is not None or search.offset or search.children or search.only:
         return None
-    store = model._store()
-    schema = model._schema(store)
+    store = mapper.store()
+    schema = mapper.schema(store)
     lookup = _lookup_of(schema, condition)
-    if lookup is None or not storage.complete(store, schema) or not store.facts.may_sort:
+    if lookup is None or not readiness.complete(store, schema) or not store.facts.may_sort:
         return None
     try:
         reply = await lookup.ask(store, condition)
@@ -61,10 +61,10 @@ async def records(search: Search[R]) -> list[R] | Scan[R] | None:
         return None
     page = whole_page(reply)
     if page is None:
-        scan = Scan(search, model)
+        scan = Scan(search, search.model)
         scan.begin(reply)
         return scan
-    return model._made_of_all(lookup.places, lookup.matches(store, page, condition))
+    return mapper.hydrate_many(lookup.places, lookup.matches(store, page, condition))
 
 
 class Lookup:

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aioredisca.compiler.writes import Change, Mode, load_call
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
 from aioredisca.fields.numbers import Number
-from aioredisca.persistence import executor as writes
-from aioredisca.persistence import readiness as storage
-from aioredisca.query import execution as fetch
+from aioredisca.persistence import executor, readiness
+from aioredisca.persistence.pending import begin_delete, split
+from aioredisca.query import execution
 from aioredisca.query.scan import Scan
-from aioredisca.query.spec import Search
+from aioredisca.query.spec import QuerySpec
 from aioredisca.types import Raw
 
 if TYPE_CHECKING:
@@ -35,39 +35,40 @@ Work: TypeAlias = Callable[[Raw], Sets]
 """What to set in a record, given what it holds; None removes."""
 
 
-async def update(search: Search[R], values: Mapping[str, Any]) -> int:
+async def update(search: QuerySpec[R], values: Mapping[str, Any]) -> int:
     """Set fields of every match; how many records were changed."""
     if not values:
         raise UsageError("update() of a query takes the fields to set, as in update(age=3)")
-    model = search.model
+    mapper = search.mapper
     sets = dict[str, bytes | None]()
     for name, value in values.items():
-        field = model._field(name)
-        sets[field.key] = field.accept(value, model)[1]
+        field = mapper.field(name)
+        sets[field.key] = field.__codec__.accept(value, mapper)[1]
     return await _change(search, (), "update", lambda raw: sets)
 
 
-async def delete(search: Search[R]) -> int:
+async def delete(search: QuerySpec[R]) -> int:
     """Delete every match; how many there were."""
     return await _change(search, (), "delete", lambda raw: {})
 
 
-async def incr(search: Search[R], field: Field[Any], by: Any) -> int:
+async def incr(search: QuerySpec[R], field: Field[Any], by: Any) -> int:
     """Add *by* to a number of every match, None counting as 0; how many records were changed."""
-    model = search.model
+    mapper, codec = search.mapper, field.__codec__
     if not isinstance(field, Number):
         raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
-    step = field._operand(by, model)
+    step = codec.operand(by, mapper)
 
     def add(raw: Raw) -> Sets:
         stored = raw.get(field.key)
-        return {field.key: field.accept(step if stored is None else field.decode(stored) + step, model)[1]}
+        total = step if stored is None else codec.decode(stored) + step
+        return {field.key: codec.accept(total, mapper)[1]}
 
     return await _change(search, (field.key,), "update", add)
 
 
-async def _change(search: Search[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
-    found = await fetch.rows(search, fields, bounded=False)
+async def _change(search: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
+    found = await execution.rows(search, fields, bounded=False)
     changed = 0
     for scan in dict.fromkeys(scan for _, _, scan in found):
         mine = {id: scan.raw(values) for id, values, of in found if of is scan}
@@ -86,7 +87,7 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
     changed = 0
     while batch:
         begun = [_begin(scan, id, raw, mode, work) for id, raw in batch.items()]
-        flags = await writes.write(scan.store, begun)
+        flags = await executor.write(scan.store, begun)
         changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
         passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
         batch = await _judged_again(scan, passed)
@@ -94,17 +95,16 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
 
 
 def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[Record, Change]:
-    record = scan.model._apart(id)
+    record = scan.mapper.detached(id)
     expect = {name: raw.get(name) for name in scan.fields}
     if mode == "delete":
-        return record, replace(cast("Change", record._begin(scan.store, "delete")), expect=expect, skip=True)
+        return record, replace(begin_delete(record, scan.store), expect=expect, skip=True)
     try:
         wanted = work(raw)
     except ValidationError as error:
         error.instance = record
         raise
-    sets = {name: value for name, value in wanted.items() if value is not None}
-    drops = tuple(name for name, value in wanted.items() if value is None)
+    sets, drops = split({**wanted})
     return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True)
 
 
@@ -113,7 +113,7 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
     if not ids:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
-    replies = await storage.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    replies = await readiness.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
     there = [
         (id, (b"", *values))
         for id, values in zip(ids, replies, strict=True)

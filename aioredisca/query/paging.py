@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from aioredisca.compiler import cursors
 from aioredisca.config import conf
 from aioredisca.errors import UsageError, ValidationError
-from aioredisca.query import execution as fetch
-from aioredisca.query import prefetch
+from aioredisca.query import execution, prefetch
 from aioredisca.query.scan import Found, Scan
-from aioredisca.query.spec import Search
+from aioredisca.query.spec import QuerySpec
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -37,18 +36,18 @@ class Page(Generic[R]):
         return len(self.items)
 
 
-async def page(search: Search[R], size: int, after: str | None) -> Page[R]:
+async def page(search: QuerySpec[R], size: int, after: str | None) -> Page[R]:
     """*size* records of *search* behind the cursor *after*."""
     if not search.whole:
         raise UsageError("page() takes its own size: leave limit, offset and slices away")
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
     scan = Scan(search, search.model, ())
-    if any(search.model._fields[search.model._attribute(one.key)].secret for one in scan.plan.order):
+    if any(scan.mapper.by_key[one.key].secret for one in scan.plan.order):
         raise UsageError("a cursor would show the values of a secret field: order the pages by another")
     last = None if after is None else _row_of(scan, after)
-    rows = await fetch.rows(replace(search, limit=size + 1), after=last)
-    items = fetch.made(rows[:size])
+    rows = await execution.rows(replace(search, limit=size + 1), after=last)
+    items = execution.made(rows[:size])
     await prefetch.load(search, items)
     return Page(items, _cursor(scan, rows[size - 1]) if len(rows) > size else None)
 
@@ -83,7 +82,7 @@ def _check_rank(scan: Scan[Any], key: str, raw: bytes | None) -> None:
     score = scan.schema.by_key[key].score
     try:
         if raw is not None:
-            scan.model._fields[scan.model._attribute(key)].rank(raw)
+            scan.mapper.by_key[key].__codec__.rank(raw)
             float(score(raw) if score else 0)
     except ValueError:
         raise cursors.BadCursor("it is no cursor of this query") from None

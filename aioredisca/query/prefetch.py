@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aioredisca.errors import UsageError
-from aioredisca.fields.reference import Reference
-from aioredisca.persistence import readiness as storage
+from aioredisca.fields.reference import Reference, ReferenceCodec
+from aioredisca.persistence import readiness
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
-    from aioredisca.query.spec import Search
+    from aioredisca.query.spec import QuerySpec
 
 
 def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
@@ -21,15 +21,15 @@ def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
     names = given if isinstance(given, str) else getattr(getattr(given, "field", None), "name", "")
     path, owner = tuple(names.split(".")), model
     for name in path:
-        field = owner._fields.get(name)
+        field = owner.__mapper__.fields.get(name)
         if not isinstance(field, Reference):
-            hint = owner._nearest(name) if field is None else f": it is a {type(field).__name__}"
+            hint = owner.__mapper__.nearest(name) if field is None else f": it is a {type(field).__name__}"
             raise UsageError(f"prefetch({given!r}): {owner.__name__} has no reference {name!r}{hint}")
-        owner = field.target(owner)
+        owner = cast("ReferenceCodec", field.__codec__).target(owner.__mapper__)
     return path
 
 
-async def load(search: Search[Any], records: Sequence[Any]) -> None:
+async def load(search: QuerySpec[Any], records: Sequence[Any]) -> None:
     """Load what the paths of *search* lead to from *records*. HMGETs in one round trip per level."""
     for depth in range(max(map(len, search.prefetch), default=0)):
         # Paths with the same beginning share its levels.
@@ -53,19 +53,20 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
             handle: Any = getattr(record, name)
             if handle is not None:
                 who: Any = (type(handle), handle.id)
-                record._values[name] = targets.setdefault(who, handle)
-    await _load_all([target for target in targets.values() if not target._knows()])
+                record.__state__.values[name] = targets.setdefault(who, handle)
+    await _load_all([target for target in targets.values() if not target.__state__.knows()])
 
 
 async def _load_all(targets: Sequence[Record]) -> None:
     by_store: dict[Store, dict[Schema, list[Record]]] = {}
     for target in targets:
-        store = target._home()
-        by_store.setdefault(store, {}).setdefault(type(target)._schema(store), []).append(target)
+        mapper = target.__mapper__
+        store = mapper.store(target.__state__.unit)
+        by_store.setdefault(store, {}).setdefault(mapper.schema(store), []).append(target)
     for store, classes in by_store.items():
         wanted = [(schema, [target.id for target in some]) for schema, some in classes.items()]
-        rows = iter(await storage.rows(store, wanted))
+        rows = iter(await readiness.rows(store, wanted))
         for schema, some in classes.items():
             for target, row in zip(some, rows, strict=False):
-                if not target._knows():
-                    target._take_row(schema, row)
+                if not target.__state__.knows():
+                    target.__mapper__.take_row(target, schema, row)

@@ -9,18 +9,15 @@ from __future__ import annotations
 import decimal
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from aioredisca.compiler.conditions import All, Condition
 from aioredisca.errors import UsageError
-from aioredisca.query import aggregates as figures
-from aioredisca.query import execution as fetch
-from aioredisca.query import mutations as changes
-from aioredisca.query import paging as pages
-from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query import aggregates, execution, explain, mutations, paging
+from aioredisca.query.aggregates import Aggregate
+from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
-from aioredisca.query.spec import Ordering, Search
+from aioredisca.query.spec import Ordering, QuerySpec
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -42,7 +39,7 @@ class Asked(Generic[R_contra]):
 
     __slots__ = ("_search",)
 
-    _search: Search[Any]
+    _search: QuerySpec[Any]
 
 
 class Select(Asked[R]):
@@ -54,18 +51,14 @@ class Select(Asked[R]):
 
     __slots__ = ()
 
-    def __init__(self, search: Search[R]) -> None:
+    def __init__(self, search: QuerySpec[R]) -> None:
         self._search = search
-
-    @classmethod
-    def _of(cls, model: type[Any], condition: Condition | None = None, *, children: bool = False) -> Self:
-        return cls(Search(model, condition or All(), children=children))
 
     def _with(self, **changes: Any) -> Self:
         return type(self)(replace(self._search, **changes))
 
     def __repr__(self) -> str:
-        what = figures.describe(self._search.condition)
+        what = describe(self._search.condition)
         return f"<{type(self).__name__} of {self._search.model.__name__}: {what}>"
 
     def __bool__(self) -> None:  # None, so that checkers see `if query:`
@@ -149,7 +142,7 @@ def whole(count: Any, what: str) -> int:
     return count
 
 
-def _search_of(condition: Any) -> Search[Any]:
+def _search_of(condition: Any) -> QuerySpec[Any]:
     if not isinstance(condition, Asked):
         hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
         raise UsageError(
@@ -160,11 +153,10 @@ def _search_of(condition: Any) -> Search[Any]:
 
 def field_of(model: type[Any], column: Any) -> Field[Any]:
     """The field of a column of *model*."""
-    wanted = getattr(column, "field", None)
-    for field in model._fields.values():
-        if field is wanted:
-            return cast("Field[Any]", field)
-    raise UsageError(f"{column!r} is no column of {model.__name__}")
+    field: Field[Any] | None = model.__mapper__.field_of(column)
+    if field is None:
+        raise UsageError(f"{column!r} is no column of {model.__name__}")
+    return field
 
 
 def _ordering(model: type[Any], column: Any) -> Ordering:
@@ -185,14 +177,14 @@ class Query(Select[R]):
         EVALSHA (SORT_RO for one value that few records hold), one round trip and one snapshot for up to 1,000
         records out of 2,000 candidates; then one per 1,000 records or 2,000 candidates.
         """
-        return fetch.records(self._search).__await__()
+        return execution.records(self._search).__await__()
 
     def __aiter__(self) -> AsyncIterator[R]:
         """Stream the matches, without any limit. EVALSHA, a round trip per 1,000 records.
 
         In the order of :meth:`order_by`; without one, in that of the index that is walked.
         """
-        return fetch.stream(self._search)
+        return execution.stream(self._search)
 
     def __iter__(self) -> None:  # None, so that checkers see `for user in query:`
         raise TypeError("a query is data until it is awaited: write `for user in await query` or `async for`")
@@ -205,19 +197,19 @@ class Query(Select[R]):
 
     async def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return await fetch.first(self._search)
+        return await execution.first(self._search)
 
     async def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return await fetch.one(self._search)
+        return await execution.one(self._search)
 
     async def one_or_none(self) -> R | None:
         """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
-        return await fetch.one_or_none(self._search)
+        return await execution.one_or_none(self._search)
 
     async def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return await fetch.exists(self._search)
+        return await execution.exists(self._search)
 
     async def count(self) -> int:
         """Return how many match, by the indexes.
@@ -225,11 +217,11 @@ class Query(Select[R]):
         SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
         where no index tells the number.
         """
-        return await fetch.count(self._search)
+        return await execution.count(self._search)
 
     async def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return await fetch.ids(self._search)
+        return await execution.ids(self._search)
 
     @overload
     async def values(self, a: Output[R, A], /) -> list[A]: ...
@@ -246,14 +238,14 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return await figures.values(self._search, [self._field(column) for column in columns])
+        return await aggregates.values(self._search, [self._field(column) for column in columns])
 
     async def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return await fetch.choice(self._search, whole(count, "count"))
+        return await execution.choice(self._search, whole(count, "count"))
 
     @overload
     async def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
@@ -267,7 +259,7 @@ class Query(Select[R]):
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
         figure, group = (None if one is None else self._field(one) for one in (column, by))
-        return await figures.aggregate(self._search, figure, group)
+        return await aggregates.aggregate(self._search, figure, group)
 
     async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
@@ -275,11 +267,11 @@ class Query(Select[R]):
         Pages stay right while records come and go: no record that is left alone is missed or comes twice.
         ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
         """
-        return await pages.page(self._search, whole(size, "size"), after)
+        return await paging.page(self._search, whole(size, "size"), after)
 
     async def explain(self) -> Explanation:
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
-        return await figures.explain(self._search)
+        return await explain.explain(self._search)
 
     async def update(self, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
@@ -288,11 +280,11 @@ class Query(Select[R]):
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
         """
-        return await changes.update(self._search, values)
+        return await mutations.update(self._search, values)
 
     async def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
-        return await changes.delete(self._search)
+        return await mutations.delete(self._search)
 
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
@@ -300,4 +292,4 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return await changes.incr(self._search, self._field(column), by)
+        return await mutations.incr(self._search, self._field(column), by)

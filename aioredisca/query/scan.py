@@ -9,8 +9,8 @@ from aioredisca.compiler.conditions import judge
 from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
 from aioredisca.errors import StoreError, Unavailable
-from aioredisca.persistence import readiness as storage
-from aioredisca.query.spec import Search
+from aioredisca.persistence import readiness
+from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw, Reply, Store, Stored
@@ -34,10 +34,11 @@ class Scan(Generic[R]):
     counted in ``Database.stale_rows``; where a limit is set, further rows take its place.
     """
 
-    def __init__(self, search: Search[R], model: type[R], fields: Sequence[str] | None = None) -> None:
+    def __init__(self, search: QuerySpec[R], model: type[R], fields: Sequence[str] | None = None) -> None:
         self.search, self.model = search, model
-        self.store: Store = model._store()
-        self.schema: Schema = model._schema(self.store)
+        self.mapper = model.__mapper__
+        self.store: Store = self.mapper.store()
+        self.schema: Schema = self.mapper.schema(self.store)
         self.plan = self._plan()
         declared: Iterable[str] = self.schema.by_key if fields is None else self._needed(fields)
         self._places = {key: place for place, key in enumerate(declared, 1)}
@@ -65,14 +66,13 @@ class Scan(Generic[R]):
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
         order = [Order(one.field.key, one.descending) for one in self.search.order]
-        attribute = self.model._attribute
         return plan(
             self.schema,
             self.search.condition,
             order,
             scan=self.search.scan,
             unbuilt=unbuilt,
-            attribute=attribute,
+            attribute=self.mapper.attribute,
         )
 
     def _needed(self, fields: Sequence[str]) -> Iterable[str]:
@@ -81,16 +81,16 @@ class Scan(Generic[R]):
 
     async def ready(self) -> None:
         """Check that the store has built every index of the plan. No I/O but once per process and model."""
-        if storage.complete(self.store, self.schema):
+        if readiness.complete(self.store, self.schema):
             return
-        lacking = await storage.lacking(self.store, self.schema, self.plan.entries)
+        lacking = await readiness.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
             self.plan = self._plan(unbuilt=frozenset(lacking))
             names = {entry: self._name(key) for entry, key in self.plan.entries.items()}
-            await storage.ready_to_read(self.store, self.schema, names)
+            await readiness.ready_to_read(self.store, self.schema, names)
 
     def _name(self, key: str) -> str:
-        return self.model._attribute(key) if key else "id"
+        return self.mapper.attribute(key) if key else "id"
 
     # -- how to read -------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class Scan(Generic[R]):
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
-        reply = await storage.read(self.store, self._call(sort=False))
+        reply = await readiness.read(self.store, self._call(sort=False))
         self.store.facts.sort_in_scripts = False
         return reply
 
@@ -194,16 +194,18 @@ class Scan(Generic[R]):
         if raw is None:
             return None
         try:
-            return self.model._fields[self.model._attribute(key)].rank(raw)
+            return self.mapper.by_key[key].__codec__.rank(raw)
         except ValueError:
             return None
 
     def records(self, rows: Iterable[Found[R]]) -> list[R]:
         """Rows as instances."""
-        loads, model = self.search.loads, self.model
+        loads, mapper = self.search.loads, self.mapper
         if loads is None:
-            return model._made_of_all(self._places, [(id, row) for id, row, _ in rows])
-        return [model._found_part(id, {key: self.value(row, key) for key in loads}) for id, row, _ in rows]
+            return mapper.hydrate_many(self._places, [(id, row) for id, row, _ in rows])
+        return [
+            mapper.hydrate_partial(id, {key: self.value(row, key) for key in loads}) for id, row, _ in rows
+        ]
 
 
 async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:

@@ -1,4 +1,4 @@
-"""``Search``: what a query asks for, as frozen data. What runs it is in fetch.py and changes.py."""
+"""``QuerySpec``: what a query asks for, as frozen data. What runs it is in execution.py and mutations.py."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from aioredisca.errors import UsageError
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
@@ -27,7 +28,7 @@ class Ordering:
 
 
 @dataclass(frozen=True, slots=True)
-class Search(Generic[R]):
+class QuerySpec(Generic[R]):
     """A class, a condition, an order, and how much of it.
 
     ``scan``      parts of the condition that no index answers are allowed: every candidate is read.
@@ -48,6 +49,11 @@ class Search(Generic[R]):
     depth: int = 1
 
     @property
+    def mapper(self) -> Mapper:
+        """What the library keeps of the class."""
+        return self.model.__mapper__
+
+    @property
     def whole(self) -> bool:
         """Whether it asks for every match."""
         return not self.offset and self.limit is None
@@ -57,10 +63,10 @@ class Search(Generic[R]):
         """The hash fields to load, those of references to load along among them; None for all."""
         if self.only is None:
             return None
-        along = (self.model._fields[path[0]] for path in self.prefetch)
+        along = (self.mapper.fields[path[0]] for path in self.prefetch)
         return list(dict.fromkeys(field.key for field in (*self.only, *along)))
 
-    def sliced(self, start: int, stop: int | None) -> Search[R]:
+    def sliced(self, start: int, stop: int | None) -> QuerySpec[R]:
         """From *start* to before *stop*, counted from the start of what this search yields."""
         limit = None if stop is None else max(0, stop - start)
         if self.limit is not None:
@@ -68,13 +74,13 @@ class Search(Generic[R]):
             limit = rest if limit is None else min(limit, rest)
         return replace(self, offset=self.offset + start, limit=limit)
 
-    def least(self, limit: int | None) -> Search[R]:
+    def least(self, limit: int | None) -> QuerySpec[R]:
         """At most *limit* records of it."""
         if limit is None or (self.limit is not None and self.limit <= limit):
             return self
         return replace(self, limit=limit)
 
-    def joined(self, other: Search[Any], *, either: bool) -> Search[R]:
+    def joined(self, other: QuerySpec[Any], *, either: bool) -> QuerySpec[R]:
         """Both conditions (or *either*), for the class that has all the fields of both."""
         for search in (self, other):
             if not search.whole or search.order or search.only or search.prefetch:
@@ -93,7 +99,7 @@ class Search(Generic[R]):
             scan=self.scan or other.scan,
         )
 
-    def inverted(self) -> Search[R]:
+    def inverted(self) -> QuerySpec[R]:
         """The records that this condition does not hold for."""
         if not self.whole or self.order or self.only or self.prefetch:
             raise UsageError("a condition is inverted before it is ordered, limited or sliced: ~(condition)")
@@ -101,7 +107,7 @@ class Search(Generic[R]):
             return replace(self, condition=self.condition.part)
         return replace(self, condition=Not(self.condition), depth=_checked(self.depth + 1))
 
-    def where(self, other: Search[Any]) -> Search[R]:
+    def where(self, other: QuerySpec[Any]) -> QuerySpec[R]:
         """This search narrowed by a condition; what comes after the condition stays."""
         if not self.whole:
             raise UsageError("where() comes before limit(), offset() and slices")

@@ -47,6 +47,14 @@ def read_string(value: object) -> str:
     raise ValueError(f"takes a string, not {kind(value)}")
 
 
+def as_text(raw: bytes) -> str | bytes:
+    """Stored bytes as text, or as they are where they are no UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
+
+
 def writable(text: str) -> str:
     """*text* if UTF-8 can write it."""
     try:

@@ -1,15 +1,9 @@
-"""Record ids: ordered by time, unguessable enough not to collide, safe after a fork; and lists of them."""
+"""Record ids: ordered by time, unguessable enough not to collide, safe after a fork."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
-from typing import TypeVar
-
-from aioredisca.errors import UsageError
-
-T = TypeVar("T")
 
 _last = 0
 
@@ -33,10 +27,3 @@ def intid() -> int:
         fresh = _last + 1 + int.from_bytes(os.urandom(4), "big")
     _last = fresh
     return fresh
-
-
-def listed(items: Iterable[T]) -> list[T]:
-    """What a verb takes many of, as a list. UsageError for one text: nobody means its characters."""
-    if isinstance(items, str | bytes):
-        raise UsageError("takes a list of records or ids: one id alone would be read letter by letter")
-    return list(items)

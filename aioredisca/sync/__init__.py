@@ -36,13 +36,16 @@ from aioredisca.errors import (
 )
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
-from aioredisca.fields.numbers import Date, DateTime, Decimal, Float, Integer
-from aioredisca.fields.password import Hash, Password
+from aioredisca.fields.numbers import Decimal, Float, Integer
+from aioredisca.fields.password import Hash, MD5Pass, Password
 from aioredisca.fields.reference import Reference
-from aioredisca.fields.scalars import UUID, Bool, Bytes, Email, Enum, Json, MD5Pass, String
+from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
+from aioredisca.fields.text import Bytes, Email, String
+from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
-from aioredisca.query.aggregates import Aggregate, Explanation
+from aioredisca.query.aggregates import Aggregate
+from aioredisca.query.explain import Explanation
 from aioredisca.query.paging import Page
 from aioredisca.storage.codecs import utcnow
 from aioredisca.storage.ids import hexid, intid

@@ -1,4 +1,4 @@
-"""The views of collections for blocking code: the verbs of views.py without ``await``."""
+"""The handles of collections for blocking code: the verbs of persistence/collections.py without ``await``."""
 
 from __future__ import annotations
 
@@ -8,146 +8,147 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from typing_extensions import TypeVar
 
 from aioredisca.drivers.run import run
-from aioredisca.persistence import collections as views
+from aioredisca.persistence import collections as handles
 
 if TYPE_CHECKING:
     from aioredisca.fields.collections import Collection
     from aioredisca.model.record import Record
 
 V = TypeVar("V")
+H = TypeVar("H", bound="handles.CollectionHandle")
 
 
-class View:
-    """What all views share."""
+class CollectionHandle(Generic[H]):
+    """What all handles share: the handle of asyncio models, whose verbs they run."""
 
-    __slots__ = ("_view",)
+    __slots__ = ("_handle",)
 
     def __init__(self, of: Collection, record: Record) -> None:
-        self._view: Any = getattr(views, of.view)(of, record)
+        self._handle = cast("H", handles.HANDLES[of.kind](of, record))
 
     def __repr__(self) -> str:
-        return repr(self._view)
+        return repr(self._handle)
 
     def clear(self) -> bool:
         """Empty the collection; return whether it held something. EVALSHA, one round trip."""
-        return cast("bool", run(self._view.clear()))
+        return run(self._handle.clear())
 
 
-class ListView(View, Generic[V]):
+class ListHandle(CollectionHandle["handles.ListHandle[V]"], Generic[V]):
     """A list of one record. Indexes count from 0, negative ones from the end."""
 
     __slots__ = ()
 
     def append(self, *values: V) -> int:
         """Add *values* at the end; return the new length. RPUSH in EVALSHA, one round trip."""
-        return cast("int", run(self._view.append(*values)))
+        return run(self._handle.append(*values))
 
     def prepend(self, *values: V) -> int:
         """Add *values* before the first, in this order; return the new length. LPUSH in EVALSHA."""
-        return cast("int", run(self._view.prepend(*values)))
+        return run(self._handle.prepend(*values))
 
     def pop(self) -> V | None:
         """Take away the last value and return it; None from an empty list. RPOP in EVALSHA."""
-        return cast("V | None", run(self._view.pop()))
+        return run(self._handle.pop())
 
     def pop_first(self) -> V | None:
         """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
-        return cast("V | None", run(self._view.pop_first()))
+        return run(self._handle.pop_first())
 
     def remove(self, value: V) -> int:
         """Take away all that equals *value*; return how many there were. LREM in EVALSHA."""
-        return cast("int", run(self._view.remove(value)))
+        return run(self._handle.remove(value))
 
     def trim(self, start: int, stop: int) -> None:
         """Keep the values from *start* to *stop*, both included, and drop the rest. LTRIM in EVALSHA."""
-        run(self._view.trim(start, stop))
+        run(self._handle.trim(start, stop))
 
     def range(self, start: int = 0, stop: int = -1) -> list[V]:
         """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
-        return cast("list[V]", run(self._view.range(start, stop)))
+        return run(self._handle.range(start, stop))
 
     def get(self, index: int) -> V | None:
         """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
-        return cast("V | None", run(self._view.get(index)))
+        return run(self._handle.get(index))
 
     def len(self) -> int:
         """Return how many values there are. LLEN, one round trip."""
-        return cast("int", run(self._view.len()))
+        return run(self._handle.len())
 
 
-class SetView(View, Generic[V]):
+class SetHandle(CollectionHandle["handles.SetHandle[V]"], Generic[V]):
     """A set of one record."""
 
     __slots__ = ()
 
     def add(self, *values: V) -> int:
         """Add *values*; return how many are new. SADD in EVALSHA, one round trip."""
-        return cast("int", run(self._view.add(*values)))
+        return run(self._handle.add(*values))
 
     def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. SREM in EVALSHA, one round trip."""
-        return cast("int", run(self._view.discard(*values)))
+        return run(self._handle.discard(*values))
 
     def contains(self, value: V) -> bool:
         """Return whether *value* is in the set. SISMEMBER, one round trip."""
-        return cast("bool", run(self._view.contains(value)))
+        return run(self._handle.contains(value))
 
     def members(self) -> set[V]:
         """Return all values. SMEMBERS, one round trip."""
-        return cast("set[V]", run(self._view.members()))
+        return run(self._handle.members())
 
     def len(self) -> int:
         """Return how many values there are. SCARD, one round trip."""
-        return cast("int", run(self._view.len()))
+        return run(self._handle.len())
 
 
-class SortedView(View, Generic[V]):
+class SortedHandle(CollectionHandle["handles.SortedHandle[V]"], Generic[V]):
     """A sorted set of one record. Equal scores are in the order of the stored bytes."""
 
     __slots__ = ()
 
     def add(self, value: V, score: float) -> bool:
         """Give *value* this score; return whether it is new. ZADD in EVALSHA, one round trip."""
-        return cast("bool", run(self._view.add(value, score)))
+        return run(self._handle.add(value, score))
 
     def update(self, scores: Mapping[V, float]) -> int:
         """Give many values their scores; return how many are new. ZADD in EVALSHA, one round trip."""
-        return cast("int", run(self._view.update(scores)))
+        return run(self._handle.update(scores))
 
     def incr(self, value: V, by: float = 1) -> float:
         """Add *by* to the score of *value*, 0 where it is new; return the score. ZINCRBY in EVALSHA."""
-        return cast("float", run(self._view.incr(value, by)))
+        return run(self._handle.incr(value, by))
 
     def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. ZREM in EVALSHA, one round trip."""
-        return cast("int", run(self._view.discard(*values)))
+        return run(self._handle.discard(*values))
 
     def score(self, value: V) -> float | None:
         """Return the score of *value*, None where it is not there. ZSCORE, one round trip."""
-        return cast("float | None", run(self._view.score(value)))
+        return run(self._handle.score(value))
 
     def rank(self, value: V) -> int | None:
         """Return how many stand above *value*, None where it is not there. ZREVRANK, one round trip."""
-        return cast("int | None", run(self._view.rank(value)))
+        return run(self._handle.rank(value))
 
     def top(self, count: int) -> list[tuple[V, float]]:
         """Return the values of the highest scores with these, highest first. ZREVRANGE, one round trip."""
-        return cast("list[tuple[V, float]]", run(self._view.top(count)))
+        return run(self._handle.top(count))
 
     def bottom(self, count: int) -> list[tuple[V, float]]:
         """Return the values of the lowest scores with these, lowest first. ZRANGE, one round trip."""
-        return cast("list[tuple[V, float]]", run(self._view.bottom(count)))
+        return run(self._handle.bottom(count))
 
     def between(self, low: float, high: float) -> list[tuple[V, float]]:
         """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
-        return cast("list[tuple[V, float]]", run(self._view.between(low, high)))
+        return run(self._handle.between(low, high))
 
     def len(self) -> int:
         """Return how many values there are. ZCARD, one round trip."""
-        return cast("int", run(self._view.len()))
+        return run(self._handle.len())
 
 
-class CounterView(View):
+class CounterHandle(CollectionHandle["handles.CounterHandle"]):
     """A counter of one record."""
 
     __slots__ = ()
@@ -157,8 +158,17 @@ class CounterView(View):
 
         Numbers have 64 bits: StoreError where the sum has more.
         """
-        return cast("int", run(self._view.incr(by)))
+        return run(self._handle.incr(by))
 
     def get(self) -> int:
         """Return the number. GET, one round trip."""
-        return cast("int", run(self._view.get()))
+        return run(self._handle.get())
+
+
+HANDLES: dict[str, type[Any]] = {
+    "list": ListHandle,
+    "set": SetHandle,
+    "sorted": SortedHandle,
+    "counter": CounterHandle,
+}
+"""By the kind of the collection, for blocking models."""

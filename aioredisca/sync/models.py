@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import decimal
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar, cast, overload
+from types import MethodType
+from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.drivers.run import run
 from aioredisca.errors import RediscaError
-from aioredisca.model.record import Record, SaveMode
-from aioredisca.persistence import atomic, bulk
-from aioredisca.persistence.bulk import BATCH
+from aioredisca.model import loading
+from aioredisca.model.mapper import Colour
+from aioredisca.model.record import DictGet, Record, dict_get
+from aioredisca.model.unit_of_work import save_all
+from aioredisca.persistence import atomic, bulk, saving
+from aioredisca.persistence.bulk import BATCH, as_list
+from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Output
 from aioredisca.query.query import Asked
-from aioredisca.query.spec import Search
-from aioredisca.storage.ids import listed
-from aioredisca.sync import collections as views
+from aioredisca.query.spec import QuerySpec
+from aioredisca.sync.collections import HANDLES
 from aioredisca.sync.queries import Column, PasswordColumn, Query
 
 N = TypeVar("N", int, decimal.Decimal)
@@ -29,12 +33,6 @@ class Loader(Protocol[B_co]):
     def __call__(self, model_id: str | int, /) -> B_co: ...
 
 
-class DictGet(Protocol):
-    """``user.get``: reads a hash field, as ``dict.get`` does."""
-
-    def __call__(self, name: str, default: Any = None, /) -> Any: ...
-
-
 class Get:
     """``get`` has two meanings: a loader on the class, dict access on an instance."""
 
@@ -43,7 +41,17 @@ class Get:
     @overload
     def __get__(self, obj: Model, owner: type[B]) -> DictGet: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
-        return owner._get if obj is None else obj._dict_get
+        return MethodType(_get, owner) if obj is None else MethodType(dict_get, obj)
+
+
+def _get(model: Any, model_id: str | int, /) -> Any:
+    """Return the record of that id. NotFound without one. HMGET, one round trip."""
+    return run(loading.get(model, model_id))
+
+
+def _load_missing(record: Record, name: str, *, raw: bool) -> None:
+    """Reading what is not known loads it, as in redisca."""
+    run(loading.load(record, raw=raw))
 
 
 class Model(Record):
@@ -59,20 +67,16 @@ class Model(Record):
 
     __slots__ = ()
 
-    _column_type = Column
-    _password_type = PasswordColumn
-    _query_type = Query
-    _view_kinds: ClassVar[Any] = views
+    __colour__ = Colour(
+        column=Column,
+        password_column=PasswordColumn,
+        query=Query,
+        handles=HANDLES,
+        load_missing=_load_missing,
+        hashes_inline=True,
+    )
 
     get = Get()
-
-    def _load_hidden(self, name: str, *, raw: bool) -> None:
-        run(self._load(raw=raw))
-
-    @classmethod
-    def _get(cls, model_id: str | int, /) -> Self:
-        """Return the record of that id. NotFound without one. HMGET, one round trip."""
-        return run(cls._get_one(model_id))
 
     @classmethod
     def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:
@@ -80,12 +84,12 @@ class Model(Record):
 
         One HMGET each, all in one round trip.
         """
-        return run(cls._get_many(listed(ids)))
+        return run(loading.get_many(cls, as_list(ids)))
 
     @classmethod
     def all(cls) -> Query[Self]:
         """Return the query of all records of this class, in the order of their ids. No I/O."""
-        return Query(Search(cls))
+        return Query(QuerySpec(cls))
 
     @classmethod
     def where(cls, *conditions: Asked[Self]) -> Query[Self]:
@@ -100,15 +104,15 @@ class Model(Record):
 
         HMGET (HGETALL with ``raw``), one round trip.
         """
-        return run(self._load(raw=raw, strict=strict))
+        return run(loading.load(self, raw=raw, strict=strict))
 
     def reload(self) -> Self:
         """Load the record again, keeping local changes, and return it. HMGET or HGETALL, one round trip."""
-        return run(self._load(again=True))
+        return run(loading.load(self, anew=True))
 
     def exists(self) -> bool:
         """Return whether the record is stored. EXISTS, one round trip."""
-        return run(self._exists())
+        return run(loading.exists(self))
 
     def save(
         self,
@@ -129,14 +133,14 @@ class Model(Record):
         required field without value, OutcomeUnknown where the answer was lost. Whenever it raises,
         nothing was written (but for OutcomeUnknown) and every change is kept.
         """
-        return run(self._save(mode, if_unchanged))
+        return run(saving.save(self, mode, if_unchanged))
 
     def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.
 
         EVALSHA, one round trip.
         """
-        return run(self._delete())
+        return run(saving.delete(self))
 
     def incr(
         self,
@@ -169,7 +173,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return run(atomic.obtain(cls, unique, defaults, update=False))
+        return run(atomic.get_or_create(cls, unique, defaults, update=False))
 
     @classmethod
     def update_or_create(
@@ -181,7 +185,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return run(atomic.obtain(cls, unique, defaults, update=True))
+        return run(atomic.get_or_create(cls, unique, defaults, update=True))
 
     @classmethod
     def save_all(cls) -> None:
@@ -189,7 +193,7 @@ class Model(Record):
 
         UsageError outside a session. EVALSHA, one round trip per database.
         """
-        run(cls._save_all())
+        run(save_all(cls))
 
     @classmethod
     def save_many(

@@ -5,21 +5,20 @@ from __future__ import annotations
 import decimal
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar, Generic, TypeVar, cast, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
-from aioredisca.fields.password import Hash, Password
+from aioredisca.fields import password
+from aioredisca.fields.password import Hash
 from aioredisca.model.record import Record
-from aioredisca.query import aggregates as figures
-from aioredisca.query import execution as fetch
-from aioredisca.query import mutations as changes
-from aioredisca.query import paging as pages
-from aioredisca.query.aggregates import Aggregate, Explanation
-from aioredisca.query.columns import BaseColumn, Output, page
+from aioredisca.query import aggregates, execution, explain, mutations, paging
+from aioredisca.query.aggregates import Aggregate
+from aioredisca.query.columns import BaseColumn, Output, page, password_field
+from aioredisca.query.explain import Explanation
 from aioredisca.query.paging import Page
 from aioredisca.query.query import Select, whole
-from aioredisca.query.spec import Search
+from aioredisca.query.spec import QuerySpec
 from aioredisca.types import MISSING, Missing
 
 T = TypeVar("T")
@@ -44,14 +43,14 @@ class Query(Select[R]):
 
     __slots__ = ("_found",)
 
-    def __init__(self, search: Search[R]) -> None:
+    def __init__(self, search: QuerySpec[R]) -> None:
         super().__init__(search)
         self._found: list[R] | None = None
 
     def load(self) -> list[R]:
         """Fetch the matches, unless that was done already. One round trip per 1,000 records."""
         if self._found is None:
-            self._found = run(fetch.records(self._search))
+            self._found = run(execution.records(self._search))
         return self._found
 
     def loaded(self) -> bool:
@@ -80,23 +79,23 @@ class Query(Select[R]):
 
     def stream(self) -> Iterator[R]:
         """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
-        return iterate(fetch.stream(self._search))
+        return iterate(execution.stream(self._search))
 
     def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return run(fetch.first(self._search))
+        return run(execution.first(self._search))
 
     def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return cast("R", run(fetch.one(self._search)))
+        return cast("R", run(execution.one(self._search)))
 
     def one_or_none(self) -> R | None:
         """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
-        return run(fetch.one_or_none(self._search))
+        return run(execution.one_or_none(self._search))
 
     def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return run(fetch.exists(self._search))
+        return run(execution.exists(self._search))
 
     def count(self) -> int:
         """Return how many match, by the indexes.
@@ -104,11 +103,11 @@ class Query(Select[R]):
         SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
         where no index tells the number.
         """
-        return run(fetch.count(self._search))
+        return run(execution.count(self._search))
 
     def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return run(fetch.ids(self._search))
+        return run(execution.ids(self._search))
 
     @overload
     def values(self, a: Output[R, A], /) -> list[A]: ...
@@ -125,14 +124,14 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return run(figures.values(self._search, [self._field(column) for column in columns]))
+        return run(aggregates.values(self._search, [self._field(column) for column in columns]))
 
     def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return run(fetch.choice(self._search, whole(count, "count")))
+        return run(execution.choice(self._search, whole(count, "count")))
 
     @overload
     def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
@@ -146,7 +145,7 @@ class Query(Select[R]):
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
         figure, group = (None if one is None else self._field(one) for one in (column, by))
-        return run(figures.aggregate(self._search, figure, group))
+        return run(aggregates.aggregate(self._search, figure, group))
 
     def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
@@ -154,11 +153,11 @@ class Query(Select[R]):
         Pages stay right while records come and go: no record that is left alone is missed or comes twice.
         ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
         """
-        return run(pages.page(self._search, whole(size, "size"), after))
+        return run(paging.page(self._search, whole(size, "size"), after))
 
     def explain(self) -> Explanation:
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
-        return run(figures.explain(self._search))
+        return run(explain.explain(self._search))
 
     def update(self, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
@@ -167,11 +166,11 @@ class Query(Select[R]):
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
         """
-        return run(changes.update(self._search, values))
+        return run(mutations.update(self._search, values))
 
     def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
-        return run(changes.delete(self._search))
+        return run(mutations.delete(self._search))
 
     def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
@@ -179,7 +178,7 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return run(changes.incr(self._search, self._field(column), by))
+        return run(mutations.incr(self._search, self._field(column), by))
 
 
 class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
@@ -226,11 +225,9 @@ class PasswordColumn(Column[B, T]):
 
     __slots__ = ()
 
-    inline: ClassVar[bool] = True
-
     def hash(self, plain: str) -> Hash:
         """Return the hash of *plain*. ValidationError if the field refuses it. No I/O."""
-        return run(cast("Password[Any]", self.field)._hash(self._model, plain))
+        return run(password.make_hash(password_field(self), self._mapper, plain))
 
     def verify(self, record: B | None, plain: str) -> bool:
         """Return whether *plain* is the password of *record*; False for None, in the same time.
@@ -238,14 +235,14 @@ class PasswordColumn(Column[B, T]):
         Where the stored hash is weaker than new ones, the right password puts a better one into the
         record; save it to keep that. No I/O, but for a record that is not loaded: HMGET, one round trip.
         """
-        return run(cast("Password[Any]", self.field)._verify(self._model, record, plain))
+        return run(password.verify(password_field(self), self._mapper, record, plain))
 
     def upgrade(self, record: B) -> bool:
         """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
 
         Save the record to keep it. No I/O, but for a record that is not loaded.
         """
-        return run(cast("Password[Any]", self.field)._upgrade(self._model, record))
+        return run(password.upgrade(password_field(self), self._mapper, record))
 
 
 def _bound(bound: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Self
 
 from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError
-from aioredisca.model.sessions import BaseSession, current
+from aioredisca.model.sessions import BaseSession, JoinedSession, current_session
 
 
 class Session(BaseSession):
@@ -19,7 +19,7 @@ class Session(BaseSession):
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
         try:
             if self._saves(error):
-                run(self._flush())
+                self.flush()
         finally:
             self._close()
 
@@ -29,25 +29,14 @@ class Session(BaseSession):
         Where the server refuses, nothing of that database is written, every change is kept, and the
         error's ``instance`` is the record it is about. UsageError over 5,000 records.
         """
-        run(self._flush())
+        run(self._unit.flush())
 
 
-class JoinedSession:
-    """``session(join=True)`` inside another session: that session, which goes on after the block."""
-
-    def __init__(self, outer: Session) -> None:
-        self._outer = outer
-
-    def __enter__(self) -> Session:
-        return self._outer
-
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        return None
-
-
-def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
+def session(
+    db: object = None, *, autosave: bool = False, join: bool = False
+) -> Session | JoinedSession[Session]:
     """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
-    outer = current()
+    outer = current_session()
     if join and outer is not None:
         if not isinstance(outer, Session):
             raise UsageError("the open session is an asyncio one: a blocking session cannot join it")

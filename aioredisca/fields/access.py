@@ -1,0 +1,161 @@
+"""What stands behind an attribute: the value of a field in one record, read, assigned, compared.
+
+Functions of a record, of which they use two things: ``__state__`` (what is known of it, model/state.py) and
+``__mapper__`` (what the library keeps of its class, model/mapper.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
+from aioredisca.types import MISSING, Raw
+
+if TYPE_CHECKING:
+    from aioredisca.fields.base import Field
+    from aioredisca.model.record import Record
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+def value_of(record: Record, field: Field[Any]) -> Any:
+    """The value of a field that was not decoded yet."""
+    state = record.__state__
+    row = state.row
+    if row is not None and field.key in state.places:
+        raw = row[state.places[field.key]]
+    else:
+        raw = _known(record, field)
+    if raw is None:
+        return _nothing(record, field)
+    value = state.values[field.name] = decoded(record, field, raw)
+    if field.mutable:
+        _hold_mutable(record)
+    return value
+
+
+def _known(record: Record, field: Field[Any]) -> bytes | None:
+    """What a field holds; loaded in blocking code, where that is not known."""
+    raw = record.__state__.layers.stored(field.key)
+    if raw is MISSING:
+        record.__mapper__.colour.load_missing(record, field.name, raw=False)
+        raw = record.__state__.layers.stored(field.key)
+    return None if raw is MISSING else raw
+
+
+def _hold_mutable(record: Record) -> None:
+    """A value that may change in place is seen only when its record is saved: keep that alive."""
+    unit = record.__state__.unit
+    if unit is not None and not unit.closed:
+        unit.hold(record)
+
+
+def _nothing(record: Record, field: Field[Any]) -> None:
+    if not field.required:
+        return
+    model, layers = record.__mapper__.name, record.__state__.layers
+    if layers.blank or layers.mode == "create":
+        raise FieldUnset(model, field.name)
+    raise CorruptRecord(model, record.getkey(), field.name, "is missing, though the field is required")
+
+
+def decoded(record: Record, field: Field[Any], raw: bytes) -> Any:
+    """The value of stored bytes. CorruptRecord where they cannot be read."""
+    try:
+        return field.__codec__.read(raw, record.__mapper__)
+    except ValueError as error:
+        reason = "cannot be read" if field.secret or isinstance(error, UnicodeError) else str(error)
+    # Raised out here, so that the error which may hold the stored value is not its context.
+    raise CorruptRecord(record.__mapper__.name, record.getkey(), field.name, reason)
+
+
+def not_loaded(record: Record, name: str, *, raw: bool) -> None:
+    """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
+    cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
+    raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
+
+
+# -- assigning -------------------------------------------------------------------------------------
+
+
+def check_writable(record: Record) -> None:
+    """SessionClosed for a record of a session that is closed: nobody would save it."""
+    state = record.__state__
+    if state.unit is not None and state.unit.closed:
+        raise SessionClosed(record.__mapper__.name, state.id)
+
+
+def need_id(record: Record) -> None:
+    """ValidationError for a handle without an id, which names no record."""
+    if not record.__state__.id:
+        raise ValidationError(record.__mapper__.name, "id", "an empty id names no record")
+
+
+def assign(record: Record, field: Field[Any], value: Any, raw: bytes | None) -> None:
+    """Change a field to an accepted value and the bytes that store it."""
+    set_raw(record, field.key, raw)
+    values = record.__state__.values
+    if value is None or field.mutable:
+        values.pop(field.name, None)  # a mutable value is read back, so nobody shares it
+    else:
+        values[field.name] = value
+
+
+def set_raw(record: Record, key: str, raw: bytes | None) -> None:
+    """Change a hash field; None removes it."""
+    check_writable(record)
+    state = record.__state__
+    state.layers.set(key, raw)
+    if state.unit is not None:
+        state.unit.hold(record)
+
+
+# -- what changed in place -------------------------------------------------------------------------
+
+
+def touched(record: Record) -> Raw:
+    """Mutable values that changed in place since they were read."""
+    changed: Raw = {}
+    values = record.__state__.values
+    for name, field in record.__mapper__.mutable.items():
+        if (value := values.get(name)) is not None:
+            raw = _accepted(record, field, value)
+            if raw is not None and not _holds(record, field, raw):
+                changed[field.key] = raw
+    return changed
+
+
+def _accepted(record: Record, field: Field[Any], value: Any) -> bytes | None:
+    """A value that may have changed in place, as it is stored. ValidationError where it cannot be."""
+    try:
+        return field.__codec__.accept(value, record.__mapper__)[1]
+    except ValidationError as error:
+        error.instance = record
+        raise
+
+
+def _holds(record: Record, field: Field[Any], raw: bytes) -> bool:
+    """Whether *raw* means what is stored, which others may have written in another form."""
+    stored = record.__state__.layers.stored(field.key)
+    if stored == raw or not isinstance(stored, bytes):
+        return stored == raw
+    return field.__codec__.accept(decoded(record, field, stored), record.__mapper__)[1] == raw
+
+
+def is_changed(record: Record) -> bool:
+    """Whether there is something to save, which a value that cannot be saved is as well."""
+    layers = record.__state__.layers
+    try:
+        return bool(layers.diff) or layers.fresh or bool(touched(record))
+    except Exception:  # whatever a field of the user's raises: to save it will tell
+        return True
+
+
+def holds_mutable(record: Record) -> bool:
+    """Whether a value that may change in place was read: it is compared again at every save."""
+    return not record.__mapper__.mutable.keys().isdisjoint(record.__state__.values)
+
+
+def keep_touched(record: Record) -> None:
+    """What changed in place counts as changed from now on, whatever is read over it."""
+    record.__state__.layers.diff.update(touched(record))

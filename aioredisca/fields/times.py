@@ -1,0 +1,87 @@
+"""The fields of moments and days."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any, ClassVar, Generic, Literal, Never, overload
+
+from typing_extensions import Unpack
+
+from aioredisca.fields.base import Field, Opt, Options
+from aioredisca.fields.codec import Codec, FastDecode
+from aioredisca.storage import codecs
+from aioredisca.storage.schema import IndexKind
+
+ORDERED: tuple[IndexKind, ...] = ("range", "exact")
+
+
+class DateTimeCodec(Codec):
+    """Of moments."""
+
+    __slots__ = ()
+
+    def _fast_decode(self) -> FastDecode | None:
+        return codecs.plain_datetime
+
+
+class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
+    """A moment, to the microsecond, always aware and in UTC.
+
+    Takes aware datetimes of any zone, naive ones as UTC, and numbers as seconds since 1970 (what redisca
+    stored). A range index holds the years 1900 to 2112, exact to the microsecond.
+    """
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
+    __codec_type__ = DateTimeCodec
+
+    @overload
+    def __init__(
+        self: DateTime[None], *, required: Literal[False] = ..., **options: Unpack[Options]
+    ) -> None: ...
+    @overload
+    def __init__(self: DateTime[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
+    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
+        super().__init__(required=required, **options)
+
+    def coerce(self, value: Any) -> dt.datetime:
+        return codecs.read_datetime(value)
+
+    def to_db(self, value: dt.datetime) -> str:
+        return codecs.datetime_text(value)
+
+    def from_db(self, text: str) -> dt.datetime:
+        return codecs.text_datetime(text)
+
+    def view(self, raw: bytes) -> str | bytes | int:
+        text = super().view(raw)
+        return int(text) if isinstance(text, str) and text.removeprefix("-").isdecimal() else text
+
+    def score(self, value: dt.datetime) -> str:
+        if not 1900 <= value.year <= 2112:
+            raise ValueError("lies outside the years 1900 to 2112, where a range index is not exact")
+        return codecs.datetime_text(value)
+
+
+class Date(Field[dt.date | Opt], Generic[Opt]):
+    """A calendar day. Takes a date or text of the form YYYY-MM-DD."""
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED
+
+    @overload
+    def __init__(self: Date[None], *, required: Literal[False] = ..., **options: Unpack[Options]) -> None: ...
+    @overload
+    def __init__(self: Date[Never], *, required: Literal[True], **options: Unpack[Options]) -> None: ...
+    def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
+        super().__init__(required=required, **options)
+
+    def coerce(self, value: Any) -> dt.date:
+        return codecs.read_date(value)
+
+    def to_db(self, value: dt.date) -> str:
+        return value.isoformat()
+
+    def from_db(self, text: str) -> dt.date:
+        return codecs.text_date(text)
+
+    def score(self, value: dt.date) -> str:
+        return str(value.toordinal())

@@ -1,0 +1,146 @@
+"""What a class body declares: its fields and collections, found over the MRO and checked.
+
+UsageError says what is wrong, and the cure, when the class is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from aioredisca.errors import UsageError
+from aioredisca.fields.base import Field
+from aioredisca.fields.collections import Collection
+from aioredisca.storage.keys import bad_field
+from aioredisca.storage.schema import Compound
+
+if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
+
+RESERVED = frozenset(
+    """
+    Create Read Update all changes delete delete_many depends exists expire export fill_new free
+    free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id
+    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
+    unload update update_or_create watch where
+    """.split()
+)
+"""Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
+
+MAKERS = frozenset({"__init__", "__new__", "__setattr__"})
+"""What a class may define to have a say in how its instances are made and filled."""
+
+Filling = tuple[str, str, "Callable[[Any], tuple[Any, bytes] | None] | None", Field[Any]]
+"""A name, its hash field, what accepts common values, and the field: all that filling a new record takes.
+
+The third is None where setting takes more than accepting.
+"""
+
+
+def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collection]]:
+    """The fields and collections of a class over its MRO, mixins included, with their names checked."""
+    fields, collections = dict[str, Field[Any]](), dict[str, Collection]()
+    for owner in reversed(model.__mro__):
+        for name, value in vars(owner).items():
+            if isinstance(value, Field):
+                fields[name] = value
+            else:
+                _refuse_class(model, name, value)
+                fields.pop(name, None)
+            if isinstance(value, Collection):
+                collections[name] = value
+            else:
+                collections.pop(name, None)
+    for name, member in (fields | collections).items():
+        check_name(model, name, member)
+    _check_keys(model, fields)
+    _check_keys(model, collections)
+    return fields, collections
+
+
+def check_name(model: type, name: str, member: Field[Any] | Collection) -> None:
+    """UsageError where a field or a collection cannot be called so."""
+    where, kind = f"{model.__name__}.{name}", type(member).__name__
+    if member.name != name:
+        raise UsageError(f"{where}: this very field object is {member.name!r} already; make another")
+    if name.startswith("_"):
+        cure = f'{name.strip("_")} = {kind}(field="{member.key}")'
+        raise UsageError(f"{where}: names that start with _ are private; write {cure}")
+    if name in RESERVED:
+        raise UsageError(f'{where}: {name!r} is part of Model; write {name}_ = {kind}(field="{member.key}")')
+    if isinstance(member, Collection):
+        member.check_name(where)
+    elif reason := bad_field(member.key, indexed=member.__codec__.indexed):
+        raise UsageError(f"{where}: {reason}; give it another hash field by field=")
+
+
+def _refuse_class(model: type, name: str, value: object) -> None:
+    if isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
+        raise UsageError(f"{model.__name__}.{name} is a class of fields: write {value.__name__}()")
+
+
+def _check_keys(model: type, members: Mapping[str, Field[Any] | Collection]) -> None:
+    names = dict[str, str]()
+    for name, member in members.items():
+        if names.setdefault(member.key, name) != name:
+            raise UsageError(
+                f"{model.__name__}: {names[member.key]} and {name} share the hash field {member.key!r}"
+            )
+
+
+# -- how instances are made ------------------------------------------------------------------------
+
+
+def makes_plainly(model: type) -> bool:
+    """Whether instances are made as this library makes them: no class of a user's has a say in it."""
+    return not any(_has_a_say(owner) for owner in model.__mro__) and _is_ours(_caller(type(model)))
+
+
+def _has_a_say(owner: type) -> bool:
+    return not _is_ours(owner) and owner is not object and not MAKERS.isdisjoint(vars(owner))
+
+
+def _caller(metaclass: type) -> type:
+    """The metaclass that says what calling a class does."""
+    return next(one for one in metaclass.__mro__ if "__call__" in vars(one))
+
+
+def _is_ours(owner: type) -> bool:
+    return owner.__module__.partition(".")[0] == "aioredisca"
+
+
+def fillings(fields: Mapping[str, Field[Any]], *, plain: bool) -> tuple[Filling, ...]:
+    """What filling a new record takes, field by field."""
+    return tuple(
+        (name, one.key, codec.accept_fast if plain and codec.sets_plainly and not one.mutable else None, one)
+        for name, one, codec in ((name, one, one.__codec__) for name, one in fields.items())
+    )
+
+
+# -- indexes over several fields -------------------------------------------------------------------
+
+
+def compounds(mapper: Mapper) -> tuple[Compound, ...]:
+    """The indexes over several fields, by ``conf(unique=, index=)``. UsageError where one cannot be."""
+    together = [Compound(_members(mapper, "unique", names), True) for names in mapper.setting("unique") or ()]
+    pairs = [Compound(_members(mapper, "index", names)) for names in mapper.setting("index") or ()]
+    for _, second in mapper.setting("index") or ():
+        if mapper.fields[second].index != "range":
+            raise UsageError(
+                f"{mapper.name}: conf(index=) orders by {second!r}, which needs a range index of its own"
+            )
+    return (*together, *pairs)
+
+
+def _members(mapper: Mapper, setting: str, names: tuple[str, ...]) -> tuple[str, ...]:
+    """The hash fields of the attributes that a compound index names."""
+    for name in names:
+        where = f"{mapper.name}: conf({setting}=) names {name!r}"
+        if name not in mapper.fields:
+            raise UsageError(f"{where}: there is no such field{mapper.nearest(name)}")
+        field = mapper.fields[name]
+        if not field.__codec__.comparable:
+            raise UsageError(f"{where}: a {type(field).__name__} field cannot be part of it")
+        if reason := bad_field(field.key, indexed=True):
+            raise UsageError(f"{where}: {reason}; give it another hash field by field=")
+    return tuple(mapper.fields[name].key for name in names)

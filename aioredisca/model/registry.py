@@ -1,0 +1,105 @@
+"""The classes of this process: which is the last of its name, and which keeps a prefix of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import ReferenceType, ref
+
+from aioredisca.errors import UsageError
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.metaclass import ModelType
+
+_newest: dict[tuple[str, str], ReferenceType[ModelType]] = {}
+"""Module and qualified name -> the class defined last under it: a redefinition replaces."""
+
+_generation = 0
+
+
+def generation() -> int:
+    """A number that changes whenever a class is defined, changed or configured."""
+    return _generation
+
+
+def note_change() -> None:
+    """A class was defined, changed or configured."""
+    global _generation
+    _generation += 1
+
+
+def register(model: ModelType) -> None:
+    """*model* is defined: it takes the place of what was called so before."""
+    _newest[model.__module__, model.__qualname__] = ref(model)
+    note_change()
+
+
+def is_newest(model: ModelType) -> bool:
+    """Whether no other class was defined under the name of *model* since."""
+    newest = _newest.get((model.__module__, model.__qualname__))
+    return newest is not None and newest() is model
+
+
+def live_models() -> list[ModelType]:
+    """All classes that are in use, each in its last definition."""
+    return [model for model in (reference() for reference in list(_newest.values())) if model is not None]
+
+
+def named(owner: ModelType, name: str) -> ModelType:
+    """The class called *name* of the owner's colour: of the same module first, else the only one."""
+    colour = owner.__mapper__.colour
+    found = [c for c in live_models() if c.__name__ == name and c.__mapper__.colour is colour]
+    near = [c for c in found if c.__module__ == owner.__module__] or found
+    if len(near) > 1:
+        scope = owner.__qualname__.rpartition(".")[0]
+        near = [c for c in near if c.__qualname__.rpartition(".")[0] == scope] or near
+    if len(near) != 1:
+        names = ", ".join(sorted(f"{c.__module__}.{c.__qualname__}" for c in near)) or "none"
+        raise UsageError(f"a reference of {owner.__name__} names {name!r}: classes of that name: {names}")
+    return near[0]
+
+
+# -- prefixes --------------------------------------------------------------------------------------
+
+
+def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
+    """UsageError where another class of this process keeps other things under the same prefix."""
+    claims = store.facts.classes
+    base = schema.keys.base
+    for other_base, other in _live(claims):
+        if other_base != base:
+            _refuse_nested(model, base, other, other_base)
+        elif _rivals(model, other) and other.__mapper__.schema(store).storage != schema.storage:
+            raise UsageError(
+                f"{_full(model)} and {_full(other)} share the prefix {base!r} but are stored differently: "
+                f"give one of them another by @conf(prefix=...)"
+            )
+    claims[base] = ref(model)
+
+
+def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: str) -> None:
+    short, long = sorted([base, other_base], key=len)
+    if long.startswith(f"{short}:"):
+        raise UsageError(
+            f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + ':'!r}, "
+            f"so a key could belong to either; give one of them another by @conf(prefix=...)"
+        )
+
+
+def _live(claims: dict[str, ReferenceType[Any]]) -> Iterator[tuple[str, ModelType]]:
+    for base, reference in list(claims.items()):
+        other = reference()
+        if other is not None:
+            yield base, other
+
+
+def _rivals(model: ModelType, other: ModelType) -> bool:
+    """Whether two classes are really two: a redefined class, or one made in a function, gives way."""
+    local = "<locals>" in model.__qualname__ or "<locals>" in other.__qualname__
+    return other is not model and not local and is_newest(other)
+
+
+def _full(model: ModelType) -> str:
+    return f"{model.__module__}.{model.__qualname__}"

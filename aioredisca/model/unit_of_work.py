@@ -1,0 +1,158 @@
+"""``UnitOfWork``: one object per record (identity map), and the changes to save together, of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+from aioredisca.compiler.writes import MAX_BATCH
+from aioredisca.errors import RediscaError, UsageError
+from aioredisca.fields.access import check_writable, is_changed
+from aioredisca.persistence import executor, pending
+from aioredisca.types import Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+open_unit: ContextVar[UnitOfWork | None] = ContextVar("aioredisca_session", default=None)
+"""The unit of work of this context, which may be closed by now. Tasks and threads inherit it."""
+
+
+def current() -> UnitOfWork | None:
+    """The unit of work of this context, if it is open."""
+    unit = open_unit.get()
+    return unit if unit is not None and not unit.closed else None
+
+
+class UnitOfWork:
+    """Of one session.
+
+    ``db``      the database of all classes that name none, if it is given.
+    ``closed``  the session is over: nobody would save what is changed now.
+    ``mapped``  the identity map: records that somebody still holds, by database and key.
+    ``session`` the session it is of, while that is open.
+    """
+
+    def __init__(self, db: Any) -> None:
+        self.db = db
+        self.closed = False
+        self.session: Any = None
+        self.mapped: WeakValueDictionary[tuple[Store, str], Record] = WeakValueDictionary()
+        self._held: dict[int, Record] = {}
+        self._deleted: dict[int, Record] = {}
+
+    def __repr__(self) -> str:
+        return "closed" if self.closed else f"{len(self.mapped)} records, {len(self._held)} held"
+
+    # -- identity ----------------------------------------------------------------------------------
+
+    def instance(self, model: Any, id: str, make: Callable[[], Any]) -> Any:
+        """The one object for a record here, made if there is none yet."""
+        mapper = model.__mapper__
+        store = mapper.store_in(self)
+        key = (store, mapper.stem(store) + id)
+        found: Any = self.mapped.get(key)
+        if found is None:
+            found = self.mapped[key] = make()
+            found.__state__.unit = self
+        elif type(found) is not model:
+            raise UsageError(
+                f"{key[1]!r} is a {type(found).__qualname__} in this session: "
+                f"one record has one class and one colour within a session"
+            )
+        return found
+
+    def hold(self, record: Record) -> None:
+        """Keep a changed record alive until it is saved: nobody else may hold it."""
+        self._held[id(record)] = record
+
+    def release(self, record: Record) -> None:
+        """There is nothing to save in *record* any more."""
+        self._held.pop(id(record), None)
+
+    def forget(self, record: Record) -> None:
+        """*record* does not belong to this unit any more."""
+        self.release(record)
+        self._deleted.pop(id(record), None)
+        self.mapped.pop((record.__mapper__.store(self), record.getkey()), None)
+        record.__state__.unit = None
+
+    # -- changes -----------------------------------------------------------------------------------
+
+    @property
+    def dirty(self) -> tuple[Record, ...]:
+        """The records that a flush would write or delete."""
+        changed = [record for record in list(self._held.values()) if is_changed(record)]
+        return (*self._deleted.values(), *(record for record in changed if id(record) not in self._deleted))
+
+    def delete(self, record: Record) -> None:
+        """Delete *record* with the next flush."""
+        state = getattr(record, "__state__", None)
+        if state is None or state.unit is not self:
+            raise UsageError(f"{record!r} does not belong to this session")
+        check_writable(record)
+        self._deleted[id(record)] = record
+
+    def discard(self) -> None:
+        """Forget all changes that are not saved: records show again what is stored."""
+        for record in list(self._held.values()):
+            record.revert()
+        self._held.clear()
+        self._deleted.clear()
+
+    def clear(self) -> None:
+        """End: a task which outlives the session keeps none of its records alive."""
+        self.closed, self.session = True, None
+        self.mapped.clear()
+        self._held.clear()
+        self._deleted.clear()
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def flush(self, only: type[Any] | None = None) -> None:
+        """Save and delete all that is to be, or the records of one class: one atomic call per database."""
+        groups = dict[Store, "list[Record]"]()
+        for record in self.dirty:
+            if only is None or isinstance(record, only):
+                groups.setdefault(record.__mapper__.store(self), []).append(record)
+        for store, records in groups.items():
+            if len(records) > MAX_BATCH:
+                raise UsageError(
+                    f"{len(records):,} changed records of {store!r}: one flush writes up to {MAX_BATCH:,}"
+                )
+        written = list[Store]()
+        for store, records in groups.items():
+            try:
+                await self._flush_store(store, records)
+            except RediscaError as error:
+                if written:
+                    error.add_note(f"already written in this flush: {', '.join(map(repr, written))}")
+                raise
+            written.append(store)
+
+    async def _flush_store(self, store: Store, records: list[Record]) -> None:
+        async with executor.locked(store, records):
+            deleted = [record for record in records if id(record) in self._deleted]
+            saved = [record for record in records if id(record) not in self._deleted]
+            begun = pending.begin_all(store, deleted, "delete")
+            try:
+                begun += pending.begin_all(store, saved, None)
+            except BaseException as error:
+                pending.put_back_all(begun, error)
+                raise
+            if begun:
+                await executor.write(store, begun)
+        for record in deleted:
+            self._deleted.pop(id(record), None)
+
+
+async def save_all(model: type[Any]) -> None:
+    """Save the changed records of a class and its subclasses in the open session. UsageError without one."""
+    unit = current()
+    if unit is None:
+        raise UsageError(
+            "save_all() outside a session: records are only known within `async with session():`"
+        )
+    await unit.flush(model)

@@ -1,0 +1,179 @@
+"""The pending changes of a record: taken out when a write begins, finished or put back when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from aioredisca.compiler.writes import Change, Increment, Mode, Outcome
+from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
+from aioredisca.fields.access import (
+    check_writable,
+    holds_mutable,
+    is_changed,
+    keep_touched,
+    need_id,
+    touched,
+)
+from aioredisca.types import Raw, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
+    from aioredisca.model.record import Record
+    from aioredisca.query.columns import Output
+
+SaveMode = Literal["create", "update", "upsert"]
+IfUnchanged: TypeAlias = "bool | Literal['record'] | Sequence[Output[Any, Any]]"
+Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
+"""Records, each with what a write is to make of it."""
+
+# -- before ----------------------------------------------------------------------------------------
+
+
+def begin(
+    record: Record, store: Store, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False
+) -> Change | None:
+    """Take the changes out, as a snapshot, before the first await; None where there are none."""
+    check_writable(record)
+    need_id(record)
+    mapper, state = record.__mapper__, record.__state__
+    schema, layers = mapper.schema(store), state.layers
+    changes = layers.diff | touched(record) if mapper.mutable else layers.diff
+    if not changes and not layers.fresh:
+        return None
+    expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
+    sets, drops = split(changes)
+    change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain)
+    _need_required(record, change)
+    layers.depart(changes)
+    return change
+
+
+def begin_delete(record: Record, store: Store) -> Change:
+    """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
+    check_writable(record)
+    need_id(record)
+    mapper, state = record.__mapper__, record.__state__
+    referrers = mapper.referrers(store, state.unit)
+    state.layers.depart({**state.layers.diff})
+    return Change(mapper.schema(store), state.id, "delete", referrers=referrers)
+
+
+def begin_all(store: Store, records: Sequence[Any], mode: Mode | None) -> list[tuple[Any, Change]]:
+    """Begin every record that has something to write; where one cannot, none is."""
+    begun = list[tuple[Any, Change]]()
+    try:
+        for record in records:
+            change = begin_delete(record, store) if mode == "delete" else begin(record, store)
+            if change is not None:
+                begun.append((record, change))
+    except BaseException as error:
+        put_back_all(begun, error)
+        raise
+    return begun
+
+
+def split(changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
+    """The hash fields that *changes* set, and those that they remove."""
+    sets: Any = changes
+    if None not in changes.values():  # as nearly always
+        return sets, ()
+    drops = tuple(key for key, raw in changes.items() if raw is None)
+    return {key: raw for key, raw in changes.items() if raw is not None}, drops
+
+
+def _need_required(record: Record, change: Change) -> None:
+    """A create without a required field need not travel to be refused."""
+    if change.mode != "create" or not change.schema.required:
+        return
+    if missing := [key for key in change.schema.required if key not in change.sets]:
+        mapper = record.__mapper__
+        reason = "is required: a record is not created without it"
+        error = ValidationError(mapper.name, mapper.attribute(missing[0]), reason)
+        error.instance = record
+        raise error
+
+
+def _expectation(record: Record, changes: Raw, if_unchanged: IfUnchanged) -> Raw:
+    """What must still be stored for this save to be allowed."""
+    mapper, layers = record.__mapper__, record.__state__.layers
+    if layers.fresh:
+        return {}
+    expect: Raw = {}
+    for key in sorted({*changes, *_guarded(mapper, if_unchanged)}):
+        if key in layers.raw:
+            expect[key] = layers.raw[key]
+        elif layers.blank or layers.complete:
+            expect[key] = None
+        else:
+            cure = "if_unchanged compares with what was loaded: load() first"
+            raise NotLoaded(mapper.name, record.__state__.id, mapper.attribute(key), cure)
+    return expect
+
+
+def _guarded(mapper: Mapper, if_unchanged: IfUnchanged) -> list[str]:
+    """The hash fields that are compared beside the changed ones."""
+    if if_unchanged is True:
+        return []
+    if isinstance(if_unchanged, list | tuple | set | frozenset):
+        return [_own_field(mapper, column).key for column in if_unchanged]
+    if isinstance(if_unchanged, str) and if_unchanged == "record":
+        return [*mapper.by_key]
+    raise UsageError(f"if_unchanged takes True, a list of columns, or 'record'; not {if_unchanged!r}")
+
+
+def _own_field(mapper: Mapper, column: object) -> Any:
+    field = mapper.field_of(column)
+    if field is None:
+        wanted = "if_unchanged takes 'record', True, or columns"
+        raise UsageError(f"{wanted} of {mapper.name}; not {column!r}")
+    return field
+
+
+# -- afterwards ------------------------------------------------------------------------------------
+
+
+def finish(record: Record, change: Change, outcome: Outcome) -> None:
+    """The server wrote *change*: what was in flight is stored now."""
+    if isinstance(outcome, bytes):
+        learn(record, {cast("Increment", change.increment).key: outcome})
+        return
+    state = record.__state__
+    if change.mode == "delete":
+        state.layers.be_gone()
+    else:
+        state.layers.arrive(created=change.schema.blank if outcome else None)
+    if state.unit is not None and not is_changed(record) and not holds_mutable(record):
+        state.unit.release(record)
+
+
+def learn(record: Record, raw: Raw) -> None:
+    """Somebody wrote these fields just now: they are stored so. Local changes stay on top."""
+    state = record.__state__
+    keep_touched(record)
+    state.layers.learn(raw)
+    for key in raw.keys() & record.__mapper__.by_key.keys():
+        if key not in state.layers.diff:
+            state.values.pop(record.__mapper__.by_key[key].name, None)
+
+
+def put_back(record: Record, change: Change, error: BaseException) -> None:
+    """The write failed: its changes are pending again, below those made since."""
+    if change.mode == "incr":
+        return  # nothing was in flight, and nothing may count as done at the next save
+    layers = record.__state__.layers
+    layers.put_back()
+    if isinstance(error, Gone) and change.mode == "update":
+        layers.vanish()
+    layers.uncertain = _unanswered(error) or (layers.uncertain and not isinstance(error, Conflict))
+
+
+def put_back_all(begun: Begun, error: BaseException) -> None:
+    """These changes were not written, or nobody knows, for *error*: they are pending again."""
+    for record, change in begun:
+        put_back(record, change, error)
+
+
+def _unanswered(error: BaseException) -> bool:
+    """Whether a write may have happened: it was sent and lost, or cancelled on the way."""
+    return isinstance(error, OutcomeUnknown) or not isinstance(error, Exception)
