@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from .support.patience import limit
 from .support.proxy import Proxy
 from .support.servers import Server
 
@@ -26,7 +27,7 @@ def airports(*arguments: str, columns: int = 80, expect: int = 0) -> str:
         env={**os.environ, "COLUMNS": str(columns), "NO_COLOR": "1", "PYTHONUTF8": "1"},
         capture_output=True,
         encoding="utf-8",
-        timeout=240,
+        timeout=limit(20),
     )
     assert (done.returncode, done.stderr) == (expect, ""), done.stdout + done.stderr
     return done.stdout

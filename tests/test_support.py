@@ -20,6 +20,7 @@ from aioredisca.drivers.run import driving
 
 from .support import servers as support_servers
 from .support.drift import drift
+from .support.patience import limit
 from .support.proxy import Parser, Proxy
 from .support.servers import KINDS, Kind, Server, version_of
 
@@ -35,7 +36,7 @@ class Person(Model):
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[Any]:
     """A client behind the proxy that sends nothing twice, and whose connection stands."""
-    client = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+    client = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=limit(1))
     client.ping()
     yield client
     client.close()
