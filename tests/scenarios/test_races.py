@@ -13,24 +13,17 @@ import pytest
 from aioredisca import (
     AlreadyExists,
     Database,
-    Email,
     Gone,
     Integer,
     Model,
     StaleWrite,
-    String,
     UniqueViolation,
     conf,
     sync,
 )
 
 from ..support.drift import drift
-
-
-class User(Model):
-    email = Email(unique=True)
-    name = String(index=True)
-    age = Integer(index=True)
+from ..support.models import User
 
 
 class Counter(Model):
