@@ -15,6 +15,7 @@ from aioredisca import Database, Email, Integer, NotIndexed, String, conf, sync
 from aioredisca.cli import app
 
 from .support.drift import drift
+from .support.patience import limit
 from .support.servers import Server, free_port
 
 MODULE = "models_for_the_command_line"
@@ -113,7 +114,7 @@ def test_the_command_itself_finds_models_of_the_folder_it_runs_in(
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=limit(10),
     )
     assert (done.returncode, done.stderr, done.stdout.strip()) == (
         0,

@@ -7,6 +7,7 @@ import random
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from aioredisca.drivers.run import driving
 
 from .support import servers as support_servers
 from .support.drift import drift
+from .support.patience import limit, wait_until
 from .support.proxy import Parser, Proxy
 from .support.servers import KINDS, Kind, Server, version_of
 
@@ -35,10 +37,25 @@ class Person(Model):
 @pytest.fixture
 def client(proxy: Proxy) -> Iterator[Any]:
     """A client behind the proxy that sends nothing twice, and whose connection stands."""
-    client = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+    client = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=limit(1))
     client.ping()
     yield client
     client.close()
+
+
+@pytest.fixture
+def impatient(proxy: Proxy, client: Any) -> Iterator[Any]:
+    """One that gives up soon."""
+    impatient = redis.Redis(port=proxy.port, retry=Retry(NoBackoff(), 0), socket_timeout=1)
+    wait_until(lambda: _pings(impatient))
+    yield impatient
+    impatient.close()
+
+
+def _pings(client: Any) -> bool:
+    with suppress(redis.TimeoutError, redis.ConnectionError):
+        return bool(client.ping())
+    return False
 
 
 # -- servers --------------------------------------------------------------------------------------
@@ -189,18 +206,18 @@ def test_a_refused_request_was_not_executed(proxy: Proxy, server: Server, client
     assert client.incr("n") == 1
 
 
-def test_a_swallowed_reply_was_executed_and_never_comes(proxy: Proxy, server: Server, client: Any) -> None:
+def test_a_swallowed_reply_was_executed_and_never_comes(proxy: Proxy, server: Server, impatient: Any) -> None:
     proxy.swallow_next_reply()
     with pytest.raises(redis.TimeoutError):
-        client.incr("n")
+        impatient.incr("n")
     with server.client() as plain:
         assert plain.get("n") == b"1"
 
 
-def test_a_delay_holds_requests_back(proxy: Proxy, client: Any) -> None:
-    proxy.delay = 30.0
+def test_a_delay_holds_requests_back(proxy: Proxy, client: Any, impatient: Any) -> None:
+    proxy.delay = 600.0
     with pytest.raises(redis.TimeoutError):
-        client.get("a")
+        impatient.get("a")
     proxy.delay = 0.0
     assert client.get("a") is None
 

@@ -92,6 +92,7 @@ def test_a_body_is_read_strictly_even_by_who_knows_the_digest(monkeypatch: pytes
         b"1:a1:b1:c1:d",
         b"12345678:a",
         b"1:a1:b-",
+        b"1:a-9:i",
     ):
         with pytest.raises(BadCursor):
             decode("query", b"", forged(body), 2)

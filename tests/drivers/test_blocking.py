@@ -19,6 +19,7 @@ from aioredisca.drivers.blocking.connection import READ_SIZE, FastPeer, Peer, Pu
 from aioredisca.drivers.run import run
 from aioredisca.types import Call
 
+from ..support.patience import wait_until
 from ..support.proxy import Proxy
 from ..support.servers import Server
 from .support import Form, ask, command, incr, ping, reads
@@ -89,9 +90,7 @@ def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
     with server.client() as other, opened_blocking(server.url, form, kind) as database:
 
         def meanwhile() -> None:
-            deadline = time.monotonic() + 2
-            while not other.exists("number") and time.monotonic() < deadline:
-                time.sleep(0.001)
+            wait_until(lambda: other.exists("number"))
             seen.append(other.get("number"))
 
         def reading(peer: Peer, count: int) -> Any:
@@ -156,12 +155,12 @@ def kill_all(plain: Any) -> None:
 def test_a_blocking_call_without_answer_is_given_up_in_time(
     server: Server, proxy: Proxy, form: Form, kind: type[Peer]
 ) -> None:
-    database = Database(proxy.url, timeout=0.2, transport=form)
+    database = Database(proxy.url, timeout=0.8, transport=form)
     for call, error in ((ping("x"), Unavailable), (incr("n"), OutcomeUnknown)):
         proxy.delay = 0
         run(alone(database, ping("x")))  # connects
         assert [type(peer) for peer in blocking_of(database)._idle] == [kind]
-        proxy.delay = 1
+        proxy.delay = 600
         with pytest.raises(error, match="no answer in time"):
             run(alone(database, call))
         assert blocking_of(database)._idle == []
@@ -187,11 +186,11 @@ def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Pr
 
 
 def test_a_thread_that_gets_no_connection_is_told(server: Server) -> None:
-    database = Database(server.url, max_connections=1, timeout=0.1)
+    database = Database(server.url, max_connections=1, timeout=0.5)
     assert run(ask(database, ping("x"))) == b"x"
     slots = cast("Any", database._blocking)._slots
     slots.get()  # as if another thread used it
-    with pytest.raises(Unavailable, match=r"came free within 0\.1 s: raise max_connections"):
+    with pytest.raises(Unavailable, match=r"came free within 0\.5 s: raise max_connections"):
         run(ask(database, ping("x")))
     slots.put(None)
     assert run(ask(database, ping("x"))) == b"x"
@@ -202,9 +201,10 @@ def test_a_closed_pool_takes_nothing_back(server: Server) -> None:
     """A connection in use is closed by the thread that uses it; afterwards the database works again."""
     before = server.clients()
     database = Database(server.url)
-    holder = threading.Thread(target=lambda: run(ask(database, Call(("BLPOP", "none", "0.3")))))
+    holder = threading.Thread(target=lambda: run(ask(database, Call(("BLPOP", "none", "0.5")))))
     holder.start()
-    time.sleep(0.1)
+    with server.client() as plain:
+        wait_until(lambda: plain.info("clients")["blocked_clients"])
     database.close()
     holder.join()
     assert server.clients() <= before

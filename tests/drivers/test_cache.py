@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from aioredisca.drivers.run import run
 from aioredisca.types import CacheRegion, Call
 
 from ..support.drift import drift
+from ..support.patience import becomes, until
 from ..support.proxy import Proxy
 from ..support.servers import Server
 
@@ -55,22 +56,6 @@ class Few(Model):
 
 class Plain(Model):
     name = String()
-
-
-async def becomes(look: Callable[[], Awaitable[Any]], wanted: Any) -> None:
-    """Wait until *look* sees what somebody else wrote: the server tells of it within a moment."""
-    for _ in range(500):
-        if await look() == wanted:
-            return
-        await asyncio.sleep(0.002)
-    raise AssertionError(f"{await look()!r} is not {wanted!r}")
-
-
-async def until(look: Callable[[], bool]) -> None:
-    async def ask() -> bool:
-        return look()
-
-    await becomes(ask, True)
 
 
 def trips(db: Database) -> Callable[[], int]:
@@ -366,15 +351,15 @@ async def test_a_save_that_is_cancelled_is_forgotten_before_its_task_goes_on(
     assert await named("1") == "old"
     held = transport_of(db)._held
     user.name = "new"
-    raw.client_pause(200, all=False)  # no write is answered meanwhile
+    raw.client_pause(600_000, all=False)  # no write is answered meanwhile
     task = asyncio.create_task(user.save())
-    await asyncio.sleep(0.02)
-    assert len(transport_of(db)._line._sent) == 1
+    await until(lambda: len(transport_of(db)._line._sent) == 1)
     assert held.sizes() == {"user": 1}
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert held.sizes() == {"user": 0}
+    raw.client_unpause()
 
 
 # -- when nothing is told --------------------------------------------------------------------------
@@ -392,13 +377,14 @@ async def test_a_lost_connection_takes_along_what_was_read(server: Server, db: D
 async def test_after_a_silence_the_next_load_asks_the_server(
     proxy: Proxy, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(caching, "LEASE", 0.05)
+    monkeypatch.setattr(caching, "LEASE", 600)
     await User.new("1", name="a").save()
     await User.get("1")
     count = trips(db)
     await User.get("1")
     assert count() == 0
-    await asyncio.sleep(0.06)
+    monkeypatch.setattr(caching, "LEASE", 0.01)
+    await asyncio.sleep(0.02)
     await User.get("1")
     assert count() == 1
 
@@ -471,12 +457,7 @@ async def test_a_dropped_database_closes_both_connections(server: Server) -> Non
         assert len(server.clients() - before) == 2
 
     await use()
-    for _ in range(100):
-        gc.collect()
-        await asyncio.sleep(0.02)
-        if server.clients() <= before:
-            return
-    raise AssertionError("a connection is still open")
+    await until(lambda: gc.collect() >= 0 and server.clients() <= before)
 
 
 @pytest.mark.parametrize("wrong", [-1, True, "many", 1.5])

@@ -150,7 +150,7 @@ async def test_no_task_is_pinned_to_the_first_request(url: str, control: bool) -
 
     A session would not show it, for it is cleared when it closes. The control is a task that does inherit.
     """
-    database, stop = Database(url, timeout=0.1), asyncio.Event()
+    database, stop = Database(url, timeout=0.5), asyncio.Event()
     token = _request.set(Request())
     reference = weakref.ref(_request.get())
     async with session(database):
@@ -160,7 +160,7 @@ async def test_no_task_is_pinned_to_the_first_request(url: str, control: bool) -
     task = asyncio.create_task(stop.wait()) if control else None
     _request.reset(token)
     del token
-    await asyncio.sleep(0.2)  # a deadline keeps its context until it is due
+    await asyncio.sleep(0.7)  # a deadline keeps its context until it is due
     gc.collect()
     assert (reference() is not None) is control
     stop.set()

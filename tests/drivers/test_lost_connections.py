@@ -16,6 +16,7 @@ from aioredisca import OutcomeUnknown, Unavailable
 from aioredisca.types import Call
 
 from ..conftest import _binary
+from ..support.patience import limit, until
 from ..support.proxy import Proxy
 from ..support.servers import Server, free_port
 from .support import Form, ask, command, every, incr, opened, ping, reads, shared, turns
@@ -156,17 +157,17 @@ async def test_a_loop_that_stood_still_notices_too(server: Server, form: Form) -
 
 @every
 async def test_no_answer_in_time(own: Server, form: Form) -> None:
-    async with opened(own.url, form, timeout=0.4) as database:
+    async with opened(own.url, form, timeout=1) as database:
         await ask(database, ping("x"))
         os.kill(own.process.pid, signal.SIGSTOP)
         try:
             started = time.monotonic()
             with pytest.raises(OutcomeUnknown, match="no answer in time"):
                 await ask(database, incr("n"))
-            assert 0.35 < time.monotonic() - started < 0.9
+            assert 0.95 < time.monotonic() - started < limit(2)
             with pytest.raises(Unavailable):  # the line is given up, and a new one is not answered
                 await ask(database, ping("y"))
-            assert time.monotonic() - started < 1.8
+            assert time.monotonic() - started < limit(4)
         finally:
             os.kill(own.process.pid, signal.SIGCONT)
         assert await ask(database, ping("z")) == b"z"
@@ -175,14 +176,13 @@ async def test_no_answer_in_time(own: Server, form: Form) -> None:
 @shared
 async def test_one_late_answer_does_not_take_the_younger_calls_with_it(own: Server, form: Form) -> None:
     """Each call has its full time, also on a line that is given up because of an older one."""
-    async with opened(own.url, form, timeout=0.6) as database:
+    async with opened(own.url, form, timeout=1.6) as database:
         await ask(database, ping("x"))
         os.kill(own.process.pid, signal.SIGSTOP)
         old = asyncio.create_task(ask(database, incr("old")))
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(1.2)
         young = asyncio.create_task(ask(database, incr("young")))
-        await asyncio.sleep(0.4)
-        assert old.done()
+        await asyncio.wait([old])
         os.kill(own.process.pid, signal.SIGCONT)
         assert await young == 1
         with pytest.raises(OutcomeUnknown):
@@ -193,11 +193,11 @@ async def test_one_late_answer_does_not_take_the_younger_calls_with_it(own: Serv
 @shared
 async def test_a_loop_that_stood_still_reads_before_it_judges(server: Server, form: Form) -> None:
     """The answer lies in the socket while the process computes: that is no timeout."""
-    async with opened(server.url, form, timeout=0.3) as database:
+    async with opened(server.url, form, timeout=1) as database:
         await ask(database, ping("x"))
         task = asyncio.create_task(ask(database, incr("n")))
         await turns(3)
-        time.sleep(0.8)
+        time.sleep(1.5)
         assert await task == 1
 
 
@@ -221,7 +221,7 @@ async def test_a_killed_server_that_is_started_again(own: Server, form: Form) ->
                 errors.append(error)
                 return
 
-    async with opened(own.url, form, timeout=2) as database:
+    async with opened(own.url, form, timeout=5) as database:
         tasks = [asyncio.create_task(work()) for _ in range(20)]
         while acked < 100:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -233,9 +233,7 @@ async def test_a_killed_server_that_is_started_again(own: Server, form: Form) ->
         assert again._start(_binary(own.kind), ())
         try:
             own.process, start = again.process, acked
-            deadline = time.monotonic() + 5
-            while acked < start + 100 and time.monotonic() < deadline:  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+            await until(lambda: acked >= start + 100)
             stop = True
             await asyncio.gather(*tasks)
         finally:
@@ -254,7 +252,7 @@ async def test_no_server_is_told_at_once_and_named(form: Form) -> None:
             with pytest.raises(Unavailable, match=f"cannot connect to 127.0.0.1:{port}.*start a server") as e:
                 await ask(database, call)
             assert "secret" not in str(e.value)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < limit(1)
 
 
 @shared
@@ -264,7 +262,7 @@ async def test_a_server_that_is_away_for_days_is_still_told_at_once(form: Form) 
         started = time.monotonic()
         with pytest.raises(Unavailable, match="cannot connect"):
             await ask(database, ping("x"))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < limit(1)
 
 
 @shared

@@ -317,15 +317,15 @@ def test_no_email_takes_long_to_judge() -> None:
         "a@" + "a-" * 120 + "!",
         "\u0130" * 250 + "@x.yz",
     ]
-    began = time.perf_counter()
+    began = time.thread_time()
     for text in hostile * 20:
         with pytest.raises(ValidationError):
             Everything.new().email = text
-    ours = (time.perf_counter() - began) / 20
+    ours = (time.thread_time() - began) / 20
     cubic = re.compile(r"^([\w.]+)*@([\w.]+)*$")
-    began = time.perf_counter()
+    began = time.thread_time()
     cubic.match("a" * 23 + "!")
-    theirs = time.perf_counter() - began
+    theirs = time.thread_time() - began
     assert ours < theirs / 5
 
 

@@ -22,6 +22,7 @@ from aioredisca import (
 from aioredisca.model.sessions import Session
 
 from ..support.drift import drift
+from ..support.patience import until
 from ..support.proxy import Proxy
 from .session_models import Admin, User
 
@@ -247,9 +248,11 @@ async def test_a_change_made_while_a_save_is_on_its_way_is_kept(proxied: Databas
     """The same as that control, and it is not lost."""
     user = await User.new("1", age=0).save()
     user.age = 1
-    proxy.delay = 0.05
-    task = asyncio.create_task(user.save())
-    await asyncio.sleep(0.01)
+    proxy.delay = 0.5
+    with proxy.count() as count:
+        task = asyncio.create_task(user.save())
+        await until(lambda: count.trips)
+    proxy.delay = 0
     user.age, user.name = 2, "late"
     await task
     assert user.getdiff() == {"age": 2, "name": "late"}

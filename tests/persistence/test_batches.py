@@ -30,6 +30,7 @@ from aioredisca.fields.access import is_changed
 from aioredisca.persistence import readiness as storage
 
 from ..support.drift import drift
+from ..support.patience import limit, until
 from ..support.proxy import Proxy
 from ..support.servers import Server
 
@@ -261,7 +262,7 @@ async def test_bulk_writes_of_the_same_records_in_any_order_do_not_wait_for_each
         for user in users:
             user.name = name
         orders = [random.sample(users, len(users)) for _ in range(5)]
-        async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        async with asyncio.timeout(limit(10)), asyncio.TaskGroup() as group:
             for order in orders:
                 group.create_task(User.save_many(order, batch=7))
         assert {raw.hget(f"user:{i:03}", "name") for i in range(60)} == {name.encode()}
@@ -274,9 +275,10 @@ async def test_a_cancelled_bulk_write_leaves_what_was_not_sent_pending(
 ) -> None:
     await User.new("warm").save()
     users = [User.new(f"{i:03}", email=f"{i}@x.xx") for i in range(30)]
-    proxy.delay = 0.3
-    task = asyncio.create_task(User.save_many(users, batch=10))
-    await asyncio.sleep(0.1)
+    proxy.delay = 1.5
+    with proxy.count() as count:
+        task = asyncio.create_task(User.save_many(users, batch=10))
+        await until(lambda: count.trips)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

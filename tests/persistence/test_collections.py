@@ -38,8 +38,8 @@ from aioredisca import (
     sync,
 )
 
-from ..scenarios.test_fuzz import hostile, is_text
 from ..support.drift import drift
+from ..support.hostile import hostile, is_text
 from ..support.patience import insist
 from ..support.proxy import Proxy
 from ..support.servers import Server

@@ -207,6 +207,7 @@ async def test_entries_that_are_wrong_take_nobody_along(db: Database, raw: Any) 
     assert not await Post("p1").exists()
 
 
+@pytest.mark.asyncio_only  # the same call in both colours
 async def test_a_delete_is_bounded(db: Database, raw: Any) -> None:
     await Author.new("a").save()
     await Author.new("b").save()

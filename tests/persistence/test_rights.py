@@ -9,19 +9,14 @@ from typing import Any
 import pytest
 import redis
 
-from aioredisca import Database, Email, Integer, Model, PermissionDenied, String, session
+from aioredisca import Database, PermissionDenied, session
 
 from ..support.drift import drift
+from ..support.models import User
 from ..support.servers import Server
 
 WRITES = ["exists", "hget", "hmget", "hset", "hdel", "unlink", "sadd", "srem", "zadd", "zrem", "evalsha"]
 PATTERNS = "~user:* ~user/*"
-
-
-class User(Model):
-    email = Email(unique=True)
-    name = String(index=True)
-    age = Integer(index=True)
 
 
 READS: list[tuple[str, Callable[[], object]]] = [

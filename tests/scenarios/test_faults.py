@@ -31,6 +31,7 @@ from aioredisca import (
 )
 
 from ..support.drift import drift
+from ..support.patience import limit, until
 from ..support.proxy import Proxy
 from ..support.servers import Server, free_port
 
@@ -226,7 +227,7 @@ async def test_a_read_that_lost_its_answer_is_sent_once_more_and_then_unavailabl
 async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_read(
     proxy: Proxy, driver: str
 ) -> None:
-    async with session(Database(proxy.url, timeout=0.4)) as unit:
+    async with session(Database(proxy.url, timeout=1)) as unit:
         user = await User.new("1", name="Ada").save()
         user.name = "Eve"
         proxy.swallow_next_reply()
@@ -236,7 +237,7 @@ async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_re
         proxy.swallow_next_reply()
         with pytest.raises(Unavailable, match="no answer in time"):
             await user.exists()
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < limit(3)
         assert (await user.save()).getdiff() == {}
         unit.db.close() if driver == "blocking" else await unit.db.aclose()
 
@@ -252,9 +253,10 @@ async def test_a_cancelled_save_counts_as_unanswered(
     if arrives:
         proxy.swallow_next_reply()
     else:
-        proxy.delay = 0.2
-    task = asyncio.create_task(user.save())
-    await asyncio.sleep(0.1)
+        proxy.delay = 1.5
+    with proxy.count() as count:
+        task = asyncio.create_task(user.save())
+        await until(lambda: plain.exists("user:2") if arrives else count.trips)
     assert bool(plain.exists("user:2")) is arrives
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -289,7 +291,7 @@ async def test_no_server_is_told_within_a_second(operation: Any) -> None:
             await operation()
     finally:
         conf._db = before
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < limit(1)
     text = str(caught.value)
     assert f"127.0.0.1:{port}" in text
     assert "start a server there, or set conf.db or $REDISCA_URL" in text
@@ -369,7 +371,7 @@ async def test_a_server_that_never_answers_is_told_in_time(driver: str) -> None:
                 Unavailable, match=r"cannot connect to 127\.0\.0\.1:\d+ \((no answer|Timeout)"
             ):
                 await User.get("1")
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < limit(1)
         database.close() if driver == "blocking" else await database.aclose()
 
 

@@ -355,10 +355,10 @@ class Machine(RuleBasedStateMachine):
             assert [thing.id for thing in self.do(Thing.email.find(email))] == holders
 
 
-def test_the_store_behaves_as_the_model_says(url: str, driver: str, full: bool) -> None:
+def test_the_store_behaves_as_the_model_says(url: str, backend: str, driver: str, full: bool) -> None:
     machine: Any = type("Bound", (Machine,), {"url": url, "driver": driver})
     machine.TestCase.settings = settings(
-        max_examples=2000 if full else 25,
+        max_examples=2000 if full else 8 if backend == "memory" else 25,
         stateful_step_count=STEPS,
         deadline=None,
         print_blob=True,

@@ -6,15 +6,10 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Email, Integer, Model, String, session
+from aioredisca import Database, session
 
+from ..support.models import User
 from ..support.proxy import Count, Proxy
-
-
-class User(Model):
-    email = Email(unique=True)
-    name = String(index=True)
-    age = Integer(index=True)
 
 
 async def warm_up() -> None:

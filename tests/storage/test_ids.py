@@ -27,7 +27,7 @@ def _make(count: int) -> list[str]:
     return [hexid() for _ in range(count)]
 
 
-IDS = 10_000_000 if FULL else 1_000_000
+IDS = 10_000_000 if FULL else 200_000
 
 
 def test_ids_of_8_processes_do_not_collide() -> None:

@@ -26,8 +26,8 @@ from aioredisca import (
     session,
 )
 
-from ..scenarios.test_fuzz import hostile, is_text
 from ..support.drift import drift
+from ..support.hostile import hostile, is_text
 from ..support.servers import Server
 
 

@@ -11,6 +11,8 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from .patience import limit
+
 HANDSHAKE = {"HELLO", "AUTH", "SELECT", "READONLY"}
 """Commands of connecting, which are no round trips; so are some CLIENT ones, and PING before all others."""
 
@@ -92,7 +94,7 @@ class Proxy:
     # -- in the proxy's thread ---------------------------------------------------------------------
 
     def _call(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(limit(2))
 
     def note_connection(self) -> None:
         for count in (self.counted, *self._counts):

@@ -23,7 +23,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-START_SECONDS = 10.0
+from .patience import limit
+
+START_SECONDS = limit(2)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Server:
         once = Retry(NoBackoff(), 0)
         try:
             with redis.Redis(
-                port=self.port, socket_timeout=1, socket_connect_timeout=1, retry=once
+                port=self.port, socket_timeout=limit(1), socket_connect_timeout=limit(1), retry=once
             ) as client:
                 return bool(client.info("server")["process_id"] == self.process.pid)
         except (redis.ConnectionError, redis.TimeoutError):
@@ -170,7 +172,7 @@ class Server:
     def _end(self) -> None:
         self.process.terminate()
         try:
-            self.process.wait(3)
+            self.process.wait(limit(1))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

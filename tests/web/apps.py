@@ -317,11 +317,18 @@ class Leaking:
 leaked = list[Any]()
 
 
-def _slow_flush(seconds: float) -> None:
+def _slow_flush(seconds: float, begun: str) -> None:
+    """Saving takes so long; the file *begun* appears when it has begun."""
+
+    def mark() -> None:
+        if begun:
+            Path(begun).touch()
+
     flush = Session.flush
 
     async def slow(self: Session) -> None:
         if self.dirty:
+            mark()
             await asyncio.sleep(seconds)
         await flush(self)
 
@@ -330,6 +337,7 @@ def _slow_flush(seconds: float) -> None:
 
     async def slow_exit(self: Session, *error: Any) -> None:
         if self.dirty:
+            mark()
             await asyncio.sleep(seconds)
         await leave(self, *error)
 
@@ -337,7 +345,7 @@ def _slow_flush(seconds: float) -> None:
 
 
 if "SLOW_FLUSH" in os.environ:
-    _slow_flush(float(os.environ["SLOW_FLUSH"]))
+    _slow_flush(float(os.environ["SLOW_FLUSH"]), os.environ.get("SAVE_BEGUN", ""))
 
 handled = make(AUTOSAVE, GZIP, handler=conflict)
 bare = make(AUTOSAVE)

@@ -13,6 +13,7 @@ from litestar.response import Redirect, Stream
 from aioredisca import Conflict, Database, NotFound, UsageError, conf, sync
 from aioredisca.model.sessions import current_session
 
+from ..support.patience import limit
 from .apps import Note
 from .support import Served, ask
 
@@ -370,7 +371,7 @@ def test_celery_workers_save_every_task_and_mix_nothing(server: Any, raw: Any, p
     try:
         tasks = [(number, number % 10 == 3) for number in range(TASKS)]
         results = [sender.send_task(write.name, (number, fails)) for number, fails in tasks]
-        end = time.monotonic() + 60
+        end = time.monotonic() + limit(10)
         while not all(result.ready() for result in results) and time.monotonic() < end:
             time.sleep(0.05)
         states = [result.state for result in results]

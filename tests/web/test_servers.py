@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ import redis.asyncio
 
 from aioredisca import Database, conf, sync
 
+from ..support.patience import limit, until
 from .apps import BAD, GOOD
 from .support import PER_PUSH, SERVERS, Served, connected, read_answer, serve
 
@@ -129,32 +131,47 @@ async def test_who_has_the_answer_reads_what_was_written(server: Any, raw: Any, 
 
 
 async def test_the_known_bad_way_is_read_too_early(server: Any, raw: Any) -> None:
-    with serve("uvicorn-asyncio-h11", "tests.web.apps:after", server.url, SLOW_FLUSH="0.02") as web:
+    with serve("uvicorn-asyncio-h11", "tests.web.apps:after", server.url, SLOW_FLUSH="0.1") as web:
         assert await reads_missed(web, raw, 20) > 10
 
 
-async def interrupted(web: Served, number: signal.Signals) -> bytes:
+async def interrupted(web: Served, begun: Path, number: signal.Signals) -> bytes:
     """What comes back for a request that is saving when the server gets the signal *number*."""
     async with connected(web.port) as (reader, writer):
         writer.write(get("/plain?id=1&slug=a"))
         await writer.drain()
-        await asyncio.sleep(0.3)
+        await until(begun.exists)
         web.process.send_signal(number)
         return await reader.readline()
 
 
 @pytest.mark.parametrize("kind", CHOSEN)
-async def test_a_request_in_flight_at_sigterm_is_finished_and_saved(server: Any, raw: Any, kind: str) -> None:
-    with serve(kind, "tests.web.apps:bare", server.url, SLOW_FLUSH="1") as web:
-        assert (await interrupted(web, signal.SIGTERM)).split()[1] == b"200"
+async def test_a_request_in_flight_at_sigterm_is_finished_and_saved(
+    server: Any, raw: Any, kind: str, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun"
+    with serve(kind, "tests.web.apps:bare", server.url, SLOW_FLUSH="1", SAVE_BEGUN=str(begun)) as web:
+        assert (await interrupted(web, begun, signal.SIGTERM)).split()[1] == b"200"
         assert raw.hget("note:1", "slug") == b"a"
-        assert await asyncio.to_thread(web.process.wait, 10) is not None
+        assert await asyncio.to_thread(web.process.wait, limit(3)) is not None
 
 
-async def test_the_known_bad_end_saves_nothing(server: Any, raw: Any) -> None:
-    with serve("uvicorn-asyncio-h11", "tests.web.apps:bare", server.url, SLOW_FLUSH="1") as web:
-        assert await interrupted(web, signal.SIGKILL) == b""
+async def test_the_known_bad_end_saves_nothing(server: Any, raw: Any, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    flush = {"SLOW_FLUSH": "1", "SAVE_BEGUN": str(begun)}
+    with serve("uvicorn-asyncio-h11", "tests.web.apps:bare", server.url, **flush) as web:
+        assert await interrupted(web, begun, signal.SIGKILL) == b""
     assert not raw.exists("note:1")
+
+
+async def settled(port: int) -> dict[str, int]:
+    """What the server says of its sessions when nothing more of them goes away."""
+    found, last = dict[str, int](), -1
+    while found.get("sessions") != last:
+        last = found.get("sessions", -1)
+        await asyncio.sleep(0.3)
+        found = json.loads((await fetch(port, "/sessions"))[1])
+    return found
 
 
 async def leak(port: int, requests: int) -> tuple[int, int]:
@@ -167,12 +184,10 @@ async def leak(port: int, requests: int) -> tuple[int, int]:
                 assert (await read_answer(reader))[0] == 200
 
     await asyncio.gather(*(some(part * 50, part * 50 + 50) for part in range(4)))
-    await asyncio.sleep(0.3)
-    before = json.loads((await fetch(port, "/sessions"))[1])
+    before = await settled(port)
     share = requests // 4
     await asyncio.gather(*(some(200 + part * share, 200 + part * share + share) for part in range(4)))
-    await asyncio.sleep(0.3)
-    after = json.loads((await fetch(port, "/sessions"))[1])
+    after = await settled(port)
     return after["sessions"], after["kib"] - before["kib"]
 
 
@@ -318,7 +333,7 @@ def test_the_known_bad_way_mixes_answers_after_a_fork(server: Any) -> None:
 
     async def ask(child: int) -> int:
         wrong = 0
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(limit(1)):
             for number in range(300):
                 wrong += await client.echo(f"{child}-{number}") != f"{child}-{number}".encode()
         return wrong

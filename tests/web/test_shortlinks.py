@@ -18,6 +18,7 @@ import pytest
 
 from aioredisca import Integer, Model
 
+from ..support.patience import limit
 from ..support.proxy import Proxy
 from ..support.servers import free_port
 from .support import ROOT, Served
@@ -68,7 +69,7 @@ def stored(server: Any) -> Iterator[Site]:
 @asynccontextmanager
 async def browser(site: Site, name: str = "", path: str = "/sign-up") -> AsyncIterator[httpx.AsyncClient]:
     """A client that keeps cookies, signed up if it has a *name*."""
-    async with httpx.AsyncClient(base_url=site.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=site.url, timeout=limit(5)) as client:
         if name:
             answer = await client.post(path, data={"name": name, "password": PASSWORD})
             assert (answer.status_code, answer.headers["location"]) == (303, "/"), answer.text
@@ -268,7 +269,7 @@ async def test_a_click_arrives_at_everybody_who_watches(site: Site) -> None:
     async with browser(site, "watcher") as client, browser(site) as other:
         await shorten(client, "watched")
         id = await link_id(client, "watched")
-        async with asyncio.timeout(20), other.stream("GET", f"/live?id={id}&id={24 * '0'}") as answer:
+        async with asyncio.timeout(limit(5)), other.stream("GET", f"/live?id={id}&id={24 * '0'}") as answer:
             assert answer.headers["content-type"].startswith("text/event-stream")
             arriving = events(answer)
             await until(arriving, {id: 0})
@@ -354,7 +355,7 @@ async def test_it_stops_at_once_with_somebody_watching(stored: Site) -> None:
         await anext(arriving)
         began = time.monotonic()
         printed = await asyncio.to_thread(stored.stop)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < limit(1)
         assert [change async for change in arriving] == []
     assert "Traceback" not in printed
     assert "ERROR" not in printed
@@ -388,7 +389,7 @@ async def test_without_its_database_it_says_so_and_goes_on(server: Any) -> None:
 async def test_ctrl_c_ends_it_without_a_word() -> None:
     with Site("memory://") as site:
         site.process.send_signal(signal.SIGINT)
-        assert await asyncio.to_thread(site.process.wait, 10) == 0
+        assert await asyncio.to_thread(site.process.wait, limit(3)) == 0
         assert len(site.stop().splitlines()) == 2  # the two addresses
 
 
@@ -410,7 +411,7 @@ async def test_a_second_start_finds_what_is_there(server: Any) -> None:
 
 def test_a_bad_url_is_told_in_one_sentence() -> None:
     command = [sys.executable, "-m", "examples.shortlinks", "redis://localhost:1/0"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=60)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, encoding="utf-8", timeout=limit(10))
     assert done.returncode == 1
     assert done.stderr.startswith("Unavailable: cannot connect to localhost:1")
     assert "Traceback" not in done.stderr

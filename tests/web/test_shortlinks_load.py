@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from ..support.patience import limit
 from .support import connected, read_answer
 from .test_shortlinks import LONG, PASSWORD, Site
 
@@ -40,7 +41,7 @@ class Person:
         self.clicked, self.done, self.wrong = Counter[str](), Counter[str](), list[str]()
 
     def sign_up(self) -> None:
-        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=limit(10)) as client:
             client.post("/sign-up", data={"name": self.name, "password": PASSWORD})
             self.cookie = f"login={client.cookies['login']}"
             for slug in self.slugs:
