@@ -86,8 +86,8 @@ def _stage(stage: Stage) -> Iterator[str]:
         yield f"| {result.work.title} | {' | '.join(cells)} | {result.microseconds(base):,.1f} |"
     yield from (
         "",
-        "Processor time, in µs per operation, which a busy machine disturbs less: the client's / the server's, by "
-        "`INFO cpu`.",
+        "Processor time in µs per operation, which a busy machine disturbs less: the client's / the server's "
+        "(`INFO cpu`).",
         "",
     )
     yield "| operation | " + " | ".join(names) + " |"
