@@ -14,6 +14,7 @@ rounds, and ! where the median is above the limit. Take such a line again by --o
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -208,9 +209,13 @@ def main(words: Sequence[str] | None = None) -> int:
     with Server("before-after", options.server) as server:
         pin(server.process.pid, 0 if many else None)
         print(f"{options.server.name} {version_of(options.server)}, {options.rounds} rounds", flush=True)
-        for number in range(options.rounds):
-            play(number, trees, work, server, options)
-            print(f"round {number + 1}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):  # what is there by then is shown
+            for number in range(options.rounds):
+                play(number, trees, work, server, options)
+                print(f"round {number + 1}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
+    work = [line for line in work if line.server]
+    if not work:
+        return 1
     print("\n".join(table(work)))
     slower = any(figure(kind).slower for line in work for kind in (line.client, line.server))
     return 1 if options.check and slower else 0
