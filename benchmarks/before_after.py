@@ -40,7 +40,7 @@ OPERATIONS = {
     "update_indexed": (30, 200, 40),
     "update_unindexed": (30, 200, 40),
     "delete": (30, 200, 40),
-    "save_many": (2, 100, 2),
+    "save_many": (2, 20, 2),
     "find_value": (20, 100, 20),
     "find_range": (20, 100, 20),
     "composed": (12, 100, 12),
@@ -48,7 +48,7 @@ OPERATIONS = {
     "incr": (30, 200, 40),
     "session": (5, 100, 5),
 }
-"""How many make a block: in one task, in a hundred, and in blocking code. A few milliseconds: what comes and
+"""How many make a block: in one task, in a hundred (or that many), and in blocking code. A few milliseconds: what comes and
 goes on a busy machine then meets both blocks of a pair."""
 
 TITLES = {
@@ -84,8 +84,11 @@ def lines(only: Sequence[str]) -> list[Line]:
     found = list[Line]()
     for operation, (one, hundred, blocking) in OPERATIONS.items():
         if not only or operation in only:
-            found += [Line(operation, "asyncio", 1, one), Line(operation, "asyncio", 100, hundred)]
-            found.append(Line(operation, "blocking", 1, blocking))
+            found += [
+                Line(operation, "asyncio", 1, one),
+                Line(operation, "asyncio", min(hundred, 100), hundred),
+                Line(operation, "blocking", 1, blocking),
+            ]
     return found
 
 
@@ -133,8 +136,7 @@ def play(number: int, trees: Sequence[Path], work: Sequence[Line], server: Serve
             for tree in started.values():
                 _block(line, tree, client, max(line.count // 5, line.tasks))
             client_pairs, server_pairs = list[tuple[float, float]](), list[tuple[float, float]]()
-            long = line.operation == "save_many" and line.tasks > 1  # 10,000 records a block
-            for pair in range(max(options.pairs // 3, 1) if long else options.pairs):
+            for pair in range(options.pairs):
                 took = {i: _block(line, started[i], client, line.count) for i in _order(turn, pair)}
                 client_pairs.append((took[0][0], took[1][0]))
                 server_pairs.append((took[0][1], took[1][1]))

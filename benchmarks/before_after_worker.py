@@ -26,6 +26,8 @@ HELD = 200
 """So many are loaded, to be updated in turns."""
 
 CITIES, AGES = 50, 100
+PATIENCE = 120.0
+"""Seconds: a busy machine is no error."""
 
 
 @conf(prefix="person")
@@ -234,7 +236,7 @@ class Worker:
     """Both faces on one store of its own, the namespace."""
 
     def __init__(self, port: int, namespace: str) -> None:
-        conf.db = Database(f"redis://127.0.0.1:{port}/0", namespace=namespace)
+        conf.db = Database(f"redis://127.0.0.1:{port}/0", namespace=namespace, timeout=PATIENCE)
         numbers = itertools.count(RECORDS)
         self.faces = {"asyncio": Asyncio(numbers), "blocking": Blocking(numbers)}
 
