@@ -48,8 +48,8 @@ OPERATIONS = {
     "incr": (30, 200, 40),
     "session": (5, 100, 5),
 }
-"""How many make a block: in one task, in a hundred (or that many), and in blocking code. A few milliseconds: what comes and
-goes on a busy machine then meets both blocks of a pair."""
+"""How many make a block: in one task, in a hundred (or that many), and in blocking code. It takes some
+milliseconds, so what comes and goes on a busy machine meets both blocks of a pair."""
 
 TITLES = {
     "get_many": "get_many of 100",
