@@ -11,6 +11,8 @@ import pytest
 
 from tools import house
 
+ROOT = Path(__file__).parent.parent
+
 RECORD = """
 class Record:
     __slots__ = ("_row", "id")
@@ -52,6 +54,10 @@ def made(root: Path, files: dict[str, str]) -> house.House:
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_text(text, "utf-8")
     return house.read(root)
+
+
+def test_the_house_is_in_order() -> None:
+    assert house.problems(house.read(ROOT)) == []
 
 
 def test_crossings_are_found(tmp_path: Path) -> None:
