@@ -132,6 +132,21 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
+@nox.session(name="before-after")
+def before_after(session: nox.Session) -> None:
+    """Compare two source trees of the library by processor time: nox -s before-after -- path/to/old ."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks.before_after", *session.posargs)
+
+
+@nox.session
+def house(session: nox.Session) -> None:
+    """Count the house: lines, private crossings, and how deep the calls go."""
+    session.install("-e", ".[test]")
+    session.run("python", "tools/house.py")
+    session.run("python", "tools/depth.py")
+
+
 @nox.session
 def gates(session: nox.Session) -> None:
     """Measure, write nothing, and fail where a figure stays below 80 % of its goal (benchmarks/goals.py)."""

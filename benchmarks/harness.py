@@ -81,11 +81,15 @@ WORKS = (
 
 @dataclass
 class Result:
-    """Seconds per operation of each contender, round by round; and who failed, with what."""
+    """Seconds per operation of each contender, round by round; and who failed, with what.
+
+    ``cpu`` and ``server`` are the processor time of the client and of the server.
+    """
 
     work: Work
     seconds: dict[str, list[float]] = field(default_factory=dict)
     cpu: dict[str, list[float]] = field(default_factory=dict)
+    server: dict[str, list[float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
     def microseconds(self, name: str) -> float:
@@ -210,28 +214,34 @@ def measure(work: Work, contenders: Sequence[Contender], port: int, rounds: int)
             if "error" in answer:
                 result.failed[contender.name] = answer["error"]
                 continue
-            result.seconds.setdefault(contender.name, []).append(answer["seconds"] / work.count)
-            result.cpu.setdefault(contender.name, []).append(answer["cpu"] / work.count)
+            for kind in ("seconds", "cpu", "server"):
+                figures: dict[str, list[float]] = getattr(result, kind)
+                figures.setdefault(contender.name, []).append(answer[kind] / work.count)
     for name in result.failed:
-        result.seconds.pop(name, None)
-        result.cpu.pop(name, None)
+        for figures in (result.seconds, result.cpu, result.server):
+            figures.pop(name, None)
     return result
 
 
 def _block(work: Work, contender: Contender, port: int) -> Any:
+    """What the contender answers, with the processor time that the server spent meanwhile."""
     with redis.Redis(port=port) as client:
         client.flushall()
-    orders: tuple[dict[str, Any], ...] = (
-        {"do": "fill", "records": work.records},
-        ready(work),
-        {"do": "run", "operation": work.operation, "count": work.count, "tasks": work.tasks},
-    )
-    answer: Any = {}
-    for order in orders:
-        answer = contender.ask(**order)
-        if "error" in answer:
-            break
+        for order in ({"do": "fill", "records": work.records}, ready(work)):
+            answer = contender.ask(**order)
+            if "error" in answer:
+                return answer
+        before = server_cpu(client)
+        answer = contender.ask(do="run", operation=work.operation, count=work.count, tasks=work.tasks)
+        if "error" not in answer:
+            answer["server"] = (server_cpu(client) - before) / answer["blocks"]
     return answer
+
+
+def server_cpu(client: redis.Redis) -> float:
+    """The processor time that a server has used, in seconds."""
+    used: Any = client.info("cpu")
+    return float(used["used_cpu_user"]) + float(used["used_cpu_sys"])
 
 
 def ready(work: Work) -> dict[str, Any]:

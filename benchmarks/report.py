@@ -86,13 +86,14 @@ def _stage(stage: Stage) -> Iterator[str]:
         yield f"| {result.work.title} | {' | '.join(cells)} | {result.microseconds(base):,.1f} |"
     yield from (
         "",
-        "Processor time of the client, in µs per operation, which a busy machine disturbs less:",
+        "Processor time in µs per operation, which a busy machine disturbs less: the client's / the server's "
+        "(`INFO cpu`).",
         "",
     )
     yield "| operation | " + " | ".join(names) + " |"
     yield "|---|" + "---|" * len(names)
     for result in results:
-        cells = [f"{_median(result.cpu[name]) * 1e6:,.1f}" if name in result.cpu else "-" for name in names]
+        cells = [_processor(result, name) if name in result.cpu else "-" for name in names]
         yield f"| {result.work.title} | {' | '.join(cells)} |"
     yield ""
     yield from (f"- {c.name}: {c.note}." for c in stage.contenders if c.note and c.name in names)
@@ -194,6 +195,10 @@ def base_of(result: Result) -> str:
 def _median(values: Sequence[float]) -> float:
     ordered = sorted(values)
     return ordered[len(ordered) // 2]
+
+
+def _processor(result: Result, name: str) -> str:
+    return " / ".join(f"{_median(times[name]) * 1e6:,.1f}" for times in (result.cpu, result.server))
 
 
 def _cell(result: Result, name: str, base: str) -> str:
