@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import TypeVar, Unpack
 
-from aioredisca.compiler.writes import Increment
+from aioredisca.compiler.changes import Increment
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.storage import codecs

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module  # the faces above are imported when they are asked for
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias, cast
 
-from aioredisca.compiler.writes import Change, Increment, Mode, Outcome
+from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import (
     Conflict,
     Gone,

@@ -12,7 +12,7 @@ from contextvars import ContextVar, Token
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakValueDictionary
 
-from aioredisca.compiler.writes import MAX_BATCH, Change
+from aioredisca.compiler.changes import MAX_BATCH, Change
 from aioredisca.config import conf
 from aioredisca.errors import RediscaError, UsageError
 from aioredisca.persistence import executor as writes

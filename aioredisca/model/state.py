@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aioredisca.compiler.writes import Mode
+from aioredisca.compiler.changes import Mode
 from aioredisca.types import MISSING, Missing, Raw
 
 _NOTHING: Raw = {}

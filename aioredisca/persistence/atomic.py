@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.compiler.writes import Change
+from aioredisca.compiler.changes import Change
 from aioredisca.errors import UsageError
 from aioredisca.fields.numbers import Number
 from aioredisca.persistence import executor as writes
