@@ -38,7 +38,7 @@ def is_simple(schema: Schema) -> bool:
 
 def fast_paths(schema: Schema) -> tuple[Part, ...]:
     """What a script of this one class begins with. The fixed keys of the class are the first of the call."""
-    return (_whole(schema), _plain(schema)) if is_simple(schema) else (_plain(schema),)
+    return (_plain(schema), _whole(schema)) if is_simple(schema) else (_plain(schema),)
 
 
 def witness(schema: Schema) -> str:
@@ -65,11 +65,7 @@ def _whole(schema: Schema) -> Part:
 
 
 def _plain(schema: Schema) -> Part:
-    known = {
-        "asks": quote(ASKS_PLAIN),
-        "signature": quote(schema.signature),
-        "fields": quote(witness(schema)),
-    }
+    known = {"asks": quote(ASKS_PLAIN), "signature": quote(schema.signature)}
     return _written_out("plain", known, [_class_row("plain", schema)])
 
 

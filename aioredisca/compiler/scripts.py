@@ -18,32 +18,28 @@ from aioredisca.types import Script
 Answer = Literal["rows", "count", "plan", "ordered"]
 """What a query is to answer: rows as they are found, a number, how it would be done, rows in an order."""
 
-_COMMON = ("shared/call", "shared/holds", "read/leaves", "read/tree", "read/walk")
+_COMMON = ("read/leaves", "read/tree", "read/walk")
 
 QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
-    "rows": ("shared/call", "read/whole_index", *_COMMON[1:], "read/rows", "read/unordered"),
+    "rows": ("read/whole_index", *_COMMON, "read/rows", "read/unordered"),
     "count": (*_COMMON, "read/count"),
     "plan": (*_COMMON, "read/strategy", "read/explain"),
     "ordered": (*_COMMON, "read/rows", "read/strategy", "read/ordered"),
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
-Small = Literal["choose", "collect", "declare", "probe"]
-
-SMALL_PARTS: dict[Small, tuple[str, ...]] = {
-    "choose": ("shared/call", "small/choose"),
-    "collect": ("shared/call", "shared/signature", "small/collect"),
-    "declare": ("shared/call", "small/declare"),
-    "probe": ("shared/call", "small/probe"),
-}
+SMALL_PARTS = ("choose", "collect", "declare", "probe")
 
 WriteExtra = Literal["increment", "cascade"]
 
 WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade")
 """Parts of a write that only some changes need."""
 
-_KINDS = ("unique", "exact", "range", "sorted", "tags", "compounds")
+INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
 """The parts of the kinds of indexes. The script of a class has those that it uses."""
+
+SHARED_PARTS = ("shared/call", "shared/signature", "shared/holds")
+"""What several parts need, put in where it is needed first."""
 
 
 def script_of(text: str) -> Script:
@@ -51,16 +47,39 @@ def script_of(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+def composed(some: Iterable[Part]) -> Script:
+    """A script of these parts, with what they share right before the first that needs it.
+
+    So a fast path, which returns, builds nothing that only others need.
+    """
+    left, found = parts(*SHARED_PARTS), list[Part]()
+    for one in some:
+        shared = _shared(one, left)
+        left = [other for other in left if other not in shared]
+        found += [*shared, one]
+    return script_of(complete(found))
+
+
+def _shared(one: Part, left: Sequence[Part]) -> list[Part]:
+    """Those of the shared parts that are *left* which this one needs, and which those need."""
+    needs, found = {*one.needs}, list[Part]()
+    for other in reversed(left):
+        if not needs.isdisjoint(other.gives):
+            needs.update(other.needs)
+            found.insert(0, other)
+    return found
+
+
 @cache
 def query_script(answer: Answer) -> Script:
     """The script of one step of a query."""
-    return script_of(complete(parts(*QUERY_PARTS[answer])))
+    return composed(parts(*QUERY_PARTS[answer]))
 
 
 @cache
-def small_script(name: Small) -> Script:
+def small_script(name: str) -> Script:
     """The script ``lua/small/<name>.lua``."""
-    return script_of(complete(parts(*SMALL_PARTS[name])))
+    return composed([part(f"small/{name}")])
 
 
 @lru_cache(maxsize=1024)
@@ -68,40 +87,17 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
     counts, cascades = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
-    return script_of(
-        complete(
-            [
-                *_rules(classes, always=bool(cascades)),
-                *fast,
-                *_taken(classes),
-                *parts(*counts, "write/judge", *cascades),
-                *_written(classes),
-                Part("reply", ("reply",), (), "return reply"),
-            ]
-        )
-    )
+    judged = parts(*counts, "write/judge", *cascades)
+    reply = Part("the reply", ("reply",), (), "return reply")
+    return composed([*fast, *_taken(classes), *judged, *_written(classes), reply])
 
 
 @lru_cache(maxsize=1024)
 def get_or_create_script(classes: tuple[Rendered, ...]) -> Script:
     """A script that creates a record of the one class in *classes*, or finds it, or updates it."""
-    return script_of(
-        complete(
-            [
-                *_rules(classes, always=True),
-                *_taken(classes),
-                *parts("write/get_or_create_pick", "write/judge"),
-                *_written(classes),
-                part("write/get_or_create_reply"),
-            ]
-        )
-    )
-
-
-def _rules(classes: Sequence[Rendered], *, always: bool) -> list[Part]:
-    """The rules that the paths of a write share. What an index says is looked at for uniques, or *always*."""
-    holds = ["shared/holds"] if always or any("unique" in one.kinds for one in classes) else []
-    return parts("shared/call", "shared/signature", *holds)
+    judged = parts("write/get_or_create_pick", "write/judge")
+    reply = part("write/get_or_create_reply")
+    return composed([*_taken(classes), *judged, *_written(classes), reply])
 
 
 def _taken(classes: Sequence[Rendered]) -> list[Part]:
@@ -114,7 +110,7 @@ def _taken(classes: Sequence[Rendered]) -> list[Part]:
 
 def _written(classes: Sequence[Rendered]) -> list[Part]:
     """What a script does to the indexes, if any changes, and to the hashes."""
-    kinds = [f"write/{name}" for name in _KINDS if any(name in one.kinds for one in classes)]
+    kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
     return [part("write/touched"), only_if("touched", indexes), part("write/commit")]
 

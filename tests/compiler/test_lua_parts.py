@@ -27,12 +27,14 @@ from aioredisca.compiler.parts import (
 from aioredisca.compiler.positions import NAMES
 from aioredisca.compiler.rendering import rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
+    INDEX_PARTS,
     QUERY_PARTS,
+    SHARED_PARTS,
     SMALL_PARTS,
     WRITE_EXTRAS,
+    composed,
     get_or_create_script,
     query_script,
-    script_of,
     small_script,
     write_script,
 )
@@ -163,11 +165,20 @@ def test_control_a_part_before_what_it_needs_is_refused() -> None:
 
 
 def test_every_part_is_in_some_composition() -> None:
-    used = {*itertools.chain(*QUERY_PARTS.values(), *SMALL_PARTS.values())}
+    used = {*itertools.chain(*QUERY_PARTS.values()), *SHARED_PARTS}
+    used |= {f"small/{one}" for one in SMALL_PARTS} | {
+        f"write/{one}" for one in (*WRITE_EXTRAS, *INDEX_PARTS)
+    }
     text = resources.files("aioredisca.compiler").joinpath("scripts.py").read_text("utf-8")
-    named = {*re.findall(r'"((?:shared|write)/\w+)"', text)} | {f"write/{one}" for one in WRITE_EXTRAS}
-    kinds = {f"write/{one}" for one in ("unique", "exact", "range", "sorted", "tags", "compounds")}
-    assert used | named | kinds | {TEMPLATE} == {*FILES}
+    assert used | {*re.findall(r'"(write/\w+)"', text)} | {TEMPLATE} == {*FILES}
+
+
+def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:
+    first = Part("first", (), (), "local x")
+    user = Part("user", ("holds_value",), (), "holds_value()")
+    text = composed([first, user, user]).text
+    call, holds = part("shared/call").code, part("shared/holds").code
+    assert text == "\n".join(["local x", call, holds, "holds_value()", "holds_value()", ""])
 
 
 # -- names of positions ----------------------------------------------------------------------------
@@ -180,11 +191,12 @@ def test_each_name_of_a_position_is_filled_in_and_an_unknown_one_refused() -> No
 
 
 def test_scripts_take_arguments_by_name_only() -> None:
-    """A number in ARGV[...] is a position that Python could move without Lua: the first of all is none."""
+    """A number in ARGV[...] is a position that Python could move without Lua. The first of all never moves."""
+    numbers = re.compile(r"ARGV\[(\d+)\]|unpack\(ARGV, (\d+)")
     for name in FILES:
-        code = bare(source(name))
-        allowed = {"1"} if name in ("write/parse", TEMPLATE, "small/probe") else set[str]()
-        assert {*re.findall(r"ARGV\[[^]]*?(\d+)\]", code)} <= allowed, name
+        used = {*itertools.chain(*numbers.findall(bare(source(name))))} - {""}
+        assert used <= {"1"}, name
+    assert numbers.findall("unpack(ARGV, 3)") == [("", "3")]
 
 
 def test_every_run_is_read_by_some_part() -> None:
@@ -219,28 +231,29 @@ def test_comments_and_layout_are_not_sent_and_strings_stay() -> None:
     )
 
 
+SENT: dict[str, tuple[str, ...]] = {
+    **{str(answer): some for answer, some in QUERY_PARTS.items()},
+    **{name: (f"small/{name}",) for name in SMALL_PARTS},
+}
+
+
 def edited(monkeypatch: pytest.MonkeyPatch, change: Any) -> dict[str, str]:
     """The SHA of each query and small script, with every part changed so."""
     with monkeypatch.context() as patch:
         patch.setattr(lua, "source", lambda name: change(source(name)))
         lua.part.cache_clear()
-        found = {
-            name: script_of(complete(lua.parts(*some))).sha
-            for name, some in [*QUERY_PARTS.items(), *SMALL_PARTS.items()]
-        }
+        found = {name: composed(lua.parts(*some)).sha for name, some in SENT.items()}
     lua.part.cache_clear()
     return found
 
 
 def test_a_comment_that_is_edited_changes_no_sha(monkeypatch: pytest.MonkeyPatch) -> None:
     def more_comments(text: str) -> str:
-        head, body = text.split("-- gives:", 1)
-        lines = body.split("\n")
-        return f"{head}-- gives:" + "\n".join([*lines[:1], *lines[1:-1], "   -- the 'end'", ""])
+        return text + "   -- the 'end'\n\n\n-- of it\n"
 
     def fewer_comments(text: str) -> str:
-        head, body = text.split("-- gives:", 1)
-        return f"{head}-- gives:" + re.sub(r"^ *-- (?! ).*\n|^\n|^ +", "", body, flags=re.MULTILINE)
+        head = "".join(re.findall(r"\A(?:--(?: needs:| gives:|   ).*\n)+", text))
+        return head + re.sub(r"^ *-- .*\n|^\n|^ +", "", text.removeprefix(head), flags=re.MULTILINE)
 
     before = edited(monkeypatch, lambda text: text)
     assert before == {name: query_script(name).sha for name in QUERY_PARTS} | {

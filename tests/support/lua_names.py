@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
-import lupa.lua51 as lua
+import lupa.lua51 as lua  # type: ignore[import-untyped]
 
 GETGLOBAL, SETGLOBAL = 5, 7
 
