@@ -30,7 +30,7 @@ class Rendered:
     enters: tuple[str, ...]
     leaves: tuple[str, ...]
     kinds: frozenset[str]
-    fast: tuple[Part, ...]
+    fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
 
 
 def rendered(schema: Schema, first: int) -> Rendered:
