@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from aioredisca.compiler.scripts import script_of
-from aioredisca.compiler.writes import probe_call, read_probe
+from aioredisca.compiler.signature import probe_call, read_probe
 from aioredisca.config import conf
 from aioredisca.drivers.database import Database
 from aioredisca.errors import PermissionDenied, RediscaError

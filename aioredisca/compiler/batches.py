@@ -1,19 +1,20 @@
-"""Changes -> what the scripts that write take: groups for ``write.lua``, calls of ``single.lua``. Pure."""
+"""Changes -> what a script that writes takes: groups for the general one, calls of fast paths. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
-from typing import TYPE_CHECKING
 
-from aioredisca.compiler.scripts import MAX_SINGLE, is_simple, rendered, stored, write_script
-from aioredisca.storage.keys import LONG_VALUE, MARKER, long_digest
+from aioredisca.compiler import positions
+from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.fast_single import MAX_SINGLE, is_simple
+from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
+from aioredisca.compiler.rendering import rendered
+from aioredisca.compiler.scripts import write_script
+from aioredisca.storage.keys import LONG_VALUE, long_digest
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Arg, Call, Raw, Script
-
-if TYPE_CHECKING:
-    from aioredisca.compiler.writes import Change, Mode
+from aioredisca.types import Arg, Call, Raw
 
 MAX_LAYOUTS = 256
 """How many forms of calls are kept for one class: one for each choice of fields."""
@@ -37,12 +38,17 @@ class NoScore(ValueError):
 
 
 class WriteLayouts:
-    """What the arguments of every change of a class take from it."""
+    """What the arguments of every change of a class take from it.
 
-    __slots__ = ("_layouts", "compounds", "single", "tracked")
+    ``script``  writes records of this class alone, and has its fast paths.
+    ``simple``  whether a fast path knows all its indexes.
+    """
+
+    __slots__ = ("_layouts", "compounds", "script", "simple", "tracked")
 
     def __init__(self, schema: Schema) -> None:
-        self.single = write_script((rendered(schema, 1),), ()) if is_simple(schema) else None
+        self.script = write_script((rendered(schema, 1),), ())
+        self.simple = is_simple(schema)
         self.tracked = schema.tracked_keys
         self.compounds = [compound.fields for compound in schema.compounds]
         self._layouts = dict[tuple[str | None, ...], bytes]()
@@ -68,15 +74,15 @@ class WriteLayouts:
                 found[name] = long_digest(raw).encode()
         return found
 
-    def layout(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> bytes:
-        """The call of ``single.lua``, with gaps for the key and the id, the values and the extras."""
+    def fast_layout(self, change: Change, extras: Mapping[str, bytes]) -> bytes:
+        """The call of the whole fast path, with gaps for the key and the id, the values and the extras."""
         shape = (change.mode, *change.sets, None, *change.drops, None, *extras)
-        return self._layouts.get(shape) or self._keep(shape, self._parts(script, change, extras))
+        return self._layouts.get(shape) or self._keep(shape, self._fast_parts(change, extras))
 
-    def unindexed_layout(self, script: Script, change: Change) -> bytes:
-        """The call of ``unindexed.lua``, with gaps for the key and the values."""
+    def plain_layout(self, change: Change) -> bytes:
+        """The call of the plain fast path, with gaps for the key and the values."""
         shape = (*change.sets,)
-        return self._layouts.get(shape) or self._keep(shape, self._unindexed_parts(script, change))
+        return self._layouts.get(shape) or self._keep(shape, self._plain_parts(change))
 
     def _keep(self, shape: tuple[str | None, ...], parts: Sequence[str | None]) -> bytes:
         if len(self._layouts) >= MAX_LAYOUTS:  # hash fields may have any names
@@ -84,30 +90,41 @@ class WriteLayouts:
         found = self._layouts[shape] = layout(parts)
         return found
 
-    def _unindexed_parts(self, script: Script, change: Change) -> list[str | None]:
-        schema, sets = change.schema, change.sets
-        marked = not schema.required and not schema.by_key.keys().isdisjoint(sets)
-        found = ["EVALSHA", script.sha, "2", schema.keys.meta, None]
-        found += [schema.signature, MARKER if marked else ""]
-        for name in sets:
-            found += [name, None]
-        return found
+    def _plain_parts(self, change: Change) -> list[str | None]:
+        head = positions.Plain(asks=ASKS_PLAIN, declared=str(_declares(change.schema, change.sets)))
+        keys: list[str | None] = [change.schema.keys.meta, None]
+        return [*self._called(keys), *head, *_pairs(change.sets)]
 
-    def _parts(self, script: Script, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
-        schema, sets = change.schema, change.sets
-        keys: list[str | None] = [*schema.fixed_keys, None]
-        declared = int(not schema.by_key.keys().isdisjoint(sets))
-        last = 6 + 2 * len(sets)
-        found = ["EVALSHA", script.sha, str(len(keys)), *keys]
-        found += ["", None, _CODES[change.mode], str(declared), str(last), str(last + 2 * len(extras))]
-        for name in (*sets, *extras):
-            found += [name, None]
-        return [*found, *change.drops]
+    def _fast_parts(self, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
+        last_pair = len(positions.Fast._fields) + 2 * len(change.sets)
+        head = positions.Fast(
+            asks=ASKS_FAST,
+            id=None,
+            mode=_CODES[change.mode],
+            declared=str(_declares(change.schema, change.sets)),
+            last_pair=str(last_pair),
+            last_extra=str(last_pair + 2 * len(extras)),
+        )
+        keys: list[str | None] = [*change.schema.fixed_keys, None]
+        return [*self._called(keys), *head, *_pairs((*change.sets, *extras)), *change.drops]
+
+    def _called(self, keys: Sequence[str | None]) -> list[str | None]:
+        return ["EVALSHA", self.script.sha, str(len(keys)), *keys]
 
     def also_read(self, changed: Sequence[str]) -> list[str]:
         """The other members of the compounds that change with *changed* fields."""
         members = [fields for fields in self.compounds if not {*fields}.isdisjoint(changed)]
         return [name for name in dict.fromkeys(chain(*members)) if name not in changed]
+
+
+def _declares(schema: Schema, names: Iterable[str]) -> int:
+    """1 if one of *names* is a declared field."""
+    return int(not schema.by_key.keys().isdisjoint(names))
+
+
+def _pairs(names: Iterable[str]) -> list[str | None]:
+    """Each name, and a gap for its value."""
+    return [part for name in names for part in (name, None)]
 
 
 def _layouts_of(schema: Schema) -> WriteLayouts:
@@ -118,12 +135,12 @@ def _layouts_of(schema: Schema) -> WriteLayouts:
 
 
 class _Group:
-    """Changes of one class and mode that name the same fields, as ``write.lua`` reads them.
+    """Changes of one class and mode that name the same fields, as ``lua/write/parse.lua`` reads them.
 
-    ``head``  the arguments before the rows; one of them, ``COUNT``, is the number of rows.
+    ``head``  the arguments before the rows; one of them, at ``COUNT``, is the number of rows.
     """
 
-    COUNT = 4
+    COUNT = positions.Group._fields.index("rows")
 
     __slots__ = ("_change", "_extras", "_names", "head")
 
@@ -138,20 +155,22 @@ class _Group:
         elif change.mode == "delete":
             drops = [*tracked]
         reads = [*change.expect, *known.also_read([*sets, *drops])]
-        declared = not change.schema.by_key.keys().isdisjoint([*sets, *others])
-        care = "p" if change.skip else int(change.again)
         self._change, self._extras, self._names = change, extras, (*sets, *others)
-        self.head: list[Arg] = [number, _CODES[change.mode], care, int(declared), 0]
-        self.head += (
-            len(free),
-            len(drops),
-            len(reads),
-            len(sets),
-            len(others),
-            len(extras),
-            len(change.expect),
+        counted = positions.Group(
+            class_number=number,
+            mode=_CODES[change.mode],
+            care="p" if change.skip else int(change.again),
+            declared=_declares(change.schema, self._names),
+            rows=0,
+            free=len(free),
+            drops=len(drops),
+            reads=len(reads),
+            sets=len(sets),
+            others=len(others),
+            extras=len(extras),
+            expected=len(change.expect),
         )
-        self.head += (*free, *drops, *reads, *sets, *others, *extras)
+        self.head: list[Arg] = [*counted, *free, *drops, *reads, *sets, *others, *extras]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -170,7 +189,7 @@ class _Group:
         """The values of one of them."""
         if change.increment is not None:
             room = [""] * (1 + len(extras))
-            return [*room, *_expected(change.expect), *change.increment.arguments()]
+            return [*room, *_expected(change.expect), *_added(change.increment)]
         sets = change.sets
         row: list[Arg] = [sets[name] for name in self._names]
         if extras:
@@ -182,6 +201,11 @@ class _Group:
 
 def _expected(expect: Raw) -> list[Arg]:
     return [b"" if value is None else b"=" + value for value in expect.values()]
+
+
+def _added(one: Increment) -> positions.Increment:
+    low, high = ("" if bound is None else bound for bound in (one.low, one.high))
+    return positions.Increment(by=one.by, low=low, high=high, places=one.places)
 
 
 def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: bool) -> list[Arg]:
@@ -204,33 +228,33 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
     return found
 
 
-def single(change: Change) -> Call | None:
-    """The call that writes *change*, if ``unindexed.lua`` or ``single.lua`` can carry it out."""
+def fast_call(change: Change) -> Call | None:
+    """The call that writes *change*, if a fast path can carry it out."""
     sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.increment or change.referrers
     if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
     known = _layouts_of(change.schema)
     if mode == "update" and sets and not change.drops and known.tracked.isdisjoint(sets):
-        return _unindexed(known, change)
-    return None if known.single is None else _single(known, known.single, change)
+        return _plain_call(known, change)
+    return _whole_call(known, change) if known.simple else None
 
 
-def _unindexed(known: WriteLayouts, change: Change) -> Call:
-    script, key = stored("unindexed"), _key(change)
+def _plain_call(known: WriteLayouts, change: Change) -> Call:
+    key = _key(change)
     gaps: list[int | bytes] = [len(key), key]
     for value in change.sets.values():
         gaps += (len(value), value)
-    return Call((), script, (key,), True, None, known.unindexed_layout(script, change) % (*gaps,))
+    return Call((), known.script, (key,), True, None, known.plain_layout(change) % (*gaps,))
 
 
-def _single(known: WriteLayouts, script: Script, change: Change) -> Call:
+def _whole_call(known: WriteLayouts, change: Change) -> Call:
     extras = known.extras(change)
     id, key = change.id.encode("utf-8", "surrogateescape"), _key(change)
     gaps: list[int | bytes] = [len(key), key, len(id), id]
     for value in (*change.sets.values(), *extras.values()):
         gaps += (len(value), value)
-    return Call((), script, (key,), True, None, known.layout(script, change, extras) % (*gaps,))
+    return Call((), known.script, (key,), True, None, known.fast_layout(change, extras) % (*gaps,))
 
 
 def _key(change: Change) -> bytes:

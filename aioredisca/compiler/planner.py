@@ -30,7 +30,7 @@ from aioredisca.storage.keys import joined, sortable
 from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema
 from aioredisca.types import Arg
 
-MAX_CONDITIONS, MAX_VALUES = 1000, 5000
+MAX_CONDITIONS, MAX_QUERY_VALUES = 1000, 5000
 """Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
 
 Kind = Literal["S", "Z", "L", "H", "A", "?"]
@@ -38,7 +38,7 @@ Kind = Literal["S", "Z", "L", "H", "A", "?"]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index read: its kind and key, as kinds.lua knows them, and what else that kind takes."""
+    """One index read: its kind and key, as lua/read/leaves.lua knows them, and what else that kind takes."""
 
     kind: Kind
     key: str | bytes = ""
@@ -162,7 +162,8 @@ def plan(
 def _check_size(schema: Schema, condition: Condition) -> None:
     found = list(leaves(condition))
     values = sum(len(leaf.values) for leaf in found if isinstance(leaf, AnyOf))
-    for count, most, what in ((len(found), MAX_CONDITIONS, "conditions"), (values, MAX_VALUES, "values")):
+    limits = ((len(found), MAX_CONDITIONS, "conditions"), (values, MAX_QUERY_VALUES, "values"))
+    for count, most, what in limits:
         if count > most:
             raise UsageError(f"a query of {schema.model} takes at most {most:,} {what}, not {count:,}")
 

@@ -1,4 +1,4 @@
-"""The calls of a query, step by step, and what their replies mean. Pure: see ``lua/kinds.lua`` for both."""
+"""The calls of a query, step by step, and what their replies mean. Pure: see ``lua/read/leaves.lua``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from aioredisca.compiler.planner import Index, Plan, Tree, Walk
-from aioredisca.compiler.scripts import stored
+from aioredisca.compiler.positions import Choose, Order, Query
+from aioredisca.compiler.scripts import Answer, query_script, small_script
 from aioredisca.storage.keys import id_text, sortable
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Reply, Stored
@@ -27,7 +28,7 @@ class _Keys:
         return self.numbers.setdefault(key, len(self.numbers) + 1) if key else 0
 
     def tokens(self, tree: Tree | Index) -> Iterator[Arg]:
-        """The tree as kinds.lua tells."""
+        """The tree as lua/read/leaves.lua tells."""
         if isinstance(tree, Tree):
             yield from (f"!{tree.op}" if tree.negated else tree.op, len(tree.parts))
             if tree.op == "+":
@@ -41,16 +42,6 @@ class _Keys:
         if tree.key:
             yield self.number(tree.key)
         yield from tree.args
-
-
-_TREE = ("kinds", "tree", "walk")
-_PARTS = {
-    "rows": ("lone", *_TREE, "rows", "stream"),
-    "count": (*_TREE, "total"),
-    "plan": (*_TREE, "way", "explain"),
-    "ordered": (*_TREE, "rows", "way", "order"),
-}
-"""What the script is composed of: to define what is not used takes time, too."""
 
 
 def query_call(
@@ -75,13 +66,17 @@ def query_call(
     keys.number(schema.keys.ids)
     head = _head(schema, fields, limit=limit, offset=offset, cursor=cursor, sort=sort, prove=prove)
     if walk is None:
-        head += _NO_WALK
+        head += _NO_ORDER
     else:
-        named = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
-        head += [walk.kind, walk.field, int(walk.descending), *named]
+        head += _order(walk, keys)
     tokens = list(keys.tokens(plan.tree))
-    parts = _PARTS["ordered" if want == "rows" and walk else want]
-    return Call((*head, *tokens), stored(*parts), (*keys.numbers,))
+    answer: Answer = "ordered" if want == "rows" and walk else want
+    return Call((*head, *tokens), query_script(answer), (*keys.numbers,))
+
+
+def _order(walk: Walk, keys: _Keys) -> Order:
+    index, none, implies = [keys.number(key) for key in (walk.key, walk.none, walk.implies)]
+    return Order(walk.kind, walk.field, int(walk.descending), index_key=index, none=none, implies=implies)
 
 
 def _head(
@@ -94,11 +89,20 @@ def _head(
     sort: bool = False,
     prove: bool = False,
 ) -> list[Arg]:
-    head: list[Arg] = [-1 if limit is None else limit, offset, cursor, PAGE, int(sort), int(prove)]
-    return [*head, schema.keys.records, len(fields), *fields]
+    head = Query(
+        limit=-1 if limit is None else limit,
+        offset=offset,
+        cursor=cursor,
+        page=PAGE,
+        may_sort=int(sort),
+        prove=int(prove),
+        records=schema.keys.records,
+        width=len(fields),
+    )
+    return [*head, *fields]
 
 
-_NO_WALK: tuple[Arg, ...] = ("none", "", 0, 0, 0, 0)
+_NO_ORDER = Order("none", "", descending=0, index_key=0, none=0, implies=0)
 
 
 def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Call]:
@@ -106,8 +110,8 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
 
     As :func:`query_call` makes it, from what is the same for all values.
     """
-    head = [*_head(schema, fields, sort=True), *_NO_WALK]
-    script, ids = stored(*_PARTS["rows"]), schema.keys.ids
+    head = [*_head(schema, fields, sort=True), *_NO_ORDER]
+    script, ids = query_script("rows"), schema.keys.ids
 
     def call(kind: str, key: str | bytes, *bounds: str) -> Call:
         return Call((*head, kind, 2, *bounds), script, (ids, key))
@@ -119,8 +123,8 @@ def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> 
     """*count* random records of *index*, with *fields* of each."""
     dice = [secrets.randbelow(2**31) for _ in range(count if index.kind != "S" else 0)]
     low, high = [*index.args[-2:], "", ""][:2]
-    arguments: list[Arg] = [index.kind, low, high, count, plan.schema.keys.records, len(fields)]
-    return Call((*arguments, *fields, *dice), stored("choose"), (index.key or plan.schema.keys.ids,))
+    head = Choose(index.kind, low, high, count, records=plan.schema.keys.records, width=len(fields))
+    return Call((*head, *fields, *dice), small_script("choose"), (index.key or plan.schema.keys.ids,))
 
 
 Row = tuple[str, Stored]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overlo
 
 from typing_extensions import TypeVar, Unpack
 
-from aioredisca.compiler.writes import Increment
+from aioredisca.compiler.changes import Increment
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec, FastAccept, FastDecode

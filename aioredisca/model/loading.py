@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.compiler.writes import (
+from aioredisca.compiler.loads import (
     exists_call,
     load_all_call,
     load_call,

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.compiler.writes import Mode
+from aioredisca.compiler.changes import Mode
 from aioredisca.types import MISSING, Lock, Missing, Raw, Stored, Transport
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from aioredisca.compiler.writes import MAX_BATCH
+from aioredisca.compiler.changes import MAX_BATCH
 from aioredisca.errors import RediscaError, UsageError
 from aioredisca.fields.access import check_writable, is_changed
 from aioredisca.persistence import executor, pending

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.compiler.writes import Change, Mode
+from aioredisca.compiler.changes import Change, Mode
 from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_writable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment

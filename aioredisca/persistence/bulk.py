@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from aioredisca.compiler.writes import MAX_BATCH, Mode, Outcome
+from aioredisca.compiler.changes import MAX_BATCH, Mode
+from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
 from aioredisca.fields.access import check_writable, need_id
 from aioredisca.persistence import executor, pending

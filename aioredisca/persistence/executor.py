@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.batches import NoScore
+from aioredisca.compiler.changes import MAX_BATCH, Change, referrers_in, schemas_of
 from aioredisca.compiler.writes import (
-    MAX_BATCH,
-    Change,
-    Obtained,
+    FoundOrCreated,
     Outcome,
     Refusal,
     collect_call,
     collect_outcome,
-    obtain_call,
-    obtain_outcome,
-    referrers_in,
-    schemas_of,
+    get_or_create_call,
+    get_or_create_outcome,
     write_call,
     write_outcome,
 )
@@ -158,7 +155,7 @@ async def get_or_create(
     update: Change | None,
     key: Mapping[str, bytes],
     entry: str,
-) -> Obtained:
+) -> FoundOrCreated:
     """Create *record*, unless another one holds *key*: then update that one.
 
     NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
@@ -166,8 +163,10 @@ async def get_or_create(
     names = ", ".join(map(record.__mapper__.attribute, key))
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
-    call = obtain_call(create, update, key)
-    outcome = await _settle(store, [create.schema], call, lambda reply: obtain_outcome(create.schema, reply))
+    call = get_or_create_call(create, update, key)
+    outcome = await _settle(
+        store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+    )
     if isinstance(outcome, Refusal):
         raise _error(outcome, record, create)
     return outcome

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from aioredisca.compiler.writes import Change, Increment, Mode, Outcome
+from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
 from aioredisca.fields.access import (
     check_writable,

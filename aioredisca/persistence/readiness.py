@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from aioredisca.compiler.writes import (
+from aioredisca.compiler.loads import record_call, records_call
+from aioredisca.compiler.signature import (
     Probe,
     declare_call,
     meta_call,
     probe_call,
     read_meta,
     read_probe,
-    record_call,
-    records_call,
 )
 from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
 from aioredisca.storage.facts import IndexState

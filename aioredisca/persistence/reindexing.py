@@ -10,18 +10,10 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.compiler.writes import (
-    Change,
-    Probe,
-    Refusal,
-    build_call,
-    load_call,
-    meta_call,
-    read_fields,
-    read_meta,
-    write_call,
-    write_outcome,
-)
+from aioredisca.compiler.changes import Change
+from aioredisca.compiler.loads import load_call, read_fields
+from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
+from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, StoreError, UniqueViolation
 from aioredisca.persistence import readiness
 from aioredisca.storage.keys import glob_literal

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from aioredisca.compiler.writes import Change, Mode, load_call
+from aioredisca.compiler.changes import Change, Mode
+from aioredisca.compiler.loads import load_call
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
 from aioredisca.fields.numbers import Number
 from aioredisca.persistence import executor, readiness

@@ -17,7 +17,7 @@ from aioredisca.types import CacheRegion, Raw
 
 if TYPE_CHECKING:
     from aioredisca.compiler.batches import WriteLayouts
-    from aioredisca.compiler.scripts import Rendered
+    from aioredisca.compiler.rendering import Rendered
     from aioredisca.query.lookup import Lookup
 
 LAYOUT = "1"

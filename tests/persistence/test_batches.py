@@ -25,7 +25,8 @@ from aioredisca import (
     ValidationError,
     session,
 )
-from aioredisca.compiler.writes import Change, Mode, Refusal, write_call, write_outcome
+from aioredisca.compiler.changes import Change, Mode
+from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.fields.access import is_changed
 from aioredisca.persistence import readiness as storage
 
@@ -474,7 +475,7 @@ def contents(raw: Any, prefix: bytes) -> dict[bytes, Any]:
 
 
 async def test_a_record_alone_is_written_as_it_is_among_others(db: Database, raw: Any) -> None:
-    """By other parts of the script: single.lua, and the functions that write a batch."""
+    """By other parts of the script: fast_single.lua, and the functions that write a batch."""
     dice = random.Random(1)
     schemas = {model: model.__mapper__.schema(db) for model in (Alone, Among)}
     for model in schemas:

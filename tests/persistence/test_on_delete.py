@@ -26,7 +26,8 @@ from aioredisca import (
     session,
     sync,
 )
-from aioredisca.compiler.writes import Change, write_call
+from aioredisca.compiler.changes import Change
+from aioredisca.compiler.writes import write_call
 from aioredisca.persistence import saving
 from aioredisca.persistence.pending import begin_delete
 

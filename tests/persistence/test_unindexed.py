@@ -1,4 +1,4 @@
-"""Updates of fields that no index knows of: a script of their own, unindexed.lua, and the same rules."""
+"""Updates of fields that no index knows of: a fast path of their own, and the same rules."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from aioredisca import (
     Tags,
     conf,
 )
-from aioredisca.compiler.scripts import stored
-from aioredisca.compiler.writes import Change, Mode, write_call
+from aioredisca.compiler.changes import Change, Mode
+from aioredisca.compiler.writes import write_call
 
 from ..support.drift import drift
 
@@ -61,14 +61,14 @@ async def test_only_updates_that_touch_no_index_go_this_way(
     db: Database, mode: Mode, sets: dict[str, bytes], drops: tuple[str, ...], alone: bool
 ) -> None:
     call = write_call([Change(Page.__mapper__.schema(db), "1", mode, sets, drops)])
-    assert (call.script is stored("unindexed")) is alone
+    assert bool(call.packed) is alone
 
 
 async def test_what_must_be_compared_does_not(db: Database) -> None:
     schema, sets = Page.__mapper__.schema(db), {"note": b"n"}
     for more in ({"expect": {"note": None}}, {"again": True}, {"skip": True}):
         change = Change(schema, "1", "update", sets, **more)
-        assert write_call([change]).script is not stored("unindexed")
+        assert not write_call([change]).packed
 
 
 async def test_they_are_written_and_everything_else_stays(db: Database, raw: Any) -> None:

@@ -19,7 +19,7 @@ from aioredisca import (
     ValidationError,
     conf,
 )
-from aioredisca.compiler.scripts import quote
+from aioredisca.compiler.parts import quote
 from aioredisca.storage.keys import Keys, bad_field, bad_id, bad_prefix
 
 from ..conftest import FULL

@@ -1,0 +1,62 @@
+"""Changes as data: what one save, delete or increment asks of the server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Literal
+
+from aioredisca.storage.schema import Referrer, Schema
+from aioredisca.types import Raw
+
+Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
+
+MAX_BATCH = 5000
+"""Records of one atomic write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """What to add to the number in the hash field *key*, and the bounds of the result.
+
+    Numbers are whole: units of the last of *places* decimal places.
+    """
+
+    key: str
+    by: int
+    low: int | None = None
+    high: int | None = None
+    places: int = 0
+
+
+@dataclass(slots=True)
+class Change:
+    """What one save or delete asks of the server.
+
+    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches.
+    """
+
+    schema: Schema
+    id: str
+    mode: Mode
+    sets: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    drops: tuple[str, ...] = ()
+    expect: Raw = field(default_factory=dict[str, "bytes | None"])
+    again: bool = False
+    skip: bool = False
+    """Whether the server passes over a record that is not as expected, instead of refusing all."""
+    increment: Increment | None = None
+    referrers: tuple[Referrer, ...] = ()
+
+
+def schemas_of(changes: Sequence[Change], referrers: Sequence[Referrer]) -> dict[str, Schema]:
+    """The schemas of all classes that *changes* reach, by key base; *referrers* are those in them."""
+    found = {change.schema.name[0]: change.schema for change in changes}
+    return {one.schema.name[0]: one.schema for one in referrers} | found if referrers else found
+
+
+def referrers_in(changes: Sequence[Change]) -> list[Referrer]:
+    """The references that the deletes among *changes* reach, each once."""
+    closures = {id(change.referrers): change.referrers for change in changes if change.referrers}
+    return [*dict.fromkeys(chain(*closures.values()))] if closures else []

@@ -1,0 +1,100 @@
+"""The fast paths of a write: ``lua/write/fast_single.lua``, one template, written out in two ways.
+
+``whole`` carries out every change of one record that expects nothing, for classes with few fields and plain
+indexes; ``plain`` updates of fields that no index knows, for every class. All other writes, and those of many
+records, go through the general script.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from string import Template
+
+from aioredisca.compiler.parts import Part, bare, declared, filled, listed, quote, source
+from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
+from aioredisca.storage.keys import MARKER
+from aioredisca.storage.schema import Schema
+
+MAX_TRACKED = 16
+"""Indexed fields of a class that the whole of it is written out for."""
+
+MAX_SINGLE = 400
+"""Fields that a fast path takes."""
+
+Row = dict[str, str]
+
+_TEMPLATE = "write/fast_single"
+_BLOCK = re.compile(r"^ *--each ([\w, ]+)\n(.*?)^ *--end\n", re.DOTALL | re.MULTILINE)
+
+
+def is_simple(schema: Schema) -> bool:
+    """Whether the template knows all indexes of a class, and its text stays short."""
+    few = len(schema.tracked) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
+    return (
+        few and not schema.compounds and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
+    )
+
+
+def fast_paths(schema: Schema) -> tuple[Part, ...]:
+    """What a script of this one class begins with. The fixed keys of the class are the first of the call."""
+    return (_plain(schema), _whole(schema)) if is_simple(schema) else (_plain(schema),)
+
+
+def witness(schema: Schema) -> str:
+    """The field that tells that there is a record."""
+    return schema.required[0] if schema.required else MARKER
+
+
+def _whole(schema: Schema) -> Part:
+    slots = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, 1)}
+    tracked: list[Row] = [
+        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
+        | {name: slots[key] for name, key in schema.slots(spec)}
+        for n, spec in enumerate(schema.tracked, 1)
+    ]
+    required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
+    known = {
+        "asks": quote(ASKS_FAST),
+        "signature": quote(schema.signature),
+        "fields": listed([witness(schema), *schema.tracked_keys]),
+        "declared": listed(schema.by_key),
+        "collections": listed(schema.collections),
+    }
+    return _written_out("whole", known, [_class_row("whole", schema), *tracked, *required])
+
+
+def _plain(schema: Schema) -> Part:
+    known = {"asks": quote(ASKS_PLAIN), "signature": quote(schema.signature)}
+    return _written_out("plain", known, [_class_row("plain", schema)])
+
+
+def _class_row(way: str, schema: Schema) -> Row:
+    return {way: ""} if schema.required else {way: "", "marker": ""}
+
+
+def _written_out(way: str, known: Row, rows: list[Row]) -> Part:
+    """The template with each block once for every row that has the names of the block."""
+    needs, blocks = _template()
+    texts = [
+        Template(text).substitute(known, **row)
+        for names, text in blocks
+        for row in (rows if names else [Row()])
+        if row.keys() >= names
+    ]
+    code = "\n".join(texts)
+    used = tuple(name for name in needs if re.search(rf"\b{name}\b", code))
+    return Part(f"{_TEMPLATE} ({way})", used, (), code)
+
+
+@cache
+def _template() -> tuple[tuple[str, ...], list[tuple[frozenset[str], str]]]:
+    """What the template needs, and its blocks: the names that a row must have, and the text."""
+    text = source(_TEMPLATE)
+    needs, _ = declared(text, _TEMPLATE)
+    pieces = _BLOCK.split(text)  # text, then again and again: names, block, text
+    names = [frozenset(re.findall(r"\w+", each)) for each in pieces[1::3]]
+    blocks = [(frozenset[str](), pieces[0])]
+    for each, block, between in zip(names, pieces[2::3], pieces[3::3], strict=True):
+        blocks += [(each, block), (frozenset[str](), between)]
+    return needs, [(each, filled(code)) for each, block in blocks if (code := bare(block))]

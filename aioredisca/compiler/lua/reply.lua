@@ -1,3 +1,0 @@
--- The reply of a write.
-
-return reply

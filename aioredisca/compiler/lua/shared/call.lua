@@ -1,0 +1,4 @@
+-- needs:
+-- gives: call
+
+local call = redis.call -- found faster

@@ -1,0 +1,21 @@
+-- needs: call, signature_refusal
+-- gives:
+-- Changes a collection of a record, if there is that record.
+--
+-- KEYS   meta, the record, the collection
+-- ARGV   signature, command, its arguments after the key
+-- reply  {'OK', what the command answers}, or a refusal with nothing written: {'SCHEMA', 1, signature}
+--        {'GONE', 1}
+
+local refusal = signature_refusal(KEYS[1], ARGV[$COLLECT_SIGNATURE], 1)
+if refusal then
+  return refusal
+end
+if call('EXISTS', KEYS[2]) == 0 then
+  return {'GONE', 1}
+end
+local answer = call(ARGV[$COLLECT_COMMAND], KEYS[3], unpack(ARGV, $COLLECT_SIZE + 1))
+if ARGV[$COLLECT_COMMAND] == 'INCRBY' then
+  answer = call('GET', KEYS[3]) -- as text: a Lua number is exact up to 2^53 only
+end
+return {'OK', answer}

@@ -1,0 +1,175 @@
+-- needs: call, holds_value
+-- gives:
+-- One record by straight code, for what a single save costs is mostly what is built on the way. It does the same
+-- as the rest of the script, and returns, where the client asks for it in the place of the number of groups.
+--
+-- fast_single.py writes it out for a class in two ways. "plain", for all classes: updates that set fields which no
+-- index knows. "whole", for classes with indexes of single fields by value or score: every change of one record
+-- that expects nothing. A part between "each" and "end" is written out for every row that has all the names behind
+-- "each": the class is a row (plain or whole; marker, if it has no required field), and so is every indexed and
+-- every required field, with the names of its keys. What $ stands before is filled in.
+--
+-- Measured on Valkey 9.1, time of the server per call: whole takes half of what the general script takes for a
+-- create or an update of three indexed fields, plain four fifths of what whole takes for the same update.
+--
+-- KEYS   plain: meta, the record   whole: all fixed keys, the record
+-- ARGV   plain: the run PLAIN of positions.py, then pairs (field, value)
+--        whole: the run FAST (what asks, id, mode (c, u, s, d), 1 if a declared field is set, where in ARGV the
+--        pairs end and where the extras end), then pairs, extras (field, score or digest), fields to drop
+-- reply  as of every write
+
+if ARGV[1] == $asks then
+  local key = KEYS[#KEYS]
+  local signature = call('HGET', KEYS[1], 'signature')
+  if signature ~= $signature then -- the rule of signature.lua: to build its function here is 3 % of a call
+    return {'SCHEMA', 1, signature or ''}
+  end
+  --each plain
+  local first_pair, last_pair, exists = $PLAIN_SIZE + 1, #ARGV, true
+  local kind = call('TYPE', key).ok
+  if kind ~= 'hash' then
+    return {kind == 'none' and 'GONE' or 'TYPE', 1}
+  end
+  --end
+  --each whole
+  local id, mode, declared = ARGV[$FAST_ID], ARGV[$FAST_MODE], ARGV[$FAST_DECLARED] == '1'
+  local first_pair, last_pair, last_extra = $FAST_SIZE + 1, tonumber(ARGV[$FAST_LAST_PAIR]), tonumber(ARGV[$FAST_LAST_EXTRA])
+  local new, extras, old, exists = {}, {}, nil, nil
+  for i = first_pair, last_pair, 2 do
+    new[ARGV[i]] = ARGV[i + 1]
+  end
+  for i = last_pair + 1, last_extra, 2 do
+    extras[ARGV[i]] = ARGV[i + 1]
+  end
+  for i = last_extra + 1, #ARGV do
+    new[ARGV[i]] = false
+  end
+  if mode == 'c' then
+    old, exists = {}, call('EXISTS', key) == 1
+  else
+    old, exists = redis.pcall('HMGET', key, $fields), false
+    for _, value in ipairs(old) do
+      exists = exists or value
+    end
+    exists = exists or not old.err and call('EXISTS', key) == 1
+  end
+  if (old.err or mode == 'c' and exists) and call('TYPE', key).ok ~= 'hash' then
+    return {'TYPE', 1}
+  elseif old.err then
+    return old
+  elseif mode == 'c' and exists then
+    return {'EXISTS', 1}
+  elseif mode == 'u' and not exists then
+    return {'GONE', 1}
+  end
+  --end
+  --each required
+  if not exists and not new[$field] and mode ~= 'd' then
+    return {'REQUIRED', 1, $field}
+  end
+  --end
+
+  --each whole
+  local base, keeps = string.sub(KEYS[1], 1, -6), exists and mode ~= 'd'
+  --end
+  --each tracked
+  local before$n, after$n = old[$at] or false, new[$field]
+  if after$n == nil then
+    after$n = keeps and before$n
+  end
+  --end
+  --each unique
+  local owned$n = before$n and before$n ~= after$n and call('HGET', $unique, before$n) == id
+  if after$n and after$n ~= before$n then
+    local holder = call('HGET', $unique, after$n)
+    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) then
+      return {'UNIQUE', 1, holder, $field}
+    end
+  end
+  --end
+
+  --each digests
+  local stem$n, digest$n = base .. '/x/' .. $field .. '/', nil
+  if after$n and after$n ~= before$n then
+    call('SADD', #after$n <= $LONG_VALUE and stem$n .. after$n or base .. '/y/' .. $field .. '/' .. extras[$field], id)
+  end
+  --end
+  --each unique
+  if owned$n then
+    call('HDEL', $unique, before$n)
+  end
+  if after$n and after$n ~= before$n then
+    call('HSET', $unique, after$n, id)
+  end
+  --end
+  --each digests
+  if before$n and before$n ~= after$n then
+    if #before$n <= $LONG_VALUE then
+      call('SREM', stem$n .. before$n, id)
+    else
+      digest$n = call('HGET', $digests, id)
+      call('HDEL', $digests, id)
+    end
+    if digest$n then
+      call('SREM', base .. '/y/' .. $field .. '/' .. digest$n, id)
+    end
+  end
+  if after$n and after$n ~= before$n and #after$n > $LONG_VALUE then
+    call('HSET', $digests, id, extras[$field])
+  end
+  --end
+  --each range
+  if after$n and after$n ~= before$n then
+    call('ZADD', $range, extras[$field] or after$n, id)
+  elseif before$n and not after$n then
+    call('ZREM', $range, id)
+  end
+  --end
+  --each none
+  if not before$n and (after$n and exists or mode == 'd') then
+    call('SREM', $none, id)
+  elseif not after$n and (before$n or not exists) and mode ~= 'd' then
+    call('SADD', $none, id)
+  end
+  --end
+
+  --each whole
+  if mode == 'd' then
+    call('ZREM', KEYS[2], id)
+    for _, name in ipairs({$collections}) do
+      call('UNLINK', base .. '/l/' .. name .. '/' .. id)
+    end
+    return {'OK', call('UNLINK', key)}
+  elseif not exists then
+    call('ZADD', KEYS[2], '0', id)
+  end
+  --end
+  if last_pair > first_pair then
+    call('HSET', key, unpack(ARGV, first_pair, last_pair))
+  end
+  --each plain, marker
+  if ARGV[$PLAIN_DECLARED] == '1' then
+    call('HDEL', key, $MARKER)
+  end
+  --end
+  --each whole, marker
+  if declared and old[1] then
+    call('HDEL', key, $MARKER)
+  elseif not declared then -- a record that would hold no declared field holds the marker
+    local holds = exists and last_extra == #ARGV
+    local fields = exists and not holds and {$declared} or {}
+    for i, value in ipairs(#fields > 0 and call('HMGET', key, unpack(fields)) or {}) do
+      holds = holds or value and new[fields[i]] ~= false
+    end
+    if not holds then
+      call('HSET', key, $MARKER, '1')
+    end
+  end
+  --end
+  --each whole
+  if exists and last_extra < #ARGV then
+    call('HDEL', key, unpack(ARGV, last_extra + 1))
+  end
+  --end
+  return {'OK', exists and 0 or 1}
+end

@@ -1,0 +1,31 @@
+-- needs: call, holds_value, groups, at
+-- gives: fresh, holder, holder_key
+-- Creates a record, unless another one holds its value of a unique index: then answers, or updates, that one.
+--
+-- CLASSES, KEYS and groups in ARGV: see README.md
+-- ARGV     the group of the record to create, and maybe one that updates the holder (its key is that of the
+--          create, too), then number of the key of the unique index, its value, how many fields it has,
+--          those fields, their values, fields to read of the holder
+-- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found (see get_or_create_reply.lua), or a refusal as of every write
+
+local fresh, update = groups[1], groups[2]
+local index, members = KEYS[tonumber(ARGV[at + $UNIQUE_INDEX_KEY])], tonumber(ARGV[at + $UNIQUE_MEMBERS])
+local holder, holder_key = call('HGET', index, ARGV[at + $UNIQUE_VALUE]), nil
+at = at + $UNIQUE_SIZE
+if holder then
+  holder_key = fresh.class.base .. ':' .. holder
+  for i = at + 1, at + members do
+    holder = holder and holds_value(holder_key, ARGV[i], ARGV[i + members]) and holder
+  end
+end
+groups = {fresh}
+if holder then
+  groups = {update}
+end
+for _, g in ipairs(groups) do
+  g.number = 0
+  if holder then
+    g.key, g.ids = holder_key, {holder}
+  end
+end
+at = at + 2 * members

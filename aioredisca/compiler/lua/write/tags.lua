@@ -1,0 +1,41 @@
+-- needs: call, change
+-- gives: enter_tags, leave_tags
+-- Indexes of sets of strings, stored as JSON: a set of ids per element.
+
+local function elements(stored)
+  local readable, list = pcall(cjson.decode, stored or '[]')
+  local found = {}
+  for _, element in ipairs(readable and type(list) == 'table' and list or {}) do
+    if type(element) == 'string' then
+      found[element] = true
+    end
+  end
+  return found
+end
+
+-- One command per element of *wanted* that is not in *but*.
+local function send_elements(command, g, i, field, wanted, but)
+  for element in pairs(wanted) do
+    if not but[element] then
+      call(command, g.class.base .. '/x/' .. field .. '/' .. element, g.ids[i])
+    end
+  end
+end
+
+local function enter_tags(list, field)
+  for _, g in ipairs(list) do
+    for i = 1, g.columns[field] ~= nil and g.count or 0 do
+      local before, after = change(g, i, field)
+      send_elements('SADD', g, i, field, elements(after), g.mode == 'i' and {} or elements(before))
+    end
+  end
+end
+
+local function leave_tags(list, field)
+  for _, g in ipairs(list) do
+    for i = 1, g.columns[field] ~= nil and g.count or 0 do
+      local before, after = change(g, i, field)
+      send_elements('SREM', g, i, field, elements(before), elements(after))
+    end
+  end
+end

@@ -1,0 +1,12 @@
+-- needs: groups
+-- gives: touched
+-- class.list = the groups whose indexes change
+
+local touched = false
+for _, g in ipairs(groups) do
+  if not g.passed and (g.indexed or g.mode ~= 'u' and g.mode ~= 'n') then
+    local class = g.class
+    touched, class.list = true, class.list or {}
+    class.list[#class.list + 1] = g
+  end
+end

@@ -1,0 +1,148 @@
+"""What stands where in the arguments of the scripts: one table for Python and Lua.
+
+Each tuple is a run of arguments, in order. ``$QUERY_LIMIT`` in Lua is the place of ``limit`` in the run that
+:data:`RUNS` calls QUERY, from 1 on; ``$QUERY_SIZE`` how many they are; ``$QUERY_NAMES`` all names, for a
+``local`` that takes the whole run.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from aioredisca.compiler.changes import MAX_BATCH
+from aioredisca.storage.keys import LONG_VALUE, MARKER
+from aioredisca.types import Arg
+
+
+class Query(NamedTuple):
+    """Before the fields of a query."""
+
+    limit: int
+    offset: int
+    cursor: bytes
+    page: int
+    may_sort: int
+    prove: int
+    records: str
+    width: int
+
+
+class Order(NamedTuple):
+    """The order of a query, behind its fields and before its tree."""
+
+    kind: str
+    field: str
+    descending: int
+    index_key: int
+    none: int
+    implies: int
+
+
+class Choose(NamedTuple):
+    """Before the fields of random records."""
+
+    kind: str
+    low: Arg
+    high: Arg
+    wanted: int
+    records: str
+    width: int
+
+
+class Group(NamedTuple):
+    """Before the names of a group of changes; the last seven tell how many of each kind follow."""
+
+    class_number: int
+    mode: str
+    care: str | int
+    declared: int
+    rows: int
+    free: int
+    drops: int
+    reads: int
+    sets: int
+    others: int
+    extras: int
+    expected: int
+
+
+class Increment(NamedTuple):
+    """The end of a row that adds to a number."""
+
+    by: int
+    low: int | str
+    high: int | str
+    places: int
+
+
+class Unique(NamedTuple):
+    """Behind the groups of a get-or-create, before its fields and their values."""
+
+    index_key: int
+    value: bytes
+    members: int
+
+
+class Fast(NamedTuple):
+    """Before the pairs of a change of one record. Gaps are filled in per call."""
+
+    asks: str
+    id: None
+    mode: str
+    declared: str
+    last_pair: str
+    last_extra: str
+
+
+class Plain(NamedTuple):
+    """Before the pairs of an update of fields that no index knows."""
+
+    asks: str
+    declared: str
+
+
+class Collect(NamedTuple):
+    """Before the arguments of a command on a collection."""
+
+    signature: str
+    command: Arg
+
+
+class Declare(NamedTuple):
+    """All of a declaration: the signature that was seen, the new one, what is unbuilt."""
+
+    seen: str
+    signature: str
+    if_records: str
+    always: str
+
+
+RUNS: dict[str, type[tuple[object, ...]]] = {
+    "QUERY": Query,
+    "ORDER": Order,
+    "CHOOSE": Choose,
+    "GROUP": Group,
+    "INCREMENT": Increment,
+    "UNIQUE": Unique,
+    "FAST": Fast,
+    "PLAIN": Plain,
+    "COLLECT": Collect,
+    "DECLARE": Declare,
+}
+"""What Lua calls each run."""
+
+ASKS_FAST, ASKS_PLAIN = "", "-"
+"""What asks for a fast path in the place of the number of groups."""
+
+
+def _named(prefix: str, names: tuple[str, ...]) -> dict[str, str]:
+    places = {f"{prefix}_{name.upper()}": str(place) for place, name in enumerate(names, 1)}
+    return {**places, f"{prefix}_SIZE": str(len(names)), f"{prefix}_NAMES": ", ".join(names)}
+
+
+NAMES: dict[str, str] = {
+    name: text
+    for prefix, run in RUNS.items()
+    for name, text in _named(prefix, getattr(run, "_fields")).items()  # noqa: B009
+} | {"MARKER": f"'{MARKER}'", "LONG_VALUE": str(LONG_VALUE), "MAX_BATCH": str(MAX_BATCH)}
+"""What stands for each ``$NAME`` in the Lua text."""

@@ -1,0 +1,141 @@
+"""A class as Lua text: its declaration, the calls for its indexes, and the fast paths for it.
+
+Only class declarations enter a script, each through :func:`aioredisca.compiler.parts.quote`;
+data comes in ARGV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from aioredisca.compiler.fast_single import fast_paths, witness
+from aioredisca.compiler.parts import Part, listed, quote
+from aioredisca.storage.keys import Keys
+from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
+
+    ``judges`` answer a refusal or nothing, ``enters`` add entries in keys that values name, ``leaves``
+    do the rest. ``kinds`` are the parts that have the functions. ``fast`` is what a script of this one
+    class begins with.
+    """
+
+    declaration: str
+    fixed: int
+    judges: tuple[str, ...]
+    enters: tuple[str, ...]
+    leaves: tuple[str, ...]
+    kinds: frozenset[str]
+    fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
+
+
+def rendered(schema: Schema, first: int) -> Rendered:
+    """The class as Lua text; its fixed keys are numbered from *first* on (KEYS counts from 1)."""
+    known = schema.compiled.rendered
+    if first not in known:  # to write it out takes longer than to save a record
+        known[first] = _rendered(schema, first, "")
+    return known[first]
+
+
+def rendered_for_cascade(schema: Schema, first: int, referrers: Sequence[str]) -> Rendered:
+    """The same with what ``cascade.lua`` must know, and the references to it, see :func:`referrer`."""
+    tracked = _maker("tracked", [spec.key for spec in schema.tracked], always=True)
+    more = f"name={quote(schema.model)},{tracked}"
+    return _rendered(schema, first, more + (f"referrers={{{','.join(referrers)}}}," if referrers else ""))
+
+
+def _rendered(schema: Schema, first: int, more: str) -> Rendered:
+    keys = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, first)}
+    calls = _Calls()
+    for spec in schema.tracked:
+        _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})
+    for compound in schema.compounds:
+        _call_compound(calls, schema.keys, compound, keys)
+    calls.leaves.append(f"write_ids(list, {keys[schema.keys.ids]})")
+    return Rendered(
+        _declaration(schema, first, more),
+        len(keys),
+        tuple(calls.judges),
+        tuple(calls.enters),
+        tuple(calls.leaves),
+        _kinds(schema),
+        fast_paths(schema) if first == 1 and not more else (),
+    )
+
+
+@dataclass(slots=True)
+class _Calls:
+    """The calls for the indexes of a class, by when they are made: see :class:`Rendered`."""
+
+    judges: list[str] = field(default_factory=list[str])
+    enters: list[str] = field(default_factory=list[str])
+    leaves: list[str] = field(default_factory=list[str])
+
+
+def _call_field(calls: _Calls, spec: FieldSpec, slots: Mapping[str, str]) -> None:
+    """What an index of one field takes; *slots* are its fixed keys."""
+    name = quote(spec.key)
+    if spec.unique:
+        calls.judges.append(f"claim(list, {slots['unique']}, {name}, change)")
+    if spec.index in ("exact", "tags"):
+        calls.enters.append(f"enter_{spec.index}(list, {name})")
+        digests = f", {slots['digests']}" if spec.index == "exact" else ""
+        calls.leaves.append(f"leave_{spec.index}(list, {name}{digests})")
+    elif spec.index:
+        calls.leaves.append(f"write_{spec.index}(list, {name}, {slots[spec.index]})")
+    if spec.nullable:
+        calls.leaves.append(f"write_none(list, {name}, {slots['none']})")
+
+
+def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping[str, str]) -> None:
+    """What an index of several fields takes; *keys* are all fixed keys."""
+    fields = ", ".join(map(quote, compound.fields))
+    if compound.unique:
+        key = keys[names.unique_together(compound.fields)]
+        calls.judges.append(f"claim(list, {key}, {{{fields}}}, change_together, held_together)")
+    else:
+        scores = keys[names.range(compound.fields[1])]
+        calls.enters.append(f"enter_pair(list, {fields}, {scores})")
+        calls.leaves.append(f"leave_pair(list, {fields})")
+
+
+def _kinds(schema: Schema) -> frozenset[str]:
+    kinds: set[str] = {spec.index for spec in schema.indexes if spec.index}
+    if schema.compounds:
+        kinds.add("compounds")
+    if any(spec.unique for spec in schema.indexes) or any(one.unique for one in schema.compounds):
+        kinds.add("unique")
+    return frozenset(kinds)
+
+
+def _declaration(schema: Schema, first: int, more: str) -> str:
+    """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
+    lists = _missing(schema.required)
+    lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
+    lists += _maker("collections", schema.collections)
+    head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
+    return f"{{{head},base=false,list=false,{lists}{more}}}"
+
+
+def _missing(required: Sequence[str]) -> str:
+    """A function that answers the first required field without a value, left out where there is none."""
+    loop = f"for _, field in ipairs({{{listed(required)}}}) do"
+    body = f"{loop} if not columns[field] then return field end end"
+    return f"missing=function(columns) {body} end," if required else ""
+
+
+def _maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
+    """A function that makes a list of strings, left out where it would be empty."""
+    return f"{name}=function() return {{{listed(items)}}} end," if items or always else ""
+
+
+def referrer(one: Referrer, number: int) -> str:
+    """A reference to a class, for its declaration; *number* is that of the class that refers."""
+    return (
+        f"{{class={number},field={quote(one.field)},stem={quote(one.stem)},"
+        f"act={quote(one.action)},label={quote(one.label)}}}"
+    )
