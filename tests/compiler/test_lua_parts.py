@@ -123,7 +123,7 @@ def schemas(db: Database) -> list[Schema]:
     models.append(model_of(everything, unique=[("owner", "slug")], index=[("owner", "age")]))
     models.append(model_of({"owner": String(), "slug": String()}, unique=[("owner", "slug")]))
     models.append(model_of({"owner": String(), "age": Integer(index=True)}, index=[("owner", "age")]))
-    return [model._schema(db) for model in models]
+    return [model.__mapper__.schema(db) for model in models]
 
 
 def compositions(schemas: list[Schema]) -> list[Script]:

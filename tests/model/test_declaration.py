@@ -304,20 +304,3 @@ async def test_a_metaclass_may_make_instances_its_own_way(db: Database) -> None:
     found: Any = await Tagged.get("1")
     several: Any = [*await Tagged.get_many(["1"]), *await Tagged.all()]
     assert [one.tag for one in (found, *several)] == ["t", "t", "t"]
-
-
-@pytest.mark.parametrize("name", ["_row", "_values", "_last", "_plain", "_save", "_id"])
-def test_private_names_of_the_library_cannot_be_taken(name: str) -> None:
-    """Taken without a word, they would break what is saved, or be written over."""
-
-    class Mixin:
-        pass
-
-    setattr(Mixin, name, lambda self: None)
-    kind: Any = type(Model)
-    with pytest.raises(UsageError, match=f"{name}: this library uses the name itself"):
-        kind("Taker", (Model,), {name: lambda self: None, "__module__": __name__})
-    with pytest.raises(UsageError, match=f"{name}: this library uses the name itself"):
-        kind("Taker", (Mixin, Model), {"__module__": __name__})
-    own = kind("Own", (Model,), {"_mine": 1, "__private": 2, "__module__": __name__})
-    assert own._mine == 1
