@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import hiredis
@@ -125,6 +125,39 @@ def changes(draw: Any) -> Change:
 
 @given(st.lists(changes(), min_size=1, max_size=6), st.booleans())
 def test_what_arrives_is_what_was_asked_one_by_one(asked: list[Change], alone: bool) -> None:
+    check(asked, alone)
+
+
+VARIATIONS: list[dict[str, Any]] = [
+    {"id": "2"},
+    {"sets": {"email": b"f"}},
+    {"sets": {"email": b"e", "note": b"n"}},
+    {"drops": ("slug",)},
+    {"drops": ()},
+    {"expect": {"slug": None}},
+    {"expect": {"email": b""}},
+    {"expect": {}},
+    {"again": True},
+    {"skip": True},
+    {"mode": "upsert"},
+    {"schema": SIMPLE, "sets": {}},
+    {"sets": {"email": b"e", "size": b"1"}},
+    {"sets": {"email": b"e", "size": b"01"}},
+    {"sets": {"email": b"e", "city": b"c" * 600}},
+]
+
+
+@pytest.mark.parametrize("one", VARIATIONS)
+@pytest.mark.parametrize("other", [{}, *VARIATIONS[-3:]])
+def test_neighbours_that_differ_in_one_thing_keep_what_is_theirs(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    base = Change(ROW, "1", "update", {"email": b"e"}, ("note",), {"email": None})
+    first, second = replace(base, **other), replace(base, **one)
+    check([first, second, first, base], alone=False)
+
+
+def check(asked: list[Change], alone: bool) -> None:
     found = [*arrived(grouped(asked, NUMBERS, alone=alone))]
     assert len(found) == len(asked)
     for one, change in zip(found, asked, strict=True):
