@@ -171,10 +171,11 @@ async def late_background(request: Request) -> Response:
 
 async def forget(request: Request) -> Response:
     """A task that outlives the request and changes what belongs to it."""
-    note = change(request)
+    note, serving = change(request), asyncio.current_task()
+    assert serving is not None
 
     async def later() -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.wait({serving})
         note.count = 1
 
     tasks.append(asyncio.create_task(later()))

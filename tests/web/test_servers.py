@@ -9,6 +9,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -165,10 +166,10 @@ async def test_the_known_bad_end_saves_nothing(server: Any, raw: Any, tmp_path: 
 
 
 async def settled(port: int) -> dict[str, int]:
-    """What the server says of its sessions when nothing more of them goes away."""
-    found, last = dict[str, int](), -1
-    while found.get("sessions") != last:
-        last = found.get("sessions", -1)
+    """What the server says of its sessions when no more of them go away."""
+    found, before = dict[str, int](), sys.maxsize
+    while not found or found["sessions"] < before:
+        before = found.get("sessions", before)
         await asyncio.sleep(0.3)
         found = json.loads((await fetch(port, "/sessions"))[1])
     return found
