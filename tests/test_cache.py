@@ -26,7 +26,7 @@ from aioredisca import (
     session,
 )
 from aioredisca.drivers.aio import tracking as caching
-from aioredisca.drivers.aio.tracking import Held, TrackedLine
+from aioredisca.drivers.aio.tracking import ClientCache, TrackedConnection
 from aioredisca.drivers.run import run
 from aioredisca.types import CacheRegion, Call
 
@@ -292,8 +292,8 @@ async def age_in(database: Database, id: str) -> int | None:
 
 def held_after(order: bytes, *, expected: bool = True) -> Any:
     """What is held of a key after *order* came in one packet: the reply and the word that it is out of date."""
-    held, call = Held(), Call(("HMGET", "user:1", "name"), cache_region=CacheRegion("user", 10))
-    held.line = cast_line(held)
+    held, call = ClientCache(), Call(("HMGET", "user:1", "name"), cache_region=CacheRegion("user", 10))
+    held.connection = cast_line(held)
     if expected:
         held.expect([call])
     steps = {b"r": lambda: held.keep(call, [b"old"]), b"i": lambda: held.forget([b"user:1"])}
@@ -303,7 +303,7 @@ def held_after(order: bytes, *, expected: bool = True) -> Any:
     return held.get(call.cache_region, "user:1")
 
 
-def cast_line(held: Held) -> Any:
+def cast_line(held: ClientCache) -> Any:
     return type("Line", (), {"silent": lambda self: False})()
 
 
@@ -322,16 +322,16 @@ async def test_reply_and_invalidation_in_one_packet(
     with pytest.raises(NotFound):
         await User.get("nobody")  # connects
     if late:
-        monkeypatch.setattr(TrackedLine, "_kept", _keeping_late)
+        monkeypatch.setattr(TrackedConnection, "_kept", _keeping_late)
     packets = list[bytes]()
-    receive = TrackedLine.data_received
-    monkeypatch.setattr(TrackedLine, "data_received", lambda self, data: packets.append(data))
+    receive = TrackedConnection.data_received
+    monkeypatch.setattr(TrackedConnection, "data_received", lambda self, data: packets.append(data))
     load = asyncio.create_task(named("1"))
     await until(lambda: bool(packets))
     raw.hset("user:1", "name", "new")
     await until(lambda: b"invalidate" in packets[-1])
-    monkeypatch.setattr(TrackedLine, "data_received", receive)
-    line = transport_of(db)._held.line
+    monkeypatch.setattr(TrackedConnection, "data_received", receive)
+    line = transport_of(db)._cache.connection
     line.data_received(b"".join(packets))
     assert await load == "old"  # it was true when it was read
     await asyncio.sleep(0.01)
@@ -349,11 +349,11 @@ def _keeping_late(self: Any, replies: Iterable[Any]) -> Iterator[Any]:
             self._hear(reply)
             continue
         (call,) = self._sent[0].calls
-        self._sent[0].future.add_done_callback(partial(_keep, self._held, call, reply))
+        self._sent[0].future.add_done_callback(partial(_keep, self._cache, call, reply))
         yield reply
 
 
-def _keep(held: Held, call: Call, reply: Any, _: Any) -> None:
+def _keep(held: ClientCache, call: Call, reply: Any, _: Any) -> None:
     held.expect([call])
     held.keep(call, reply)
 
@@ -364,12 +364,12 @@ async def test_a_save_that_is_cancelled_is_forgotten_before_its_task_goes_on(
     """The known-bad way: to forget when the answer comes, which nobody waits for any more."""
     user = await User.new("1", name="old").save()
     assert await named("1") == "old"
-    held = transport_of(db)._held
+    held = transport_of(db)._cache
     user.name = "new"
     raw.client_pause(200, all=False)  # no write is answered meanwhile
     task = asyncio.create_task(user.save())
     await asyncio.sleep(0.02)
-    assert len(transport_of(db)._line._sent) == 1
+    assert len(transport_of(db)._connection._sent) == 1
     assert held.sizes() == {"user": 1}
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -455,7 +455,7 @@ async def test_a_thousand_cancelled_loads_leave_nothing_expected(server: Server,
     for load in loads[::2]:
         load.cancel()
     await asyncio.gather(*loads, return_exceptions=True)
-    held = transport_of(db)._held
+    held = transport_of(db)._cache
     assert held._expected == {}
     assert {await named(str(i)) for i in range(50)} == {"n"}
 

@@ -467,8 +467,8 @@ def test_bulk_writes_whose_fields_ask_the_database_do_not_wait_for_each_others_c
         thread.join()
     assert time.monotonic() - started < 1
     assert [text.getdiff() for text in texts] == [{}] * 12
-    assert conf.db._blocking is not None
-    assert len(conf.db._blocking._idle) <= limit
+    assert conf.db._transports.blocking is not None
+    assert len(conf.db._transports.blocking._idle) <= limit
     conf.db.close()
 
 
@@ -563,7 +563,7 @@ def test_urls_carry_databases_limits_and_unix_sockets(server: Server) -> None:
     with server.client() as client:
         client.select(3)
         assert client.exists("user:1")
-    assert (database._settings.max_connections, database._settings.timeout) == (2, 1.5)
+    assert (database._address.max_connections, database._address.timeout) == (2, 1.5)
     database.close()
     assert repr(Database("unix:///run/redis.sock?db=2")).startswith("<Database unix:///run/redis.sock")
 

@@ -35,10 +35,11 @@ from aioredisca import (
     conf,
 )
 from aioredisca.compiler.scripts import script_of
-from aioredisca.drivers.aio.connection import HIGH_WATER, PACKET, FastLine, PublicLine
+from aioredisca.drivers.aio.connection import HIGH_WATER, PACKET, SocketConnection, StreamConnection
 from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.drivers.aio.pool import PoolTransport
-from aioredisca.drivers.blocking.connection import READ_SIZE, FastPeer, Peer, PublicPeer
+from aioredisca.drivers.blocking import connection as blocking
+from aioredisca.drivers.blocking.connection import READ_SIZE
 from aioredisca.drivers.run import run
 from aioredisca.types import Call, Script
 
@@ -95,7 +96,7 @@ async def alone(database: Database, call: Call) -> Any:
 def line_of(database: Database) -> Any:
     transport = database.transport()
     assert isinstance(transport, Multiplexer)
-    return transport._line
+    return transport._connection
 
 
 async def turns(number: int = 20) -> None:
@@ -115,7 +116,11 @@ def own(server: Server, backend: str) -> Iterator[Server]:
 
 async def test_the_fast_form_is_taken_where_the_connection_is_redis_pys_own(server: Server) -> None:
     async with opened(server.url, "fast") as fast, opened(server.url, "public") as public:
-        for database, kind in ((fast, FastLine), (public, PublicLine), (Database(server.url), FastLine)):
+        for database, kind in (
+            (fast, SocketConnection),
+            (public, StreamConnection),
+            (Database(server.url), SocketConnection),
+        ):
             await ask(database, ping("x"))
             assert type(line_of(database)) is kind
             await database.aclose()
@@ -132,7 +137,7 @@ async def test_a_connection_class_with_its_own_reading_keeps_it(server: Server) 
     pool = redis.asyncio.ConnectionPool(connection_class=Careful, host="127.0.0.1", port=server.port)
     database = Database(redis.asyncio.Redis.from_pool(pool))
     assert await ask(database, ping("x")) == b"x"
-    assert type(line_of(database)) is PublicLine
+    assert type(line_of(database)) is StreamConnection
     await database.aclose()
 
 
@@ -142,7 +147,7 @@ async def test_memory_is_a_pool_and_can_be_shared() -> None:
         assert await asyncio.gather(*(ask(database, ping(str(i))) for i in range(100))) == [
             str(i).encode() for i in range(100)
         ]
-        assert type(line_of(database)) is PublicLine
+        assert type(line_of(database)) is StreamConnection
 
 
 def test_other_transports_are_refused() -> None:
@@ -912,11 +917,13 @@ def child(database: Database) -> int:
 # -- blocking code, and importing ------------------------------------------------------------------
 
 
-peers = pytest.mark.parametrize(("form", "kind"), [("fast", FastPeer), ("public", PublicPeer)])
+peers = pytest.mark.parametrize(
+    ("form", "kind"), [("fast", blocking.SocketConnection), ("public", blocking.StreamConnection)]
+)
 
 
 @contextmanager
-def opened_blocking(url: str, form: Form, kind: type[Peer]) -> Iterator[Database]:
+def opened_blocking(url: str, form: Form, kind: type[blocking.Connection]) -> Iterator[Database]:
     database = Database(url, transport=form)
     try:
         yield database
@@ -926,12 +933,12 @@ def opened_blocking(url: str, form: Form, kind: type[Peer]) -> Iterator[Database
 
 
 def blocking_of(database: Database) -> Any:
-    return database._blocking
+    return database._transports.blocking
 
 
 @peers
 def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     with opened_blocking(server.url, form, kind) as database:
         run(ask(database, Call(("SET", "text", "x"), writes=True)))
@@ -945,7 +952,7 @@ def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
 
 @peers
 def test_blocking_loads_are_answered_and_refusals_raised(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     with opened_blocking(server.url, form, kind) as database:
         run(ask(database, Call(("SET", "text", "x"), writes=True)))
@@ -962,7 +969,7 @@ def test_blocking_loads_are_answered_and_refusals_raised(
 
 @peers
 def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
-    server: Server, monkeypatch: pytest.MonkeyPatch, form: Form, kind: type[Peer]
+    server: Server, monkeypatch: pytest.MonkeyPatch, form: Form, kind: type[blocking.Connection]
 ) -> None:
     seen, read = list[Any](), kind.read
     with server.client() as other, opened_blocking(server.url, form, kind) as database:
@@ -973,7 +980,7 @@ def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
                 time.sleep(0.001)
             seen.append(other.get("number"))
 
-        def reading(peer: Peer, count: int) -> Any:
+        def reading(peer: blocking.Connection, count: int) -> Any:
             seen.append("read")
             return read(peer, count)
 
@@ -991,7 +998,9 @@ async def _load(database: Database, *commands: bytes) -> Any:
 
 
 @peers
-def test_blocking_replies_and_requests_of_any_size(server: Server, form: Form, kind: type[Peer]) -> None:
+def test_blocking_replies_and_requests_of_any_size(
+    server: Server, form: Form, kind: type[blocking.Connection]
+) -> None:
     with opened_blocking(server.url, form, kind) as database:
         for size in (0, 1, READ_SIZE - 8, READ_SIZE, 3 * READ_SIZE + 1, 5_000_000):
             assert run(alone(database, ping("x" * size))) == b"x" * size
@@ -1001,7 +1010,7 @@ def test_blocking_replies_and_requests_of_any_size(server: Server, form: Form, k
 
 @peers
 def test_a_script_that_is_unknown_is_sent_in_full_by_blocking_code(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     text = f"return {random.randrange(10**9)} + #ARGV"
     call = Call(("x",), script_of(text), writes=True)
@@ -1012,7 +1021,9 @@ def test_a_script_that_is_unknown_is_sent_in_full_by_blocking_code(
 
 
 @peers
-def test_blocking_writes_notice_that_the_server_hung_up(server: Server, form: Form, kind: type[Peer]) -> None:
+def test_blocking_writes_notice_that_the_server_hung_up(
+    server: Server, form: Form, kind: type[blocking.Connection]
+) -> None:
     """The control: without a look at the connection nobody knows whether the write happened."""
     with opened_blocking(server.url, form, kind) as database, server.client() as plain:
         run(alone(database, ping("x")))
@@ -1033,7 +1044,7 @@ def kill_all(plain: Any) -> None:
 
 @peers
 def test_a_blocking_call_without_answer_is_given_up_in_time(
-    server: Server, proxy: Proxy, form: Form, kind: type[Peer]
+    server: Server, proxy: Proxy, form: Form, kind: type[blocking.Connection]
 ) -> None:
     database = Database(proxy.url, timeout=0.2, transport=form)
     for call, error in ((ping("x"), Unavailable), (incr("n"), OutcomeUnknown)):
@@ -1068,7 +1079,7 @@ def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Pr
 def test_a_thread_that_gets_no_connection_is_told(server: Server) -> None:
     database = Database(server.url, max_connections=1, timeout=0.1)
     assert run(ask(database, ping("x"))) == b"x"
-    slots = cast("Any", database._blocking)._slots
+    slots = cast("Any", database._transports.blocking)._slots
     slots.get()  # as if another thread used it
     with pytest.raises(Unavailable, match=r"came free within 0\.1 s: raise max_connections"):
         run(ask(database, ping("x")))
