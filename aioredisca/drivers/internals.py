@@ -51,7 +51,7 @@ def socket_of(connection: Any) -> socket.socket:
 
 def _plain(connection: Any, known: Any) -> bool:
     """Whether *connection* reads and writes as redis-py's own do."""
-    kind: Any = type(connection)
+    kind = cast("Any", type(connection))
     return kind.read_response is known.read_response and kind.send_packed_command is known.send_packed_command
 
 

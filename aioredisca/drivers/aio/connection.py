@@ -113,12 +113,6 @@ class Connection(ABC):
     def send(self, request: Request) -> None:
         """Send *request* after all that were given before. Only while it accepts."""
 
-    def _keep(self, request: Request) -> int:
-        """Keep what is to be sent a moment later; how many bytes there are of it now."""
-        self._unsent.append(request)
-        self._size = size = self._size + len(request.data)
-        return size
-
     def _leaving(self) -> bytes:
         """What was kept, and whose callers still wait, as bytes. It counts as sent from now on."""
         requests = [request for request in self._unsent if not request.future.done()]
@@ -220,7 +214,8 @@ class SocketConnection(Connection, asyncio.Protocol):
             next_step = self._end_turn if fresh or self._sent else self._look_first
             self._loop.call_soon(next_step, context=self._context)
         request.started = request.started or self._now
-        size = self._keep(request)
+        self._unsent.append(request)
+        self._size = size = self._size + len(request.data)
         if size > self._packet and self._sent:
             self._packet = min(2 * self._packet, HIGH_WATER)
             self._flush()
@@ -280,7 +275,9 @@ class StreamConnection(Connection):
 
     def send(self, request: Request) -> None:
         request.started = request.started or self._loop.time()
-        if self._keep(request) > HIGH_WATER:
+        self._unsent.append(request)
+        self._size += len(request.data)
+        if self._size > HIGH_WATER:
             self.accepts = False
         self._wake.set()
 

@@ -81,7 +81,9 @@ class Multiplexer(AsyncTransport):
                 self._connection.send(request)
         if self._waiting and self._connection is None and self._opening is None:
             self._opening = self.loop.create_task(self._open(), context=contextvars.Context())
-        if self._waiting and not self._deadlines.running:
+        if not self._waiting:
+            self._deadlines.stop()  # a timer would keep a dropped transport alive, and its connection open
+        elif not self._deadlines.running:
             self._deadlines.start()
 
     async def close(self) -> None:
