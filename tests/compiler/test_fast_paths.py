@@ -50,8 +50,8 @@ CHANGES: list[tuple[Mode, dict[str, bytes], tuple[str, ...], str, str | None]] =
 async def test_each_change_goes_the_shortest_way_that_knows_its_indexes(
     db: Database, mode: Mode, sets: dict[str, bytes], drops: tuple[str, ...], simple: str, paired: str | None
 ) -> None:
-    assert asked(Change(Simple._schema(db), "1", mode, sets, drops)) == simple
-    assert asked(Change(Paired._schema(db), "1", mode, sets, drops)) == paired
+    assert asked(Change(Simple.__mapper__.schema(db), "1", mode, sets, drops)) == simple
+    assert asked(Change(Paired.__mapper__.schema(db), "1", mode, sets, drops)) == paired
 
 
 @pytest.mark.parametrize(
@@ -61,18 +61,18 @@ async def test_each_change_goes_the_shortest_way_that_knows_its_indexes(
 async def test_what_must_be_compared_or_counted_goes_the_general_way(
     db: Database, more: dict[str, Any]
 ) -> None:
-    assert asked(Change(Simple._schema(db), "1", "update", {"note": b"n"}, **more)) is None
+    assert asked(Change(Simple.__mapper__.schema(db), "1", "update", {"note": b"n"}, **more)) is None
 
 
 async def test_a_change_of_very_many_fields_goes_the_general_way(db: Database) -> None:
     fields = {f"k{i}": b"v" for i in range(MAX_SINGLE + 1)}
-    assert asked(Change(Simple._schema(db), "1", "update", fields)) is None
+    assert asked(Change(Simple.__mapper__.schema(db), "1", "update", fields)) is None
     fields.pop("k0")
-    assert asked(Change(Simple._schema(db), "1", "update", fields)) == ASKS_PLAIN
+    assert asked(Change(Simple.__mapper__.schema(db), "1", "update", fields)) == ASKS_PLAIN
 
 
 async def test_both_ways_of_a_class_are_in_one_script(db: Database) -> None:
-    plain = write_call([Change(Simple._schema(db), "1", "update", {"note": b"n"})])
-    whole = write_call([Change(Simple._schema(db), "1", "update", {"name": b"n"})])
-    general = write_call([Change(Simple._schema(db), "1", "update", {"name": b"n"}, again=True)])
+    plain = write_call([Change(Simple.__mapper__.schema(db), "1", "update", {"note": b"n"})])
+    whole = write_call([Change(Simple.__mapper__.schema(db), "1", "update", {"name": b"n"})])
+    general = write_call([Change(Simple.__mapper__.schema(db), "1", "update", {"name": b"n"}, again=True)])
     assert plain.script is whole.script is general.script
