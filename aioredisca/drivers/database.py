@@ -9,10 +9,11 @@ import asyncio
 import os
 import threading
 from asyncio import get_running_loop
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakSet
 
 from aioredisca.drivers.run import driving
+from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
+    from aioredisca.drivers.address import Address
     from aioredisca.drivers.aio.base import AsyncTransport
     from aioredisca.drivers.blocking.pool import BlockingTransport
-    from aioredisca.drivers.settings import Settings
 
 DEFAULT_URL = "redis://localhost:6379/0"
 
@@ -34,12 +35,6 @@ _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
 
 _opening = threading.Lock()
-
-_databases: WeakSet[Database] = WeakSet()
-"""All of this process: after a fork the child's must not use the connections of the parent."""
-
-_inherited: list[Any] = []
-"""Connections of parent processes: kept, since to free them would close what the parent still uses."""
 
 
 class Database:
@@ -70,38 +65,20 @@ class Database:
     ) -> None:
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
-        limits = {"max_connections": max_connections, "timeout": timeout, "connect_timeout": connect_timeout}
-        self._limits: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
-        for name, value in self._limits.items():
-            if value <= 0:
-                raise UsageError(f"Database({name}={value!r}): must be more than 0")
+        self._namespace = namespace
+        limits = _checked_limits(
+            max_connections=max_connections, timeout=timeout, connect_timeout=connect_timeout
+        )
         if transport not in TRANSPORTS:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
-        self._limits["transport"] = transport
-        self._namespace = namespace
-        self._settings, self._name = self._read(
+        address, self._name = _read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
+        self._address = replace(address, transport=transport, **limits)
         # What this process learns of the server; of fakeredis it is known.
-        fake = "server" in self._settings.options
+        fake = "server" in address.options
         self.facts = StoreFacts(read_only_scripts=not fake, sort_in_scripts=True if fake else None)
-        self._reset()
-        _databases.add(self)
-
-    def _read(self, source: object) -> tuple[Settings, str]:
-        from aioredisca.drivers.settings import Settings, memory_settings, read_source
-
-        if isinstance(source, str) and source.startswith("memory://"):
-            settings, name = memory_settings(_memory_server(source.removeprefix("memory://"))), source
-        else:
-            settings, name = read_source(source)
-        return Settings(**{**vars(settings), **self._limits}), name
-
-    def _reset(self) -> None:
-        """Start without connections."""
-        self._lock = threading.Lock()
-        self._by_loop: dict[asyncio.AbstractEventLoop, AsyncTransport] = {}
-        self._blocking: BlockingTransport | None = None
+        self._transports = Transports(self._address, self.facts)
 
     @property
     def namespace(self) -> str:
@@ -133,19 +110,20 @@ class Database:
     def cached(self) -> dict[str, int]:
         """How many records the running event loop holds for classes with ``conf(cache=n)``, by key prefix."""
         transport = self._of_loop()
-        return {} if transport is None else transport.held()
+        return {} if transport is None else transport.cached_counts()
 
     def _of_loop(self) -> AsyncTransport | None:
         """The transport of the running event loop, if there are both."""
         try:
-            return self._by_loop.get(get_running_loop())
+            return self._transports.by_loop.get(get_running_loop())
         except RuntimeError:
             return None
 
     def transport(self) -> Transport:
         """The transport of the running event loop, or of blocking code under ``run``."""
+        transports = self._transports
         if driving():
-            return self._blocking or self._open_blocking()
+            return transports.blocking or self._open_blocking()
         try:
             loop = get_running_loop()
         except RuntimeError:
@@ -153,39 +131,21 @@ class Database:
                 "no asyncio event loop is running: await this under asyncio, "
                 "or finish it with aioredisca.sync.run()"
             ) from None
-        return self._by_loop.get(loop) or self._open(loop)
+        return transports.by_loop.get(loop) or self._open(loop)
 
     def _open_blocking(self) -> BlockingTransport:
-        from aioredisca.drivers.blocking.pool import BlockingTransport
-
-        if self._settings.sync_class is None:
+        if self._address.sync_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
             )
-        with self._lock:
-            self._blocking = self._blocking or BlockingTransport(self._settings, self.facts)
-        return self._blocking
+        return self._transports.open_blocking()
 
     def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
-        from aioredisca.drivers.aio.pool import PoolTransport
-        from aioredisca.drivers.aio.tracking import CachingMultiplexer
-
-        if self._settings.async_class is None:
+        if self._address.async_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
             )
-        kind = CachingMultiplexer if self._settings.multiplexes else PoolTransport
-        with self._lock:
-            self._drop_dead()
-            opened = self._by_loop[loop] = kind(self._settings, self.facts)
-        return opened
-
-    def _drop_dead(self) -> None:
-        """Let go of the transports whose loops are closed: nobody else will."""
-        for loop, transport in list(self._by_loop.items()):
-            if loop.is_closed():
-                transport.abandon()
-                del self._by_loop[loop]
+        return self._transports.open(loop)
 
     # -- raw clients and closing -------------------------------------------------------------------
 
@@ -194,8 +154,8 @@ class Database:
         """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``."""
         import redis.asyncio
 
-        settings = self._settings
-        pool = redis.asyncio.ConnectionPool(connection_class=settings.async_class, **settings.async_options())
+        address = self._address
+        pool = redis.asyncio.ConnectionPool(connection_class=address.async_class, **address.async_options())
         return redis.asyncio.Redis.from_pool(pool)
 
     @property
@@ -203,36 +163,40 @@ class Database:
         """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``."""
         import redis
 
-        settings = self._settings
-        pool = redis.ConnectionPool(connection_class=settings.sync_class, **settings.sync_options())
+        address = self._address
+        pool = redis.ConnectionPool(connection_class=address.sync_class, **address.sync_options())
         return redis.Redis.from_pool(pool)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
-        found = self._by_loop.pop(get_running_loop(), None)
-        if found is not None:
-            await found.close()
+        await self._transports.close_of(get_running_loop())
         self.close()
 
     def close(self) -> None:
         """Close the connections of blocking code. It can be used again."""
-        held, self._blocking = self._blocking, None
-        if held is not None:
-            held.close()
+        self._transports.close_blocking()
 
 
-def _after_fork() -> None:
-    for database in list(_databases):
-        _inherited.append((database._by_loop, database._blocking))
-        database._reset()
+def _checked_limits(**limits: float | None) -> dict[str, Any]:
+    """Those that are given."""
+    given = {name: value for name, value in limits.items() if value is not None}
+    for name, value in given.items():
+        if value <= 0:
+            raise UsageError(f"Database({name}={value!r}): must be more than 0")
+    return given
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def _read(source: object) -> tuple[Address, str]:
+    """The address that *source* names, and a name without secrets."""
+    from aioredisca.drivers.address import memory_address, read_source
+
+    if isinstance(source, str) and source.startswith("memory://"):
+        return memory_address(_memory_server(source.removeprefix("memory://"))), source
+    return read_source(source)
 
 
 def _memory_server(name: str) -> Any:
-    from aioredisca.drivers.settings import new_memory_server
+    from aioredisca.drivers.address import new_memory_server
 
     if not name:
         return new_memory_server()

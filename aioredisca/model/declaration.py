@@ -30,10 +30,10 @@ RESERVED = frozenset(
 MAKERS = frozenset({"__init__", "__new__", "__setattr__"})
 """What a class may define to have a say in how its instances are made and filled."""
 
-Filling = tuple[str, str, "Callable[[Any], tuple[Any, bytes] | None] | None", Field[Any]]
-"""A name, its hash field, what accepts common values, and the field: all that filling a new record takes.
+Filling = tuple[str, str, Any, "Callable[[Any], tuple[Any, bytes] | None] | None", Field[Any]]
+"""A name, its hash field, ``new=``, what accepts common values, and the field: what filling a record takes.
 
-The third is None where setting takes more than accepting.
+The fourth is None where setting takes more than accepting.
 """
 
 
@@ -111,10 +111,12 @@ def _is_ours(owner: type) -> bool:
 
 def fillings(fields: Mapping[str, Field[Any]], *, plain: bool) -> tuple[Filling, ...]:
     """What filling a new record takes, field by field."""
-    return tuple(
-        (name, one.key, codec.accept_fast if plain and codec.sets_plainly and not one.mutable else None, one)
-        for name, one, codec in ((name, one, one.__codec__) for name, one in fields.items())
-    )
+    found = list[Filling]()
+    for name, field in fields.items():
+        codec = field.__codec__
+        accepts = codec.accept_fast if plain and codec.sets_plainly and not field.mutable else None
+        found.append((name, field.key, field.new, accepts, field))
+    return tuple(found)
 
 
 # -- indexes over several fields -------------------------------------------------------------------

@@ -291,7 +291,7 @@ class Mapper:
             return _become_new(self.model(id))
         record = object.__new__(self.model)
         state = State(id)
-        state.layers.become_new()
+        state.start_new()
         set_state(record, state)
         return record
 
@@ -299,8 +299,8 @@ class Mapper:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         state: State = record.__state__
         diff, known = state.layers.diff, state.values
-        for name, key, accept_fast, field in self.filling:
-            value = values[name] if name in values else field.__codec__.default()
+        for name, key, new, accept_fast, field in self.filling:
+            value = values[name] if name in values else new() if callable(new) else new
             if value is None and not (field.required and name in values):
                 continue
             if accept_fast is None:

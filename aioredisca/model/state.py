@@ -9,6 +9,7 @@ decoded of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.changes import Mode
@@ -45,29 +46,42 @@ class State:
     ) -> None:
         self.id, self.unit, self.places, self.row = id, unit, places, row
         self.values: dict[str, Any] = {}
-        self._layers: Layers | None = None
-        self._lock: tuple[Transport, Lock] | None = None
+        # The other two are set when they are needed: a query makes thousands of states.
+
+    if TYPE_CHECKING:
+        _layers: Layers
+        _lock: tuple[Transport, Lock]
 
     @property
     def layers(self) -> Layers:
         """What is known beyond the row, which gives way to it."""
-        return self._layers or self._unfold()
+        try:
+            return self._layers
+        except AttributeError:
+            return self._unfold()
 
     def _unfold(self) -> Layers:
         row, made = self.row, Layers(self.values)
         if row is not None:
             made.be_found({key: row[place] for key, place in self.places.items()})
-        # Another thread may be as far: the interpreter lets none come between this look and this assignment.
-        if self._layers is None:
-            self._layers = made
+        try:
+            made = self._layers  # another thread was faster
+        except AttributeError:
+            self._layers = made  # the interpreter lets no other thread come between the two
         self.row = None  # last: another thread may be reading
-        return self._layers
+        return made
 
     def fold(self, places: Mapping[str, int], row: Stored) -> None:
         """Become no more than a row: nothing else is known of the record."""
         self.values.clear()
         self.places, self.row = places, row
-        self._layers = None
+        with suppress(AttributeError):  # another thread was faster
+            del self._layers
+
+    def start_new(self) -> None:
+        """Become an unsaved record, with nothing set, of what nobody has asked yet."""
+        layers = self._layers = Layers(self.values)
+        layers.mode, layers.fresh = "create", True
 
     def knows(self, *, all_fields: bool = False) -> bool:
         """Whether a load would tell nothing new: of declared fields, or of all."""
@@ -85,7 +99,7 @@ class State:
 
     def lock(self, transport: Transport) -> Lock:
         """The lock that orders loads and saves of this record, of the transport now in use."""
-        known = self._lock
+        known = getattr(self, "_lock", None)
         if known is None or known[0] is not transport:
             known = self._lock = (transport, transport.lock())
         return known[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -83,22 +83,21 @@ def prepare(begun: Begun) -> Prepared:
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
         changes = [change for _, change in begun]
-        referrers = referrers_in(changes)
-        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun))
+        call, referrers = _call(begun, changes), referrers_in(changes)
+        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), call)
     except BaseException:
         pending.put_back_all(begun, NotSent())
         raise
 
 
-def _call(begun: Begun) -> Call:
-    """The call that writes *begun*. ValidationError where a number among them has no score."""
+def _call(begun: Begun, changes: Sequence[Change]) -> Call:
+    """The call that makes *changes*. ValidationError where a number among them has no score."""
     try:
-        return write_call([change for _, change in begun])
+        return write_call(changes)
     except NoScore as error:
         record = next(record for record, change in begun if change is error.change)
-        refused = ValidationError(
-            error.change.schema.model, record.__mapper__.attribute(error.key), str(error)
-        )
+        mapper = record.__mapper__
+        refused = ValidationError(mapper.name, mapper.attribute(error.key), str(error))
         refused.instance = record
     raise refused
 
@@ -107,31 +106,47 @@ class NotSent(RediscaError):
     """Why changes were put back that never left this process."""
 
 
-async def write(store: Store, begun: Begun) -> list[Outcome]:
+def write(store: Store, begun: Begun) -> Awaitable[list[Outcome]]:
     """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
-    prepared = prepare(begun)
-    outcomes = await carry_out(store, prepared)
-    finish(prepared, outcomes)
-    return outcomes
+    return carry_out(store, prepare(begun), finishes=True)
 
 
-async def carry_out(store: Store, prepared: Prepared, overlap: Overlap | None = None) -> list[Outcome]:
-    """The same for what is prepared already, but :func:`finish` is left to the caller.
+async def carry_out(
+    store: Store, prepared: Prepared, overlap: Overlap | None = None, *, finishes: bool = False
+) -> list[Outcome]:
+    """The same for what is prepared already; without *finishes*, :func:`finish` is left to the caller.
 
     *overlap* may be called while the changes are on their way: see :meth:`Transport.send`.
     """
+    schemas, call = prepared.schemas, prepared.call
     try:
         if prepared.referrers:
             await _ready_to_cascade(store, prepared.referrers)
-        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome, overlap)
+        if readiness.declared(store, schemas):  # as nearly always
+            outcomes = write_outcome(await store.transport().send(call, overlap))
+        else:
+            outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
-            raise _error(outcomes, *prepared.begun[outcomes.place])
+            outcomes = await _refused(store, prepared, outcomes)
     except BaseException as error:
         pending.put_back_all(prepared.begun, error)
         raise
+    if finishes:
+        finish(prepared, outcomes)
+    return outcomes
+
+
+async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[Outcome]:
+    """Raise what *refusal* means; but where another process has declared other indexes, try again."""
+    outcomes: list[Outcome] | Refusal = refusal
+    if refusal.code == "SCHEMA":
+        readiness.forget(store, prepared.schemas)
+        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
+    if isinstance(outcomes, Refusal):
+        raise _error(outcomes, *prepared.begun[outcomes.place])
     return outcomes
 
 
@@ -192,13 +207,11 @@ async def _settle(
     """What *call* came to, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
-            if not readiness.declared(store, schema):
-                await readiness.ready_to_write(store, schema)
+            await readiness.ready_to_write(store, schema)
         outcome = read(await store.transport().send(call, overlap))
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
-        for schema in schemas:
-            readiness.forget(store, schema)
+        readiness.forget(store, schemas)
     raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 

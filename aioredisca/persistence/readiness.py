@@ -6,7 +6,7 @@ process and model, compared by the server in every write, and read again only wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aioredisca.compiler.loads import record_call, records_call
 from aioredisca.compiler.signature import (
@@ -109,10 +109,14 @@ async def _has_records(store: Store, schema: Schema) -> bool:
 # -- before a write --------------------------------------------------------------------------------
 
 
-def declared(store: Store, schema: Schema) -> bool:
-    """Whether this process knows that the store keeps the indexes of *schema*, as it nearly always does."""
-    known = store.facts.index_states.get(schema.name)
-    return known is not None and known.declared
+def declared(store: Store, schemas: Iterable[Schema]) -> bool:
+    """Whether this process knows that the store keeps the indexes of *schemas*, as it nearly always does."""
+    states = store.facts.index_states
+    for schema in schemas:
+        known = states.get(schema.name)
+        if known is None or not known.declared:
+            return False
+    return True
 
 
 async def ready_to_write(store: Store, schema: Schema) -> None:
@@ -123,9 +127,10 @@ async def ready_to_write(store: Store, schema: Schema) -> None:
     store.facts.index_states[schema.name] = known
 
 
-def forget(store: Store, schema: Schema) -> None:
+def forget(store: Store, schemas: Iterable[Schema]) -> None:
     """Ask again: the server found another signature than this process believes in."""
-    store.facts.index_states.pop(schema.name, None)
+    for schema in schemas:
+        store.facts.index_states.pop(schema.name, None)
 
 
 async def _declare(store: Store, schema: Schema) -> IndexState | None:

@@ -75,7 +75,7 @@ async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset
     # a collection that the class no longer has keeps its data: nothing else holds it
     gone = {entry for entry in kept - schema.entries if not entry.startswith(COLLECTION_ENTRY)}
     await _unlink(store, schema, frozenset(gone))
-    readiness.forget(store, schema)
+    readiness.forget(store, [schema])
     return behind
 
 
@@ -208,5 +208,5 @@ async def _finish(store: Store, schema: Schema, building: frozenset[str], done: 
     """Call the indexes built, but for those that a record is missing from."""
     behind = building if done.problems else frozenset[str]()
     await readiness.read(store, build_call(schema, Probe(schema.signature, building, ()), behind))
-    readiness.forget(store, schema)
+    readiness.forget(store, [schema])
     done.built = tuple(sorted(building - behind - {IDS_ENTRY}))

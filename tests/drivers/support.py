@@ -14,8 +14,13 @@ from aioredisca import Database
 from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.types import Call
 
+from ..support.patience import limit
+
 Form = Literal["fast", "public", "pool"]
 SHARED: tuple[Form, ...] = ("fast", "public")
+
+LONG: Any = {"timeout": limit(3), "connect_timeout": limit(3)}
+"""Limits that nothing on a slow machine reaches: where a test waits for a limit, it says so."""
 
 shared = pytest.mark.parametrize("form", SHARED)
 every = pytest.mark.parametrize("form", [*SHARED, "pool"])
@@ -42,7 +47,7 @@ def incr(key: str) -> Call:
 
 @asynccontextmanager
 async def opened(url: str, form: Form, **limits: Any) -> AsyncIterator[Database]:
-    database = Database(url, transport=form, **limits)
+    database = Database(url, transport=form, **LONG | limits)
     try:
         yield database
     finally:
@@ -57,7 +62,7 @@ async def ask(database: Database, *calls: Call) -> Any:
 def line_of(database: Database) -> Any:
     transport = database.transport()
     assert isinstance(transport, Multiplexer)
-    return transport._line
+    return transport._connection
 
 
 async def turns(number: int = 20) -> None:

@@ -79,7 +79,7 @@ async def test_a_server_that_reads_nothing_is_sent_no_more_than_has_room(
     """However many calls are made in one turn: what is not sent has not happened."""
     if form == "public" and not flow_controlled():
         pytest.skip("writelines() of this Python has no flow control, as in 3.12.1 and 3.13.0")
-    async with opened(own.url, form, timeout=1) as database:
+    async with opened(own.url, form) as database:
         await ask(database, ping("x"))
         line = line_of(database)
         os.kill(own.process.pid, signal.SIGSTOP)

@@ -15,14 +15,15 @@ import pytest
 
 from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable
 from aioredisca.compiler.scripts import script_of
-from aioredisca.drivers.blocking.connection import READ_SIZE, FastPeer, Peer, PublicPeer
+from aioredisca.drivers.blocking import connection as blocking
+from aioredisca.drivers.blocking.connection import READ_SIZE
 from aioredisca.drivers.run import run
 from aioredisca.types import Call
 
 from ..support.patience import wait_until
 from ..support.proxy import Proxy
 from ..support.servers import Server
-from .support import Form, ask, command, incr, ping, reads
+from .support import LONG, Form, ask, command, incr, ping, reads
 
 pytestmark = pytest.mark.asyncio_only
 
@@ -34,12 +35,14 @@ async def alone(database: Database, call: Call) -> Any:
 # -- blocking code, and importing ----------------------------------------------------------------
 
 
-peers = pytest.mark.parametrize(("form", "kind"), [("fast", FastPeer), ("public", PublicPeer)])
+peers = pytest.mark.parametrize(
+    ("form", "kind"), [("fast", blocking.SocketConnection), ("public", blocking.StreamConnection)]
+)
 
 
 @contextmanager
-def opened_blocking(url: str, form: Form, kind: type[Peer]) -> Iterator[Database]:
-    database = Database(url, transport=form)
+def opened_blocking(url: str, form: Form, kind: type[blocking.Connection]) -> Iterator[Database]:
+    database = Database(url, transport=form, **LONG)
     try:
         yield database
         assert {type(peer) for peer in blocking_of(database)._idle} <= {kind}
@@ -48,12 +51,12 @@ def opened_blocking(url: str, form: Form, kind: type[Peer]) -> Iterator[Database
 
 
 def blocking_of(database: Database) -> Any:
-    return database._blocking
+    return database._transports.blocking
 
 
 @peers
 def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     with opened_blocking(server.url, form, kind) as database:
         run(ask(database, Call(("SET", "text", "x"), writes=True)))
@@ -67,7 +70,7 @@ def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
 
 @peers
 def test_blocking_loads_are_answered_and_refusals_raised(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     with opened_blocking(server.url, form, kind) as database:
         run(ask(database, Call(("SET", "text", "x"), writes=True)))
@@ -84,7 +87,7 @@ def test_blocking_loads_are_answered_and_refusals_raised(
 
 @peers
 def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
-    server: Server, monkeypatch: pytest.MonkeyPatch, form: Form, kind: type[Peer]
+    server: Server, monkeypatch: pytest.MonkeyPatch, form: Form, kind: type[blocking.Connection]
 ) -> None:
     seen, read = list[Any](), kind.read
     with server.client() as other, opened_blocking(server.url, form, kind) as database:
@@ -93,7 +96,7 @@ def test_a_blocking_call_is_on_its_way_while_other_work_is_done(
             wait_until(lambda: other.exists("number"))
             seen.append(other.get("number"))
 
-        def reading(peer: Peer, count: int) -> Any:
+        def reading(peer: blocking.Connection, count: int) -> Any:
             seen.append("read")
             return read(peer, count)
 
@@ -111,7 +114,9 @@ async def _load(database: Database, *commands: bytes) -> Any:
 
 
 @peers
-def test_blocking_replies_and_requests_of_any_size(server: Server, form: Form, kind: type[Peer]) -> None:
+def test_blocking_replies_and_requests_of_any_size(
+    server: Server, form: Form, kind: type[blocking.Connection]
+) -> None:
     with opened_blocking(server.url, form, kind) as database:
         for size in (0, 1, READ_SIZE - 8, READ_SIZE, 3 * READ_SIZE + 1, 5_000_000):
             assert run(alone(database, ping("x" * size))) == b"x" * size
@@ -121,7 +126,7 @@ def test_blocking_replies_and_requests_of_any_size(server: Server, form: Form, k
 
 @peers
 def test_a_script_that_is_unknown_is_sent_in_full_by_blocking_code(
-    server: Server, form: Form, kind: type[Peer]
+    server: Server, form: Form, kind: type[blocking.Connection]
 ) -> None:
     text = f"return {random.randrange(10**9)} + #ARGV"
     call = Call(("x",), script_of(text), writes=True)
@@ -132,7 +137,9 @@ def test_a_script_that_is_unknown_is_sent_in_full_by_blocking_code(
 
 
 @peers
-def test_blocking_writes_notice_that_the_server_hung_up(server: Server, form: Form, kind: type[Peer]) -> None:
+def test_blocking_writes_notice_that_the_server_hung_up(
+    server: Server, form: Form, kind: type[blocking.Connection]
+) -> None:
     """The control: without a look at the connection nobody knows whether the write happened."""
     with opened_blocking(server.url, form, kind) as database, server.client() as plain:
         run(alone(database, ping("x")))
@@ -153,7 +160,7 @@ def kill_all(plain: Any) -> None:
 
 @peers
 def test_a_blocking_call_without_answer_is_given_up_in_time(
-    server: Server, proxy: Proxy, form: Form, kind: type[Peer]
+    server: Server, proxy: Proxy, form: Form, kind: type[blocking.Connection]
 ) -> None:
     database = Database(proxy.url, timeout=0.8, transport=form)
     for call, error in ((ping("x"), Unavailable), (incr("n"), OutcomeUnknown)):
@@ -168,7 +175,7 @@ def test_a_blocking_call_without_answer_is_given_up_in_time(
 
 
 def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Proxy) -> None:
-    database = Database(proxy.url, max_connections=3)
+    database = Database(proxy.url, max_connections=3, **LONG)
     proxy.delay = 0.01
 
     def work() -> None:
@@ -188,7 +195,7 @@ def test_threads_share_a_bounded_number_of_connections(server: Server, proxy: Pr
 def test_a_thread_that_gets_no_connection_is_told(server: Server) -> None:
     database = Database(server.url, max_connections=1, timeout=0.5)
     assert run(ask(database, ping("x"))) == b"x"
-    slots = cast("Any", database._blocking)._slots
+    slots = cast("Any", database._transports.blocking)._slots
     slots.get()  # as if another thread used it
     with pytest.raises(Unavailable, match=r"came free within 0\.5 s: raise max_connections"):
         run(ask(database, ping("x")))

@@ -72,7 +72,7 @@ def test_urls_carry_databases_limits_and_unix_sockets(server: Server) -> None:
     with server.client() as client:
         client.select(3)
         assert client.exists("user:1")
-    assert (database._settings.max_connections, database._settings.timeout) == (2, 1.5)
+    assert (database._address.max_connections, database._address.timeout) == (2, 1.5)
     database.close()
     assert repr(Database("unix:///run/redis.sock?db=2")).startswith("<Database unix:///run/redis.sock")
 

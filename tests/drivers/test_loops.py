@@ -19,7 +19,7 @@ from aioredisca.types import Call
 
 from ..support.patience import limit, until
 from ..support.servers import Server
-from .support import SHARED, Form, ask, every, incr, opened, ping, turns
+from .support import LONG, SHARED, Form, ask, every, incr, opened, ping, turns
 
 pytestmark = pytest.mark.asyncio_only
 
@@ -50,7 +50,7 @@ async def test_nothing_in_the_background_keeps_the_first_request_alive(server: S
 
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_the_end_of_a_loop_leaves_nothing_behind(server: Server, form: Form) -> None:
-    database = Database(server.url, transport=form)
+    database = Database(server.url, transport=form, **LONG)
     before = server.clients()
 
     async def work() -> int:
@@ -60,7 +60,7 @@ def test_the_end_of_a_loop_leaves_nothing_behind(server: Server, form: Form) -> 
         task = asyncio.create_task(ask(database, Call(("BLPOP", "none", 3))))
         await asyncio.sleep(0.01)
         assert not task.done()
-        return int(await ask(Database(server.url, transport=form), incr("n")))
+        return int(await ask(Database(server.url, transport=form, **LONG), incr("n")))
 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -72,7 +72,7 @@ def test_the_end_of_a_loop_leaves_nothing_behind(server: Server, form: Form) -> 
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_a_loop_that_is_closed_without_ceremony_is_let_go_of(server: Server, form: Form) -> None:
     """asyncio itself warns of what is left open; the next loop works, and nothing keeps the dead one."""
-    database = Database(server.url, transport=form)
+    database = Database(server.url, transport=form, **LONG)
     loop = asyncio.new_event_loop()
     assert loop.run_until_complete(ask(database, incr("n"))) == 1
     loop.close()
@@ -90,7 +90,7 @@ def test_a_loop_that_is_closed_without_ceremony_is_let_go_of(server: Server, for
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_work_may_go_on_while_the_loop_cancels_its_tasks(server: Server, form: Form) -> None:
     """A connection that belonged to a task would be closed under those that want to save something."""
-    database = Database(server.url, transport=form)
+    database = Database(server.url, transport=form, **LONG)
 
     async def saver() -> None:
         try:
@@ -174,7 +174,7 @@ async def test_a_save_that_waits_while_all_is_closed_leaves_no_connection_behind
 
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_a_fork_inside_a_loop_opens_a_connection_of_its_own(server: Server, form: Form) -> None:
-    database = Database(server.url, transport=form)
+    database = Database(server.url, transport=form, **LONG)
 
     async def work() -> list[int]:
         await ask(database, ping("x"))

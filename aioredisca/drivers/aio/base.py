@@ -10,13 +10,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aioredisca.drivers import translate
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import CacheRegion, Call, Lock, Overlap, Reply
 
 if TYPE_CHECKING:
     import anyio
 
-    from aioredisca.drivers.settings import Settings
+    from aioredisca.drivers.address import Address
 
 T = TypeVar("T")
 
@@ -29,8 +30,8 @@ class AsyncTransport(ABC):
     would be cancelled too early: together with tasks that may still want to save something.
     """
 
-    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
-        self._settings, self.facts = settings, facts
+    def __init__(self, address: Address, facts: StoreFacts) -> None:
+        self._address, self.facts = address, facts
         self._keeper: AsyncGenerator[None] | None = None
         self._workers: anyio.CapacityLimiter | None = None
         self.loop = asyncio.get_running_loop()
@@ -47,7 +48,7 @@ class AsyncTransport(ABC):
         """What is held in memory of *key*, or None. Most transports hold nothing."""
         return None
 
-    def held(self) -> dict[str, int]:
+    def cached_counts(self) -> dict[str, int]:
         """How many loads are held in memory, by key prefix."""
         return {}
 
@@ -79,12 +80,12 @@ class AsyncTransport(ABC):
         """Let go of the connections of a loop that is closed already."""
 
 
-async def connect(settings: Settings) -> Any:
+async def connect(address: Address) -> Any:
     """A new connection. redis-py connects, logs in and selects the database.
 
     In a task with an empty context: what reads a socket runs in that of whoever connected it.
     """
-    connection: Any = settings.async_class(**settings.async_options())
+    connection: Any = address.async_class(**address.async_options())
     loop = asyncio.get_running_loop()
     try:
         await loop.create_task(connection.connect(), context=contextvars.Context())
@@ -92,6 +93,14 @@ async def connect(settings: Settings) -> Any:
         await connection.disconnect(nowait=True)
         raise
     return connection
+
+
+async def read_reply(raw: Any) -> Reply:
+    """The next reply by the public method of redis-py's connection; a refusal is an error in its place."""
+    try:
+        return await raw.read_response(disable_decoding=True, disconnect_on_error=False)
+    except translate.ANSWERS as error:
+        return error
 
 
 async def _keep(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:

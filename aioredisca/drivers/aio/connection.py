@@ -1,8 +1,9 @@
 """One connection that carries the round trips of many tasks at once, in both directions at once.
 
-A line sends flights in the order in which they come, and the server answers in that order. There are two
-forms, which behave alike. ``FastLine`` lets redis-py connect, then takes over its socket with a protocol of
-its own: no task, no stream in between. ``PublicLine`` uses nothing but redis-py's public methods.
+Requests are sent in the order in which they come, and the server answers in that order. There are two forms,
+which behave alike. ``SocketConnection`` lets redis-py connect, then takes over its socket with a protocol of
+its own: no task, no stream in between. ``StreamConnection`` sends and reads by redis-py's public methods: for
+connection classes with a reading or writing of their own, and what remains when redis-py changes.
 """
 
 from __future__ import annotations
@@ -13,21 +14,17 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any
 from weakref import ref
 
-import hiredis
-import redis.asyncio.connection as client
-import redis.exceptions
-
-from aioredisca.drivers import wire
-from aioredisca.drivers.aio.base import connect
-from aioredisca.drivers.aio.requests import Flight, Owner
-from aioredisca.drivers.settings import Settings
+from aioredisca.drivers import internals, translate
+from aioredisca.drivers.address import Address
+from aioredisca.drivers.aio.base import connect, read_reply
+from aioredisca.drivers.aio.requests import Owner, Request
 from aioredisca.types import Reply
 
 HIGH_WATER = 256 * 1024
-"""Bytes that may wait in a line for the server to read them. Beyond that flights wait outside."""
+"""Bytes that may wait in a connection for the server to read them. Beyond that requests wait outside."""
 
 PACKET = 512
 """Bytes that are sent before the turn of the loop ends, for the server to work on meanwhile.
@@ -36,33 +33,34 @@ Twice as many must have come together the next time in that turn: few packets ca
 """
 
 STALE = 1.0
-"""Seconds of silence after which a line is given two turns of the loop to notice that the server is gone."""
+"""Seconds of silence after which two turns of the loop are given to notice that the server is gone."""
 
 PATIENCE = 0.1
 """Seconds by which a timer must be late to show that the loop stood still, and seconds it then gets."""
 
-_NOTHING = object()
 _tasks: set[asyncio.Task[None]] = set()
-"""Tasks of public lines: a loop itself refers to its tasks weakly."""
+"""Tasks of stream connections: a loop itself refers to its tasks weakly."""
 
 
 class Closing(Exception):
-    """The line is closed on purpose: nothing is sent anew."""
+    """The connection is closed on purpose: nothing is sent anew."""
 
 
-class Watch:
-    """One timer for a queue of flights, the oldest first: rings when the oldest may not wait any longer."""
+class Deadlines:
+    """One timer for a queue of requests, the oldest first: rings when the oldest may not wait any longer."""
 
-    def __init__(self, flights: deque[Flight], seconds: float, ring: Callable[[float], None]) -> None:
-        self._flights, self._seconds, self._ring = flights, seconds, ring
+    def __init__(self, requests: deque[Request], seconds: float, ring: Callable[[float], None]) -> None:
+        self._requests, self._seconds, self._ring = requests, seconds, ring
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self.running = False
 
     def start(self) -> None:
         """Look after the queue, which holds something now."""
-        flight = next((flight for flight in self._flights if not flight.future.done()), self._flights[0])
-        self._look_at(flight.started + self._seconds)
+        request = next(
+            (request for request in self._requests if not request.future.done()), self._requests[0]
+        )
+        self._look_at(request.started + self._seconds)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -81,63 +79,66 @@ class Watch:
             self._look_at(now + PATIENCE, patient=False)
             return
         since = now - self._seconds + 0.001  # a timer may ring a bit early
-        if self._flights and self._flights[0].started <= since:
+        if self._requests and self._requests[0].started <= since:
             self._ring(since)
-        if self._flights and not self.running:
+        if self._requests and not self.running:
             self.start()
 
 
-class Line(ABC):
-    """A connection that redis-py made. It knows its owner weakly, so that it does not keep it alive.
+class Connection(ABC):
+    """Carries requests over a connection that redis-py made, the raw one.
+
+    It knows its owner weakly, so that it does not keep it alive.
 
     ``usable``   it is connected and answers in time.
-    ``accepts``  it is usable and has room for another flight.
+    ``accepts``  it is usable and has room for another request.
     ``proven``   it has answered at least once.
     """
 
-    def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
+    def __init__(self, owner: Owner, raw: Any, address: Address) -> None:
         self.usable = self.accepts = True
         self.proven = False
-        self._owner, self._connection, self._settings = ref(owner), connection, settings
+        self._owner, self._raw, self._address = ref(owner), raw, address
         self._facts = owner.facts
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.Context()
         self._heard = self._loop.time()
-        self._sent = deque[Flight]()
-        self._unsent = list[Flight]()
+        self._sent = deque[Request]()
+        self._unsent = list[Request]()
         self._size = 0
-        self._watch = Watch(self._sent, settings.timeout, self._late)
+        self._deadlines = Deadlines(self._sent, address.timeout, self._late)
         self._closed = self._loop.create_future()
 
     @abstractmethod
-    def send(self, flight: Flight) -> None:
-        """Send *flight* after all that were given before. Only while the line accepts."""
+    def send(self, request: Request) -> None:
+        """Send *request* after all that were given before. Only while it accepts."""
 
     def _leaving(self) -> bytes:
         """What was kept, and whose callers still wait, as bytes. It counts as sent from now on."""
-        flights = [flight for flight in self._unsent if not flight.future.done()]
+        requests = [request for request in self._unsent if not request.future.done()]
         self._unsent.clear()
         self._size = 0
-        if flights:
-            self._note_sent(flights)
-        return b"".join([flight.data for flight in flights])
+        if requests:
+            self._note_sent(requests)
+        return b"".join([request.data for request in requests])
 
-    def _note_sent(self, flights: list[Flight]) -> None:
-        """These *flights* wait for answers from now on."""
-        self._sent.extend(flights)
-        wire.note_trips(self._facts, len(flights))
-        if not self._watch.running:
-            self._watch.start()
+    def _note_sent(self, requests: list[Request]) -> None:
+        """These *requests* wait for answers from now on."""
+        self._sent.extend(requests)
+        self._facts.round_trips += len(requests)
+        if not self._deadlines.running:
+            self._deadlines.start()
 
     def _take(self, replies: Iterable[Reply]) -> None:
-        """The next replies: they belong to the oldest flights, even where nobody waits for them any more."""
+        """The next replies: they belong to the oldest requests, even where nobody waits for them any more."""
+        self._heard, self.proven = self._loop.time(), True
         sent = self._sent
         for reply in replies:
             if sent[0].take(reply):
                 sent.popleft()
 
     def _has_room(self) -> None:
-        """Take flights again."""
+        """Take requests again."""
         if self.usable and not self.accepts:
             self.accepts = True
             if owner := self._owner():
@@ -146,13 +147,13 @@ class Line(ABC):
     def _late(self, since: float) -> None:
         """Whatever was sent before *since* got no answer in time.
 
-        The line takes no new flights. What else is on the way has time left, and may still be answered.
+        It takes no new requests. What else is on the way has time left, and may still be answered.
         """
-        for flight in self._sent:
-            if flight.started <= since and not flight.future.done():
-                flight.fail(wire.lost(self._settings.address, TimeoutError(), writes=flight.writes))
+        for request in self._sent:
+            if request.started <= since and not request.future.done():
+                request.fail(translate.lost(self._address.place, TimeoutError(), writes=request.writes))
         self._retire()
-        if all(flight.future.done() for flight in self._sent):
+        if all(request.future.done() for request in self._sent):
             self._lose(TimeoutError())
 
     def _retire(self) -> None:
@@ -162,19 +163,19 @@ class Line(ABC):
                 owner.changed()
 
     def _lose(self, error: BaseException) -> None:
-        """The connection is of no more use: hand the flights back."""
+        """The connection is of no more use: hand the requests back."""
         self.usable = self.accepts = False
         sent, unsent = list(self._sent), list(self._unsent)
         self._sent.clear()
         self._unsent.clear()
-        self._watch.stop()
+        self._deadlines.stop()
         self._hang_up()
         if owner := self._owner():
             owner.lost(self, sent, unsent, error)
 
-    @abstractmethod
     def _hang_up(self) -> None:
         """Close the connection now, whatever is on the way."""
+        internals.hang_up(self._raw)
 
     async def close(self) -> None:
         """Close the connection, and wait until it is. What is on the way is lost."""
@@ -189,52 +190,36 @@ class Line(ABC):
             self._hang_up()
 
 
-class FastLine(Line, asyncio.Protocol):
-    """A line that reads and writes the socket itself, once redis-py has connected and logged in."""
+class SocketConnection(Connection, asyncio.Protocol):
+    """Reads and writes the socket itself, the *stream*, once redis-py has connected and logged in."""
 
-    def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
-        super().__init__(owner, connection, settings)
-        self._transport: asyncio.Transport = connection._writer.transport
+    def __init__(self, owner: Owner, raw: Any, address: Address, stream: asyncio.Transport) -> None:
+        super().__init__(owner, raw, address)
+        self._transport = stream
         self._paused, self._packet = False, PACKET
         self._now = self._heard
-        self._reader = hiredis.Reader(
-            protocolError=redis.exceptions.InvalidResponse,
-            replyError=cast("Any", client.DefaultParser).parse_error,
-            notEnoughData=_NOTHING,
-        )
-        self._transport.set_write_buffer_limits(HIGH_WATER)
-        self._transport.set_protocol(self)
+        self._reader = internals.new_reader()
+        stream.set_write_buffer_limits(HIGH_WATER)
+        stream.set_protocol(self)
 
-    @staticmethod
-    def fits(connection: Any) -> bool:
-        """Whether *connection* is what this class knows: redis-py's own reading and writing, over streams."""
-        kind, known = cast("Any", type(connection)), cast("Any", client.AbstractConnection)
-        writer = getattr(connection, "_writer", None)
-        return (
-            kind.read_response is known.read_response
-            and kind.send_packed_command is known.send_packed_command
-            and isinstance(writer, asyncio.StreamWriter)
-            and isinstance(writer.transport.get_protocol(), asyncio.StreamReaderProtocol)
-        )
-
-    def send(self, flight: Flight) -> None:
+    def send(self, request: Request) -> None:
         if not self._unsent:
-            self._now = self._loop.time()
-            fresh = self._now - self._heard < STALE
+            self._now = now = self._loop.time()
+            fresh = now - self._heard < STALE
             if fresh and not self._sent:  # nothing is on the way: go at once
-                flight.started = flight.started or self._now
-                self._note_sent([flight])
-                self._transport.write(flight.data)
+                request.started = request.started or now
+                self._note_sent([request])
+                self._transport.write(request.data)
                 return
             next_step = self._end_turn if fresh or self._sent else self._look_first
             self._loop.call_soon(next_step, context=self._context)
-        flight.started = flight.started or self._now
-        self._unsent.append(flight)
-        self._size += len(flight.data)
-        if self._size > self._packet and self._sent:
+        request.started = request.started or self._now
+        self._unsent.append(request)
+        self._size = size = self._size + len(request.data)
+        if size > self._packet and self._sent:
             self._packet = min(2 * self._packet, HIGH_WATER)
             self._flush()
-        elif self._size > HIGH_WATER:
+        elif size > HIGH_WATER:
             self.accepts = False
 
     def _look_first(self) -> None:
@@ -245,18 +230,16 @@ class FastLine(Line, asyncio.Protocol):
         self._flush()
 
     def _flush(self) -> None:
-        if data := self._leaving():  # nothing, if the line was lost meanwhile
+        if data := self._leaving():  # nothing, if the connection was lost meanwhile
             self._transport.write(data)
         if not self._paused:
             self._has_room()
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
-        self.proven = True
         reader = self._reader
         try:
             reader.feed(data)
-            self._take(iter(reader.gets, _NOTHING))
+            self._take(iter(reader.gets, internals.NOTHING))
         except Exception as error:  # no RESP, or a reply that nobody asked for
             self._lose(error)
 
@@ -275,16 +258,12 @@ class FastLine(Line, asyncio.Protocol):
             self._closed.set_result(None)
         self._lose(exc or ConnectionError("closed by the server"))
 
-    def _hang_up(self) -> None:
-        self._transport.abort()
-        self._connection._writer = self._connection._reader = None  # they have nothing to close any more
 
+class StreamConnection(Connection):
+    """Sends and reads by the public methods of redis-py's connection: one task writes, another reads."""
 
-class PublicLine(Line):
-    """A line over the public methods of a redis-py connection: one task writes, another reads."""
-
-    def __init__(self, owner: Owner, connection: Any, settings: Settings) -> None:
-        super().__init__(owner, connection, settings)
+    def __init__(self, owner: Owner, raw: Any, address: Address) -> None:
+        super().__init__(owner, raw, address)
         self._wake = asyncio.Event()
         self._jobs = [self._start(self._write()), self._start(self._read())]
 
@@ -294,10 +273,10 @@ class PublicLine(Line):
         task.add_done_callback(_tasks.discard, context=self._context)
         return task
 
-    def send(self, flight: Flight) -> None:
-        flight.started = flight.started or self._loop.time()
-        self._unsent.append(flight)
-        self._size += len(flight.data)
+    def send(self, request: Request) -> None:
+        request.started = request.started or self._loop.time()
+        self._unsent.append(request)
+        self._size += len(request.data)
         if self._size > HIGH_WATER:
             self.accepts = False
         self._wake.set()
@@ -311,8 +290,8 @@ class PublicLine(Line):
                 data = self._leaving()
                 self._has_room()
                 if data:
-                    await self._connection.send_packed_command(data, check_health=False)
-        except (asyncio.CancelledError, *wire.BROKEN) as error:
+                    await self._raw.send_packed_command(data, check_health=False)
+        except (asyncio.CancelledError, *translate.BROKEN) as error:
             self._lose(error)
 
     async def _notice_the_end(self) -> None:
@@ -323,32 +302,23 @@ class PublicLine(Line):
     async def _read(self) -> None:
         try:
             while True:
-                reply = await self._next()
-                self._heard = self._loop.time()
-                self.proven = True
-                self._take([reply])
-        except (asyncio.CancelledError, IndexError, *wire.BROKEN) as error:
+                self._take([await read_reply(self._raw)])
+        except (asyncio.CancelledError, IndexError, *translate.BROKEN) as error:
             self._lose(error)
-
-    async def _next(self) -> Reply:
-        try:
-            return await self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except wire.ANSWERS as error:
-            return error
 
     def _hang_up(self) -> None:
         _tasks.difference_update(self._jobs)  # from here on the loop holds them, if it still lives
         for job in self._jobs:
             job.cancel()
-        writer, self._connection._writer = self._connection._writer, None
-        if writer is not None:
-            writer.close()
+        super()._hang_up()
         if not self._closed.done():
             self._closed.set_result(None)
 
 
-async def open_line(owner: Owner, settings: Settings) -> Line:
-    """A new line."""
-    connection = await connect(settings)
-    form = FastLine if settings.transport != "public" and FastLine.fits(connection) else PublicLine
-    return form(owner, connection, settings)
+async def open_connection(owner: Owner, address: Address) -> Connection:
+    """A new connection, in the fastest form that its class allows."""
+    raw = await connect(address)
+    stream = internals.stream_of(raw) if address.transport != "public" else None
+    if stream is None:
+        return StreamConnection(owner, raw, address)
+    return SocketConnection(owner, raw, address, stream)

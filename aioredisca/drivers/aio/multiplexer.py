@@ -1,6 +1,6 @@
 """The multiplexer: one connection per event loop carries the calls of all tasks.
 
-Calls are sent in the order in which they are made, all calls of one ``execute`` in one block, without
+Calls are sent in the order in which they are made, all calls of one ``send_all`` in one block, without
 waiting for the answers to those before. A task that is cancelled leaves its answer to nobody; the
 connection goes on.
 
@@ -19,11 +19,11 @@ from functools import partial
 
 import redis.exceptions
 
-from aioredisca.drivers import wire
+from aioredisca.drivers import translate
+from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
-from aioredisca.drivers.aio.connection import Closing, Line, Watch, open_line
-from aioredisca.drivers.aio.requests import Flight, Flock, LoneTrip, Trip
-from aioredisca.drivers.settings import Settings
+from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
+from aioredisca.drivers.aio.requests import Batch, Request
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
 
@@ -34,57 +34,57 @@ BACKOFF = 0.01
 class Multiplexer(AsyncTransport):
     """Carries calls over one connection of one loop."""
 
-    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
-        super().__init__(settings, facts)
-        self._line: Line | None = None
-        self._lines = set[Line]()
-        self._waiting = deque[Flight]()
-        self._watch = Watch(self._waiting, settings.timeout, self._late)
+    def __init__(self, address: Address, facts: StoreFacts) -> None:
+        super().__init__(address, facts)
+        self._connection: Connection | None = None
+        self._connections = set[Connection]()
+        self._waiting = deque[Request]()
+        self._deadlines = Deadlines(self._waiting, address.timeout, self._late)
         self._opening: asyncio.Task[None] | None = None
         self._failures = 0
 
     def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         if not calls:
             return _nothing()
-        trip = Trip(self, calls)
-        self.submit(trip)
-        return trip.future
+        batch = Batch(self, calls)
+        self.submit(batch)
+        return batch.future
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
-        flight: Flight
-        if call.script is None and call.packed:
-            flight = Flock(self.loop, call) if call.commands else Flight(self.loop, call.packed)
-        else:
-            flight = LoneTrip(self, call)
-        self.submit(flight)
+        request = Batch(self, (call,)) if call.commands else Request(self, call)
+        self.submit(request)
         if overlap is not None:
             overlap()
-        return flight.future
+        return request.future
 
-    def submit(self, flight: Flight) -> None:
-        """Send *flight* now: hand it to the line, or to the queue before it. The one way out."""
-        if (line := self._line) is not None and line.accepts and not self._waiting:
-            line.send(flight)
+    def submit(self, request: Request) -> None:
+        """Send *request* now: hand it to the connection, or to the queue before it. The one way out."""
+        if (connection := self._connection) is not None and connection.accepts and not self._waiting:
+            connection.send(request)
         else:
-            flight.started = flight.started or self.loop.time()
-            self._waiting.append(flight)
+            request.started = request.started or self.loop.time()
+            self._waiting.append(request)
             self.changed()
 
-    def written(self, trip: Trip) -> None:
-        """See :class:`~aioredisca.flights.Owner`."""
+    def written(self, request: Request) -> None:
+        """See :class:`~aioredisca.drivers.aio.requests.Owner`."""
 
     def changed(self) -> None:
-        """Send what waits, as far as there is a line with room; open one where there is none."""
-        if self._line is not None and not self._line.usable:
-            self._line = None
-        while self._waiting and (self._waiting[0].future.done() or (self._line and self._line.accepts)):
-            flight = self._waiting.popleft()
-            if self._line and not flight.future.done():
-                self._line.send(flight)
-        if self._waiting and self._line is None and self._opening is None:
+        """Send what waits, as far as there is a connection with room; open one where there is none."""
+        if self._connection is not None and not self._connection.usable:
+            self._connection = None
+        while self._waiting and (
+            self._waiting[0].future.done() or (self._connection and self._connection.accepts)
+        ):
+            request = self._waiting.popleft()
+            if self._connection and not request.future.done():
+                self._connection.send(request)
+        if self._waiting and self._connection is None and self._opening is None:
             self._opening = self.loop.create_task(self._open(), context=contextvars.Context())
-        if self._waiting and not self._watch.running:
-            self._watch.start()
+        if not self._waiting:
+            self._deadlines.stop()  # a timer would keep a dropped transport alive, and its connection open
+        elif not self._deadlines.running:
+            self._deadlines.start()
 
     async def close(self) -> None:
         """Close the connection. What waits or is on the way is told so."""
@@ -95,8 +95,8 @@ class Multiplexer(AsyncTransport):
 
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
-        for line in self._lines:
-            line.abandon()
+        for connection in self._connections:
+            connection.abandon()
 
     # -- connecting --------------------------------------------------------------------------------
 
@@ -104,24 +104,24 @@ class Multiplexer(AsyncTransport):
         try:
             if self._failures:
                 await asyncio.sleep(self._pause())
-            async with asyncio.timeout(self._settings.timeout):
-                line = await self._connect()
+            async with asyncio.timeout(self._address.timeout):
+                connection = await self._connect()
         except TimeoutError:
-            self._failures += 1  # what waited as long is told by the watch; the rest has time for another try
+            self._failures += 1  # what waited as long is told by the timer; the rest has time for another try
         except Exception as error:
             self._failures += 1
             self._refuse(error)
         else:
-            self._line = line
-            self._lines.add(line)
-            self._own(partial(_close_all, self._lines))
+            self._connection = connection
+            self._connections.add(connection)
+            self._own(partial(_close_all, self._connections))
         finally:
             self._opening = None
             self.changed()
 
-    async def _connect(self) -> Line:
-        """A new line."""
-        return await open_line(self, self._settings)
+    async def _connect(self) -> Connection:
+        """A new connection."""
+        return await open_connection(self, self._address)
 
     def _pause(self) -> float:
         """Some time at random, so that many processes do not come back at the same moment."""
@@ -129,42 +129,42 @@ class Multiplexer(AsyncTransport):
 
     def _refuse(self, error: Exception) -> None:
         """There is no connection: all that waits is told so."""
-        for flight in self._waiting:
-            flight.fail(wire.no_entry(self._settings.address, error))
+        for request in self._waiting:
+            request.fail(translate.no_entry(self._address.place, error))
         self._waiting.clear()
 
     def _late(self, since: float) -> None:
         """Whatever waits since before *since* was not sent in time."""
-        settings = self._settings
+        address = self._address
         while self._waiting and self._waiting[0].started <= since:
-            flight = self._waiting.popleft()
-            if self._line is None:
-                flight.fail(wire.no_connection(settings.address, TimeoutError()))
+            request = self._waiting.popleft()
+            if self._connection is None:
+                request.fail(translate.no_connection(address.place, TimeoutError()))
             else:
-                flight.fail(wire.stuck(settings.address, settings.timeout))
+                request.fail(translate.stuck(address.place, address.timeout))
 
     def lost(
-        self, line: Line, sent: Sequence[Flight], unsent: Sequence[Flight], error: BaseException
+        self, connection: Connection, sent: Sequence[Request], unsent: Sequence[Request], error: BaseException
     ) -> None:
         """Take back what was on the way: reads are sent once more, of writes nobody knows."""
-        if line in self._lines:
-            self._lines.discard(line)
-            self._failures = 0 if line.proven else self._failures + 1
-        again = [flight for flight in sent if self._goes_again(flight, error)]
-        self._waiting.extendleft(reversed([*again, *unsent]))
+        if connection in self._connections:
+            self._connections.discard(connection)
+            self._failures = 0 if connection.proven else self._failures + 1
+        resent = [request for request in sent if self._is_resent(request, error)]
+        self._waiting.extendleft(reversed([*resent, *unsent]))
         if isinstance(error, Closing):
             self._refuse(redis.exceptions.ConnectionError(str(error)))
         self.changed()
 
-    def _goes_again(self, flight: Flight, error: BaseException) -> bool:
-        if flight.future.done():
-            if isinstance(flight, Trip) and flight.writes:
-                self.written(flight)
+    def _is_resent(self, request: Request, error: BaseException) -> bool:
+        if request.future.done():
+            if request.writes:
+                self.written(request)
             return False
-        if flight.writes or flight.again or isinstance(error, Closing):
-            flight.fail(wire.lost(self._settings.address, error, writes=flight.writes))
+        if request.writes or request.resent or isinstance(error, Closing):
+            request.fail(translate.lost(self._address.place, error, writes=request.writes))
             return False
-        flight.renew()
+        request.resend()
         return True
 
 
@@ -172,5 +172,5 @@ async def _nothing() -> list[Reply]:
     return []
 
 
-async def _close_all(lines: set[Line]) -> None:
-    await asyncio.gather(*(line.close() for line in lines))
+async def _close_all(connections: set[Connection]) -> None:
+    await asyncio.gather(*(connection.close() for connection in connections))

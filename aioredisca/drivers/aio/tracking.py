@@ -9,6 +9,7 @@ a connection that is lost takes along all that was read over it.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -17,12 +18,13 @@ from typing import Any, cast
 import hiredis
 import redis.exceptions
 
-from aioredisca.drivers import wire
+from aioredisca.drivers import internals
+from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect
-from aioredisca.drivers.aio.connection import FastLine, Line
+from aioredisca.drivers.aio.connection import Connection, SocketConnection
 from aioredisca.drivers.aio.multiplexer import Multiplexer
-from aioredisca.drivers.aio.requests import Flight, Owner, Trip
-from aioredisca.drivers.settings import Settings
+from aioredisca.drivers.aio.requests import Batch, Owner, Request
+from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import CacheRegion, Call, Overlap, Reply
 
@@ -30,23 +32,25 @@ LEASE = 5.0
 """Seconds of silence after which a connection has to prove that it would have told of changes."""
 
 
-class Held:
+class ClientCache:
     """The replies in memory, by region and by key of the record, those used last at the end.
 
-    ``line``  over which the server tells of changes; nothing is held without one.
+    ``connection``  over which the server tells of changes; nothing is held without one.
 
     A load that is under way is expected; its reply is kept only if nothing was heard of the record meanwhile.
     """
 
     def __init__(self) -> None:
-        self.line: TrackedLine | None = None
+        self.connection: TrackedConnection | None = None
         self._regions: dict[CacheRegion, OrderedDict[str, Reply]] = {}
         self._expected: dict[str, Call] = {}
 
     def get(self, region: CacheRegion, key: str) -> Reply:
         """What is held of *key*, or None where that is nothing, or may be out of date."""
-        replies, line = self._regions.get(region), self.line
-        if replies is None or line is None or (reply := replies.get(key)) is None or line.silent():
+        replies, connection = self._regions.get(region), self.connection
+        if replies is None or connection is None or (reply := replies.get(key)) is None:
+            return None
+        if connection.silent():
             return None
         replies.move_to_end(key)
         return reply
@@ -106,12 +110,14 @@ class Untracked(Exception):
     """The server does not track, or does not let this user."""
 
 
-class TrackedLine(FastLine):
-    """A line on which the server tells of changes to what was read over it."""
+class TrackedConnection(SocketConnection):
+    """One on which the server tells of changes to what was read over it."""
 
-    def __init__(self, owner: Owner, connection: Any, settings: Settings, held: Held) -> None:
-        super().__init__(owner, connection, settings)
-        self._held = held
+    def __init__(
+        self, owner: Owner, raw: Any, address: Address, stream: asyncio.Transport, cache: ClientCache
+    ) -> None:
+        super().__init__(owner, raw, address, stream)
+        self._cache = cache
 
     def silent(self) -> bool:
         """Whether nothing was heard for so long that changes may have gone untold."""
@@ -126,16 +132,16 @@ class TrackedLine(FastLine):
             if isinstance(reply, hiredis.PushNotification):
                 self._hear(reply)
                 continue
-            trip = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
-            self._held.keep(cast("Trip", trip).next_call, reply)
+            batch = self._sent[0]  # of loads alone, which are no scripts: all of them are answered at once
+            self._cache.keep(cast("Batch", batch).next_call, reply)
             yield reply
 
     def _hear(self, push: list[Any]) -> None:
         if push[0] == b"invalidate":
             if push[1] is None:  # FLUSHALL
-                self._held.clear()
+                self._cache.clear()
             else:
-                self._held.forget(push[1])
+                self._cache.forget(push[1])
 
     def _retire(self) -> None:
         self._end()
@@ -147,95 +153,109 @@ class TrackedLine(FastLine):
 
     def _end(self) -> None:
         """From here on nothing may be told any more."""
-        if self._held.line is self:
-            self._held.line = None
-            self._held.clear()
+        if self._cache.connection is self:
+            self._cache.connection = None
+            self._cache.clear()
 
 
-class Tracker(Multiplexer):
-    """Carries the loads that are remembered, over a tracked line."""
+class TrackingMultiplexer(Multiplexer):
+    """Carries the loads that are remembered, over a tracked connection."""
 
-    def __init__(self, settings: Settings, facts: StoreFacts, held: Held) -> None:
-        super().__init__(replace(settings, protocol=3), facts)
-        self._held = held
+    def __init__(self, address: Address, facts: StoreFacts, cache: ClientCache) -> None:
+        super().__init__(replace(address, protocol=3), facts)
+        self._cache = cache
 
-    async def _connect(self) -> Line:
-        connection = await connect(self._settings)
+    async def _connect(self) -> Connection:
+        raw = await connect(self._address)
         try:
-            if self._settings.transport == "public" or not FastLine.fits(connection):
-                raise Untracked("redis-py's own reading hands on no word of the server")
-            await connection.send_command("CLIENT", "TRACKING", "ON")
-            await connection.read_response()
-        except redis.exceptions.ResponseError as error:
-            await connection.disconnect(nowait=True)
-            raise Untracked(str(error)) from None
+            stream = await self._tracked(raw)
         except BaseException:
-            await connection.disconnect(nowait=True)
+            await raw.disconnect(nowait=True)
             raise
-        line = self._held.line = TrackedLine(self, connection, self._settings, self._held)
-        return line
+        opened = TrackedConnection(self, raw, self._address, stream, self._cache)
+        self._cache.connection = opened
+        return opened
+
+    async def _tracked(self, raw: Any) -> asyncio.Transport:
+        """The socket of a connection on which the server tracks from now on."""
+        stream = internals.stream_of(raw) if self._address.transport != "public" else None
+        if stream is None:
+            raise Untracked("redis-py's own reading hands on no word of the server")
+        try:
+            await raw.send_command("CLIENT", "TRACKING", "ON")
+            await raw.read_response()
+        except redis.exceptions.ResponseError as error:
+            raise Untracked(str(error)) from None
+        return stream
 
 
 class CachingMultiplexer(Multiplexer):
     """A multiplexer that answers loads from memory where their class asks for it and the server tracks."""
 
-    def __init__(self, settings: Settings, facts: StoreFacts) -> None:
-        super().__init__(settings, facts)
-        self._held = Held()
-        self._tracker: Tracker | None = None
+    def __init__(self, address: Address, facts: StoreFacts) -> None:
+        super().__init__(address, facts)
+        self._cache = ClientCache()
+        self._tracker: TrackingMultiplexer | None = None
 
     def cached(self, region: CacheRegion, key: str) -> Reply:
-        return self._held.get(region, key)
+        return self._cache.get(region, key)
 
     def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         cacheable = calls and calls[0].cache_region and None not in [call.cache_region for call in calls]
-        return self._load(calls) if cacheable and self._tracks else super().send_all(calls)
+        if cacheable and self.facts.tracking:
+            return self._load(calls)
+        sent = super().send_all(calls)
+        if self._tracker is not None and True in [call.writes for call in calls]:
+            self._forget_at_cancellation(calls, sent)
+        return sent
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
-        return self._load_one(call) if call.cache_region and self._tracks else super().send(call, overlap)
+        if call.cache_region and self.facts.tracking:
+            return self._load_one(call)
+        sent = super().send(call, overlap)
+        if self._tracker is not None and call.writes:
+            self._forget_at_cancellation((call,), sent)
+        return sent
 
-    @property
-    def _tracks(self) -> bool:
-        """Whether the server tracks, as far as is known."""
-        return self.facts.tracking
+    def _forget_at_cancellation(self, calls: Sequence[Call], sent: Awaitable[Any]) -> None:
+        """A write that nobody waits for any more may happen yet: forget before its task goes on."""
+        future = cast("asyncio.Future[Any]", sent)
+        future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
 
-    def submit(self, flight: Flight) -> None:
-        super().submit(flight)
-        if self._tracker is not None and isinstance(flight, Trip) and flight.writes:
-            calls = flight.calls
-            flight.future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
-
-    def written(self, trip: Trip) -> None:
+    def written(self, request: Request) -> None:
         # Whatever became of it: the server tells of a change a moment later than it answers.
         if self._tracker is not None:
-            self._forget(trip.calls)
+            self._forget(request.calls)
 
     def _forget(self, calls: Iterable[Call]) -> None:
         """What these calls write is not what it was, or will not be."""
-        self._held.forget(key for call in calls if call.writes for key in call.keys)
+        self._cache.forget(key for call in calls if call.writes for key in call.keys)
 
     async def _load_one(self, call: Call) -> Reply:
-        return wire.only(await self._load((call,)))
+        (reply,) = await self._load((call,))
+        if isinstance(reply, RediscaError):
+            raise reply
+        return reply
 
     async def _load(self, calls: Sequence[Call]) -> list[Reply]:
         if self._tracker is None:
-            self._tracker = Tracker(self._settings, self.facts, self._held)
-        held = [self._held.get(call.cache_region, _key(call)) for call in calls if call.cache_region]
+            self._tracker = TrackingMultiplexer(self._address, self.facts, self._cache)
+        held = [self._cache.get(call.cache_region, _key(call)) for call in calls if call.cache_region]
         missing = [call for call, reply in zip(calls, held, strict=True) if reply is None]
         if not missing:
             return held
-        self._held.expect(missing)
+        self._cache.expect(missing)
         try:
             replies = iter(await self._tracker.send_all(missing))
         except Untracked:
             self.facts.tracking = False
             return await super().send_all(calls)
         finally:
-            self._held.give_up(missing)
+            self._cache.give_up(missing)
         return [next(replies) if reply is None else reply for reply in held]
 
-    def held(self) -> dict[str, int]:
-        return self._held.sizes()
+    def cached_counts(self) -> dict[str, int]:
+        return self._cache.sizes()
 
     async def close(self) -> None:
         if self._tracker is not None:

@@ -1,53 +1,46 @@
 """A connection of blocking code: one round trip at a time.
 
-There are two forms, which behave alike, as of the asyncio lines (lines.py). ``FastPeer`` lets redis-py
-connect, then talks over its socket itself. ``PublicPeer`` uses nothing but redis-py's public methods.
+There are two forms, which behave alike, as those of asyncio do (aio/connection.py). ``SocketConnection`` lets
+redis-py connect, then talks over its socket itself. ``StreamConnection`` uses its public methods alone.
 """
 
 from __future__ import annotations
 
 import select
-import socket
 from abc import ABC, abstractmethod
-from typing import Any, cast
+from typing import Any
 from weakref import finalize
 
-import hiredis
-import redis.connection as client
-import redis.exceptions
-
-from aioredisca.drivers import wire
-from aioredisca.drivers.settings import Settings
+from aioredisca.drivers import internals, translate
+from aioredisca.drivers.address import Address
 from aioredisca.types import Reply
 
 READ_SIZE = 64 * 1024
 """Bytes that are read at once, at most."""
 
-_NOTHING = object()
 
+class Connection(ABC):
+    """Talks over a connection that redis-py makes, the raw one; closed when nobody refers to it any more."""
 
-class Peer(ABC):
-    """A connection that redis-py makes. It is closed when nobody refers to it any more."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
         # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
-        finalizer: Any = finalize(self, connection.disconnect)
+        finalizer: Any = finalize(self, raw.disconnect)
         finalizer.atexit = False
 
     def connect(self) -> None:
         """Connect and log in, anew if it was connected."""
-        self._connection.disconnect()
-        self._connection.connect()
+        self._raw.disconnect()
+        self._raw.connect()
 
     def disconnect(self) -> None:
-        self._connection.disconnect()
+        self._raw.disconnect()
 
     def is_dirty(self) -> bool:
         """Whether there is something to read before anything was asked: the end, above all."""
         try:
-            return bool(self._connection.can_read())
-        except wire.BROKEN:
+            return bool(self._raw.can_read())
+        except translate.BROKEN:
             return True
 
     @abstractmethod
@@ -59,31 +52,16 @@ class Peer(ABC):
         """The *count* answers to what was sent; refusals stand in the list."""
 
 
-class FastPeer(Peer):
-    """A peer that reads and writes the socket itself, once redis-py has connected and logged in."""
-
-    @staticmethod
-    def fits(connection: Any) -> bool:
-        """Whether *connection* is what this class knows: redis-py's own reading and writing of a socket."""
-        kind, known = cast("Any", type(connection)), cast("Any", client.AbstractConnection)
-        return (
-            kind.read_response is known.read_response
-            and kind.send_packed_command is known.send_packed_command
-            and hasattr(connection, "_sock")
-            and hasattr(select, "poll")
-        )
+class SocketConnection(Connection):
+    """Reads and writes the socket itself, once redis-py has connected and logged in."""
 
     def connect(self) -> None:
         super().connect()
-        self._socket: socket.socket = self._connection._sock
+        self._socket = internals.socket_of(self._raw)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._buffer = bytearray(READ_SIZE)
-        self._reader: Any = hiredis.Reader(  # its types know no buffer but bytes
-            protocolError=redis.exceptions.InvalidResponse,
-            replyError=cast("Any", client.DefaultParser).parse_error,
-            notEnoughData=_NOTHING,
-        )
+        self._reader = internals.new_reader()
 
     def is_dirty(self) -> bool:
         return bool(self._poll.poll(0))
@@ -99,29 +77,29 @@ class FastPeer(Peer):
             if not size:
                 raise ConnectionError("closed by the server")
             reader.feed(buffer, 0, size)
-            while (reply := reader.gets()) is not _NOTHING:
+            while (reply := reader.gets()) is not internals.NOTHING:
                 replies.append(reply)
         return replies
 
 
-class PublicPeer(Peer):
-    """A peer over the public methods of a redis-py connection."""
+class StreamConnection(Connection):
+    """Sends and reads by the public methods of redis-py's connection."""
 
     def send(self, data: bytes) -> None:
-        self._connection.send_packed_command([data])
+        self._raw.send_packed_command([data])
 
     def read(self, count: int) -> list[Reply]:
         return [self._read_one() for _ in range(count)]
 
     def _read_one(self) -> Reply:
         try:
-            return self._connection.read_response(disable_decoding=True, disconnect_on_error=False)
-        except wire.ANSWERS as error:
+            return self._raw.read_response(disable_decoding=True, disconnect_on_error=False)
+        except translate.ANSWERS as error:
             return error
 
 
-def new_peer(settings: Settings, options: dict[str, Any]) -> Peer:
-    """A peer, not connected yet."""
-    connection = settings.sync_class(**options)
-    form = FastPeer if settings.transport != "public" and FastPeer.fits(connection) else PublicPeer
-    return form(connection)
+def new_connection(address: Address, options: dict[str, Any]) -> Connection:
+    """A connection in the fastest form that its class and the system allow, not connected yet."""
+    raw = address.sync_class(**options)
+    fast = address.transport != "public" and internals.has_socket(raw) and hasattr(select, "poll")
+    return SocketConnection(raw) if fast else StreamConnection(raw)

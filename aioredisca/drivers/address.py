@@ -50,8 +50,11 @@ _OURS = {
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The classes and options of connections; a class is None where its colour is not to be had."""
+class Address:
+    """A server, with all that a connection to it is made of: its classes, options and limits.
+
+    A class is None where its colour is not to be had.
+    """
 
     async_class: Any
     sync_class: Any
@@ -76,7 +79,7 @@ class Settings:
         )
 
     @property
-    def address(self) -> str:
+    def place(self) -> str:
         """Where the server is, for people; never as whom."""
         if "server" in self.options:
             return "memory://"
@@ -106,8 +109,8 @@ class Settings:
         }
 
 
-def read_source(source: object) -> tuple[Settings, str]:
-    """Settings, and a name without secrets, for a URL or a redis-py client."""
+def read_source(source: object) -> tuple[Address, str]:
+    """Address, and a name without secrets, for a URL or a redis-py client."""
     if isinstance(source, str):
         return _read_url(source)
     if isinstance(source, redis.Redis | redis.asyncio.Redis):
@@ -115,7 +118,7 @@ def read_source(source: object) -> tuple[Settings, str]:
     raise UsageError(f"a database is a URL or a redis-py client, not {type(source).__name__}")
 
 
-def _read_url(url: str) -> tuple[Settings, str]:
+def _read_url(url: str) -> tuple[Address, str]:
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or (not rest and scheme != "memory"):
         known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
@@ -126,7 +129,7 @@ def _read_url(url: str) -> tuple[Settings, str]:
         raise UsageError(f"the database URL cannot be read: {error}") from None
     _check_url(url, options)
     kind = options.pop("connection_class", Connection)
-    return _settings(kind, options), _bare(url)
+    return _limited(kind, options), _without_secrets(url)
 
 
 def _check_url(url: str, options: dict[str, Any]) -> None:
@@ -138,7 +141,8 @@ def _check_url(url: str, options: dict[str, Any]) -> None:
         raise UsageError(f"the database URL has an unknown option: {', '.join(sorted(unknown))}")
 
 
-def _settings(kind: Any, options: dict[str, Any]) -> Settings:
+def _limited(kind: Any, options: dict[str, Any]) -> Address:
+    """The address that a URL means, with the limits that it names."""
     limits: dict[str, Any] = {}
     if options.get("max_connections"):
         limits["max_connections"] = int(options["max_connections"])
@@ -146,17 +150,17 @@ def _settings(kind: Any, options: dict[str, Any]) -> Settings:
         limits["timeout"] = float(options["socket_timeout"])
     if options.get("socket_connect_timeout"):
         limits["connect_timeout"] = float(options["socket_connect_timeout"])
-    return _made(kind, _TWINS.get(kind), options, **limits)
+    return _address(kind, _TWINS.get(kind), options, **limits)
 
 
-def _made(sync_class: Any, async_class: Any, options: dict[str, Any], **limits: Any) -> Settings:
+def _address(sync_class: Any, async_class: Any, options: dict[str, Any], **limits: Any) -> Address:
     kept = {n: value for n, value in options.items() if n in _KEPT and (value or n not in _BLOCKING_ONLY)}
     if kept.keys() & _BLOCKING_ONLY:
         async_class = None
-    return Settings(async_class, sync_class, kept, **limits)
+    return Address(async_class, sync_class, kept, **limits)
 
 
-def _bare(url: str) -> str:
+def _without_secrets(url: str) -> str:
     """*url* without user, password and options."""
     parts = urlsplit(url)
     place = parts.hostname or ""
@@ -165,14 +169,14 @@ def _bare(url: str) -> str:
     return f"{parts.scheme}://{place}{parts.path}"
 
 
-def _read_client(source: Any) -> tuple[Settings, str]:
+def _read_client(source: Any) -> tuple[Address, str]:
     """A client is read, not used: its decoding, timeouts and retries would not do."""
     pool = source.connection_pool
     kind, options = pool.connection_class, dict(pool.connection_kwargs)
     if kind.__module__.endswith(".sentinel"):
         raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
-    settings = _made(*_pair(kind), options)
-    return settings, f"{settings.address}/{settings.options.get('db') or 0}"
+    address = _address(*_pair(kind), options)
+    return address, f"{address.place}/{address.options.get('db') or 0}"
 
 
 def _pair(kind: Any) -> tuple[Any, Any]:
@@ -195,10 +199,10 @@ def fake_classes() -> tuple[Any, Any]:
     return fake.FakeRedisConnection, fake.FakeAsyncRedisConnection
 
 
-def memory_settings(server: object) -> Settings:
-    """Connections to a store in this process."""
+def memory_address(server: object) -> Address:
+    """The address of a store in this process."""
     sync_class, async_class = fake_classes()
-    return Settings(async_class, sync_class, {"server": server, "db": 0})
+    return Address(async_class, sync_class, {"server": server, "db": 0})
 
 
 def new_memory_server() -> Any:

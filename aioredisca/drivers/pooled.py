@@ -1,0 +1,59 @@
+"""What both pools share: each call is a round trip over a connection of its own, and has other forms."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from aioredisca.drivers import wire
+from aioredisca.errors import RediscaError
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import Call, Overlap, Reply
+
+
+class PooledTransport(ABC):
+    """Sends calls by round trips of one connection, however that is done."""
+
+    facts: StoreFacts
+
+    async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
+        """See :class:`~aioredisca.types.Transport`."""
+        data = call.packed or wire.pack(call, self.facts)
+        answers = await self._round_trip(data, call.commands or 1, call.writes, overlap)
+        if call.commands:
+            return _unrefused(answers)
+        if isinstance(answers[0], Exception):
+            return await self._sent_anew(call, answers)
+        return answers[0]
+
+    async def _sent_anew(self, call: Call, answers: list[Reply]) -> Reply:
+        """The call was refused: ask in another form, if it has one."""
+        exchange = wire.Exchange((call,), self.facts)
+        exchange.take(answers)
+        (reply,) = await self._finish(exchange)
+        if isinstance(reply, RediscaError):
+            raise reply
+        return reply
+
+    async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
+        """See :class:`~aioredisca.types.Transport`."""
+        return await self._finish(wire.Exchange(calls, self.facts))
+
+    async def _finish(self, exchange: wire.Exchange) -> list[Reply]:
+        while exchange.pending:
+            exchange.take(
+                await self._round_trip(exchange.packed(), len(exchange.pending), exchange.writes, None)
+            )
+        return exchange.replies
+
+    @abstractmethod
+    async def _round_trip(
+        self, data: bytes, count: int, writes: bool, overlap: Overlap | None
+    ) -> list[Reply]:
+        """Send *data* and read *count* answers. Reads are sent once more if the connection breaks."""
+
+
+def _unrefused(answers: list[Reply]) -> list[Reply]:
+    if refusal := wire.first_refusal(answers):
+        raise refusal
+    return answers

@@ -1,0 +1,136 @@
+"""Errors of redis-py -> errors of ours: the only place where they are translated.
+
+Their texts can carry values, so they are never chained.
+"""
+
+from __future__ import annotations
+
+import re
+
+import redis.exceptions as client
+
+from aioredisca.errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
+
+BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
+"""What the client raises when a connection cannot be had, or breaks."""
+
+NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.ResponseError)
+"""What the client raises for an answer that refuses. To it the first two are connection errors as well."""
+
+ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
+"""What the client raises for an error reply. Everything else means that the connection is of no more use."""
+
+_UNAVAILABLE = {
+    "BUSY": "a script is running",
+    "CLUSTERDOWN": "the cluster is down",
+    "LOADING": "it is loading its data",
+    "MASTERDOWN": "its primary is down",
+    "MISCONF": "it cannot save to disk and refuses writes",
+    "NOREPLICAS": "too few replicas are connected",
+    "OOM": "its memory is full: it refuses writes that need more",
+    "READONLY": "it is a read-only replica",
+    "TRYAGAIN": "the cluster is moving these keys",
+    "UNBLOCKED": "it changed its role",
+}
+_CODE = re.compile(r"[A-Z]+\b")
+_DENIED = re.compile(
+    r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
+)
+_NO_LOGIN = re.compile(r"^Protocol error: unauthenticated")
+"""What Redis 7 answers to a long command before a login, where a short one gets NOAUTH."""
+
+_COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
+_WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+: @user_script: \d+: -?")
+"""What Redis 6.2 puts before the error of a command inside a script."""
+
+_TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
+
+
+def refusal(error: Exception) -> RediscaError:
+    """The error of ours that an error reply means. Error replies say that nothing ran."""
+    text = _WRAPPING.sub("", str(error))
+    if isinstance(error, client.NoPermissionError) or _DENIED.search(text):
+        return _denied(text)
+    if trouble := _trouble(error, text):
+        return Unavailable(f"the database does not take this now: {trouble}")
+    if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
+        return Unavailable(
+            f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
+        )
+    return StoreError(_first_line(text))
+
+
+def _trouble(error: Exception, text: str) -> str:
+    """Why the server takes nothing now, if the reply says so by its code."""
+    found = _CODE.match(text)
+    code = found[0] if found else ""
+    return _UNAVAILABLE.get(code) or _UNAVAILABLE.get(_code_of(error), "")
+
+
+def _code_of(error: Exception) -> str:
+    """redis-py takes the code off the text of errors that have a class of their own."""
+    kinds: dict[type[Exception], str] = {
+        client.OutOfMemoryError: "OOM",
+        client.ReadOnlyError: "READONLY",
+        client.BusyLoadingError: "LOADING",
+        client.MasterDownError: "MASTERDOWN",
+        client.ClusterDownError: "CLUSTERDOWN",
+        client.TryAgainError: "TRYAGAIN",
+    }
+    return next((code for kind, code in kinds.items() if isinstance(error, kind)), "")
+
+
+def _denied(text: str) -> PermissionDenied:
+    found = _COMMAND.search(text)
+    if found and found[1]:
+        return PermissionDenied(f"+{found[1]}", "the command is denied")
+    if found:
+        return PermissionDenied("+@read +@write", "a command of the script is denied")
+    return PermissionDenied("~<prefix>:* ~<prefix>/*", "a key is denied")
+
+
+def _first_line(text: str) -> str:
+    """The text of a server error without the trace of the script it came from."""
+    return _TRACE.sub("", text.splitlines()[0]) if text else "the database answered with an error"
+
+
+def no_connection(place: str, error: BaseException) -> Unavailable:
+    """Nothing was sent: no connection could be had."""
+    reason = _first_line(str(error)) if str(error) else "no answer in time"
+    return Unavailable(
+        f"cannot connect to {place} ({reason}): start a server there, or set conf.db or "
+        f"$REDISCA_URL to where yours is (memory:// needs none)"
+    )
+
+
+def busy(place: str, seconds: float) -> Unavailable:
+    """Nothing was sent: all connections stayed in use."""
+    return Unavailable(
+        f"no connection to {place} came free within {seconds:g} s: raise max_connections of the Database"
+    )
+
+
+def stuck(place: str, seconds: float) -> Unavailable:
+    """Nothing was sent: the server has not read for so long what was sent before."""
+    return Unavailable(
+        f"{place} took no request within {seconds:g} s: it is overloaded or stopped; try again"
+    )
+
+
+def lost(place: str, error: BaseException | None, *, writes: bool) -> StoreError:
+    """The connection broke, or the time was up, after something was sent."""
+    timed_out = isinstance(error, TimeoutError | client.TimeoutError)
+    reason = "no answer in time" if timed_out else "the connection was lost"
+    if writes:
+        return OutcomeUnknown(
+            f"{place}: {reason} after a write was sent, so it may have happened or not; "
+            f"nothing was sent twice: save() again settles it"
+        )
+    return Unavailable(f"{place}: {reason}; only reads were on the way, try again")
+
+
+def no_entry(place: str, error: Exception) -> Exception:
+    """The error of ours for a connection that could not be made."""
+    if isinstance(error, NO_LOGIN):
+        return refusal(error)
+    return no_connection(place, error) if isinstance(error, BROKEN) else error
