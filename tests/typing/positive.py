@@ -48,7 +48,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
-from aioredisca.persistence.collections import ListView
+from aioredisca.persistence.collections import ListHandle
 
 
 class Colour(enum.Enum):
@@ -181,7 +181,7 @@ async def verbs(user: User) -> None:
     assert_type(await user.incr(User.money, decimal.Decimal("0.5"), max=3), decimal.Decimal)
     assert_type(await User.get_or_create(email="a@b.cc", defaults={"string": "x"}), tuple[User, bool])
     assert_type(await Admin.update_or_create(email="a@b.cc"), tuple[Admin, bool])
-    assert_type(user.log, ListView[str])
+    assert_type(user.log, ListHandle[str])
     assert_type(await user.log.append("a", "b"), int)
     assert_type(await user.log.range(0, 9), list[str])
     assert_type(await user.log.pop(), str | None)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import multiprocessing
 import os
 import signal
 import sys
@@ -331,12 +332,18 @@ def test_the_known_bad_way_mixes_answers_after_a_fork(server: Any) -> None:
     """A redis.asyncio client that was connected before the fork."""
     loop = asyncio.new_event_loop()
     client = redis.asyncio.Redis(port=server.port, single_connection_client=True)
+    gate = multiprocessing.get_context("fork").Barrier(2)
 
     async def ask(child: int) -> int:
         wrong = 0
-        async with asyncio.timeout(limit(1)):
-            for number in range(300):
-                wrong += await client.echo(f"{child}-{number}") != f"{child}-{number}".encode()
+        try:
+            async with asyncio.timeout(5):
+                for number in range(300):
+                    if number % 10 == 0:
+                        gate.wait(10)  # in step, also where one of them had to wait for a processor
+                    wrong += await client.echo(f"{child}-{number}") != f"{child}-{number}".encode()
+        finally:
+            gate.abort()
         return wrong
 
     loop.run_until_complete(client.echo("warm"))
