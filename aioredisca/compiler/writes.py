@@ -120,12 +120,9 @@ _OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     """The outcome of each change, or why nothing was written."""
-    return _refusal(reply) or [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
-
-
-def single_outcome(reply: Reply) -> Outcome | Refusal:
-    """The same of one change that counts nothing."""
-    return _refusal(reply) or _OUTCOMES[reply[1]]
+    if reply[0] != b"OK":
+        return _refused(reply)
+    return [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +143,9 @@ def get_or_create_outcome(schema: Schema, reply: Reply) -> FoundOrCreated | Refu
 
 
 def _refusal(reply: Reply) -> Refusal | None:
-    if reply[0] == b"OK":
-        return None
-    return Refusal(
-        reply[0].decode(), reply[1] - 1, tuple(text.decode("utf-8", "replace") for text in reply[2:])
-    )
+    return None if reply[0] == b"OK" else _refused(reply)
+
+
+def _refused(reply: Reply) -> Refusal:
+    details = tuple(text.decode("utf-8", "replace") for text in reply[2:])
+    return Refusal(reply[0].decode(), reply[1] - 1, details)

@@ -103,11 +103,11 @@ def assign(record: Record, field: Field[Any], value: Any, raw: bytes | None) -> 
 
 def set_raw(record: Record, key: str, raw: bytes | None) -> None:
     """Change a hash field; None removes it."""
-    check_writable(record)
     state = record.__state__
-    state.layers.set(key, raw)
     if state.unit is not None:
+        check_writable(record)
         state.unit.hold(record)
+    state.layers.set(key, raw)
 
 
 # -- what changed in place -------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing_extensions import TypeVar, Unpack
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.access import assign, value_of
-from aioredisca.fields.codec import Codec
+from aioredisca.fields.codec import Access, Codec
 from aioredisca.storage.codecs import as_text
 from aioredisca.storage.keys import bad_field
 from aioredisca.storage.schema import IndexKind
@@ -70,6 +70,8 @@ class Field(Generic[T]):
     """The attribute's name."""
 
     __codec__: Codec
+    __access__: Access = ("", "", None)
+    """Attribute name, hash field and what decodes most values in one step: all that reading takes."""
     __codec_type__: ClassVar[type[Codec]] = Codec
 
     def __init__(self, *, required: bool = False, **options: Unpack[Options]) -> None:
@@ -105,7 +107,7 @@ class Field(Generic[T]):
     def __get__(self, obj: object, owner: type) -> T: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         if obj is not None:
-            name, key, decode_fast = self.__codec__.access
+            name, key, decode_fast = self.__access__
             state = obj.__state__
             values = state.values
             if name in values:
@@ -122,7 +124,8 @@ class Field(Generic[T]):
         return self if mapper is None else mapper.colour.column(self, owner)
 
     def __set__(self, obj: Any, value: T) -> None:
-        assign(obj, self, *self.__codec__.accept(value, obj.__mapper__))
+        codec = self.__codec__
+        assign(obj, self, *(codec.accept_fast(value) or codec.accept(value, obj.__mapper__)))
 
     # -- what a kind of field overrides ------------------------------------------------------------
 

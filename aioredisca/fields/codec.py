@@ -28,12 +28,12 @@ _HOOKS_OF_SCORES = ("from_db", "score")
 
 FastAccept = Callable[[Any], "tuple[Any, bytes] | None"]
 FastDecode = Callable[[bytes], Any]
+Access = tuple[str, str, "FastDecode | None"]
 
 
 class Codec:
     """The machinery of one field.
 
-    ``access``             attribute name, hash field, and ``decode_fast``: what reading an attribute needs.
     ``accept_fast``        what :meth:`accept` answers for a common value that needs no more, else None. The
                            bytes are no more than LONG_VALUE, which every index holds.
     ``decode_fast``        what :meth:`read` does, in one step, for most stored values; ValueError for others.
@@ -41,7 +41,7 @@ class Codec:
     ``sets_plainly``       an assignment does nothing but accept the value and keep it.
     """
 
-    __slots__ = ("accept_fast", "access", "decode_fast", "digits_are_scores", "field", "sets_plainly")
+    __slots__ = ("accept_fast", "decode_fast", "digits_are_scores", "field", "sets_plainly")
 
     field: Any
     """The field, of which a checker would make the value of an attribute."""
@@ -51,7 +51,6 @@ class Codec:
         self.accept_fast: FastAccept = _never
         self.decode_fast: FastDecode | None = None
         self.digits_are_scores = self.sets_plainly = False
-        self.access: tuple[str, str, FastDecode | None] = ("", "", None)
 
     def settle(self) -> None:
         """Look at the field once, now that it is complete and its name is known: a class has it."""
@@ -61,7 +60,7 @@ class Codec:
         self.decode_fast = decodes if decodes and self.keeps(*_HOOKS_OF_DECODING) else None
         self.digits_are_scores = self._digits_are_scores() and self.keeps(*_HOOKS_OF_SCORES)
         self.sets_plainly = self.keeps("__set__")
-        self.access = (field.name, field.key, self.decode_fast)
+        field.__access__ = (field.name, field.key, self.decode_fast)  # a look at one object the less
 
     def keeps(self, *hooks: str) -> bool:
         """Whether the field does all this as the kind of this library does that it is, or extends."""

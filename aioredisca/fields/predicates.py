@@ -37,7 +37,7 @@ def equals(field: Field[Any], value: Any, mapper: Mapper) -> Equals | IsNone:
     """The field holds *value*."""
     if value is None:
         return IsNone(field.key)
-    return Equals(field.key, field.__codec__.encode(field.__codec__.operand(value, mapper)))
+    return Equals(field.key, _encoded(field, value, mapper))
 
 
 def any_of(field: Field[Any], values: Iterable[Any], mapper: Mapper) -> Condition:
@@ -45,8 +45,8 @@ def any_of(field: Field[Any], values: Iterable[Any], mapper: Mapper) -> Conditio
     where = f"{mapper.name}.{field.name}"
     if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
         raise UsageError(f"{where}: in_() takes several values; ask == for one")
-    given, codec = list(values), field.__codec__
-    known = [codec.encode(codec.operand(value, mapper)) for value in given if value is not None]
+    given = list(values)
+    known = [_encoded(field, value, mapper) for value in given if value is not None]
     some = AnyOf(field.key, tuple(dict.fromkeys(known)))
     if len(some.values) > MAX_IN_VALUES:
         raise UsageError(f"{where}: in_() takes at most {MAX_IN_VALUES:,} values, not {len(some.values):,}")
@@ -84,6 +84,13 @@ def has(field: Field[Any], element: Any, mapper: Mapper) -> Has:
     return Has(field.key, codec.element_raw(element, mapper), codec.elements)
 
 
+def _encoded(field: Field[Any], value: Any, mapper: Mapper) -> bytes:
+    """*value* as it is stored. What is accepted in one step is coerced in it, too."""
+    codec = field.__codec__
+    accepted = codec.accept_fast(value)
+    return accepted[1] if accepted else codec.encode(codec.operand(value, mapper))
+
+
 def _bound(field: Field[Any], value: Any, mapper: Mapper) -> Bound | None:
     if value is None:
         return None
@@ -105,4 +112,5 @@ def _operand(field: Field[Any], value: Any, mapper: Mapper) -> tuple[Any, bool]:
     """A bound as a value, and whether it is itself included."""
     outside = isinstance(value, exclusive)
     given = cast("exclusive[Any]", value).value if outside else value
-    return field.__codec__.operand(given, mapper), not outside
+    accepted = field.__codec__.accept_fast(given)
+    return accepted[0] if accepted else field.__codec__.operand(given, mapper), not outside

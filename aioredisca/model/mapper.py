@@ -259,6 +259,8 @@ class Mapper:
 
     def record_id(self, model_id: object) -> str:
         """The same; ValidationError for the empty id as well."""
+        if type(model_id) is str and model_id.isascii() and 0 < len(model_id) <= MAX_ID:  # as nearly always
+            return model_id
         id = self.id_text(model_id)
         if not id:
             raise ValidationError(self.name, "id", "an empty id names no record")

@@ -35,9 +35,9 @@ def begin(
     record: Record, store: Store, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False
 ) -> Change | None:
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
-    check_writable(record)
-    need_id(record)
     mapper, state = record.__mapper__, record.__state__
+    if state.unit is not None or not state.id:
+        _need_home(record)
     schema, layers = mapper.schema(store), state.layers
     changes = layers.diff | touched(record) if mapper.mutable else layers.diff
     if not changes and not layers.fresh:
@@ -45,19 +45,24 @@ def begin(
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain)
-    _need_required(record, change)
+    if schema.required and change.mode == "create":
+        _need_required(record, change)
     layers.depart(changes)
     return change
 
 
 def begin_delete(record: Record, store: Store) -> Change:
     """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
-    check_writable(record)
-    need_id(record)
+    _need_home(record)
     mapper, state = record.__mapper__, record.__state__
     referrers = mapper.referrers(store, state.unit)
     state.layers.depart({**state.layers.diff})
     return Change(mapper.schema(store), state.id, "delete", referrers=referrers)
+
+
+def _need_home(record: Record) -> None:
+    check_writable(record)
+    need_id(record)
 
 
 def begin_all(store: Store, records: Sequence[Any], mode: Mode | None) -> list[tuple[Any, Change]]:
@@ -85,8 +90,6 @@ def split(changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
 
 def _need_required(record: Record, change: Change) -> None:
     """A create without a required field need not travel to be refused."""
-    if change.mode != "create" or not change.schema.required:
-        return
     if missing := [key for key in change.schema.required if key not in change.sets]:
         mapper = record.__mapper__
         reason = "is required: a record is not created without it"

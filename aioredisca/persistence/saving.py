@@ -21,12 +21,13 @@ async def save(record: R, mode: SaveMode | None = None, if_unchanged: IfUnchange
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
     state = record.__state__
     store = record.__mapper__.store(state.unit)
-    lock = state.lock(store.transport())
+    transport = store.transport()
+    lock = state.lock(transport)
     await lock.acquire()
     try:
         change = begin(record, store, mode, if_unchanged)
         if change is not None:
-            await executor.write(store, [(record, change)])
+            await executor.write(store, [(record, change)], transport)
     finally:
         lock.release()
     return record
@@ -36,10 +37,11 @@ async def delete(record: Record) -> bool:
     """Delete *record*; whether there was one. EVALSHA, one round trip."""
     state = record.__state__
     store = record.__mapper__.store(state.unit)
-    lock = state.lock(store.transport())
+    transport = store.transport()
+    lock = state.lock(transport)
     await lock.acquire()
     try:
-        (deleted,) = await executor.write(store, [(record, begin_delete(record, store))])
+        (deleted,) = await executor.write(store, [(record, begin_delete(record, store))], transport)
         return deleted is True
     finally:
         lock.release()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from aioredisca.compiler.conditions import Condition
     from aioredisca.fields.base import Field
     from aioredisca.fields.password import Hash, Password
-    from aioredisca.model.mapper import Mapper
     from aioredisca.model.model import Model
     from aioredisca.model.record import Record
     from aioredisca.query.query import Query
@@ -45,10 +44,10 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     sets and dicts; comparing one to a value makes a query instead. Operands are coerced as in an assignment.
     """
 
-    __slots__ = ("_field", "_model")
+    __slots__ = ("_field", "_mapper", "_model")
 
     def __init__(self, field: Field[T], model: type[R]) -> None:
-        self._field, self._model = field, model
+        self._field, self._model, self._mapper = field, model, model.__mapper__
 
     @property
     def field(self) -> Field[T]:
@@ -59,10 +58,6 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
     def model(self) -> type[R]:
         """The class this column was read from."""
         return self._model
-
-    @property
-    def _mapper(self) -> Mapper:
-        return self._model.__mapper__
 
     def __repr__(self) -> str:
         return f"<{self._mapper.name}.{self._field.name}>"

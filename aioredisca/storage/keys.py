@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_ID = 512
 MAX_FIELD = 512
@@ -30,10 +30,12 @@ class Keys:
     namespace: str
     prefix: str
     tag: bool = False
+    base: str = field(init=False, compare=False, repr=False)
+    """What every key of the model starts with."""
 
-    @property
-    def base(self) -> str:
-        return f"{self.namespace}{{{self.prefix}}}" if self.tag else f"{self.namespace}{self.prefix}"
+    def __post_init__(self) -> None:
+        prefix = f"{{{self.prefix}}}" if self.tag else self.prefix
+        object.__setattr__(self, "base", self.namespace + prefix)
 
     @property
     def records(self) -> str:

@@ -49,23 +49,23 @@ class FieldSpec:
     required: bool = False
     score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
+    nullable: bool = field(init=False, compare=False, repr=False)
+    """Whether the index keeps a set of the ids without a value."""
+    entries: tuple[str, ...] = field(init=False, compare=False, repr=False)
+    """The indexes of this field as the signature names them, for example ``x?:name``."""
+
+    def __post_init__(self) -> None:
+        """Every query asks for these."""
+        nullable = self.index is not None and not self.required
+        kinds = ["u:"] if self.unique else []
+        if self.index:
+            kinds.append(_LETTERS[self.index] + ("?:" if nullable else ":"))
+        object.__setattr__(self, "nullable", nullable)
+        object.__setattr__(self, "entries", tuple(kind + self.key for kind in kinds))
 
     @property
     def indexed(self) -> bool:
         return self.unique or self.index is not None
-
-    @property
-    def nullable(self) -> bool:
-        """Whether the index keeps a set of the ids without a value."""
-        return self.index is not None and not self.required
-
-    @property
-    def entries(self) -> tuple[str, ...]:
-        """The indexes of this field as the signature names them, for example ``x?:name``."""
-        kinds = ["u:"] if self.unique else []
-        if self.index:
-            kinds.append(_LETTERS[self.index] + ("?:" if self.nullable else ":"))
-        return tuple(kind + self.key for kind in kinds)
 
     def extra(self, raw: bytes) -> str:
         """What a write sends along with a value: its score, the digest of a long value, or nothing."""

@@ -21,7 +21,6 @@ from aioredisca.compiler.writes import (
     collect_outcome,
     get_or_create_call,
     get_or_create_outcome,
-    single_outcome,
     write_call,
     write_outcome,
 )
@@ -316,12 +315,10 @@ def test_get_or_create_names_the_unique_index(key: dict[str, bytes], tail: list[
 
 def test_outcomes() -> None:
     assert write_outcome([b"OK", 1, 0, 2, b"7"]) == [True, False, None, b"7"]
-    assert single_outcome([b"OK", 1]) is True
-    assert single_outcome([b"OK", 0]) is False
     assert collect_outcome([b"OK", [b"a"]]) == [b"a"]
     refused = [b"unique", 3, b"email", b"\xff"]
     refusal = Refusal("unique", 2, ("email", "\ufffd"))
-    for outcome in (write_outcome, single_outcome, collect_outcome):
+    for outcome in (write_outcome, collect_outcome):
         assert outcome(refused) == refusal
     assert get_or_create_outcome(ROW, refused) == refusal
     assert get_or_create_outcome(ROW, [b"OK", 1, b"7"]) == FoundOrCreated("7", created=True, fields={})

@@ -198,7 +198,7 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._transport = stream
         self._paused, self._packet = False, PACKET
         self._now = self._heard
-        self._reader = internals.new_reader()
+        self._parser = internals.new_reader()
         stream.set_write_buffer_limits(HIGH_WATER)
         stream.set_protocol(self)
 
@@ -236,7 +236,7 @@ class SocketConnection(Connection, asyncio.Protocol):
             self._has_room()
 
     def data_received(self, data: bytes) -> None:
-        reader = self._reader
+        reader = self._parser
         try:
             reader.feed(data)
             self._take(iter(reader.gets, internals.NOTHING))

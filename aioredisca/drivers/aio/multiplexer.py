@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random
+from asyncio import Future
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import Any
 
 import redis.exceptions
 
@@ -24,6 +26,7 @@ from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
 from aioredisca.drivers.aio.requests import Batch, Request
+from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
 
@@ -33,6 +36,8 @@ BACKOFF = 0.01
 
 class Multiplexer(AsyncTransport):
     """Carries calls over one connection of one loop."""
+
+    on_written: Callable[[Request], None] | None = None
 
     def __init__(self, address: Address, facts: StoreFacts) -> None:
         super().__init__(address, facts)
@@ -46,28 +51,45 @@ class Multiplexer(AsyncTransport):
     def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         if not calls:
             return _nothing()
+        if calls[0].cache_region is not None and None not in [call.cache_region for call in calls]:
+            return self.load_all(calls)
+        return self.request_all(calls)
+
+    def load_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        """The same for loads whose replies may be remembered. Here none is."""
+        return self.request_all(calls)
+
+    def request_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
+        """Ask the server for all of it."""
         batch = Batch(self, calls)
         self.submit(batch)
         return batch.future
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
+        if call.cache_region is not None:
+            return self._load(call)
         request = Batch(self, (call,)) if call.commands else Request(self, call)
         self.submit(request)
         if overlap is not None:
             overlap()
         return request.future
 
+    async def _load(self, call: Call) -> Reply:
+        (reply,) = await self.load_all((call,))
+        if isinstance(reply, RediscaError):
+            raise reply
+        return reply
+
     def submit(self, request: Request) -> None:
         """Send *request* now: hand it to the connection, or to the queue before it. The one way out."""
+        if request.writes and self.on_written is not None:
+            request.future.add_done_callback(partial(_tell_cancelled, self.on_written, request))
         if (connection := self._connection) is not None and connection.accepts and not self._waiting:
             connection.send(request)
         else:
             request.started = request.started or self.loop.time()
             self._waiting.append(request)
             self.changed()
-
-    def written(self, request: Request) -> None:
-        """See :class:`~aioredisca.drivers.aio.requests.Owner`."""
 
     def changed(self) -> None:
         """Send what waits, as far as there is a connection with room; open one where there is none."""
@@ -158,14 +180,20 @@ class Multiplexer(AsyncTransport):
 
     def _is_resent(self, request: Request, error: BaseException) -> bool:
         if request.future.done():
-            if request.writes:
-                self.written(request)
+            if request.writes and self.on_written is not None:
+                self.on_written(request)
             return False
         if request.writes or request.resent or isinstance(error, Closing):
             request.fail(translate.lost(self._address.place, error, writes=request.writes))
             return False
         request.resend()
         return True
+
+
+def _tell_cancelled(on_written: Callable[[Request], None], request: Request, future: Future[Any]) -> None:
+    """A write that nobody waits for any more may happen yet: tell before its task goes on."""
+    if future.cancelled():
+        on_written(request)
 
 
 async def _nothing() -> list[Reply]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aioredisca.drivers import wire
@@ -38,8 +38,8 @@ class Request:
 
     def take(self, reply: Reply) -> bool:
         """Take the next reply from the server; whether it was the last of this request."""
-        if self.writes:
-            self._owner.written(self)
+        if self.writes and (on_written := self._owner.on_written):
+            on_written(self)
         if self.future.done():  # nobody waits any more
             return True
         if isinstance(reply, Exception):
@@ -78,8 +78,8 @@ class Request:
 
     def fail(self, error: Exception) -> None:
         """There will be no reply."""
-        if self.writes:
-            self._owner.written(self)
+        if self.writes and (on_written := self._owner.on_written):
+            on_written(self)
         if not self.future.done():
             self.future.set_exception(error)
 
@@ -115,8 +115,8 @@ class Batch(Request):
         answers.append(reply)
         if len(answers) < self._size:
             return False
-        if self.writes:
-            self._owner.written(self)
+        if self.writes and (on_written := self._owner.on_written):
+            on_written(self)
         if self.future.done():
             return True
         if self._exchange is None and True not in [isinstance(answer, Exception) for answer in answers]:
@@ -147,12 +147,11 @@ class Owner(Protocol):
 
     loop: asyncio.AbstractEventLoop
     facts: StoreFacts
+    on_written: Callable[[Request], None] | None
+    """Called with a request that writes, once it was answered or given up: its caller goes on from there."""
 
     def submit(self, request: Request) -> None:
         """Send *request*, over whatever connection there is."""
-
-    def written(self, request: Request) -> None:
-        """*request*, which writes, was answered or given up: from here on its caller goes on."""
 
     def changed(self) -> None:
         """The connection takes requests again, or will take none any more."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -24,9 +24,8 @@ from aioredisca.drivers.aio.base import connect
 from aioredisca.drivers.aio.connection import Connection, SocketConnection
 from aioredisca.drivers.aio.multiplexer import Multiplexer
 from aioredisca.drivers.aio.requests import Batch, Owner, Request
-from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
-from aioredisca.types import CacheRegion, Call, Overlap, Reply
+from aioredisca.types import CacheRegion, Call, Reply
 
 LEASE = 5.0
 """Seconds of silence after which a connection has to prove that it would have told of changes."""
@@ -200,56 +199,29 @@ class CachingMultiplexer(Multiplexer):
     def cached(self, region: CacheRegion, key: str) -> Reply:
         return self._cache.get(region, key)
 
-    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
-        cacheable = calls and calls[0].cache_region and None not in [call.cache_region for call in calls]
-        if cacheable and self.facts.tracking:
-            return self._load(calls)
-        sent = super().send_all(calls)
-        if self._tracker is not None and True in [call.writes for call in calls]:
-            self._forget_at_cancellation(calls, sent)
-        return sent
+    def _forget(self, request: Request) -> None:
+        """What *request* writes is not what it was, or will not be.
 
-    def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
-        if call.cache_region and self.facts.tracking:
-            return self._load_one(call)
-        sent = super().send(call, overlap)
-        if self._tracker is not None and call.writes:
-            self._forget_at_cancellation((call,), sent)
-        return sent
+        Whatever became of it: the server tells of a change a moment later than it answers.
+        """
+        self._cache.forget(key for call in request.calls if call.writes for key in call.keys)
 
-    def _forget_at_cancellation(self, calls: Sequence[Call], sent: Awaitable[Any]) -> None:
-        """A write that nobody waits for any more may happen yet: forget before its task goes on."""
-        future = cast("asyncio.Future[Any]", sent)
-        future.add_done_callback(lambda done: self._forget(calls) if done.cancelled() else None)
-
-    def written(self, request: Request) -> None:
-        # Whatever became of it: the server tells of a change a moment later than it answers.
-        if self._tracker is not None:
-            self._forget(request.calls)
-
-    def _forget(self, calls: Iterable[Call]) -> None:
-        """What these calls write is not what it was, or will not be."""
-        self._cache.forget(key for call in calls if call.writes for key in call.keys)
-
-    async def _load_one(self, call: Call) -> Reply:
-        (reply,) = await self._load((call,))
-        if isinstance(reply, RediscaError):
-            raise reply
-        return reply
-
-    async def _load(self, calls: Sequence[Call]) -> list[Reply]:
+    async def load_all(self, calls: Sequence[Call]) -> list[Reply]:
+        if not self.facts.tracking:
+            return await self.request_all(calls)
         if self._tracker is None:
             self._tracker = TrackingMultiplexer(self._address, self.facts, self._cache)
+            self.on_written = self._forget
         held = [self._cache.get(call.cache_region, _key(call)) for call in calls if call.cache_region]
         missing = [call for call, reply in zip(calls, held, strict=True) if reply is None]
         if not missing:
             return held
         self._cache.expect(missing)
         try:
-            replies = iter(await self._tracker.send_all(missing))
+            replies = iter(await self._tracker.request_all(missing))
         except Untracked:
             self.facts.tracking = False
-            return await super().send_all(calls)
+            return await self.request_all(calls)
         finally:
             self._cache.give_up(missing)
         return [next(replies) if reply is None else reply for reply in held]

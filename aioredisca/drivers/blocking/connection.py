@@ -61,7 +61,7 @@ class SocketConnection(Connection):
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._buffer = bytearray(READ_SIZE)
-        self._reader = internals.new_reader()
+        self._parser = internals.new_reader()
 
     def is_dirty(self) -> bool:
         return bool(self._poll.poll(0))
@@ -71,7 +71,7 @@ class SocketConnection(Connection):
 
     def read(self, count: int) -> list[Reply]:
         replies: list[Reply] = []
-        reader, buffer = self._reader, self._buffer
+        reader, buffer = self._parser, self._buffer
         while len(replies) < count:
             size = self._socket.recv_into(buffer)
             if not size:
