@@ -800,6 +800,14 @@ def test_a_loop_that_is_closed_without_ceremony_is_let_go_of(server: Server, for
     assert dead() is None
 
 
+@pytest.mark.memory_only
+def test_so_is_a_closed_loop_in_memory_which_has_no_socket() -> None:
+    database, loop = Database("memory://"), asyncio.new_event_loop()
+    assert loop.run_until_complete(ask(database, incr("n"))) == 1
+    loop.close()
+    assert asyncio.run(ask(database, incr("n"))) == 2
+
+
 @pytest.mark.parametrize("form", [*SHARED, "pool"])
 def test_work_may_go_on_while_the_loop_cancels_its_tasks(server: Server, form: Form) -> None:
     """A connection that belonged to a task would be closed under those that want to save something."""
