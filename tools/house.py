@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGE = "aioredisca"
-MOST_MODULES = 13
+MOST_MODULES = 14
 """Of one folder, ``__init__`` left out."""
 
 MOST_AT_TOP = 15

@@ -107,9 +107,7 @@ class _Batch:
 
         try:
             prepared = self.prepare()
-            outcomes = (
-                await executor.carry_out(self._store, prepared, overlap=overlap) if prepared.begun else []
-            )
+            outcomes = await executor.carry_out(self._store, prepared, overlap) if prepared.begun else []
             self._written = prepared, outcomes
             return outcomes
         finally:

@@ -38,7 +38,7 @@ from aioredisca.fields.access import decoded
 from aioredisca.persistence import pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store, Transport
+from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -82,10 +82,9 @@ def prepare(begun: Begun) -> Prepared:
     try:
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
-        first = begun[0][1]
-        if len(begun) == 1 and not first.referrers:  # as most often
-            return Prepared(begun, (), (first.schema,), _call(begun, (first,)))
         changes = [change for _, change in begun]
+        if len(changes) == 1 and not changes[0].referrers:  # as most often
+            return Prepared(begun, (), (changes[0].schema,), _call(begun, changes))
         referrers = referrers_in(changes)
         return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun, changes))
     except BaseException:
@@ -109,21 +108,16 @@ class NotSent(RediscaError):
     """Why changes were put back that never left this process."""
 
 
-def write(store: Store, begun: Begun, transport: Transport | None = None) -> Awaitable[list[Outcome]]:
+def write(store: Store, begun: Begun) -> Awaitable[list[Outcome]]:
     """Send begun changes of one database in one call; the outcome of each.
 
     EVALSHA, one round trip. Where it fails, every change is back in its record before the error leaves.
     """
-    return carry_out(store, prepare(begun), transport, finishes=True)
+    return carry_out(store, prepare(begun), finishes=True)
 
 
 async def carry_out(
-    store: Store,
-    prepared: Prepared,
-    transport: Transport | None = None,
-    overlap: Overlap | None = None,
-    *,
-    finishes: bool = False,
+    store: Store, prepared: Prepared, overlap: Overlap | None = None, *, finishes: bool = False
 ) -> list[Outcome]:
     """The same for what is prepared already; without *finishes*, :func:`finish` is left to the caller.
 
@@ -134,7 +128,7 @@ async def carry_out(
         if prepared.referrers:
             await _ready_to_cascade(store, prepared.referrers)
         if readiness.declared(store, schemas):  # as nearly always
-            outcomes = write_outcome(await (transport or store.transport()).send(call, overlap))
+            outcomes = write_outcome(await store.transport().send(call, overlap))
         else:
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):

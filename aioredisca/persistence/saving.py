@@ -21,13 +21,12 @@ async def save(record: R, mode: SaveMode | None = None, if_unchanged: IfUnchange
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
     state = record.__state__
     store = record.__mapper__.store(state.unit)
-    transport = store.transport()
-    lock = state.lock(transport)
-    await lock.acquire()
+    lock = state.lock(store.transport())
+    await lock.acquire()  # what is closed meanwhile is opened anew: the transport is asked for once more
     try:
         change = begin(record, store, mode, if_unchanged)
         if change is not None:
-            await executor.write(store, [(record, change)], transport)
+            await executor.write(store, [(record, change)])
     finally:
         lock.release()
     return record
@@ -37,11 +36,10 @@ async def delete(record: Record) -> bool:
     """Delete *record*; whether there was one. EVALSHA, one round trip."""
     state = record.__state__
     store = record.__mapper__.store(state.unit)
-    transport = store.transport()
-    lock = state.lock(transport)
+    lock = state.lock(store.transport())
     await lock.acquire()
     try:
-        (deleted,) = await executor.write(store, [(record, begin_delete(record, store))], transport)
+        (deleted,) = await executor.write(store, [(record, begin_delete(record, store))])
         return deleted is True
     finally:
         lock.release()

@@ -204,3 +204,11 @@ def child(database: Database) -> int:
     except BaseException:
         return 1
     return 0
+
+
+@pytest.mark.memory_only
+def test_a_loop_closed_without_ceremony_does_no_harm_in_memory_which_has_no_socket() -> None:
+    database, loop = Database("memory://"), asyncio.new_event_loop()
+    assert loop.run_until_complete(ask(database, incr("n"))) == 1
+    loop.close()
+    assert asyncio.run(ask(database, incr("n"))) == 2
