@@ -147,9 +147,10 @@ class Mapper:
         """The class that a reference of this one means by *name*. UsageError where there is no such one."""
         return registry.named(self.model, name)
 
-    def referrers(self, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
-        """The references that a delete of a record of this class reaches, those by way of others too."""
-        return referrers_of(self.schema(store), store, unit)
+    @staticmethod
+    def referrers(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
+        """The references that a delete of a record of *schema* reaches, those by way of others too."""
+        return referrers_of(schema, store, unit)
 
     # -- settings ----------------------------------------------------------------------------------
 
@@ -280,7 +281,7 @@ class Mapper:
     def detached(self, id: str) -> Any:
         """An instance that belongs to no session, whatever is open."""
         record = self.model.__new__(self.model)
-        set_state(record, State(id))
+        set_state(record, State.of_handle(id))
         return record
 
     def is_private(self) -> bool:
@@ -292,9 +293,7 @@ class Mapper:
         if not self.is_private():
             return _become_new(self.model(id))
         record = object.__new__(self.model)
-        state = State(id)
-        state.start_new()
-        set_state(record, state)
+        set_state(record, State.of_new(id))
         return record
 
     def fill(self, record: Any, values: Mapping[str, Any]) -> None:

@@ -43,7 +43,7 @@ class Record(HashAPI, metaclass=ModelType):
         __mapper__: Mapper
 
     def __init__(self, model_id: str | None = None, /) -> None:
-        set_state(self, State(model_id or ""))
+        set_state(self, State.of_handle(model_id or ""))
 
     if not TYPE_CHECKING:
 

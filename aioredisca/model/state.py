@@ -78,10 +78,19 @@ class State:
         with suppress(AttributeError):  # another thread was faster
             del self._layers
 
-    def start_new(self) -> None:
-        """Become an unsaved record, with nothing set, of what nobody has asked yet."""
-        layers = self._layers = Layers(self.values)
-        layers.mode, layers.fresh = "create", True
+    @classmethod
+    def of_handle(cls, id: str) -> State:
+        """Of a record that is only named: whoever made it has something in mind."""
+        state = cls(id)
+        state._layers = Layers(state.values)
+        return state
+
+    @classmethod
+    def of_new(cls, id: str) -> State:
+        """Of an unsaved record, with nothing set."""
+        state = cls.of_handle(id)
+        state._layers.mode, state._layers.fresh = "create", True
+        return state
 
     def knows(self, *, all_fields: bool = False) -> bool:
         """Whether a load would tell nothing new: of declared fields, or of all."""

@@ -53,11 +53,13 @@ def begin(
 
 def begin_delete(record: Record, store: Store) -> Change:
     """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
-    _need_home(record)
     mapper, state = record.__mapper__, record.__state__
-    referrers = mapper.referrers(store, state.unit)
-    state.layers.depart({**state.layers.diff})
-    return Change(mapper.schema(store), state.id, "delete", referrers=referrers)
+    if state.unit is not None or not state.id:
+        _need_home(record)
+    schema, layers = mapper.schema(store), state.layers
+    referrers = mapper.referrers(schema, store, state.unit)
+    layers.depart({**layers.diff})
+    return Change(schema, state.id, "delete", referrers=referrers)
 
 
 def _need_home(record: Record) -> None:
