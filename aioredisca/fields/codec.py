@@ -64,8 +64,10 @@ class Codec:
 
     def keeps(self, *hooks: str) -> bool:
         """Whether the field does all this as the kind of this library does that it is, or extends."""
-        kind, own = type(self.field), vars(self.field)
-        ours = next(base for base in kind.__mro__ if base.__module__.partition(".")[0] == "aioredisca")
+        field: object = self.field
+        kind: Any = type(field)
+        own: dict[str, Any] = field.__dict__
+        ours: Any = next(base for base in kind.__mro__ if base.__module__.partition(".")[0] == "aioredisca")
         return all(getattr(kind, hook) is getattr(ours, hook) and hook not in own for hook in hooks)
 
     # -- what a kind has a way of its own for ------------------------------------------------------

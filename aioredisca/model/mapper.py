@@ -133,8 +133,8 @@ class Mapper:
 
     def _children(self) -> list[Mapper]:
         # In its own namespace: one that is just being made has none yet, and shows its base's.
-        own = (vars(child).get("__mapper__") for child in type.__subclasses__(self.model))
-        return [mapper for mapper in own if isinstance(mapper, Mapper)]
+        found = (_own_mapper(child) for child in type.__subclasses__(self.model))
+        return [mapper for mapper in found if mapper is not None]
 
     def inheritors(self) -> set[Any]:
         """All subclasses, of any depth, each in its last definition."""
@@ -176,8 +176,8 @@ class Mapper:
         """A setting of the class or of the nearest of its bases that has it."""
         known = self._effective
         if name not in known:
-            owners = (vars(owner).get("__mapper__") for owner in self.model.__mro__)
-            own = (mapper._own.get(name) for mapper in owners if isinstance(mapper, Mapper))
+            owners = (_own_mapper(owner) for owner in self.model.__mro__)
+            own = (mapper._own.get(name) for mapper in owners if mapper is not None)
             known[name] = next((value for value in own if value is not None), None)
         return known[name]
 
@@ -358,6 +358,11 @@ class Mapper:
     def take_row(record: Any, schema: Schema, row: Stored) -> None:
         """Believe what a load of the declared fields of *record* has told."""
         loading.take_row(record, schema, row)
+
+
+def _own_mapper(owner: type) -> Mapper | None:
+    found: object = vars(owner).get("__mapper__")
+    return found if isinstance(found, Mapper) else None
 
 
 def _become_new(record: Any) -> Any:

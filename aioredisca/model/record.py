@@ -202,5 +202,5 @@ def _restore(model: Any, id: str, known: dict[str, Any], extra: dict[str, Any]) 
     record = model.__mapper__.detached(id)
     record.__state__.layers.restore(known)
     if extra:
-        vars(record).update(extra)
+        record.__dict__.update(extra)
     return record

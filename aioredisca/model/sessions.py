@@ -118,11 +118,11 @@ class BaseSession:
 @contextmanager
 def entered(session: S) -> Generator[S]:
     """Open *session* for the block, and close it without saving: whoever serves a request does that."""
-    session._open()
+    session._open()  # pyright: ignore[reportPrivateUsage]  # of the same room
     try:
         yield session
     finally:
-        session._close()
+        session._close()  # pyright: ignore[reportPrivateUsage]
 
 
 class Session(BaseSession):

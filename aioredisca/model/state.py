@@ -44,7 +44,10 @@ class State:
         places: Mapping[str, int] = _NOWHERE,
         row: Stored | None = None,
     ) -> None:
-        self.id, self.unit, self.places, self.row = id, unit, places, row
+        self.id = id
+        self.unit = unit
+        self.places = places
+        self.row = row
         self.values: dict[str, Any] = {}
         # The other two are set when they are needed: a query makes thousands of states.
 

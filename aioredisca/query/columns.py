@@ -186,7 +186,8 @@ class Descending(Output[R, T]):
     @property
     def field(self) -> Field[T]:
         """The declared field."""
-        return self.column._field
+        field: Any = self.column.field  # which checkers take for the value of the field
+        return cast("Field[T]", field)
 
     def __repr__(self) -> str:
         return f"{self.column!r}.desc()"

@@ -70,13 +70,21 @@ class Select(Asked[R]):
     def _field(self, column: Any) -> Field[Any]:
         return field_of(self._search.model, column)
 
+    @staticmethod
+    def _search_of(condition: Any) -> QuerySpec[Any]:
+        if not isinstance(condition, Asked):
+            hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
+            kind = type(condition).__name__
+            raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
+        return condition._search
+
     # -- conditions --------------------------------------------------------------------------------
 
     def __and__(self, other: Asked[R]) -> Self:
-        return type(self)(self._search.joined(_search_of(other), either=False))
+        return type(self)(self._search.joined(self._search_of(other), either=False))
 
     def __or__(self, other: Asked[R]) -> Self:
-        return type(self)(self._search.joined(_search_of(other), either=True))
+        return type(self)(self._search.joined(self._search_of(other), either=True))
 
     def __invert__(self) -> Self:
         return type(self)(self._search.inverted())
@@ -85,7 +93,7 @@ class Select(Asked[R]):
         """Narrow the query: every condition must hold. No I/O."""
         search = self._search
         for condition in conditions:
-            search = search.where(_search_of(condition))
+            search = search.where(self._search_of(condition))
         return type(self)(search)
 
     def scan(self) -> Self:
@@ -140,15 +148,6 @@ def whole(count: Any, what: str) -> int:
     if not isinstance(count, int) or isinstance(count, bool) or count < 0:
         raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
     return count
-
-
-def _search_of(condition: Any) -> QuerySpec[Any]:
-    if not isinstance(condition, Asked):
-        hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
-        raise UsageError(
-            f"a condition is made of columns, as in User.age >= 18; this is {type(condition).__name__}{hint}"
-        )
-    return condition._search
 
 
 def field_of(model: type[Any], column: Any) -> Field[Any]:
