@@ -1,7 +1,7 @@
 """What a class stores, as frozen data: the hash fields, their indexes, the keys and the signature.
 
-A schema is made from a class once per version of the class and database (record.py), and is all that
-plan.py and scripts.py know of a class.
+A schema is made from a class once per version of the class and database (model/mapper.py), and is all that
+the compiler knows of a class.
 """
 
 from __future__ import annotations
