@@ -288,7 +288,7 @@ _send_all, _send = Multiplexer.send_all, Multiplexer.send
 async def measure(server: Server, trees: list[tuple[str, Any]], records: int) -> list[Step]:
     meter, steps = Meter(server), list[Step]()
     Multiplexer.send_all = lambda transport, calls: meter.send_all(transport, calls)  # type: ignore[method-assign,assignment]
-    Multiplexer.send = lambda transport, call: meter.send(transport, call)  # type: ignore[method-assign,assignment]
+    Multiplexer.send = lambda transport, call, overlap=None: meter.send(transport, call)  # type: ignore[method-assign,assignment]
     for name, query in trees:
         for verb, run in verbs(query, records):
             largest = await meter.largest(run)
