@@ -248,7 +248,8 @@ def generated(kind: str, model: Any) -> Any:
 
 
 _made: WeakKeyDictionary[type[Any], dict[str, tuple[int, Any]]] = WeakKeyDictionary()
-"""What was generated of each class, with the version of its fields."""
+"""What was generated of each class, with the version of its fields. It lives as long as the class is used:
+pydantic itself keeps what it generated."""
 
 
 def _generate(kind: str, model: type[Record]) -> Any:

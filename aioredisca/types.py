@@ -1,4 +1,4 @@
-"""The dictionary of the domain: what floors below the drivers know of the outside world."""
+"""What core and drivers agree on: Call, Script, Transport, Store, Lock, and the types of stored values."""
 
 from __future__ import annotations
 

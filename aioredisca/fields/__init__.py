@@ -1,1 +1,1 @@
-"""What a class body holds."""
+"""What a class body holds: fields and collections, their codecs, and conditions on them."""

@@ -63,7 +63,7 @@ class Codec:
         field.__access__ = (field.name, field.key, self.decode_fast)  # a look at one object the less
 
     def keeps(self, *hooks: str) -> bool:
-        """Whether the field does all this as the kind of this library does that it is, or extends."""
+        """Whether these methods are the library's own, overridden by no subclass and on no instance."""
         field: object = self.field
         kind: Any = type(field)
         own: dict[str, Any] = field.__dict__

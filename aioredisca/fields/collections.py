@@ -1,7 +1,8 @@
 """Collections that live and die with their record: lists, sets, sorted sets, counters in keys of their own.
 
-Declared in the class body beside the fields. Read from an instance they give a view (handles.py), whose verbs
-work on the stored collection at once: nothing of it is kept in memory, and ``save()`` has no part in it.
+Declared in the class body beside the fields. Read from an instance they give a handle
+(persistence/collections.py), whose verbs work on the stored collection at once: nothing of it is kept in
+memory, and ``save()`` has no part in it.
 """
 
 from __future__ import annotations

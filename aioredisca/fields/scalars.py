@@ -1,4 +1,4 @@
-"""The fields of truth values, UUIDs, enumerations and JSON. Each is a codec and its limits."""
+"""The fields of truth values, UUIDs, enumerations and JSON. Each coerces, checks and encodes one type."""
 
 from __future__ import annotations
 

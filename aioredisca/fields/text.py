@@ -1,4 +1,4 @@
-"""The fields of text and of bytes. Each is a codec and its limits."""
+"""The fields of text and of bytes. Each coerces, checks and encodes one type."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aioredisca.errors import FieldUnset, ValidationError
 from aioredisca.fields.access import assign, set_raw, touched
@@ -64,7 +64,7 @@ class HashAPI(Stateful):
 
     def getdiff(self) -> dict[str, Any]:
         """Return the changed hash fields; None marks one to be removed. No I/O."""
-        return _shown(self, {**self.__state__.layers.diff, **_touched(self)})
+        return _shown(self, {**self.__state__.layers.diff, **touched(cast("Any", self))})
 
     def getorigin(self) -> dict[str, Any]:
         """Return the hash as it is stored, without local changes. NotLoaded unless loaded raw. No I/O."""
@@ -74,7 +74,7 @@ class HashAPI(Stateful):
     def raw_export(self) -> dict[str, Any]:
         """Return the hash as a save would leave it. NotLoaded unless loaded raw. No I/O."""
         _need_all(self, "raw_export()")
-        return _shown(self, _held({**self.__state__.layers.merged(), **_touched(self)}))
+        return _shown(self, _held({**self.__state__.layers.merged(), **touched(cast("Any", self))}))
 
     def export(self, keep_none: bool = False) -> dict[str, Any]:
         """Return the values of all fields by attribute name, secret ones left out. No I/O."""
@@ -104,10 +104,6 @@ def _stored(record: Any, name: str) -> bytes | None:
 def _need_all(record: Any, name: str) -> None:
     if not record.__state__.layers.known(all_fields=True):
         record.__mapper__.colour.load_missing(record, name, raw=True)
-
-
-def _touched(record: Any) -> Raw:
-    return touched(record)
 
 
 def _held(raw: Raw) -> Raw:

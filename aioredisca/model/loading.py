@@ -82,8 +82,8 @@ def _is_nothing(row: Stored) -> bool:
 # -- by id -----------------------------------------------------------------------------------------
 
 
-async def get(model: Any, model_id: str | int) -> Any:
-    """The record of that id. NotFound without one.
+async def get(model: Any, model_id: str | int, /) -> Any:
+    """Return the record of that id. NotFound without one.
 
     HMGET, one round trip; none where ``conf(cache=n)`` holds it.
     """

@@ -50,6 +50,21 @@ class Colour:
     hashes_inline: bool
 
 
+def _of_no_colour(*arguments: Any, **more: Any) -> Any:
+    raise UsageError("a model is a class over Model or sync.Model: Record alone has no verbs")
+
+
+NO_COLOUR = Colour(
+    column=lambda field, model: field,
+    password_column=lambda field, model: field,
+    query=_of_no_colour,
+    handles={},
+    load_missing=_of_no_colour,
+    hashes_inline=False,
+)
+"""Of Record itself, which is neither."""
+
+
 class Mapper:
     """Of one class.
 
@@ -61,7 +76,7 @@ class Mapper:
 
     def __init__(self, model: ModelType) -> None:
         self.model: Any = model
-        self.colour: Colour = getattr(model, "__colour__", None)  # type: ignore[assignment]  # Record has none
+        self.colour: Colour = getattr(model, "__colour__", NO_COLOUR)
         self.version = 0
         self._own: Settings = {}
         self._effective: Settings = {}
@@ -165,7 +180,7 @@ class Mapper:
 
     def is_used(self) -> bool:
         """Whether the class, or one that inherits from it, had any I/O."""
-        return self._in_use or any(child.is_used() for child in self._children())
+        return self._in_use or any(child.__mapper__._in_use for child in self.inheritors())
 
     def _forget_settings(self) -> None:
         self._effective, self._leading, self._last_stem = {}, None, None

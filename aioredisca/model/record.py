@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 class DictGet(Protocol):
     """``user.get``: reads a hash field, as ``dict.get`` does."""
 
-    def __call__(self, name: str, default: Any = None, /) -> Any: ...
+    def __call__(self, name: str, default: Any = None) -> Any: ...
 
 
-def dict_get(record: HashAPI, name: str, default: Any = None, /) -> Any:
+def dict_get(record: HashAPI, /, name: str, default: Any = None) -> Any:
     """The hash field *name* as ``record[name]`` shows it, or *default* where it is unset."""
     value = record[name]
     return default if value is None else value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aioredisca.config import hooks
 from aioredisca.errors import UsageError
@@ -118,7 +118,7 @@ class BaseSession:
 @contextmanager
 def entered(session: S) -> Generator[S]:
     """Open *session* for the block, and close it without saving: whoever serves a request does that."""
-    session._open()  # pyright: ignore[reportPrivateUsage]  # of the same room
+    session._open()  # pyright: ignore[reportPrivateUsage]  # same module
     try:
         yield session
     finally:
@@ -153,28 +153,20 @@ class Session(BaseSession):
         await self._unit.flush()
 
 
-class JoinedSession(Generic[S]):
+class JoinedSession:
     """``session(join=True)`` inside another session: that session, which goes on after the block."""
 
-    def __init__(self, outer: S) -> None:
+    def __init__(self, outer: Session) -> None:
         self._outer = outer
 
-    async def __aenter__(self) -> S:
+    async def __aenter__(self) -> Session:
         return self._outer
 
     async def __aexit__(self, kind: object, error: object, trace: object) -> None:
         return None
 
-    def __enter__(self) -> S:
-        return self._outer
 
-    def __exit__(self, kind: object, error: object, trace: object) -> None:
-        return None
-
-
-def session(
-    db: object = None, *, autosave: bool = False, join: bool = False
-) -> Session | JoinedSession[Session]:
+def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
     """Open a session: ``async with session():``. No I/O until a flush.
 
     ``db``        the database of all classes that name none by ``conf(db=)``.

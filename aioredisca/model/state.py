@@ -70,7 +70,7 @@ class State:
         try:
             made = self._layers  # another thread was faster
         except AttributeError:
-            self._layers = made  # the interpreter lets no other thread come between the two
+            self._layers = made  # should another thread be as fast, its layers held but what the row holds
         self.row = None  # last: another thread may be reading
         return made
 

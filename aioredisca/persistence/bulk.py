@@ -66,7 +66,7 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
 
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:
-    # Of many records there are but few.
+    # distinct (class, unit of work) pairs: few, however many records
     homes: set[tuple[type[Any], Any]] = {(type(record), record.__state__.unit) for record in records}
     stores = {kind.__mapper__.store(unit) for kind, unit in homes}
     if len(stores) > 1:

@@ -37,7 +37,7 @@ def begin(
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _need_home(record)
+        _check_savable(record)
     schema, layers = mapper.schema(store), state.layers
     changes = layers.diff | touched(record) if mapper.mutable else layers.diff
     if not changes and not layers.fresh:
@@ -55,14 +55,14 @@ def begin_delete(record: Record, store: Store) -> Change:
     """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _need_home(record)
+        _check_savable(record)
     schema, layers = mapper.schema(store), state.layers
     referrers = mapper.referrers(schema, store, state.unit)
     layers.depart({**layers.diff})
     return Change(schema, state.id, "delete", referrers=referrers)
 
 
-def _need_home(record: Record) -> None:
+def _check_savable(record: Record) -> None:
     check_writable(record)
     need_id(record)
 
@@ -140,7 +140,7 @@ def _own_field(mapper: Mapper, column: object) -> Any:
 
 
 def finish(record: Record, change: Change, outcome: Outcome) -> None:
-    """The server wrote *change*: what was in flight is stored now."""
+    """The server wrote *change*: what was on its way is stored now."""
     if isinstance(outcome, bytes):
         learn(record, {cast("Increment", change.increment).key: outcome})
         return
@@ -166,7 +166,7 @@ def learn(record: Record, raw: Raw) -> None:
 def put_back(record: Record, change: Change, error: BaseException) -> None:
     """The write failed: its changes are pending again, below those made since."""
     if change.mode == "incr":
-        return  # nothing was in flight, and nothing may count as done at the next save
+        return  # nothing was on its way, and nothing may count as done at the next save
     layers = record.__state__.layers
     layers.put_back()
     if isinstance(error, Gone) and change.mode == "update":

@@ -86,9 +86,8 @@ async def _look(store: Store, schema: Schema) -> IndexState:
         legacy = await _has_records(store, schema)
         return IndexState("", schema.entries if legacy else frozenset())
     if not size:
-        return IndexState(
-            schema.signature, meta.unbuilt
-        )  # an index that is not declared yet is empty all the same
+        # An index that is not declared yet is empty all the same.
+        return IndexState(schema.signature, meta.unbuilt)
     return IndexState(meta.signature, meta.unbuilt)
 
 

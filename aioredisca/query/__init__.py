@@ -1,1 +1,1 @@
-"""Asks: columns make conditions, queries run them."""
+"""Asking: columns make conditions, queries hold them, scans carry them out."""

@@ -24,11 +24,11 @@ T = TypeVar("T")
 # -- values ----------------------------------------------------------------------------------------
 
 
-async def values(search: QuerySpec[R], fields: Sequence[Field[Any]]) -> list[Any]:
+async def values(spec: QuerySpec[R], fields: Sequence[Field[Any]]) -> list[Any]:
     """The value of one field for every match, or tuples of several, in order."""
     if not fields:
         raise UsageError("values() takes at least one column")
-    found = await execution.rows(search, [field.key for field in fields])
+    found = await execution.rows(spec, [field.key for field in fields])
     if len(fields) == 1:
         return [_value(row, fields[0]) for row in found]
     return [tuple(_value(row, field) for field in fields) for row in found]
@@ -73,13 +73,13 @@ class Aggregate(Generic[T]):
     avg: Any = None
 
 
-async def aggregate(search: QuerySpec[R], field: Field[Any] | None, by: Field[Any] | None) -> Any:
+async def aggregate(spec: QuerySpec[R], field: Field[Any] | None, by: Field[Any] | None) -> Any:
     """The figures of *field* over all matches; by value of the field *by*, if that is given."""
     asked = [one for one in (field, by) if one is not None]
     for one in asked:
         if one.mutable:
             raise UsageError(f"{one.name}: the values of a {type(one).__name__} field have no order")
-    found = await execution.rows(search, [one.key for one in asked], bounded=False)
+    found = await execution.rows(spec, [one.key for one in asked], bounded=False)
     if by is None:
         return _aggregated(found, field)
     groups: dict[bytes | None, list[Found[R]]] = {}

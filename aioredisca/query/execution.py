@@ -1,4 +1,4 @@
-"""Running a search: its rows in order, streams, counts and samples. Colourless; Select drives it."""
+"""Carries out a QuerySpec: its rows in order, streams, counts and samples. Colourless."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
 
 
-async def scans_of(search: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
+async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
     """A scan per class, each checked to have its indexes, before the first row is read."""
-    scans = [Scan(search, model, fields) for model in _classes(search)]
+    scans = [Scan(spec, model, fields) for model in _classes(spec)]
     for scan in scans:
         await scan.ready()
     return scans
 
 
-def _classes(search: QuerySpec[R]) -> list[type[R]]:
-    if not search.children:
-        return [search.model]
-    return [search.model, *sorted(search.model.inheritors(), key=lambda model: model.__qualname__)]
+def _classes(spec: QuerySpec[R]) -> list[type[R]]:
+    if not spec.children:
+        return [spec.model]
+    return [spec.model, *sorted(spec.model.inheritors(), key=lambda model: model.__qualname__)]
 
 
 # -- order -----------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ class OrderedRows(Generic[R]):
         self.served = False
         """Whether the server passes over and limits, so that nothing is left to cut."""
 
-    def choose_way(self, offset: int, limit: int, alone: bool) -> None:
+    def choose_order(self, offset: int, limit: int, alone: bool) -> None:
         """Let the server keep the order, if an index knows it."""
         plan, scan = self.scan.plan, self.scan
         walk = plan.walk or _walk_of_first(scan)
@@ -127,10 +127,10 @@ class OrderedRows(Generic[R]):
 
 def _walk_of_first(scan: Scan[Any]) -> Walk | None:
     """The walk by the first of several fields to order by."""
-    search = scan.search
-    if len(search.order) < 2:
+    spec = scan.spec
+    if len(spec.order) < 2:
         return None
-    return Scan(replace(search, order=search.order[:1]), scan.model, ()).plan.walk
+    return Scan(replace(spec, order=spec.order[:1]), scan.model, ()).plan.walk
 
 
 def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> bytes:
@@ -142,28 +142,28 @@ def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> by
 
 
 async def rows(
-    search: QuerySpec[R],
+    spec: QuerySpec[R],
     fields: Sequence[str] | None = None,
     *,
     after: Found[R] | None = None,
     bounded: bool = True,
     begun: Scan[R] | None = None,
 ) -> list[Found[R]]:
-    """All rows of a search, merged over its classes, in order; those behind *after* if that is given.
+    """All rows of a spec, merged over its classes, in order; those behind *after* if that is given.
 
     ``begun``  its only scan, if that has made its first step.
 
-    *fields* are the hash fields to read; None reads what the search loads. TooManyRows beyond
+    *fields* are the hash fields to read; None reads what the spec loads. TooManyRows beyond
     ``conf.max_rows``, unless there is a limit or it is not *bounded*.
     """
-    scans = [begun] if begun else await scans_of(search, search.loads if fields is None else fields)
-    need = None if search.limit is None else search.offset + search.limit
+    scans = [begun] if begun else await scans_of(spec, spec.loads if fields is None else fields)
+    need = None if spec.limit is None else spec.offset + spec.limit
     parts = [OrderedRows(scan, need, after) for scan in scans]
-    if search.limit is not None:
+    if spec.limit is not None:
         for part in parts:
-            part.choose_way(search.offset, search.limit, alone=len(scans) == 1)
-    await _read(parts, search.model.__name__, conf.max_rows if bounded and need is None else None)
-    return _merged(search, parts, need)
+            part.choose_order(spec.offset, spec.limit, alone=len(scans) == 1)
+    await _read(parts, spec.model.__name__, conf.max_rows if bounded and need is None else None)
+    return _merged(spec, parts, need)
 
 
 async def _read(parts: list[OrderedRows[R]], model: str, most: int | None) -> None:
@@ -177,23 +177,23 @@ async def _read(parts: list[OrderedRows[R]], model: str, most: int | None) -> No
         await Scan.advance_all([part.scan for part in parts])
 
 
-def _merged(search: QuerySpec[R], parts: list[OrderedRows[R]], need: int | None) -> list[Found[R]]:
+def _merged(spec: QuerySpec[R], parts: list[OrderedRows[R]], need: int | None) -> list[Found[R]]:
     if len(parts) == 1 and parts[0].served:
         return parts[0].rows
     found = [row for part in parts for row in part.rows]
     if len(parts) > 1 or not parts[0].scan.sorted:
         sort_rows(found)
-    return found[search.offset : need]
+    return found[spec.offset : need]
 
 
-async def records(search: QuerySpec[R], *, bounded: bool = True) -> list[R]:
+async def records(spec: QuerySpec[R], *, bounded: bool = True) -> list[R]:
     """Every match as a record, in order, with the references that were asked for."""
-    found = await lookup.records(search)
+    found = await lookup.records(spec)
     if not isinstance(found, list):
-        found = made(await rows(search, bounded=bounded, begun=found))
+        found = made(await rows(spec, bounded=bounded, begun=found))
     elif bounded and conf.max_rows is not None and len(found) > conf.max_rows:
-        raise TooManyRows(search.model.__name__, conf.max_rows)
-    await prefetch.load(search, found)
+        raise TooManyRows(spec.model.__name__, conf.max_rows)
+    await prefetch.load(spec, found)
     return found
 
 
@@ -206,90 +206,90 @@ def made(rows: Sequence[Found[R]]) -> list[R]:
     return [next(records[scan]) for _, _, scan in rows]
 
 
-async def stream(search: QuerySpec[R]) -> AsyncIterator[R]:
+async def stream(spec: QuerySpec[R]) -> AsyncIterator[R]:
     """The matches one by one: step by step, unless the order is to be made on this side."""
-    scan = None if search.children else (await scans_of(search, search.loads))[0]
-    if scan is None or not _by_steps(search, scan):
-        for record in await records(search, bounded=False):
+    scan = None if spec.children else (await scans_of(spec, spec.loads))[0]
+    if scan is None or not _by_steps(spec, scan):
+        for record in await records(spec, bounded=False):
             yield record
         return
     while not scan.done:
         await scan.advance()
         if scan.gave_up:
-            async for record in stream(replace(search, children=True)):
+            async for record in stream(replace(spec, children=True)):
                 yield record
             return
-        for record in await _batch(search, scan):
+        for record in await _batch(spec, scan):
             yield record
 
 
-def _by_steps(search: QuerySpec[R], scan: Scan[R]) -> bool:
+def _by_steps(spec: QuerySpec[R], scan: Scan[R]) -> bool:
     """Prepare *scan* to yield the matches in order, step by step; False where it cannot."""
-    if search.order or not search.whole:
-        if scan.plan.walk is None or (search.offset and not scan.plan.exact):
+    if spec.order or not spec.whole:
+        if scan.plan.walk is None or (spec.offset and not scan.plan.exact):
             return False
-        scan.in_order(scan.plan.walk, want=search.limit, offset=search.offset)
+        scan.in_order(scan.plan.walk, want=spec.limit, offset=spec.offset)
     return True
 
 
-async def _batch(search: QuerySpec[R], scan: Scan[R]) -> list[R]:
+async def _batch(spec: QuerySpec[R], scan: Scan[R]) -> list[R]:
     found = scan.rows
     if not scan.ordered and not scan.sorted:
         sort_rows(found)
     batch = made(found)
-    await prefetch.load(search, batch)
+    await prefetch.load(spec, batch)
     return batch
 
 
-# -- few -------------------------------------------------------------------------------------------
+# -- one or none -------------------------------------------------------------------------------------------
 
 
-async def first(search: QuerySpec[R]) -> R | None:
+async def first(spec: QuerySpec[R]) -> R | None:
     """The first match, or None."""
-    found = await records(search.least(1))
+    found = await records(spec.least(1))
     return found[0] if found else None
 
 
-async def one(search: QuerySpec[R]) -> R:
+async def one(spec: QuerySpec[R]) -> R:
     """The only match. NotFound without one, UsageError with several."""
-    found = await one_or_none(search)
+    found = await one_or_none(spec)
     if found is None:
-        raise NotFound(search.model.__name__)
+        raise NotFound(spec.model.__name__)
     return found
 
 
-async def one_or_none(search: QuerySpec[R]) -> R | None:
+async def one_or_none(spec: QuerySpec[R]) -> R | None:
     """The only match, or None. UsageError with several."""
-    found = await records(search.least(2))
+    found = await records(spec.least(2))
     if len(found) > 1:
-        raise UsageError(f"more than one {search.model.__name__} matches where one was asked for")
+        raise UsageError(f"more than one {spec.model.__name__} matches where one was asked for")
     return found[0] if found else None
 
 
-async def ids(search: QuerySpec[R]) -> list[str]:
+async def ids(spec: QuerySpec[R]) -> list[str]:
     """The ids of the matches, in order."""
-    return [id for id, _, _ in await rows(search, ())]
+    return [id for id, _, _ in await rows(spec, ())]
 
 
-async def exists(search: QuerySpec[R]) -> bool:
+async def exists(spec: QuerySpec[R]) -> bool:
     """Whether anything matches."""
-    return bool(await rows(search.least(1), ()))
+    return bool(await rows(spec.least(1), ()))
 
 
 # -- counting --------------------------------------------------------------------------------------
 
 
-async def count(search: QuerySpec[R]) -> int:
+async def count(spec: QuerySpec[R]) -> int:
     """How many match, by the indexes alone where these answer all of the condition."""
-    scans = await scans_of(search, ())
+    scans = await scans_of(spec, ())
     if any(not scan.plan.exact for scan in scans):
-        return len(await rows(search, (), bounded=False))
+        return len(await rows(spec, (), bounded=False))
     totals = await together([(scan.store, _count_call(scan.plan)) for scan in scans])
     total = 0
     for scan, reply in zip(scans, totals, strict=True):
         total += reply if isinstance(reply, int) else await _count_on(scan, reply)
-    total = max(0, total - search.offset)
-    return total if search.limit is None else min(total, search.limit)
+    total = max(0, total - spec.offset)
+    return total if spec.limit is None else min(total, spec.limit)
 
 
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
@@ -319,7 +319,7 @@ def _count_call(plan: Plan) -> Call:
 # -- samples ---------------------------------------------------------------------------------------
 
 
-async def choice(search: QuerySpec[R], wanted: int) -> list[R]:
+async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
     """*wanted* random matches, each once, in random order; all of them where there are no more.
 
     One round trip where one index answers the condition. Else all ids that match are read first.
@@ -328,14 +328,14 @@ async def choice(search: QuerySpec[R], wanted: int) -> list[R]:
         raise UsageError(f"at most {MAX_CHOICE:,} records are drawn at random, not {wanted:,}")
     if not wanted:
         return []
-    if not search.whole:
+    if not spec.whole:
         raise UsageError("a random sample is drawn of all that matches: leave limit, offset and slices away")
-    scans = await scans_of(search, search.loads)
+    scans = await scans_of(spec, spec.loads)
     if all(scan.plan.single for scan in scans):
         found = await _drawn(scans, wanted)
     else:
-        found = await _sampled(search, wanted)
-    await prefetch.load(search, found)
+        found = await _sampled(spec, wanted)
+    await prefetch.load(spec, found)
     return found
 
 
@@ -350,8 +350,8 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
     return random.sample(found, min(wanted, len(found)))
 
 
-async def _sampled(search: QuerySpec[R], wanted: int) -> list[R]:
-    names = await rows(search, (), bounded=False)
+async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:
+    names = await rows(spec, (), bounded=False)
     by_class = dict[type[R], list[str]]()
     for id, _, scan in random.sample(names, min(wanted, len(names))):
         by_class.setdefault(scan.model, []).append(id)

@@ -72,19 +72,19 @@ class Explanation:
         return "\n".join(lines)
 
 
-async def explain(search: QuerySpec[R]) -> Explanation:
-    """How *search* is answered in its own class."""
-    (scan, *_) = await execution.scans_of(search, ())
+async def explain(spec: QuerySpec[R]) -> Explanation:
+    """How *spec* is answered in its own class."""
+    (scan, *_) = await execution.scans_of(spec, ())
     plan = scan.plan
-    walk = None if search.limit is None else plan.walk
-    call = query_call(plan, "plan", walk=walk, limit=search.limit, offset=search.offset)
+    walk = None if spec.limit is None else plan.walk
+    call = query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
     way, estimate, *flat = read_step(await readiness.read(scan.store, call)).found
     shown = _Shown(scan)
     drivers = tuple(
         Driver(_KINDS[kind.decode()], shown.key(key), size)
         for kind, key, size in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
     )
-    count = await execution.count(search)
+    count = await execution.count(spec)
     candidates = sum(driver.size for driver in drivers)
     return Explanation(
         describe(plan.condition),
@@ -95,7 +95,7 @@ async def explain(search: QuerySpec[R]) -> Explanation:
         _round_trips(way.decode(), candidates, count),
         ("EVALSHA_RO" if scan.store.facts.read_only_scripts else "EVALSHA",),
         tuple(shown.key(key) for key in call.keys),
-        tuple(_warnings(search, plan, way.decode(), candidates, count)),
+        tuple(_warnings(spec, plan, way.decode(), candidates, count)),
     )
 
 
@@ -124,12 +124,12 @@ def _bytes(key: str | bytes) -> bytes:
     return key.encode("utf-8", "surrogateescape") if isinstance(key, str) else key
 
 
-def _warnings(search: QuerySpec[Any], plan: Plan, way: str, candidates: int, count: int) -> Iterable[str]:
+def _warnings(spec: QuerySpec[Any], plan: Plan, way: str, candidates: int, count: int) -> Iterable[str]:
     if not plan.exact:
         yield "a part of the condition has no index: every candidate is read, and judged in the client"
     if candidates > 2000 and candidates > 10 * max(1, count) and way == "drive":
         yield f"{candidates:,} candidates are examined for {count:,} matches: an index over both fields helps"
-    if search.order and plan.walk is None:
+    if spec.order and plan.walk is None:
         yield "no index keeps this order: all matches are read and sorted in the client"
     elif way == "ask":
         yield "to walk the order would take longer than to read all matches and to sort them in the client"

@@ -37,16 +37,16 @@ FRESH = 10.0
 _raw_id = itemgetter(0)
 
 
-async def records(search: QuerySpec[R]) -> list[R] | Scan[R] | None:
-    """What a simple *search* finds, or a scan of it that has begun. None where it is not simple.
+async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
+    """What a simple *spec* finds, or a scan of it that has begun. None where it is not simple.
 
     EVALSHA or SORT_RO, one round trip; two for a value that few records held a moment ago, if more than a
     page of them do now.
     """
-    condition, mapper = search.condition, search.mapper
+    condition, mapper = spec.condition, spec.mapper
     if not isinstance(condition, Equals | Between):
         return None
-    if search.order or search.limit is not None or search.offset or search.children or search.only:
+    if spec.order or spec.limit is not None or spec.offset or spec.children or spec.only:
         return None
     store = mapper.store()
     schema = mapper.schema(store)
@@ -61,7 +61,7 @@ async def records(search: QuerySpec[R]) -> list[R] | Scan[R] | None:
         return None
     page = whole_page(reply)
     if page is None:
-        scan = Scan(search, search.model)
+        scan = Scan(spec, spec.model)
         scan.begin(reply)
         return scan
     return mapper.hydrate_many(lookup.places, lookup.matches(store, page, condition))

@@ -36,26 +36,26 @@ Work: TypeAlias = Callable[[Raw], Sets]
 """What to set in a record, given what it holds; None removes."""
 
 
-async def update(search: QuerySpec[R], values: Mapping[str, Any]) -> int:
+async def update(spec: QuerySpec[R], values: Mapping[str, Any]) -> int:
     """Set fields of every match; how many records were changed."""
     if not values:
         raise UsageError("update() of a query takes the fields to set, as in update(age=3)")
-    mapper = search.mapper
+    mapper = spec.mapper
     sets = dict[str, bytes | None]()
     for name, value in values.items():
         field = mapper.field(name)
         sets[field.key] = field.__codec__.accept(value, mapper)[1]
-    return await _change(search, (), "update", lambda raw: sets)
+    return await _change(spec, (), "update", lambda raw: sets)
 
 
-async def delete(search: QuerySpec[R]) -> int:
+async def delete(spec: QuerySpec[R]) -> int:
     """Delete every match; how many there were."""
-    return await _change(search, (), "delete", lambda raw: {})
+    return await _change(spec, (), "delete", lambda raw: {})
 
 
-async def incr(search: QuerySpec[R], field: Field[Any], by: Any) -> int:
+async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
     """Add *by* to a number of every match, None counting as 0; how many records were changed."""
-    mapper, codec = search.mapper, field.__codec__
+    mapper, codec = spec.mapper, field.__codec__
     if not isinstance(field, Number):
         raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
     step = codec.operand(by, mapper)
@@ -65,11 +65,11 @@ async def incr(search: QuerySpec[R], field: Field[Any], by: Any) -> int:
         total = step if stored is None else codec.decode(stored) + step
         return {field.key: codec.accept(total, mapper)[1]}
 
-    return await _change(search, (field.key,), "update", add)
+    return await _change(spec, (field.key,), "update", add)
 
 
-async def _change(search: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
-    found = await execution.rows(search, fields, bounded=False)
+async def _change(spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
+    found = await execution.rows(spec, fields, bounded=False)
     changed = 0
     for scan in dict.fromkeys(scan for _, _, scan in found):
         mine = {id: scan.raw(values) for id, values, of in found if of is scan}

@@ -36,26 +36,26 @@ class Page(Generic[R]):
         return len(self.items)
 
 
-async def page(search: QuerySpec[R], size: int, after: str | None) -> Page[R]:
-    """*size* records of *search* behind the cursor *after*."""
-    if not search.whole:
+async def page(spec: QuerySpec[R], size: int, after: str | None) -> Page[R]:
+    """*size* records of *spec* behind the cursor *after*."""
+    if not spec.whole:
         raise UsageError("page() takes its own size: leave limit, offset and slices away")
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
-    scan = Scan(search, search.model, ())
+    scan = Scan(spec, spec.model, ())
     if any(scan.mapper.by_key[one.key].secret for one in scan.plan.order):
         raise UsageError("a cursor would show the values of a secret field: order the pages by another")
     last = None if after is None else _row_of(scan, after)
-    rows = await execution.rows(replace(search, limit=size + 1), after=last)
+    rows = await execution.rows(replace(spec, limit=size + 1), after=last)
     items = execution.made(rows[:size])
-    await prefetch.load(search, items)
+    await prefetch.load(spec, items)
     return Page(items, _cursor(scan, rows[size - 1]) if len(rows) > size else None)
 
 
 def _query_name(scan: Scan[Any]) -> str:
     """What a cursor is bound to: the class, its condition with all operands, and the order."""
-    search = scan.search
-    return repr((scan.schema.keys.base, search.children, scan.plan.condition, scan.plan.order))
+    spec = scan.spec
+    return repr((scan.schema.keys.base, spec.children, scan.plan.condition, scan.plan.order))
 
 
 def _cursor(scan: Scan[Any], row: Found[Any]) -> str:

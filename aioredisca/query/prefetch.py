@@ -29,11 +29,11 @@ def path_of(model: type[Any], given: Any) -> tuple[str, ...]:
     return path
 
 
-async def load(search: QuerySpec[Any], records: Sequence[Any]) -> None:
-    """Load what the paths of *search* lead to from *records*. HMGETs in one round trip per level."""
-    for depth in range(max(map(len, search.prefetch), default=0)):
+async def load(spec: QuerySpec[Any], records: Sequence[Any]) -> None:
+    """Load what the paths of *spec* lead to from *records*. HMGETs in one round trip per level."""
+    for depth in range(max(map(len, spec.prefetch), default=0)):
         # Paths with the same beginning share its levels.
-        heads = dict.fromkeys(path[: depth + 1] for path in search.prefetch if len(path) > depth)
+        heads = dict.fromkeys(path[: depth + 1] for path in spec.prefetch if len(path) > depth)
         await _load_level([_follow(records, path[:-1]) for path in heads], [path[-1] for path in heads])
 
 

@@ -1,6 +1,6 @@
 """Queries: frozen, lazy, and data until the moment somebody awaits them.
 
-:class:`Select` holds the search and all that shapes it, once for both colours; :class:`Query` gives it the
+:class:`Select` holds the spec and all that shapes it, once for both colours; :class:`Query` gives it the
 asyncio face, its sibling in sync/ the blocking one.
 """
 
@@ -37,9 +37,9 @@ D = TypeVar("D")
 class Asked(Generic[R_contra]):
     """A query seen as a condition: what ``where()``, ``&`` and ``|`` accept. A parent's fits its children."""
 
-    __slots__ = ("_search",)
+    __slots__ = ("_spec",)
 
-    _search: QuerySpec[Any]
+    _spec: QuerySpec[Any]
 
 
 class Select(Asked[R]):
@@ -51,15 +51,15 @@ class Select(Asked[R]):
 
     __slots__ = ()
 
-    def __init__(self, search: QuerySpec[R]) -> None:
-        self._search = search
+    def __init__(self, spec: QuerySpec[R]) -> None:
+        self._spec = spec
 
     def _with(self, **changes: Any) -> Self:
-        return type(self)(replace(self._search, **changes))
+        return type(self)(replace(self._spec, **changes))
 
     def __repr__(self) -> str:
-        what = describe(self._search.condition)
-        return f"<{type(self).__name__} of {self._search.model.__name__}: {what}>"
+        what = describe(self._spec.condition)
+        return f"<{type(self).__name__} of {self._spec.model.__name__}: {what}>"
 
     def __bool__(self) -> None:  # None, so that checkers see `if query:`
         raise TypeError(
@@ -68,33 +68,33 @@ class Select(Asked[R]):
         )
 
     def _field(self, column: Any) -> Field[Any]:
-        return field_of(self._search.model, column)
+        return field_of(self._spec.model, column)
 
     @staticmethod
-    def _search_of(condition: Any) -> QuerySpec[Any]:
+    def _spec_of(condition: Any) -> QuerySpec[Any]:
         if not isinstance(condition, Asked):
             hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
             kind = type(condition).__name__
             raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
-        return condition._search
+        return condition._spec
 
     # -- conditions --------------------------------------------------------------------------------
 
     def __and__(self, other: Asked[R]) -> Self:
-        return type(self)(self._search.joined(self._search_of(other), either=False))
+        return type(self)(self._spec.joined(self._spec_of(other), either=False))
 
     def __or__(self, other: Asked[R]) -> Self:
-        return type(self)(self._search.joined(self._search_of(other), either=True))
+        return type(self)(self._spec.joined(self._spec_of(other), either=True))
 
     def __invert__(self) -> Self:
-        return type(self)(self._search.inverted())
+        return type(self)(self._spec.inverted())
 
     def where(self, *conditions: Asked[R]) -> Self:
         """Narrow the query: every condition must hold. No I/O."""
-        search = self._search
+        spec = self._spec
         for condition in conditions:
-            search = search.where(self._search_of(condition))
-        return type(self)(search)
+            spec = spec.where(self._spec_of(condition))
+        return type(self)(spec)
 
     def scan(self) -> Self:
         """Allow parts of the condition that no index answers: their candidates are all read. No I/O."""
@@ -109,7 +109,7 @@ class Select(Asked[R]):
         of the last column. One column with a range or sorted index is ordered by the server; else all
         matches are read and sorted in the client.
         """
-        return self._with(order=tuple(_ordering(self._search.model, column) for column in columns))
+        return self._with(order=tuple(_ordering(self._spec.model, column) for column in columns))
 
     def limit(self, count: int) -> Self:
         """Take at most *count* records. No I/O."""
@@ -125,13 +125,13 @@ class Select(Asked[R]):
         if wanted.step not in (None, 1):
             raise UsageError("a query slices forward, step 1")
         whole(start, "slice")
-        return type(self)(self._search.sliced(start, None if stop is None else whole(stop, "slice")))
+        return type(self)(self._spec.sliced(start, None if stop is None else whole(stop, "slice")))
 
     def only(self, *columns: Output[R, Any]) -> Self:
         """Load these fields alone; reading another one is NotLoaded (blocking records load it). No I/O."""
         if not columns:
             raise UsageError("only() takes at least one column")
-        model = self._search.model
+        model = self._spec.model
         return self._with(only=tuple(field_of(model, column) for column in columns))
 
     def prefetch(self, *references: Output[R, Any] | str) -> Self:
@@ -139,8 +139,8 @@ class Select(Asked[R]):
 
         HMGETs in one more round trip per level, however many records.
         """
-        paths = (path_of(self._search.model, given) for given in references)
-        return self._with(prefetch=tuple(dict.fromkeys((*self._search.prefetch, *paths))))
+        paths = (path_of(self._spec.model, given) for given in references)
+        return self._with(prefetch=tuple(dict.fromkeys((*self._spec.prefetch, *paths))))
 
 
 def whole(count: Any, what: str) -> int:
@@ -176,14 +176,14 @@ class Query(Select[R]):
         EVALSHA (SORT_RO for one value that few records hold), one round trip and one snapshot for up to 1,000
         records out of 2,000 candidates; then one per 1,000 records or 2,000 candidates.
         """
-        return execution.records(self._search).__await__()
+        return execution.records(self._spec).__await__()
 
     def __aiter__(self) -> AsyncIterator[R]:
         """Stream the matches, without any limit. EVALSHA, a round trip per 1,000 records.
 
         In the order of :meth:`order_by`; without one, in that of the index that is walked.
         """
-        return execution.stream(self._search)
+        return execution.stream(self._spec)
 
     def __iter__(self) -> None:  # None, so that checkers see `for user in query:`
         raise TypeError("a query is data until it is awaited: write `for user in await query` or `async for`")
@@ -196,19 +196,19 @@ class Query(Select[R]):
 
     async def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return await execution.first(self._search)
+        return await execution.first(self._spec)
 
     async def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return await execution.one(self._search)
+        return await execution.one(self._spec)
 
     async def one_or_none(self) -> R | None:
         """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
-        return await execution.one_or_none(self._search)
+        return await execution.one_or_none(self._spec)
 
     async def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return await execution.exists(self._search)
+        return await execution.exists(self._spec)
 
     async def count(self) -> int:
         """Return how many match, by the indexes.
@@ -216,11 +216,11 @@ class Query(Select[R]):
         SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
         where no index tells the number.
         """
-        return await execution.count(self._search)
+        return await execution.count(self._spec)
 
     async def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return await execution.ids(self._search)
+        return await execution.ids(self._spec)
 
     @overload
     async def values(self, a: Output[R, A], /) -> list[A]: ...
@@ -237,14 +237,14 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return await aggregates.values(self._search, [self._field(column) for column in columns])
+        return await aggregates.values(self._spec, [self._field(column) for column in columns])
 
     async def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return await execution.choice(self._search, whole(count, "count"))
+        return await execution.choice(self._spec, whole(count, "count"))
 
     @overload
     async def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
@@ -258,7 +258,7 @@ class Query(Select[R]):
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
         figure, group = (None if one is None else self._field(one) for one in (column, by))
-        return await aggregates.aggregate(self._search, figure, group)
+        return await aggregates.aggregate(self._spec, figure, group)
 
     async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
@@ -266,11 +266,11 @@ class Query(Select[R]):
         Pages stay right while records come and go: no record that is left alone is missed or comes twice.
         ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
         """
-        return await paging.page(self._search, whole(size, "size"), after)
+        return await paging.page(self._spec, whole(size, "size"), after)
 
     async def explain(self) -> Explanation:
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
-        return await explain.explain(self._search)
+        return await explain.explain(self._spec)
 
     async def update(self, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
@@ -279,11 +279,11 @@ class Query(Select[R]):
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
         """
-        return await mutations.update(self._search, values)
+        return await mutations.update(self._spec, values)
 
     async def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
-        return await mutations.delete(self._search)
+        return await mutations.delete(self._spec)
 
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
@@ -291,4 +291,4 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return await mutations.incr(self._search, self._field(column), by)
+        return await mutations.incr(self._spec, self._field(column), by)

@@ -1,4 +1,4 @@
-"""``Scan``: one search carried out on one class, step by step, each row judged before it is handed on."""
+"""``Scan``: one spec carried out on one class, step by step, each row judged before it is handed on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ many."""
 
 
 class Scan(Generic[R]):
-    """A position in what a search finds in one class: the rows read last, and where to go on.
+    """A position in what a spec finds in one class: the rows read last, and where to go on.
 
     ``ordered``  whether the server keeps the order. Else rows come as they are found, all of them, and
                  whoever reads them sorts and cuts.
@@ -34,8 +34,8 @@ class Scan(Generic[R]):
     counted in ``Database.stale_rows``; where a limit is set, further rows take its place.
     """
 
-    def __init__(self, search: QuerySpec[R], model: type[R], fields: Sequence[str] | None = None) -> None:
-        self.search, self.model = search, model
+    def __init__(self, spec: QuerySpec[R], model: type[R], fields: Sequence[str] | None = None) -> None:
+        self.spec, self.model = spec, model
         self.mapper = model.__mapper__
         self.store: Store = self.mapper.store()
         self.schema: Schema = self.mapper.schema(self.store)
@@ -48,7 +48,7 @@ class Scan(Generic[R]):
         self._blank = self.holds([None] * (1 + len(self._places)))
         self.fields = self.schema.read_fields if self._blank and fields is None else tuple(self._places)
         self.rows: list[Found[R]] = []
-        self.done = search.limit == 0
+        self.done = spec.limit == 0
         self.ordered = False
         self.gave_up = False
         """Whether the last step only told that the order is too dear: it begins anew without."""
@@ -65,12 +65,12 @@ class Scan(Generic[R]):
         self._take(reply)
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
-        order = [Order(one.field.key, one.descending) for one in self.search.order]
+        order = [Order(one.field.key, one.descending) for one in self.spec.order]
         return plan(
             self.schema,
-            self.search.condition,
+            self.spec.condition,
             order,
-            scan=self.search.scan,
+            scan=self.spec.scan,
             unbuilt=unbuilt,
             attribute=self.mapper.attribute,
         )
@@ -200,7 +200,7 @@ class Scan(Generic[R]):
 
     def records(self, rows: Iterable[Found[R]]) -> list[R]:
         """Rows as instances."""
-        loads, mapper = self.search.loads, self.mapper
+        loads, mapper = self.spec.loads, self.mapper
         if loads is None:
             return mapper.hydrate_many(self._places, [(id, row) for id, row, _ in rows])
         return [

@@ -67,7 +67,7 @@ class QuerySpec(Generic[R]):
         return list(dict.fromkeys(field.key for field in (*self.only, *along)))
 
     def sliced(self, start: int, stop: int | None) -> QuerySpec[R]:
-        """From *start* to before *stop*, counted from the start of what this search yields."""
+        """From *start* to before *stop*, counted from the start of what this spec yields."""
         limit = None if stop is None else max(0, stop - start)
         if self.limit is not None:
             rest = max(0, self.limit - start)
@@ -82,8 +82,8 @@ class QuerySpec(Generic[R]):
 
     def joined(self, other: QuerySpec[Any], *, either: bool) -> QuerySpec[R]:
         """Both conditions (or *either*), for the class that has all the fields of both."""
-        for search in (self, other):
-            if not search.whole or search.order or search.only or search.prefetch:
+        for spec in (self, other):
+            if not spec.whole or spec.order or spec.only or spec.prefetch:
                 raise UsageError(
                     "conditions are joined before they are ordered, limited or sliced: "
                     "write (a & b).order_by(...).limit(n)"
@@ -108,7 +108,7 @@ class QuerySpec(Generic[R]):
         return replace(self, condition=Not(self.condition), depth=_checked(self.depth + 1))
 
     def where(self, other: QuerySpec[Any]) -> QuerySpec[R]:
-        """This search narrowed by a condition; what comes after the condition stays."""
+        """This spec narrowed by a condition; what comes after the condition stays."""
         if not self.whole:
             raise UsageError("where() comes before limit(), offset() and slices")
         shaped = bool(self.order or self.only or self.prefetch)

@@ -30,7 +30,7 @@ class StoreFacts:
     """Of one database, for as long as the process lives.
 
     ``read_only_scripts``  EVAL_RO is there: not in Redis 6.2, and not in fakeredis.
-    ``sort_in_scripts``    SORT_RO may be called by a script; None: not known better than by the line above.
+    ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
     ``round_trips``        made so far, connecting not counted.

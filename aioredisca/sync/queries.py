@@ -43,14 +43,14 @@ class Query(Select[R]):
 
     __slots__ = ("_found",)
 
-    def __init__(self, search: QuerySpec[R]) -> None:
-        super().__init__(search)
+    def __init__(self, spec: QuerySpec[R]) -> None:
+        super().__init__(spec)
         self._found: list[R] | None = None
 
     def load(self) -> list[R]:
         """Fetch the matches, unless that was done already. One round trip per 1,000 records."""
         if self._found is None:
-            self._found = run(execution.records(self._search))
+            self._found = run(execution.records(self._spec))
         return self._found
 
     def loaded(self) -> bool:
@@ -79,23 +79,23 @@ class Query(Select[R]):
 
     def stream(self) -> Iterator[R]:
         """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
-        return iterate(execution.stream(self._search))
+        return iterate(execution.stream(self._spec))
 
     def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
-        return run(execution.first(self._search))
+        return run(execution.first(self._spec))
 
     def one(self) -> R:
         """Return the only match. NotFound without one, UsageError with several. One round trip."""
-        return cast("R", run(execution.one(self._search)))
+        return cast("R", run(execution.one(self._spec)))
 
     def one_or_none(self) -> R | None:
         """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
-        return run(execution.one_or_none(self._search))
+        return run(execution.one_or_none(self._spec))
 
     def exists(self) -> bool:
         """Return whether anything matches. EVALSHA, one round trip."""
-        return run(execution.exists(self._search))
+        return run(execution.exists(self._spec))
 
     def count(self) -> int:
         """Return how many match, by the indexes.
@@ -103,11 +103,11 @@ class Query(Select[R]):
         SCARD, ZCOUNT or ZCARD for one index, else EVALSHA; one round trip, or one per 2,000 candidates
         where no index tells the number.
         """
-        return run(execution.count(self._search))
+        return run(execution.count(self._spec))
 
     def ids(self) -> list[str]:
         """Return the ids of the matches in order. EVALSHA, one round trip per 1,000."""
-        return run(execution.ids(self._search))
+        return run(execution.ids(self._spec))
 
     @overload
     def values(self, a: Output[R, A], /) -> list[A]: ...
@@ -124,14 +124,14 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return run(aggregates.values(self._search, [self._field(column) for column in columns]))
+        return run(aggregates.values(self._spec, [self._field(column) for column in columns]))
 
     def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return run(execution.choice(self._search, whole(count, "count")))
+        return run(execution.choice(self._spec, whole(count, "count")))
 
     @overload
     def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
@@ -145,7 +145,7 @@ class Query(Select[R]):
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
         figure, group = (None if one is None else self._field(one) for one in (column, by))
-        return run(aggregates.aggregate(self._search, figure, group))
+        return run(aggregates.aggregate(self._spec, figure, group))
 
     def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
@@ -153,11 +153,11 @@ class Query(Select[R]):
         Pages stay right while records come and go: no record that is left alone is missed or comes twice.
         ValidationError where *after* is no cursor of this very query. EVALSHA, one round trip.
         """
-        return run(paging.page(self._search, whole(size, "size"), after))
+        return run(paging.page(self._spec, whole(size, "size"), after))
 
     def explain(self) -> Explanation:
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
-        return run(explain.explain(self._search))
+        return run(explain.explain(self._spec))
 
     def update(self, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
@@ -166,11 +166,11 @@ class Query(Select[R]):
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
         """
-        return run(mutations.update(self._search, values))
+        return run(mutations.update(self._spec, values))
 
     def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
-        return run(mutations.delete(self._search))
+        return run(mutations.delete(self._spec))
 
     def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
@@ -178,7 +178,7 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return run(mutations.incr(self._search, self._field(column), by))
+        return run(mutations.incr(self._spec, self._field(column), by))
 
 
 class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):

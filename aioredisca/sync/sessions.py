@@ -6,7 +6,7 @@ from typing import Self
 
 from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError
-from aioredisca.model.sessions import BaseSession, JoinedSession, current_session
+from aioredisca.model.sessions import BaseSession, current_session
 
 
 class Session(BaseSession):
@@ -32,9 +32,20 @@ class Session(BaseSession):
         run(self._unit.flush())
 
 
-def session(
-    db: object = None, *, autosave: bool = False, join: bool = False
-) -> Session | JoinedSession[Session]:
+class JoinedSession:
+    """``session(join=True)`` inside another session: that session, which goes on after the block."""
+
+    def __init__(self, outer: Session) -> None:
+        self._outer = outer
+
+    def __enter__(self) -> Session:
+        return self._outer
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        return None
+
+
+def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
     """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
     outer = current_session()
     if join and outer is not None:

@@ -1,1 +1,1 @@
-"""In blocking code."""
+"""The transport of blocking code: a pool of connections, one round trip at a time."""
