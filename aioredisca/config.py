@@ -131,10 +131,10 @@ class Conf:
         self._check(given)
 
         def decorate(model: C) -> C:
-            mapper = vars(model).get("__mapper__")
-            if mapper is None:
+            if "__mapper__" not in vars(model):
                 raise UsageError(f"conf(...) sets up a model class, and {model!r} is none")
-            mapper.configure(given)
+            settings: Any = model
+            settings.__mapper__.configure(given)
             return model
 
         return decorate

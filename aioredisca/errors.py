@@ -153,15 +153,17 @@ class AlreadyExists(Conflict):
 class UniqueViolation(Conflict):
     """Another record holds the value of a unique field. ``holder`` is the id of that record.
 
-    ``field`` is the attribute; of fields that are unique together all of them, as in ``"owner, slug"``.
+    ``fields`` are its attributes: one, or all that are unique together; ``field`` is their names in one
+    text, as in ``"owner, slug"``.
     """
 
     def __init__(self, model: str, field: str, holder: str) -> None:
         super().__init__(model, field, holder)
         self.model, self.field, self.holder = model, field, holder
+        self.fields = tuple(field.split(", "))
 
     def __str__(self) -> str:
-        if ", " in self.field:
+        if len(self.fields) > 1:
             return (
                 f"{self.model}: {self.field} are unique together and {self.model}({self.holder!r}) "
                 f"holds these values already"
@@ -187,14 +189,17 @@ class StaleWrite(Conflict):
 
 
 class Gone(Conflict):
-    """A record that was loaded or saved before has vanished since. Saving it again creates it anew."""
+    """There is no record to change: it was deleted, or never saved. Saving it again creates it."""
 
     def __init__(self, model: str, id: str) -> None:
         super().__init__(model, id)
         self.model, self.id = model, id
 
     def __str__(self) -> str:
-        return f"{self.model}({self.id!r}) was deleted by somebody else: save() again would create it anew"
+        return (
+            f"{self.model}({self.id!r}) does not exist: it was deleted, or never saved; "
+            f"save() again would create it"
+        )
 
 
 class OutOfBounds(Conflict):

@@ -30,7 +30,7 @@ from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import numbers, scalars, text, times
 from aioredisca.fields.base import Field
-from aioredisca.fields.password import MD5Pass, Password, make_hash
+from aioredisca.fields.password import MD5Pass, Password, make_hash, plain_text
 from aioredisca.fields.reference import Reference
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import no_session
@@ -127,7 +127,7 @@ def _taken(field: Field[Any], owner: type[Record]) -> Any:
 
     def take(value: Any) -> Any:
         if isinstance(field, Password):
-            return None if value is None and not field.required else field.plain(value)
+            return None if value is None and not field.required else plain_text(field, value)
         if isinstance(field, text.Bytes) and isinstance(value, str):
             value = _from_base64(value)
         try:
@@ -243,8 +243,19 @@ def generated(kind: str, model: Any) -> Any:
         raise UsageError(f"{kind}[...] takes a model class, not {model!r}")
     made, version = _made.setdefault(model, {}), model.__mapper__.version
     if kind not in made or made[kind][0] != version:  # a field may have come late
+        _check_names(kind, model)
         made[kind] = version, _generate(kind, model)
     return made[kind][1]
+
+
+def _check_names(kind: str, model: type[Record]) -> None:
+    """UsageError where a field would hide what the generated class itself needs."""
+    for name in ("model_config", *(["apply"] if kind == "Update" else [])):
+        if (field := model.__mapper__.fields.get(name)) is not None:
+            cure = f'{name}_ = {type(field).__name__}(field="{field.key}")'
+            raise UsageError(
+                f"{kind}[{model.__name__}] cannot have a field {name!r}, for it is its own; write {cure}"
+            )
 
 
 _made: WeakKeyDictionary[type[Any], dict[str, tuple[int, Any]]] = WeakKeyDictionary()

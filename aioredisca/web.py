@@ -60,13 +60,13 @@ def detail_of(error: RediscaError) -> str | list[dict[str, Any]]:
     if isinstance(error, ValidationError):
         return [_item("value_error", error.field, error.reason)]
     if isinstance(error, UniqueViolation):
-        return [_item("unique_violation", error.field, "is taken already")]
+        return [_item("unique_violation", name, "is taken already") for name in error.fields]
     if isinstance(error, StaleWrite):
         return [_item("stale_write", name, "was changed by somebody else") for name in error.fields]
     if isinstance(error, AlreadyExists):
         return [_item("already_exists", "id", "exists already")]
     if isinstance(error, Gone):
-        return [_item("gone", "id", "does not exist any more")]
+        return [_item("gone", "id", "does not exist")]
     return _PHRASES.get(status_of(error), "Internal Server Error")
 
 

@@ -127,13 +127,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         Gone("User", "1"),
         (Conflict,),
         {"model": "User", "id": "1"},
-        "User('1') was deleted by somebody else: save() again would create it anew",
+        "User('1') does not exist: it was deleted, or never saved; save() again would create it",
     ),
     (
         BulkError(3, Gone("User", "1")),
         (Conflict,),
         {"saved": 3, "failed": None},
-        "stopped after 3 written records: User('1') was deleted by somebody else: save() again would create it anew",
+        "stopped after 3 written records: User('1') does not exist: it was deleted, or never saved; save() again would create it",
     ),
     (
         CorruptRecord("User", "user:1", "age"),

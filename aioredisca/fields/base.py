@@ -87,9 +87,18 @@ class Field(Generic[T]):
             raise TypeError(f"{type(self).__name__}() got unknown options: {', '.join(sorted(unknown))}")
         self.__codec__ = self.__codec_type__(self)
         if self.unique and not self.__codec__.comparable:
-            raise UsageError(f"a {type(self).__name__} field cannot be unique")
+            raise UsageError(f"{type(self).__name__} fields cannot be unique")
         if "field" in options and (reason := bad_field(self.key, indexed=self.__codec__.indexed)):
             raise UsageError(f"field={self.key!r}: {reason}")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes along: all but the codec, which belongs to one field."""
+        return {name: value for name, value in vars(self).items() if name not in ("__codec__", "__access__")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self.__codec__ = self.__codec_type__(self)
+        self.__codec__.settle()
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name  # under a second name it is refused, when the class is complete
@@ -167,8 +176,8 @@ def _index_kind(field: Field[Any], index: bool | str) -> IndexKind | None:
     for kind in kinds:
         if index == kind:
             return kind
-    names = " or ".join(map(repr, kinds)) or "none at all"
-    raise UsageError(f"index={index!r}: a {type(field).__name__} field can have the index {names}")
+    can = f"can have the index {' or '.join(map(repr, kinds))}" if kinds else "have no index"
+    raise UsageError(f"index={index!r}: {type(field).__name__} fields {can}")
 
 
 def ordered_limits(low: Any, high: Any, names: str) -> None:

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, overload
 
 from typing_extensions import TypeVar
 
-from aioredisca.errors import UsageError, ValidationError
+from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
-from aioredisca.storage.keys import bad_field
 
 if TYPE_CHECKING:
     from aioredisca import sync
-    from aioredisca.model.mapper import Mapper
     from aioredisca.model.model import Model
     from aioredisca.persistence import collections as handles
     from aioredisca.sync import collections as sync_handles
@@ -31,30 +29,25 @@ class Collection:
     ``field``  what its keys are called by; the attribute's name by default.
     """
 
-    kind: ClassVar[str]
+    __kind__: ClassVar[str]
     """What its handles are called by in each colour."""
 
     name: str = ""
     """The attribute's name."""
 
     def __init__(self, *, field: str | None = None) -> None:
-        self._key = field
+        self.__key = field
 
     @property
     def key(self) -> str:
         """What the keys of this collection are called by."""
-        return self._key or self.name
+        return self.__key or self.name
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or name
 
-    def check_name(self, where: str) -> None:
-        """UsageError where this cannot be a part of keys."""
-        if reason := bad_field(self.key, indexed=True):
-            raise UsageError(f"{where}: {reason}; give it another name by field=")
-
     def __get__(self, obj: Any, owner: Any) -> Any:
-        return self if obj is None else obj.__mapper__.colour.handles[self.kind](self, obj)
+        return self if obj is None else obj.__mapper__.colour.handles[self.__kind__](self, obj)
 
     def __set__(self, obj: Any, value: Never) -> None:
         raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
@@ -63,14 +56,14 @@ class Collection:
 class _Of(Collection, Generic[V]):
     """A collection of values, which *of* reads, checks and writes as it would those of a field."""
 
-    distinct: ClassVar[bool] = False
+    __distinct__: ClassVar[bool] = False
     """Whether it holds each value once."""
 
     def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
         super().__init__(field=field)
         if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
-        if self.distinct and of.mutable:
+        if self.__distinct__ and of.mutable:
             raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
         self.of: Field[Any] = of
 
@@ -79,18 +72,11 @@ class _Of(Collection, Generic[V]):
         self.of.name = self.name  # errors of a value name the collection
         self.of.__codec__.settle()
 
-    def encode(self, value: Any, mapper: Mapper) -> bytes:
-        """One value as it is stored. ValidationError says why not."""
-        raw = self.of.__codec__.accept(value, mapper)[1]
-        if raw is None:
-            raise ValidationError(mapper.name, self.name, "holds values, and None is none")
-        return raw
-
 
 class ListOf(_Of[V]):
     """A list of values, in the order they were added: ``log = ListOf(String())``."""
 
-    kind = "list"
+    __kind__ = "list"
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -105,8 +91,8 @@ class ListOf(_Of[V]):
 class SetOf(_Of[V]):
     """A set of values: ``likes = SetOf(Reference(User))``."""
 
-    kind = "set"
-    distinct = True
+    __kind__ = "set"
+    __distinct__ = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -121,8 +107,8 @@ class SetOf(_Of[V]):
 class SortedSet(_Of[V]):
     """Values with a score each, a finite float, in its order: ``scores = SortedSet(String())``."""
 
-    kind = "sorted"
-    distinct = True
+    __kind__ = "sorted"
+    __distinct__ = True
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -137,7 +123,7 @@ class SortedSet(_Of[V]):
 class Counter(Collection):
     """A whole number of 64 bits, from 0: ``visits = Counter()``."""
 
-    kind = "counter"
+    __kind__ = "counter"
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...

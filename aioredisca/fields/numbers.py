@@ -83,13 +83,13 @@ class IntegerCodec(Codec):
     __slots__ = ()
 
     def _fast_accept(self) -> FastAccept:
-        low, high = self.field.minval, self.field.maxval
-        least = -codecs.EXACT_INTEGERS if low is None else max(low, -codecs.EXACT_INTEGERS)
-        most = codecs.EXACT_INTEGERS if high is None else min(high, codecs.EXACT_INTEGERS)
+        field: Number[Any] = self.field  # whose limits are read each time, for they may be changed
 
         def accept(value: Any) -> tuple[Any, bytes] | None:
-            if type(value) is int and least <= value <= most:
-                return value, b"%d" % value
+            if type(value) is int and -codecs.EXACT_INTEGERS <= value <= codecs.EXACT_INTEGERS:
+                low, high = field.minval, field.maxval
+                if (low is None or low <= value) and (high is None or value <= high):
+                    return value, b"%d" % value
             return None
 
         return accept
@@ -111,15 +111,14 @@ class FloatCodec(Codec):
     __slots__ = ()
 
     def _fast_accept(self) -> FastAccept:
-        low, high = self.field.minval, self.field.maxval
-        least = -math.inf if low is None else low
-        most = math.inf if high is None else high
+        field: Number[Any] = self.field
 
         def accept(value: Any) -> tuple[Any, bytes] | None:
-            # neither infinite nor NaN
-            if type(value) is float and -math.inf < value < math.inf and least <= value <= most:
-                number = value + 0.0
-                return number, codecs.float_text(number).encode()
+            if type(value) is float and -math.inf < value < math.inf:  # neither infinite nor NaN
+                low, high = field.minval, field.maxval
+                if (low is None or low <= value) and (high is None or value <= high):
+                    number = value + 0.0
+                    return number, codecs.float_text(number).encode()
             return None
 
         return accept

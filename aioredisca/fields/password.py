@@ -83,7 +83,7 @@ class PasswordCodec(Codec):
         if not isinstance(value, str):
             return cast("Hash", self.field.coerce(value))
         if mapper.colour.hashes_inline:
-            return Hash(hashing.make(self.field.plain(value)))
+            return Hash(hashing.make(plain_text(self.field, value)))
         name = self.field.name
         raise ValueError(f"takes a hash, not plain text: {name} = await {mapper.name}.{name}.hash(...)")
 
@@ -163,14 +163,6 @@ class Password(Field[Hash | Opt], Generic[Opt]):
             return value
         raise ValueError(f"takes a hash, not {kind(value)}")
 
-    def plain(self, value: object) -> str:
-        """A plain text that the field's limits let pass. ValueError says why not."""
-        if not isinstance(value, str):
-            raise ValueError(f"takes a string, not {kind(value)}")
-        text = self.__plain.coerce(value)
-        self.__plain.check(text)
-        return text
-
     def to_db(self, value: Hash) -> str:
         return value.encoded
 
@@ -237,10 +229,19 @@ class MD5Pass(Field[str | Opt], Generic[Opt]):
 # -- the verbs, without colour ---------------------------------------------------------------------
 
 
+def plain_text(field: Password[Any], value: object) -> str:
+    """A plain text that the limits of *field* let pass. ValueError says why not."""
+    if not isinstance(value, str):
+        raise ValueError(f"takes a string, not {kind(value)}")
+    text: str = field.__limits__.coerce(value)
+    field.__limits__.check(text)
+    return text
+
+
 async def make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Hash:
     """The hash of *plain*, made where it stalls no event loop. ValidationError if the field refuses it."""
     try:
-        text = field.plain(plain)
+        text = plain_text(field, plain)
     except ValueError as error:
         raise ValidationError(mapper.name, field.name, str(error)) from None
     return Hash(await _transport(mapper, None).offload(hashing.make, text))

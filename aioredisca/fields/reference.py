@@ -51,7 +51,7 @@ class ReferenceCodec(Codec):
             return _handle(target, value)
         if type(value) is target or (self.field.children and isinstance(value, target)):
             record = cast("Record", value)
-            if not record.id:
+            if not record.__state__.id:
                 raise ValueError("takes a record with an id")
             return record
         raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
@@ -156,4 +156,5 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
             raise UsageError("on_delete='nullify' would take away a required reference")
 
     def to_db(self, value: Record) -> str:
-        return f"{value.getprefix()}:{value.id}" if self.children else value.id
+        id = value.__state__.id
+        return f"{value.getprefix()}:{id}" if self.children else id

@@ -21,22 +21,22 @@ class StringCodec(LimitedCodec):
 
     __slots__ = ()
 
-    def _fast_accept(self) -> FastAccept | None:
-        field: String[Any] = self.field
-        least, most = field.minlen or 0, field.maxlen
-        limit = min(LONG_VALUE, field.maxbytes)
+    def _fast_accept(self) -> FastAccept:
+        field: String[Any] = self.field  # whose limits are read each time, for they may be changed
 
         def accept(value: Any) -> tuple[Any, bytes] | None:
-            if type(value) is str and least <= len(value) and (most is None or len(value) <= most):
-                try:
-                    raw = value.encode()
-                except UnicodeEncodeError:
-                    return None
-                if len(raw) <= limit:
-                    return value, raw
-            return None
+            if type(value) is not str or field.normalize is not None:
+                return None
+            least, most = field.minlen, field.maxlen
+            if (least is not None and len(value) < least) or (most is not None and len(value) > most):
+                return None
+            try:
+                raw = value.encode()
+            except UnicodeEncodeError:
+                return None
+            return (value, raw) if len(raw) <= LONG_VALUE and len(raw) <= field.maxbytes else None
 
-        return accept if field.normalize is None else None
+        return accept
 
     def _fast_decode(self) -> FastDecode:
         return bytes.decode

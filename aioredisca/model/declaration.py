@@ -5,7 +5,8 @@ UsageError says what is wrong, and the cure, when the class is made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import UsageError
@@ -15,6 +16,7 @@ from aioredisca.storage.keys import bad_field
 from aioredisca.storage.schema import Compound
 
 if TYPE_CHECKING:
+    from aioredisca.fields.codec import Codec
     from aioredisca.model.mapper import Mapper
 
 RESERVED = frozenset(
@@ -30,11 +32,8 @@ RESERVED = frozenset(
 MAKERS = frozenset({"__init__", "__new__", "__setattr__"})
 """What a class may define to have a say in how its instances are made and filled."""
 
-Filling = tuple[str, str, Any, "Callable[[Any], tuple[Any, bytes] | None] | None", Field[Any]]
-"""A name, its hash field, ``new=``, what accepts common values, and the field: what filling a record takes.
-
-The fourth is None where setting takes more than accepting.
-"""
+Filling = tuple[str, str, Field[Any], "Codec | None"]
+"""A name, its hash field, the field and its codec, None where setting takes more than accepting a value."""
 
 
 def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collection]]:
@@ -53,6 +52,7 @@ def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collecti
                 collections.pop(name, None)
     for name, member in (fields | collections).items():
         check_name(model, name, member)
+    _check_kept(model)
     _check_keys(model, fields)
     _check_keys(model, collections)
     return fields, collections
@@ -68,15 +68,20 @@ def check_name(model: type, name: str, member: Field[Any] | Collection) -> None:
         raise UsageError(f"{where}: names that start with _ are private; write {cure}")
     if name in RESERVED:
         raise UsageError(f'{where}: {name!r} is part of Model; write {name}_ = {kind}(field="{member.key}")')
-    if isinstance(member, Collection):
-        member.check_name(where)
-    elif reason := bad_field(member.key, indexed=member.__codec__.indexed):
-        raise UsageError(f"{where}: {reason}; give it another hash field by field=")
+    # the name of a collection is a part of keys, as that of an indexed field is
+    if reason := bad_field(member.key, indexed=isinstance(member, Collection) or member.__codec__.indexed):
+        raise UsageError(f"{where}: {reason}; give it another name in Redis by field=")
 
 
 def _refuse_class(model: type, name: str, value: object) -> None:
     if isinstance(value, type) and issubclass(value, Field) and value.__name__ != name:
         raise UsageError(f"{model.__name__}.{name} is a class of fields: write {value.__name__}()")
+
+
+def _check_kept(model: type) -> None:
+    state = next(vars(owner)["__state__"] for owner in model.__mro__ if "__state__" in vars(owner))
+    if not isinstance(state, MemberDescriptorType):
+        raise UsageError(f"{model.__name__}.__state__ belongs to the library: call yours otherwise")
 
 
 def _check_keys(model: type, members: Mapping[str, Field[Any] | Collection]) -> None:
@@ -114,8 +119,8 @@ def fillings(fields: Mapping[str, Field[Any]], *, plain: bool) -> tuple[Filling,
     found = list[Filling]()
     for name, field in fields.items():
         codec = field.__codec__
-        accepts = codec.accept_fast if plain and codec.sets_plainly and not field.mutable else None
-        found.append((name, field.key, field.new, accepts, field))
+        plainly = plain and codec.sets_plainly and not field.mutable
+        found.append((name, field.key, field, codec if plainly else None))
     return tuple(found)
 
 

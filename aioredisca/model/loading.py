@@ -127,7 +127,7 @@ async def _load_many(mapper: Any, records: Sequence[Any]) -> list[Any]:
     if unknown:
         store = mapper.store()
         schema = mapper.schema(store)
-        rows = await readiness.rows(store, [(schema, [record.id for record in unknown])])
+        rows = await readiness.rows(store, [(schema, [record.__state__.id for record in unknown])])
         for record, row in zip(unknown, rows, strict=True):
             if not record.__state__.knows():
                 take_row(record, schema, row)

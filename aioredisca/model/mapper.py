@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -90,6 +91,9 @@ class Mapper:
     def __repr__(self) -> str:
         return f"<Mapper of {self.name}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return attrgetter("__mapper__"), (self.model,)
+
     @property
     def name(self) -> str:
         """What the class is called."""
@@ -125,7 +129,8 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
-            raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
+            cure = ": the id is given first, as in new(id)" if name == "id" else self.nearest(name)
+            raise ValidationError(self.name, name, f"there is no such field{cure}")
         return self.fields[name]
 
     def field_of(self, column: object) -> Field[Any] | None:
@@ -315,14 +320,17 @@ class Mapper:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         state: State = record.__state__
         diff, known = state.layers.diff, state.values
-        for name, key, new, accept_fast, field in self.filling:
-            value = values[name] if name in values else new() if callable(new) else new
+        for name, key, field, codec in self.filling:
+            if name in values:
+                value = values[name]
+            elif callable(value := field.new):
+                value = value()
             if value is None and not (field.required and name in values):
                 continue
-            if accept_fast is None:
+            if codec is None:
                 setattr(record, name, value)
                 continue
-            value, raw = accept_fast(value) or field.__codec__.accept(value, self)
+            value, raw = codec.accept_fast(value) or codec.accept(value, self)
             if raw is not None:
                 diff[key], known[name] = raw, value
 

@@ -22,9 +22,14 @@ class ModelType(type):
 
     __mapper__: Mapper
 
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
+        if "__mapper__" in namespace:
+            raise UsageError(f"{name}.__mapper__ belongs to the library: call yours otherwise")
+        return super().__new__(mcs, name, bases, {**namespace, "__mapper__": _Unmade()}, **options)
+
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
-        type.__setattr__(cls, "__mapper__", Mapper(cls))
+        cls.__mapper__.collect()
         registry.register(cls)
 
     if not TYPE_CHECKING:
@@ -41,6 +46,8 @@ class ModelType(type):
         def __setattr__(cls, name, value):
             if isinstance(value, Field | Collection):
                 _add_late(cls, name, value)
+            elif name in ("__mapper__", "__state__"):
+                raise UsageError(f"{cls.__name__}.{name} belongs to the library: call yours otherwise")
             elif name in cls.__mapper__.fields:
                 raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
             else:
@@ -54,6 +61,21 @@ class ModelType(type):
                 _refuse_in_use(cls, found)
             super().__delattr__(name)
             cls.__mapper__.collect_all()
+
+
+class _Unmade:
+    """The mapper of a class that is being made: made when it is first asked for.
+
+    ``__init_subclass__`` and ``__set_name__`` run before the class is complete, and may make records of it.
+    """
+
+    def __get__(self, record: object, model: ModelType) -> Mapper:
+        for name, member in list(vars(model).items()):
+            if isinstance(member, Field | Collection):
+                member.__set_name__(model, name)  # which may still be to come
+        mapper = Mapper(model)
+        type.__setattr__(model, "__mapper__", mapper)
+        return mapper
 
 
 def _add_late(model: ModelType, name: str, member: Field[Any] | Collection) -> None:

@@ -158,13 +158,14 @@ class Model(Record):
 
     @classmethod
     async def get_or_create(
-        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
         """Return the record with these unique values, created if there is none, and whether it was created.
 
         ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
 
-        *unique* names one unique field, or all fields that are unique together: UsageError otherwise.
+        *unique* names one unique field, or all fields that are unique together: UsageError otherwise. A
+        field called ``defaults`` cannot be among them.
         A new record gets a random id. Of concurrent calls exactly one creates it. UniqueViolation where
         another record holds another unique value of it, NotIndexed before the index is built.
 
@@ -174,7 +175,7 @@ class Model(Record):
 
     @classmethod
     async def update_or_create(
-        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 

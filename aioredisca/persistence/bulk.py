@@ -60,7 +60,7 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
         check_writable(record)
         need_id(record)
         if found.setdefault((type(record), record.__state__.id), record) is not record:
-            name = f"{type(record).__name__}({record.id!r})"
+            name = f"{type(record).__name__}({record.__state__.id!r})"
             raise UsageError(f"two instances of {name} in one batch: which one counts?")
     return list(found.values())
 

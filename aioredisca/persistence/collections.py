@@ -41,7 +41,7 @@ class CollectionHandle:
         self._mapper: Mapper = record.__mapper__
 
     def __repr__(self) -> str:
-        return f"<{self._mapper.name}({self._record.id!r}).{self._of.name}>"
+        return f"<{self._mapper.name}({self._record.__state__.id!r}).{self._of.name}>"
 
     async def clear(self) -> bool:
         """Empty the collection; return whether it held something. EVALSHA, one round trip."""
@@ -61,14 +61,17 @@ class CollectionHandle:
         record = self._record
         need_id(record)
         store = self._mapper.store(record.__state__.unit)
-        key = self._mapper.schema(store).keys.collection(self._of.key, record.id)
+        key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
         return await readiness.read(store, Call((command, key, *arguments)))
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)
 
     def _raw(self, value: Any) -> bytes:
-        raw: bytes = self._of.encode(value, self._mapper)
+        """One value as it is stored. ValidationError says why not."""
+        raw: bytes | None = self._of.of.__codec__.accept(value, self._mapper)[1]
+        if raw is None:
+            raise self._refuse("holds values, and None is none")
         return raw
 
     def _raws(self, values: tuple[Any, ...]) -> list[bytes]:

@@ -192,10 +192,10 @@ async def get_or_create(
 async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
     """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
     schema = record.__mapper__.schema(store)
-    call = collect_call(schema, record.id, name, command)
+    call = collect_call(schema, record.__state__.id, name, command)
     outcome = await _settle(store, [schema], call, collect_outcome)
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, Change(schema, record.id, "update"))
+        raise _error(outcome, record, Change(schema, record.__state__.id, "update"))
     return outcome
 
 

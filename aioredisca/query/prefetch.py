@@ -52,7 +52,7 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
         for record in records:
             handle: Any = getattr(record, name)
             if handle is not None:
-                who: Any = (type(handle), handle.id)
+                who: Any = (type(handle), handle.__state__.id)
                 record.__state__.values[name] = targets.setdefault(who, handle)
     await _load_all([target for target in targets.values() if not target.__state__.knows()])
 
@@ -64,7 +64,7 @@ async def _load_all(targets: Sequence[Record]) -> None:
         store = mapper.store(target.__state__.unit)
         by_store.setdefault(store, {}).setdefault(mapper.schema(store), []).append(target)
     for store, classes in by_store.items():
-        wanted = [(schema, [target.id for target in some]) for schema, some in classes.items()]
+        wanted = [(schema, [target.__state__.id for target in some]) for schema, some in classes.items()]
         rows = iter(await readiness.rows(store, wanted))
         for schema, some in classes.items():
             for target, row in zip(some, rows, strict=False):

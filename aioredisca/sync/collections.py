@@ -24,7 +24,7 @@ class CollectionHandle(Generic[H]):
     __slots__ = ("_handle",)
 
     def __init__(self, of: Collection, record: Record) -> None:
-        self._handle = cast("H", handles.HANDLES[of.kind](of, record))
+        self._handle = cast("H", handles.HANDLES[of.__kind__](of, record))
 
     def __repr__(self) -> str:
         return repr(self._handle)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import types
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pytest
 
@@ -12,16 +14,22 @@ from aioredisca import (
     Database,
     DateTime,
     Email,
+    Float,
     Integer,
     Model,
     Reference,
+    SetOf,
     String,
+    UniqueViolation,
     UsageError,
     ValidationError,
+    conf,
+    session,
     sync,
     utcnow,
 )
 from aioredisca.model.declaration import RESERVED
+from aioredisca.model.record import Record
 
 from ..support.drift import drift
 
@@ -304,3 +312,153 @@ async def test_a_metaclass_may_make_instances_its_own_way(db: Database) -> None:
     found: Any = await Tagged.get("1")
     several: Any = [*await Tagged.get_many(["1"]), *await Tagged.all()]
     assert [one.tag for one in (found, *several)] == ["t", "t", "t"]
+
+
+async def test_a_class_that_was_redefined_counts_no_longer_as_use_of_its_base(db: Database) -> None:
+    class Root(Model):
+        pass
+
+    def define() -> Any:
+        return types.new_class("Leaf", (Root,), exec_body=lambda body: body.update(__qualname__="Leaf"))
+
+    first = define()
+    await first.new("1").save()
+    with pytest.raises(UsageError, match="in use already"):
+        conf(prefix="other")(Root)
+    second = define()
+    conf(prefix="other")(Root)  # the first lives on, but is no inheritor any more
+    assert Root.inheritors() == {second}
+    del first
+
+
+def test_a_class_straight_over_record_says_what_is_missing() -> None:
+    class Bare(Record):
+        name = String()
+
+    with pytest.raises(UsageError, match=r"over Model or sync\.Model"):
+        _ = Bare("1").name
+
+
+# -- while a class is being made -----------------------------------------------------------------
+
+
+async def test_hooks_that_run_before_a_class_is_complete_see_that_class(db: Database) -> None:
+    made: list[Any] = []
+    seen: list[Any] = []
+
+    class Asks:
+        def __set_name__(self, owner: Any, name: str) -> None:
+            seen.append((owner.getprefix(), [*owner.getfields()]))
+
+    class Plugin(Model):
+        x = String(index=True)
+
+        def __init_subclass__(cls, **options: Any) -> None:
+            super().__init_subclass__(**options)
+            conf(prefix=f"plug-{cls.__name__.lower()}")(cls)
+            made.append(cls.new("default", x=cls.__name__))
+            with pytest.raises(ValidationError, match=rf"^{cls.__name__}\.nope"):
+                cls.new(nope=1)
+            assert cls.inheritors() == set()
+
+    class One(Plugin):
+        asks = Asks()
+        y = Integer()
+
+    class Two(Plugin):
+        pass
+
+    assert seen == [("one", ["x", "y"])]
+    assert [type(record) for record in made] == [One, Two]
+    assert [record.getkey() for record in made] == ["plug-one:default", "plug-two:default"]
+    for record in made:
+        await record.save()
+    assert [record.x for record in [*await One.all(), *await Two.all()]] == ["One", "Two"]
+    assert (await One.get("default")).y is None
+    assert Plugin.inheritors() == {One, Two}
+    assert (Plugin.getprefix(), await Plugin.all().count()) == ("plugin", 0)
+
+
+@pytest.mark.parametrize("name", ["__mapper__", "__state__"])
+def test_what_the_library_keeps_is_not_to_be_taken(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} belongs to the library"):
+        types.new_class("Taker", (Model,), exec_body=lambda body: body.update({name: 5}))
+    with pytest.raises(UsageError, match=f"{name} belongs to the library"):
+        setattr(User, name, 5)
+
+
+# -- fields that are copied, pickled or changed later ----------------------------------------------
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
+async def test_a_copy_of_a_field_is_a_field_of_its_own(db: Database, raw: Any, copied: Any) -> None:
+    class First(Model):
+        x = String(maxlen=3)
+        n = Integer(minval=0, index=True)
+
+    y, n = copied(First.x.field), copied(First.n.field)
+    y.name = y.key = n.name = n.key = ""
+    y.maxlen, y.required = 1, True
+    n.minval, n.index, n.unique = -5, None, True
+
+    class Second(Model):
+        other = y
+        number = n
+
+    with pytest.raises(ValidationError, match=r"^Second\.other: has 2 characters"):
+        Second.new("1", other="ab")
+    with pytest.raises(ValidationError, match=r"^Second\.other: is required"):
+        await Second.new("1").save()
+    await Second.new("1", other="a", number=-3).save()
+    assert (await Second.get("1")).export() == {"other": "a", "number": -3}
+    with pytest.raises(UniqueViolation):
+        await Second.new("2", other="a", number=-3).save()
+    assert First.new("1", x="abc", n=1).x == "abc"
+    assert drift(raw, [First, Second]) == []
+
+
+async def test_what_is_changed_on_a_field_counts_at_once(db: Database) -> None:
+    class Late(Model):
+        text = String(maxlen=5, new="n")
+        size = Integer(minval=0)
+        real = Float(minval=0.0)
+
+    field, size, real = cast("Any", (Late.text.field, Late.size.field, Late.real.field))
+    field.new = "m"
+    assert (Late.new("1").text, Late("1").fill_new().text) == ("m", "m")
+    field.maxlen, size.minval, real.maxval = 2, 5, 1.0
+    for name, value in (("text", "abc"), ("size", 3), ("real", 1.5)):
+        with pytest.raises(ValidationError):
+            setattr(Late("1"), name, value)
+        with pytest.raises(ValidationError):
+            Late.new("1", **{name: value})
+    field.normalize = "NFC"
+    assert Late.new("1", text="e\u0301").text == "\u00e9"
+
+
+async def test_queries_and_columns_can_be_pickled(db: Database) -> None:
+    await User.new("1", email="a@b.cc", note="x").save()
+    query = pickle.loads(pickle.dumps(User.where(User.note == "x").limit(3)))
+    assert [user.id for user in await query] == ["1"]
+    assert pickle.loads(pickle.dumps(User.note)).field.key == "note"
+
+
+async def test_a_model_may_have_an_id_of_another_type(db: Database) -> None:
+    class Numbered(Model):
+        likes = SetOf(String())
+        other = Reference("Numbered")
+
+        @property
+        def id(self) -> Any:
+            return int(self.getid())
+
+    await Numbered.new("1").save()
+    await Numbered.new("2", other=Numbered("1")).save()
+    async with session():
+        assert [record and record.id for record in await Numbered.get_many(["1", "2"])] == [1, 2]
+        assert await Numbered("1").likes.add("a") == 1
+        assert await Numbered("1").likes.members() == {"a"}
+        (two,) = await Numbered.all().offset(1).prefetch(Numbered.other)
+        assert two.other is not None
+        assert two.other.id == 1
+    assert "Numbered('1')" in repr(Numbered("1").likes)

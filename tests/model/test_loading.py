@@ -202,3 +202,9 @@ async def test_exists_and_delete_answer_whether_there_was_something(db: Database
     assert await User("1").delete() is False
     assert raw.keys("*") == [b"user/meta"]
     assert not user
+
+
+async def test_get_of_a_record_reads_a_hash_field_as_a_dict_would(db: Database) -> None:
+    user = await User.new("1", name="Ada").save()
+    assert (user.get("name"), user.get("age"), user.get("age", 3)) == ("Ada", None, 3)
+    assert (user.get("age", default=4), user.get(name="age", default=5)) == (4, 5)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import ast
 import copy
+import datetime
+import decimal
+import hashlib
 import inspect
 import pickle
+import types
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import pytest
 
 import aioredisca
@@ -22,10 +28,13 @@ from aioredisca import (
     Reference,
     String,
     Tags,
+    UsageError,
     conf,
     session,
     sync,
 )
+from aioredisca.fastapi import Create, Read, Update
+from aioredisca.fields import hashing
 from aioredisca.model.declaration import RESERVED
 from tests.support.drift import drift
 
@@ -54,6 +63,10 @@ def _identifiers(tree: ast.AST) -> Iterator[str]:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
             yield node.value  # a slot, or the name of an attribute that is looked up
 
+
+CREATE: Any = Create
+READ: Any = Read
+UPDATE: Any = Update
 
 EVERY = sorted(names_in_the_package() - RESERVED)
 
@@ -196,15 +209,100 @@ async def test_every_name_may_be_taken_in_a_blocking_model(db: Database, how: st
     assert taker("2").zz_boss is None
 
 
+# -- names of fields -------------------------------------------------------------------------------
+
+
+def named_by(names: list[str], *, unique: bool = False) -> Any:
+    """A model with a field for each name."""
+    body: dict[str, Any] = {name: Integer(unique=unique) for name in names}
+    body |= {"__module__": __name__, "__qualname__": "Named"}
+    return types.new_class("Named", (Model,), exec_body=lambda made: made.update(body))
+
+
+ARGUMENTS = sorted(
+    {
+        node.arg
+        for path in Path(aioredisca.__file__).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.arg) and node.arg[:1] != "_"
+    }
+    - RESERVED
+)
+
+
+@pytest.mark.memory_only
+async def test_every_name_may_be_that_of_a_field(db: Database) -> None:
+    names = [name for name in EVERY if name[:1] != "_"]
+    named = named_by(names)
+    values = {name: number for number, name in enumerate(names)}
+    assert {"model_id", "cls", "self", "apply", "model_config", "defaults", "record", "json"} <= {*names}
+    made = await named.new("1", **values).save()
+    got = await named.get("1")
+    assert got.export() == made.export() == values
+    assert got.model_id == values["model_id"]
+    assert named.new(model_id=7).model_id == 7
+    assert await named.all().update(**dict.fromkeys(names, 1)) == 1
+    got = await named.get("1")
+    assert {got[name] for name in names} == {1}
+    bodies = named_by([name for name in names if name not in ("apply", "model_config")])
+    given = {**values}
+    del given["apply"], given["model_config"]
+    body = CREATE[bodies].model_validate(given)
+    assert (await body.new()).export() == given
+    record = bodies.new("2")
+    assert (await UPDATE[bodies].model_validate(given).apply(record)).export() == given
+    assert READ[bodies].model_validate(record).model_dump() == {"id": "2", **given}
+
+
+@pytest.mark.memory_only
+async def test_every_argument_may_be_the_name_of_a_unique_field(db: Database) -> None:
+    names = [name for name in ARGUMENTS if name != "defaults"]
+    named = named_by(names, unique=True)
+    for name in names:
+        one, created = await named.get_or_create(**{name: 1})
+        same, again = await named.update_or_create(**{name: 1})
+        assert (created, again, one, one[name]) == (True, False, same, 1)
+
+
+def test_fields_that_pydantic_could_not_have_are_refused_with_the_cure() -> None:
+    for kind, name in ((CREATE, "model_config"), (READ, "model_config"), (UPDATE, "apply")):
+        with pytest.raises(UsageError, match=rf'write {name}_ = Integer\(field="{name}"\)'):
+            kind[named_by([name])]
+    assert CREATE[named_by(["apply"])]
+
+
+async def test_a_client_that_sends_model_id_gives_no_id(db: Database) -> None:
+    named = named_by(["size"])
+    with pytest.raises(pydantic.ValidationError, match="model_id"):
+        CREATE[named].model_validate({"size": 1, "model_id": "x"})
+    with_it: Any = named_by(["size", "model_id"])
+    record = await CREATE[with_it].model_validate({"size": 1, "model_id": 7}).new()
+    assert (record.model_id, record.id == "7") == (7, False)
+
+
 # -- fields ----------------------------------------------------------------------------------------
+
+
+def own_collection(kind: Any, names: list[str], *, by_class: bool) -> Any:
+    """A collection that extends *kind* and uses all *names* for itself."""
+
+    class Own(kind):  # type: ignore[misc]
+        def __init__(self, *of: Any) -> None:
+            super().__init__(*of)
+            for name in () if by_class else sorted({*names} - {"name", "key"}):
+                setattr(self, name, 1)
+
+    for name in names if by_class else ():
+        setattr(Own, name, _method if len(name) % 2 else 1)
+    return Own
 
 
 def own_kind(kind: Any, names: list[str], *, by_class: bool) -> Any:
     """A field that extends *kind* and uses all *names* for itself."""
 
     class Own(kind):  # type: ignore[misc]
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
+        def __init__(self, *given: Any, **options: Any) -> None:
+            super().__init__(*given, **options)
             for name in () if by_class else names:
                 setattr(self, name, 1)
 
@@ -218,38 +316,104 @@ def own_kind(kind: Any, names: list[str], *, by_class: bool) -> Any:
     return Own
 
 
+OPTIONS = FIELD_NAMES | {"maxitems", "to", "children", "on_delete", "of", "target"}
+OF_A_FIELD = sorted(names_in_the_package() - OPTIONS)
+KINDS: dict[str, tuple[Any, dict[str, Any], list[Any]]] = {
+    # of each kind what it is declared with, and values that are taken, the last as it is refused
+    "String": (String, {"unique": True}, ["a", "b"]),
+    "Email": (aioredisca.Email, {"index": True}, ["a@b.cc"]),
+    "Bytes": (aioredisca.Bytes, {}, [b"\xff"]),
+    "Integer": (Integer, {"index": True}, [3]),
+    "Float": (aioredisca.Float, {"index": True}, [1.5]),
+    "Decimal": (aioredisca.Decimal, {"places": 2, "index": True}, [decimal.Decimal("1.50")]),
+    "Bool": (aioredisca.Bool, {"index": True}, [True]),
+    "UUID": (aioredisca.UUID, {"index": True}, [uuid.UUID(int=1)]),
+    "DateTime": (aioredisca.DateTime, {"index": True}, [datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)]),
+    "Date": (aioredisca.Date, {"index": True}, [datetime.date(2026, 1, 2)]),
+    "Json": (aioredisca.Json, {}, [{"a": [1]}]),
+    "Tags": (Tags, {"index": True}, [{"a", "b"}]),
+    "Password": (aioredisca.Password, {}, [aioredisca.Hash(hashing.make("secret"))]),
+    "MD5Pass": (aioredisca.MD5Pass, {}, []),
+    "Reference": (
+        lambda names, how: own_kind(Reference, names, by_class=how)("Holder", index=True),
+        {},
+        ["x"],
+    ),
+    "Field": (Field, {}, ["f"]),
+}
+
+
 @pytest.mark.parametrize("by_class", [False, True], ids=["on the instance", "on the class"])
-async def test_every_name_may_be_taken_in_a_field(db: Database, raw: Any, by_class: bool) -> None:
-    names = sorted(names_in_the_package() - FIELD_NAMES)
-    assert {"short", "quick", "accept", "encode", "decode", "read", "spec", "settle"} <= {
-        *names,
-    }
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.memory_only
+async def test_every_name_may_be_taken_in_a_field(db: Database, raw: Any, kind: str, by_class: bool) -> None:
+    assert {"short", "quick", "accept", "encode", "decode", "read", "spec", "plain"} <= {*OF_A_FIELD}
+    of, options, values = KINDS[kind]
 
     class Holder(Model):
-        text = own_kind(String, names, by_class=by_class)(unique=True)
-        size = own_kind(Integer, names, by_class=by_class)(index=True)
-        other = own_kind(Field, names, by_class=by_class)()
-        many = ListOf(own_kind(String, names, by_class=by_class)())
+        one = (
+            of(OF_A_FIELD, by_class)
+            if kind == "Reference"
+            else own_kind(of, OF_A_FIELD, by_class=by_class)(**options)
+        )
+        size = own_kind(Integer, OF_A_FIELD, by_class=by_class)(index=True)
 
-    await Holder.new("1", text="a", size=3, other="f").save()
-    assert [r.id for r in await Holder.text.find("a")] == ["1"]
-    assert [r.id for r in await (Holder.size >= 3)] == ["1"]
-    got = await Holder.get("1")
-    assert (got.text, got.size, got.other, got["size"]) == ("a", 3, "f", 3)
-    for name, value in (("text", "bad"), ("size", -1), ("other", "bad")):
-        with pytest.raises(aioredisca.ValidationError, match="is bad"):
-            setattr(got, name, value)
-    got["size"] = "4"
-    await got.save()
-    await Holder("1").many.append("x")
-    assert await Holder("1").many.range() == ["x"]
+    await Holder.new("1", size=3).save()
+    if kind == "Password":
+        assert await Holder.one.verify(None, "x") is False
+        assert (await Holder.one.hash("plain text")).scheme
+        with pytest.raises(aioredisca.ValidationError, match="takes a string"):
+            await Holder.one.hash(3)
+    if kind == "MD5Pass":
+        await Holder.new("2", one="secret").save()
+        assert (await Holder.get("2")).one == hashlib.md5(b"secret").hexdigest()
+    for value in values:
+        record = await Holder("1")
+        record.one = value
+        await record.save()
+        got = await Holder.get("1")
+        assert (got.one.id if kind == "Reference" else got.one) == value
+        assert got["one"] is not None
+        if Holder.one.field.index or Holder.one.field.unique:
+            asked = "a" if kind == "Tags" else value
+            query = Holder.one.has(asked) if kind == "Tags" else Holder.one == value
+            assert [r.id for r in await query] == ["1"]
+        assert [r.id for r in await Holder.all()][:1] == ["1"]
+    with pytest.raises(aioredisca.ValidationError, match="is bad"):
+        (await Holder.get("1")).size = -1
     assert drift(raw, [Holder]) == []
+
+
+@pytest.mark.memory_only
+@pytest.mark.parametrize("by_class", [False, True], ids=["on the instance", "on the class"])
+async def test_every_name_may_be_taken_in_a_collection(db: Database, by_class: bool) -> None:
+    def made(kind: Any, *of: Any) -> Any:
+        return own_collection(kind, OF_A_FIELD, by_class=by_class)(*of)
+
+    class Holder(Model):
+        log = made(ListOf, own_kind(String, OF_A_FIELD, by_class=by_class)())
+        likes = made(aioredisca.SetOf, String())
+        marks = made(aioredisca.SortedSet, String())
+        hits = made(aioredisca.Counter)
+
+    holder = await Holder.new("1").save()
+    await holder.log.append("x")
+    assert await holder.log.range() == ["x"]
+    assert await holder.likes.add("a") == 1
+    assert await holder.marks.add("a", 1.5)
+    assert await holder.hits.incr(2) == 2
+    with pytest.raises(aioredisca.ValidationError, match="None is none"):
+        await holder.log.append(None)
 
 
 def test_a_field_of_the_library_has_no_other_public_names() -> None:
     """What a field of one's own may override is what is documented: the rest is in its codec."""
-    for kind in (String, Integer, Field, Tags, Reference, aioredisca.Decimal, aioredisca.Bool):
+    kinds = [kind for kind in vars(aioredisca).values() if isinstance(kind, type) and issubclass(kind, Field)]
+    assert len(kinds) > 14
+    for kind in kinds:
         own = {name for name in dir(kind) if not name.startswith("__") and "__" not in name}
-        options = {"maxitems", "to", "children", "on_delete", "of", "target"}
-        assert own <= FIELD_NAMES | options | {"_is_protocol"}, (kind, own - FIELD_NAMES)
+        assert own <= OPTIONS | {"_is_protocol"}, (kind, own - OPTIONS)
+    for collection in (ListOf, aioredisca.SetOf, aioredisca.SortedSet, aioredisca.Counter):
+        own = {name for name in dir(collection) if not name.startswith("__") and "__" not in name}
+        assert own <= {"name", "key", "_is_protocol"}, (collection, own)
     assert not inspect.getmembers(Field, lambda member: isinstance(member, property))

@@ -57,7 +57,7 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
+        return f"redis://127.0.0.1:{self.port}/0?socket_connect_timeout={limit(1):g}"
 
     @contextmanager
     def count(self) -> Iterator[Count]:
