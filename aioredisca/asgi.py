@@ -38,8 +38,8 @@ class AutosaveMiddleware:
 
     ``db``              the database of all classes that name none by ``conf(db=)``; conf.db by default.
     ``autosave``        False: the session gives identity only, nothing is saved but what you save.
-    ``save_if``         ``status -> bool``: which answers save; below 400 by default. ``session.keep()`` and
-                        ``session.discard()`` override it in a request.
+    ``save_if``         ``status -> bool``: which answers save; below 400 by default. ``keep()`` and
+                        ``discard()`` of the session override it in a request.
     ``late``            what becomes of changes made after the answer began (in a stream, in a background
                         task): "save" them when the app is done, "discard" them with a warning, or "error".
     ``timeout``         seconds that a save may go on in a request that was cancelled.

@@ -28,7 +28,7 @@ class FlaskRedisca:
     ``autosave``  save the changes of a request whose answer is below 400, in one atomic call per database,
                   before the answer leaves. A save that is refused is handed to the app's error handlers;
                   where there is none for it, it is a 500. Other answers and exceptions drop the changes.
-    ``save_if``   ``response -> bool``: which answers save. ``session.keep()`` and ``session.discard()``
+    ``save_if``   ``response -> bool``: which answers save. ``keep()`` and ``discard()`` of the session
                   override it in a request.
 
     The database is ``app.config["REDISCA"]``: a URL, keyword arguments for ``redis.Redis`` as redisca took
