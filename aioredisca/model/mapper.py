@@ -366,7 +366,7 @@ def _own_mapper(owner: type) -> Mapper | None:
 
 
 def _become_new(record: Any) -> Any:
-    access.check_writable(record)
+    access.check_changeable(record)
     state: State = record.__state__
     state.layers.become_new()
     if state.unit is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change, Mode
 from aioredisca.errors import UsageError
-from aioredisca.fields.access import check_writable, keep_touched, need_id
+from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, split
@@ -30,7 +30,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
     if not isinstance(field, Number):
         raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
-    check_writable(record)
+    check_changeable(record)
     need_id(record)
     wanted = increment(field, by, low, high, mapper)
     store = mapper.store(state.unit)

@@ -9,6 +9,7 @@ from aioredisca.compiler.changes import Change, Increment, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
 from aioredisca.fields.access import (
+    check_changeable,
     check_writable,
     holds_mutable,
     is_changed,
@@ -37,7 +38,8 @@ def begin(
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _need_home(record)
+        check_changeable(record)
+        need_id(record)
     schema, layers = mapper.schema(store), state.layers
     changes = layers.diff | touched(record) if mapper.mutable else layers.diff
     if not changes and not layers.fresh:
@@ -55,16 +57,12 @@ def begin_delete(record: Record, store: Store) -> Change:
     """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _need_home(record)
+        check_writable(record)
+        need_id(record)
     schema, layers = mapper.schema(store), state.layers
     referrers = mapper.referrers(schema, store, state.unit)
     layers.depart({**layers.diff})
     return Change(schema, state.id, "delete", referrers=referrers)
-
-
-def _need_home(record: Record) -> None:
-    check_writable(record)
-    need_id(record)
 
 
 def begin_all(store: Store, records: Sequence[Any], mode: Mode | None) -> list[tuple[Any, Change]]:
@@ -147,6 +145,8 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
     state = record.__state__
     if change.mode == "delete":
         state.layers.be_gone()
+        if state.unit is not None:
+            state.unit.was_deleted(record)
     else:
         state.layers.arrive(created=change.schema.blank if outcome else None)
     if state.unit is not None and not is_changed(record) and not holds_mutable(record):
