@@ -24,7 +24,7 @@ from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import MISSING, Store, Stored
+from aioredisca.types import MISSING, Raw, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
@@ -299,10 +299,13 @@ class Mapper:
     def fill(self, record: Any, values: Mapping[str, Any]) -> None:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         state: State = record.__state__
-        diff, known = state.layers.diff, state.values
+        layers, known = state.layers, state.values
+        diff = layers.diff
         for name, key, new, accept_fast, field in self.filling:
             value = values[name] if name in values else new() if callable(new) else new
             if value is None and not (field.required and name in values):
+                if name in values:
+                    layers.cleared |= {key}
                 continue
             if accept_fast is None:
                 setattr(record, name, value)
@@ -353,6 +356,13 @@ class Mapper:
     async def get_many(self, ids: Sequence[str | int]) -> list[Any]:
         """The records of *ids* in that order, None for those that do not exist. One round trip."""
         return await loading.get_many(self.model, ids)
+
+    def pending(self) -> dict[str, Raw]:
+        """The changes that wait in records of the class in the open session, by id."""
+        unit = current()
+        mine = [record for record in list(unit.mapped.values()) if type(record) is self.model] if unit else []
+        states: list[State] = [record.__state__ for record in mine]
+        return {state.id: {**state.layers.diff} for state in states if state.row is None}
 
     @staticmethod
     def take_row(record: Any, schema: Schema, row: Stored) -> None:

@@ -27,7 +27,7 @@ async def save_many(
     model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
-    records = _checked(model, as_list(objs), batch, check_changeable)
+    records = _checked(model, as_list(objs), batch, _check_savable)
     _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
     return cast("list[tuple[R, RediscaError]]", refused)
 
@@ -63,6 +63,11 @@ def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Rec
             name = f"{type(record).__name__}({record.id!r})"
             raise UsageError(f"two instances of {name} in one batch: which one counts?")
     return list(found.values())
+
+
+def _check_savable(record: Record) -> None:
+    check_changeable(record)
+    pending.check_not_gone(record)
 
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:

@@ -41,8 +41,10 @@ def begin(
         check_changeable(record)
         need_id(record)
     schema, layers = mapper.schema(store), state.layers
-    changes = layers.diff | touched(record) if mapper.mutable else layers.diff
-    if not changes and not layers.fresh:
+    changes = layers.changes(mode) if mode else layers.diff
+    if mapper.mutable:
+        changes = changes | touched(record)
+    if not changes and not layers.fresh and not _asked_outright(record, mode):
         return None
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
@@ -51,6 +53,26 @@ def begin(
         _need_required(record, change)
     layers.depart(changes)
     return change
+
+
+def _asked_outright(record: Record, mode: SaveMode | None) -> bool:
+    """Whether to ask the server without a change to write, for nobody knows whether the record is there.
+
+    UsageError for one that was deleted, where nobody says what to make of that.
+    """
+    check_not_gone(record, mode)
+    return mode is not None and record.__state__.layers.mode != "update"
+
+
+def check_not_gone(record: Record, mode: SaveMode | None = None) -> None:
+    """UsageError where a record was deleted and nothing was set since: there is nothing to make it of."""
+    state = record.__state__
+    if mode is None and state.row is None and state.layers.gone and not is_changed(record):
+        name = record.__mapper__.name
+        raise UsageError(
+            f"{name}({state.id!r}) was deleted and nothing was set since, so there is nothing to save: "
+            f"set its fields, or begin anew by {name}.new({state.id!r})"
+        )
 
 
 def begin_delete(record: Record, store: Store) -> Change:
