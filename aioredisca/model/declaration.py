@@ -6,11 +6,13 @@ UsageError says what is wrong, and the cure, when the class is made.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
+from aioredisca.model.lookalikes import refuse_slot
 from aioredisca.storage.keys import bad_field
 from aioredisca.storage.schema import Compound
 
@@ -46,6 +48,8 @@ def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collecti
                 fields[name] = value
             else:
                 _refuse_class(model, name, value)
+                if name in fields and isinstance(value, MemberDescriptorType):
+                    refuse_slot(model.__name__, name)
                 fields.pop(name, None)
             if isinstance(value, Collection):
                 collections[name] = value

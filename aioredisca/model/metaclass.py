@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
-from aioredisca.model import registry
+from aioredisca.model import lookalikes, registry
 from aioredisca.model.declaration import MAKERS, check_name
 from aioredisca.model.mapper import Mapper
 from aioredisca.model.unit_of_work import current
@@ -24,6 +24,7 @@ class ModelType(type):
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
+        lookalikes.check_body(cls)
         type.__setattr__(cls, "__mapper__", Mapper(cls))
         registry.register(cls)
 
@@ -43,6 +44,8 @@ class ModelType(type):
                 _add_late(cls, name, value)
             elif name in cls.__mapper__.fields:
                 raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
+            elif name in lookalikes.OF_OTHERS:
+                lookalikes.refuse_mark(cls, name)
             else:
                 super().__setattr__(name, value)
                 if name in MAKERS:
