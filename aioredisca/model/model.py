@@ -159,7 +159,7 @@ class Model(Record):
 
     @classmethod
     async def get_or_create(
-        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
         """Return the record with these unique values, created if there is none, and whether it was created.
 
@@ -175,7 +175,7 @@ class Model(Record):
 
     @classmethod
     async def update_or_create(
-        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 

@@ -175,11 +175,12 @@ class Record(HashAPI, metaclass=ModelType):
     def new(cls, model_id: str | int | None = None, /, **values: Any) -> Self:
         """Return an unsaved record with a random id (or *model_id*) and the ``new=`` values. No I/O.
 
-        *values* sets fields by attribute name (``model_id=`` is the id); unknown names are a
-        ValidationError with the nearest one. Its first save is a create: AlreadyExists if the id is taken.
+        *values* sets fields by attribute name (``model_id=`` is the id, unless a field is called so); unknown
+        names are a ValidationError with the nearest one. Its first save is a create: AlreadyExists if the id is taken.
         """
         mapper = cls.__mapper__
-        model_id = values.pop("model_id", None) if model_id is None else model_id
+        if "model_id" in values and model_id is None and "model_id" not in mapper.fields:
+            model_id = values.pop("model_id")
         id = mapper.new_id() if model_id is None else mapper.record_id(model_id)
         if not values.keys() <= mapper.fields.keys():
             for name in values:

@@ -272,7 +272,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return await explain.explain(self._search)
 
-    async def update(self, **values: Any) -> int:
+    async def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
         Records are written in atomic batches of 100. One that no longer meets the condition when its turn

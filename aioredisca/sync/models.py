@@ -163,7 +163,9 @@ class Model(Record):
         return cast("N", run(atomic.incr(self, column, by, min, max)))
 
     @classmethod
-    def get_or_create(cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any) -> tuple[Self, bool]:
+    def get_or_create(
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+    ) -> tuple[Self, bool]:
         """Return the record with these unique values, created if there is none, and whether it was created.
 
         ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
@@ -178,7 +180,7 @@ class Model(Record):
 
     @classmethod
     def update_or_create(
-        cls, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import copy
 import inspect
+import keyword
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 import aioredisca
 from aioredisca import (
@@ -27,6 +29,7 @@ from aioredisca import (
     sync,
 )
 from aioredisca.model.declaration import RESERVED
+from aioredisca.pydantic import Create, Read, Update
 from tests.support.drift import drift
 
 FIELD_NAMES = frozenset(
@@ -197,6 +200,62 @@ async def test_every_name_may_be_taken_in_a_blocking_model(db: Database, how: st
 
 
 # -- fields ----------------------------------------------------------------------------------------
+
+
+FIELDS = sorted(name for name in EVERY if not name.startswith("_") and not keyword.iskeyword(name))
+
+
+@pytest.mark.parametrize("base", [Model, sync.Model])
+async def test_a_field_may_have_every_name(db: Database, base: Any, driver: str) -> None:
+    """In every verb that takes fields by name, and in what pydantic makes of the class."""
+    if (base is Model) == (driver == "blocking"):
+        pytest.skip("of the other colour")
+    f: Any = aioredisca if base is Model else sync
+    assert {"self", "cls", "model_id", "model", "record", "values", "unique", "more"} <= {*FIELDS}
+    wide: Any = type(base)("Wide", (base,), {name: f.String() for name in FIELDS})
+    one, two, three = ({name: f"{n}{name}" for name in FIELDS} for n in range(3))
+    record = await settled(Create[wide](**one).new("1"))
+    await settled(record.save())
+    assert (await settled(wide.get("1"))).export() == one
+    assert Read[wide].model_validate(record).model_dump() == {"id": "1", **one}
+    await settled((await settled(Update[wide](**two).apply(record))).save())
+    assert await settled(wide.all().update(**three)) == 1
+    assert (await settled(wide.get("1"))).export() == three
+    assert (wide.new("2", **one).id, wide.new("2", **one).export()) == ("2", one)
+
+
+@pytest.mark.parametrize("name", ["self", "cls", "model_id", "unique", "values", "update", "key", "model"])
+async def test_a_record_is_found_by_a_field_of_any_name(db: Database, name: str) -> None:
+    attribute = f"{name}_" if name in RESERVED else name
+    make: Any = type(Model)
+    narrow: Any = make("Narrow", (Model,), {attribute: String(unique=True)})
+    one, created = await narrow.get_or_create(**{attribute: "x"})
+    assert (created, one.export()) == (True, {attribute: "x"})
+    assert await narrow.update_or_create(**{attribute: "x"}) == (one, False)
+
+
+def test_a_model_id_is_the_id_unless_a_field_is_called_so() -> None:
+    class Plain(Model):
+        a = String()
+
+    class Named(Model):
+        model_id = String()
+
+    assert Plain.new(model_id="1").id == "1"
+    named = Named.new("1", model_id="x")
+    assert (named.id, named.model_id) == ("1", "x")
+    named = Named.new(model_id="x")
+    assert (named.id != "x", named.model_id) == (True, "x")
+
+
+def test_what_pydantic_calls_its_own_is_reserved() -> None:
+    verbs = {name for name in dir(BaseModel) if name.startswith("model_")} | {"new", "apply", "defaults"}
+    assert verbs <= RESERVED
+
+
+async def settled(answer: Any) -> Any:
+    """What a verb of either colour has answered."""
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 def own_kind(kind: Any, names: list[str], *, by_class: bool) -> Any:
