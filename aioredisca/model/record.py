@@ -176,7 +176,8 @@ class Record(HashAPI, metaclass=ModelType):
         """Return an unsaved record with a random id (or *model_id*) and the ``new=`` values. No I/O.
 
         *values* sets fields by attribute name (``model_id=`` is the id, unless a field is called so); unknown
-        names are a ValidationError with the nearest one. Its first save is a create: AlreadyExists if the id is taken.
+        names are a ValidationError with the nearest one. Its first save is a create: AlreadyExists if the id
+        is taken.
         """
         mapper = cls.__mapper__
         if "model_id" in values and model_id is None and "model_id" not in mapper.fields:
