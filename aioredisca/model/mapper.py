@@ -188,6 +188,11 @@ class Mapper:
             raise UsageError(f"{self.name}: {reason}; set another by @conf(prefix=...)")
         return prefix
 
+    @property
+    def names_prefix(self) -> bool:
+        """Whether the prefix was set, and is not the name of the class."""
+        return bool(self._own.get("prefix"))
+
     # -- storage -----------------------------------------------------------------------------------
 
     def store(self, unit: UnitOfWork | None = None) -> Store:
