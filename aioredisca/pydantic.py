@@ -243,19 +243,8 @@ def generated(kind: str, model: Any) -> Any:
         raise UsageError(f"{kind}[...] takes a model class, not {model!r}")
     made, version = _made.setdefault(model, {}), model.__mapper__.version
     if kind not in made or made[kind][0] != version:  # a field may have come late
-        _check_names(kind, model)
         made[kind] = version, _generate(kind, model)
     return made[kind][1]
-
-
-def _check_names(kind: str, model: type[Record]) -> None:
-    """UsageError where a field would hide what the generated class itself needs."""
-    for name in ("model_config", *(["apply"] if kind == "Update" else [])):
-        if (field := model.__mapper__.fields.get(name)) is not None:
-            cure = f'{name}_ = {type(field).__name__}(field="{field.key}")'
-            raise UsageError(
-                f"{kind}[{model.__name__}] cannot have a field {name!r}, for it is its own; write {cure}"
-            )
 
 
 _made: WeakKeyDictionary[type[Any], dict[str, tuple[int, Any]]] = WeakKeyDictionary()

@@ -85,6 +85,13 @@ def check_writable(record: Record) -> None:
         raise SessionClosed(record.__mapper__.name, state.id)
 
 
+def check_changeable(record: Record) -> None:
+    """The same, and UsageError for a record that its session is to delete."""
+    check_writable(record)
+    if (unit := record.__state__.unit) is not None:
+        unit.refuse_deleted(record)
+
+
 def need_id(record: Record) -> None:
     """ValidationError for a handle without an id, which names no record."""
     if not record.__state__.id:
@@ -105,7 +112,7 @@ def set_raw(record: Record, key: str, raw: bytes | None) -> None:
     """Change a hash field; None removes it."""
     state = record.__state__
     if state.unit is not None:
-        check_writable(record)
+        check_changeable(record)
         state.unit.hold(record)
     state.layers.set(key, raw)
 

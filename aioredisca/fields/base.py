@@ -7,6 +7,7 @@ does with it is in codec.py; conditions on it are made in predicates.py.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, overload
 
 from typing_extensions import TypeVar, Unpack
@@ -84,7 +85,7 @@ class Field(Generic[T]):
         self.key = options.get("field", "")
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
-            raise TypeError(f"{type(self).__name__}() got unknown options: {', '.join(sorted(unknown))}")
+            raise UnknownOption(type(self).__name__, unknown)
         self.__codec__ = self.__codec_type__(self)
         if self.unique and not self.__codec__.comparable:
             raise UsageError(f"{type(self).__name__} fields cannot be unique")
@@ -164,6 +165,35 @@ class Field(Generic[T]):
     def view(self, raw: bytes) -> str | bytes | int:
         """Stored bytes as the dict API shows them."""
         return as_text(raw)
+
+
+_CURES = {
+    **dict.fromkeys(
+        ("default", "default_factory", "initial"), "new= takes a value, or a function for each record"
+    ),
+    **dict.fromkeys(("max_length", "maxlength", "max_len"), "it is maxlen= of a String"),
+    **dict.fromkeys(("min_length", "minlength", "min_len"), "it is minlen= of a String"),
+    **dict.fromkeys(("ge", "min", "min_value"), "it is minval= of a number"),
+    **dict.fromkeys(("le", "max", "max_value"), "it is maxval= of a number"),
+    **dict.fromkeys(
+        ("nullable", "null", "blank", "optional"), "every field takes None, unless it has required=True"
+    ),
+    "choices": "take Enum(...), or a field of your own with check()",
+    **dict.fromkeys(
+        ("primary_key", "pk"), "the id of a record is no field: Model.new(id), and conf(id=) makes ids"
+    ),
+    **dict.fromkeys(("db_index", "indexed", "sortable"), "it is index="),
+    **dict.fromkeys(("alias", "column", "db_column", "column_name", "name"), "it is field="),
+}
+"""Options of other libraries, and what does the same here."""
+
+
+class UnknownOption(UsageError, TypeError):
+    """An option that a kind of field has not. TypeError, as for the argument of any function."""
+
+    def __init__(self, kind: str, names: Iterable[str]) -> None:
+        told = (f"{name} ({_CURES[name]})" if name in _CURES else name for name in sorted(names))
+        super().__init__(f"{kind}() got unknown options: {', '.join(told)}")
 
 
 def _index_kind(field: Field[Any], index: bool | str) -> IndexKind | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
+from aioredisca.model.lookalikes import refuse_slot
 from aioredisca.storage.keys import bad_field
 from aioredisca.storage.schema import Compound
 
@@ -25,9 +26,17 @@ RESERVED = frozenset(
     free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id
     incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
     unload update update_or_create watch where
+    apply defaults
+    model_computed_fields model_config model_construct model_copy model_dump model_dump_json model_extra
+    model_fields model_fields_set model_json_schema model_parametrized_name model_post_init model_rebuild
+    model_validate model_validate_json model_validate_strings
     """.split()
 )
-"""Names no field may have: the public names of Model, and those of work already planned. Pinned by a test."""
+"""Names no field may have. Pinned by a test.
+
+The public names of Model, and those of work already planned; what verbs take beside fields by name
+(``defaults``); the verbs of ``Create[...]``, ``Update[...]`` and ``Read[...]``, those of pydantic among them.
+"""
 
 MAKERS = frozenset({"__init__", "__new__", "__setattr__"})
 """What a class may define to have a say in how its instances are made and filled."""
@@ -45,6 +54,8 @@ def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collecti
                 fields[name] = value
             else:
                 _refuse_class(model, name, value)
+                if name in fields and isinstance(value, MemberDescriptorType):
+                    refuse_slot(model.__name__, name)
                 fields.pop(name, None)
             if isinstance(value, Collection):
                 collections[name] = value

@@ -25,7 +25,7 @@ from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import MISSING, Store, Stored
+from aioredisca.types import MISSING, Raw, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
@@ -208,6 +208,11 @@ class Mapper:
             raise UsageError(f"{self.name}: {reason}; set another by @conf(prefix=...)")
         return prefix
 
+    @property
+    def names_prefix(self) -> bool:
+        """Whether the prefix was set, and is not the name of the class."""
+        return bool(self._own.get("prefix"))
+
     # -- storage -----------------------------------------------------------------------------------
 
     def store(self, unit: UnitOfWork | None = None) -> Store:
@@ -319,13 +324,16 @@ class Mapper:
     def fill(self, record: Any, values: Mapping[str, Any]) -> None:
         """Set fields of a new record by attribute name, the others to their ``new=`` values."""
         state: State = record.__state__
-        diff, known = state.layers.diff, state.values
+        layers, known = state.layers, state.values
+        diff = layers.diff
         for name, key, field, codec in self.filling:
             if name in values:
                 value = values[name]
             elif callable(value := field.new):
                 value = value()
             if value is None and not (field.required and name in values):
+                if name in values:
+                    layers.cleared |= {key}
                 continue
             if codec is None:
                 setattr(record, name, value)
@@ -377,6 +385,13 @@ class Mapper:
         """The records of *ids* in that order, None for those that do not exist. One round trip."""
         return await loading.get_many(self.model, ids)
 
+    def pending(self) -> dict[str, Raw]:
+        """The changes that wait in records of the class in the open session, by id."""
+        unit = current()
+        mine = [record for record in list(unit.mapped.values()) if type(record) is self.model] if unit else []
+        states: list[State] = [record.__state__ for record in mine]
+        return {state.id: {**state.layers.diff} for state in states if state.row is None}
+
     @staticmethod
     def take_row(record: Any, schema: Schema, row: Stored) -> None:
         """Believe what a load of the declared fields of *record* has told."""
@@ -389,7 +404,7 @@ def _own_mapper(owner: type) -> Mapper | None:
 
 
 def _become_new(record: Any) -> Any:
-    access.check_writable(record)
+    access.check_changeable(record)
     state: State = record.__state__
     state.layers.become_new()
     if state.unit is not None:

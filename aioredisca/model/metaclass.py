@@ -6,12 +6,13 @@ without running ``__init__`` again.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
-from aioredisca.model import registry
+from aioredisca.model import lookalikes, registry
 from aioredisca.model.declaration import MAKERS, check_name
 from aioredisca.model.mapper import Mapper
 from aioredisca.model.unit_of_work import current
@@ -25,10 +26,14 @@ class ModelType(type):
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> Any:
         if "__mapper__" in namespace:
             raise UsageError(f"{name}.__mapper__ belongs to the library: call yours otherwise")
-        return super().__new__(mcs, name, bases, {**namespace, "__mapper__": _Unmade()}, **options)
+        # a class made by a call, not by a statement, is of the module that calls, as type has it
+        module = sys._getframe(1).f_globals["__name__"]  # pyright: ignore[reportPrivateUsage]
+        body = {"__module__": module, **namespace, "__mapper__": _Unmade()}
+        return super().__new__(mcs, name, bases, body, **options)
 
     def __init__(cls, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **options: Any) -> None:
         super().__init__(name, bases, namespace, **options)
+        lookalikes.check_body(cls)
         cls.__mapper__.collect()
         registry.register(cls)
 
@@ -50,6 +55,8 @@ class ModelType(type):
                 raise UsageError(f"{cls.__name__}.{name} belongs to the library: call yours otherwise")
             elif name in cls.__mapper__.fields:
                 raise UsageError(f"{cls.__name__}.{name} is a field of the class: give the value to a record")
+            elif name in lookalikes.OF_OTHERS:
+                lookalikes.refuse_mark(cls, name)
             else:
                 super().__setattr__(name, value)
                 if name in MAKERS:

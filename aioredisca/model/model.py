@@ -124,9 +124,10 @@ class Model(Record):
         ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
                           sequence of columns adds these; "record" compares all fields.
 
-        EVALSHA, one round trip; none where nothing was changed. UniqueViolation, ValidationError for a
-        required field without value, OutcomeUnknown where the answer was lost. Whenever it raises,
-        nothing was written (but for OutcomeUnknown) and every change is kept.
+        EVALSHA, one round trip; none where nothing was changed, unless ``mode`` is given and it is not known
+        that the record is stored. UsageError after a delete if nothing was set since. UniqueViolation,
+        ValidationError for a required field without value, OutcomeUnknown where the answer was lost. Whenever
+        it raises, nothing was written (but for OutcomeUnknown) and every change is kept.
         """
         return await saving.save(self, mode, if_unchanged)
 
@@ -179,7 +180,8 @@ class Model(Record):
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 
-        Its other fields stay as they are.
+        Its other fields stay as they are. Changes of the same fields that wait in a record of the session are
+        over: this write came later.
 
         EVALSHA, one round trip.
         """

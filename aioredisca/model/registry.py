@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from weakref import ReferenceType, ref
@@ -71,12 +72,18 @@ def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     for other_base, other in _live(claims):
         if other_base != base:
             _refuse_nested(model, base, other, other_base)
+        elif _rivals(model, other) and _meet_by_name(model, other):
+            raise UsageError(
+                f"{_full(model)} and {_full(other)} are two classes of one name and would share the records "
+                f"of {base!r}: give one of them another prefix by @conf(prefix=...), or the same to both, "
+                f"if these are the same records"
+            )
         elif _rivals(model, other) and other.__mapper__.schema(store).storage != schema.storage:
             raise UsageError(
                 f"{_full(model)} and {_full(other)} share the prefix {base!r} but are stored differently: "
                 f"give one of them another by @conf(prefix=...)"
             )
-    claims[base] = ref(model)
+    claims[base, _full(model)] = ref(model)
 
 
 def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: str) -> None:
@@ -88,8 +95,8 @@ def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: st
         )
 
 
-def _live(claims: dict[str, ReferenceType[Any]]) -> Iterator[tuple[str, ModelType]]:
-    for base, reference in list(claims.items()):
+def _live(claims: dict[tuple[str, str], ReferenceType[Any]]) -> Iterator[tuple[str, ModelType]]:
+    for (base, _), reference in list(claims.items()):
         other = reference()
         if other is not None:
             yield base, other
@@ -99,6 +106,22 @@ def _rivals(model: ModelType, other: ModelType) -> bool:
     """Whether two classes are really two: a redefined class, or one made in a function, gives way."""
     local = "<locals>" in model.__qualname__ or "<locals>" in other.__qualname__
     return other is not model and not local and is_newest(other)
+
+
+def _meet_by_name(model: ModelType, other: ModelType) -> bool:
+    """Whether two classes have one prefix because they are called alike, and not because somebody said so.
+
+    The two colours of one list of fields are meant to share it, and so is a module that runs as ``__main__``.
+    """
+    mine, others = model.__mapper__, other.__mapper__
+    if (mine.names_prefix and others.names_prefix) or _file(model) == _file(other):
+        return False
+    return mine.colour is others.colour or mine.by_key.keys() != others.by_key.keys()
+
+
+def _file(model: ModelType) -> object:
+    """Where the module of a class was read from: something of its own, where nobody knows."""
+    return getattr(sys.modules.get(model.__module__), "__file__", None) or model
 
 
 def _full(model: ModelType) -> str:

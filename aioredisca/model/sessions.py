@@ -77,7 +77,10 @@ class BaseSession:
         return self._unit.dirty
 
     def delete(self, record: Record) -> None:
-        """Delete *record* with the next flush, in the same atomic call as the changes. No I/O."""
+        """Delete *record* with the next flush, in the same atomic call as the changes. No I/O.
+
+        Until then it takes no changes, and ``new()`` with its id makes none: UsageError.
+        """
         self._unit.delete(record)
 
     def keep(self) -> None:

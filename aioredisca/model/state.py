@@ -22,6 +22,8 @@ _NOTHING: Raw = {}
 """What is on its way of a record that is not being saved. Never changed in place."""
 
 
+_NO_KEYS: frozenset[str] = frozenset()
+
 _NOWHERE: Mapping[str, int] = {}
 
 
@@ -137,10 +139,16 @@ class Layers:
     ``complete``  undeclared ones too.
     ``blank``     nothing is stored: what is not set is None.
     ``fresh``     made by ``new()``: a change by itself.
+    ``cleared``   hash fields that were set to None of a record that is not stored, as far as is known:
+                  nothing to a create, and a change to a record that is there all the same.
+    ``gone``      the record was deleted, and nothing stored since.
     ``uncertain`` a write was sent and not answered.
     """
 
-    KEPT = ("blank", "complete", "diff", "fresh", "inflight", "loaded", "mode", "raw", "uncertain")
+    KEPT = (
+        *("blank", "cleared", "complete", "diff", "fresh", "gone"),
+        *("inflight", "loaded", "mode", "raw", "uncertain"),
+    )
 
     __slots__ = (*KEPT, "values")
 
@@ -149,9 +157,11 @@ class Layers:
     raw: Raw
     values: dict[str, Any]
     mode: Mode
+    cleared: frozenset[str]
     blank: bool
     complete: bool
     fresh: bool
+    gone: bool
     loaded: bool
     uncertain: bool
 
@@ -161,8 +171,8 @@ class Layers:
         What is decoded goes into *values*, one dict that the record reads as well: it is never another.
         """
         self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, values
-        self.complete = self.blank = self.fresh = self.uncertain = self.loaded = False
-        self.mode = "upsert"
+        self.complete = self.blank = self.fresh = self.uncertain = self.loaded = self.gone = False
+        self.mode, self.cleared = "upsert", _NO_KEYS
 
     def be_found(self, raw: Raw) -> None:
         """The declared fields were read, of a record of which nothing was known."""
@@ -219,32 +229,46 @@ class Layers:
         self.diff.pop(key, None)
         if self.stored(key) != raw:  # MISSING equals nothing
             self.diff[key] = raw
+        if raw is None and (self.fresh or self.blank):
+            self.cleared |= {key}
+        elif self.cleared:
+            self.cleared -= {key}
+
+    def changes(self, mode: Mode | None) -> Raw:
+        """What a save of this *mode* writes: to a record that may be there, what was set to None as well."""
+        if self.cleared and mode in ("update", "upsert"):
+            return {**dict.fromkeys(self.cleared), **self.diff}
+        return self.diff
 
     def become_new(self) -> None:
         """Start an unsaved record, with nothing set."""
-        self.raw, self.diff = {}, {}
+        self.raw, self.diff, self.cleared = {}, {}, _NO_KEYS
         self.values.clear()
         self.mode, self.fresh = "create", True
-        self.blank = self.loaded = self.complete = False
+        self.blank = self.loaded = self.complete = self.gone = False
 
     def revert(self) -> None:
         """Forget what was changed."""
-        self.diff = {}
+        self.diff, self.cleared = {}, _NO_KEYS
         self.values.clear()
 
     def forget(self) -> None:
         """Forget what is stored; keep local changes."""
         self.raw = {}
         self.values.clear()
-        self.loaded = self.complete = self.blank = False
+        self.loaded = self.complete = self.blank = self.gone = False
         if not self.fresh:
             self.mode = "upsert"
+            self._set_cleared()
 
     # -- what the server told ----------------------------------------------------------------------
 
     def take(self, raw: Raw | None, *, complete: bool) -> None:
         """Believe what was just read, None being no record; local changes stay on top of it."""
         found = raw is not None
+        if found:
+            self._set_cleared()
+            self.gone = False
         self.values.clear()
         self.fresh = self.fresh and not found
         self.blank = not found and not self.fresh
@@ -256,7 +280,8 @@ class Layers:
     def learn(self, raw: Raw) -> None:
         """These fields were written just now: they are stored so."""
         self.raw.update(raw)
-        self.blank, self.mode = False, "update"
+        self._set_cleared()
+        self.blank, self.gone, self.mode = False, False, "update"
 
     def depart(self, changes: Raw) -> None:
         """*changes* are on their way: what is set from now on comes after them."""
@@ -272,16 +297,16 @@ class Layers:
         else:
             self.raw = {**created, **self.raw, **self.inflight}
             self.loaded = self.complete = True
-        self.inflight = _NOTHING
-        self.uncertain = self.fresh = self.blank = False
+        self.inflight, self.cleared = _NOTHING, _NO_KEYS
+        self.uncertain = self.fresh = self.blank = self.gone = False
         self.mode = "update"
 
     def be_gone(self) -> None:
         """The record was deleted, as it was meant."""
-        self.inflight, self.raw = _NOTHING, {}
+        self.inflight, self.raw, self.cleared = _NOTHING, {}, _NO_KEYS
         self.values.clear()
         self.uncertain = self.fresh = self.loaded = self.complete = False
-        self.blank, self.mode = True, "create"
+        self.blank, self.gone, self.mode = True, True, "create"
 
     def put_back(self) -> None:
         """The write failed: its changes are pending again, below those made since."""
@@ -292,5 +317,10 @@ class Layers:
         """Somebody deleted the record: the next save creates it, from all that is known of it."""
         known = {key: raw for key, raw in self.raw.items() if raw is not None}
         self.diff = {**known, **self.diff}
-        self.raw, self.blank, self.mode = {}, True, "create"
+        self.raw, self.blank, self.gone, self.mode = {}, True, True, "create"
         self.loaded = self.complete = False
+
+    def _set_cleared(self) -> None:
+        """Something may be stored: what was set to None is a change."""
+        if self.cleared:
+            self.diff, self.cleared = {**dict.fromkeys(self.cleared), **self.diff}, _NO_KEYS

@@ -95,6 +95,18 @@ class UnitOfWork:
         check_writable(record)
         self._deleted[id(record)] = record
 
+    def refuse_deleted(self, record: Record) -> None:
+        """UsageError for a record that the next flush deletes: what it is given now would go with it."""
+        if id(record) in self._deleted:
+            raise UsageError(
+                f"{record.__mapper__.name}({record.__state__.id!r}) is to be deleted by the next flush, and "
+                f"a change would go with it: flush() first, or take the delete back by discard()"
+            )
+
+    def was_deleted(self, record: Record) -> None:
+        """*record* was deleted: there is nothing left to delete with the next flush."""
+        self._deleted.pop(id(record), None)
+
     def discard(self) -> None:
         """Forget all changes that are not saved: records show again what is stored."""
         for record in list(self._held.values()):
@@ -144,8 +156,6 @@ class UnitOfWork:
                 raise
             if begun:
                 await executor.write(store, begun)
-        for record in deleted:
-            self._deleted.pop(id(record), None)
 
 
 async def save_all(model: type[Any]) -> None:

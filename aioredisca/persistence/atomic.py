@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change, Mode
 from aioredisca.errors import UsageError
-from aioredisca.fields.access import check_writable, keep_touched, need_id
+from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, split
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Raw
+from aioredisca.types import MISSING, Raw
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -30,7 +30,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
     if not isinstance(field, Number):
         raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
-    check_writable(record)
+    check_changeable(record)
     need_id(record)
     wanted = increment(field, by, low, high, mapper)
     store = mapper.store(state.unit)
@@ -75,9 +75,12 @@ async def get_or_create(
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
     updates = _change(schema, overlay, "update") if changed else None
+    before = mapper.pending() if changed else {}
     found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
     record = mapper.handle(found.id)
     layers = record.__state__.layers
+    if changed and not found.created:
+        _supersede(record, changed, before.get(found.id, {}))
     if found.created:
         _believe(record, {**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
     elif layers.blank or not layers.known():
@@ -85,6 +88,20 @@ async def get_or_create(
     else:
         learn(record, changed)
     return record, found.created
+
+
+def _supersede(record: Record, changed: Raw, before: Raw) -> None:
+    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
+
+    Of a value that changed in place nobody knows when: it waited.
+    """
+    keep_touched(record)
+    state, mapper = record.__state__, record.__mapper__
+    for key in changed.keys() & state.layers.diff.keys():
+        field = mapper.by_key[key]
+        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
+            del state.layers.diff[key]
+            state.values.pop(field.name, None)
 
 
 def _believe(record: Any, raw: Raw, *, complete: bool) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aioredisca.compiler.changes import MAX_BATCH, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
-from aioredisca.fields.access import check_writable, need_id
+from aioredisca.fields.access import check_changeable, check_writable, need_id
 from aioredisca.persistence import executor, pending
 from aioredisca.types import Store
 
@@ -27,7 +27,7 @@ async def save_many(
     model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
-    records = _checked(model, as_list(objs), batch)
+    records = _checked(model, as_list(objs), batch, _check_savable)
     _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
     return cast("list[tuple[R, RediscaError]]", refused)
 
@@ -37,7 +37,7 @@ async def delete_many(model: type[R], objs: Iterable[R | str | int], batch: int)
     handles = [
         model.__mapper__.handle(obj) if isinstance(obj, str | bytes | int) else obj for obj in as_list(objs)
     ]
-    records = _checked(model, handles, batch)
+    records = _checked(model, handles, batch, check_writable)
     deleted, _ = await _write(_store_of(model, records), records, "delete", batch, False)
     return deleted
 
@@ -49,7 +49,7 @@ def as_list(items: Iterable[T]) -> list[T]:
     return list(items)
 
 
-def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
+def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Record], None]) -> list[R]:
     """*objs*, each once. Before any I/O, all are refused if one of them is no good."""
     if not 1 <= batch <= MAX_BATCH:
         raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
@@ -57,12 +57,17 @@ def _checked(model: type[R], objs: Sequence[R], batch: int) -> list[R]:
     for record in objs:
         if not isinstance(record, model):
             raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
-        check_writable(record)
+        check(record)
         need_id(record)
         if found.setdefault((type(record), record.__state__.id), record) is not record:
             name = f"{type(record).__name__}({record.__state__.id!r})"
             raise UsageError(f"two instances of {name} in one batch: which one counts?")
     return list(found.values())
+
+
+def _check_savable(record: Record) -> None:
+    check_changeable(record)
+    pending.check_not_gone(record)
 
 
 def _store_of(model: type[R], records: Sequence[R]) -> Store:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic
 from typing_extensions import TypeVar
 
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
-from aioredisca.fields.access import check_writable, need_id
+from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import executor, readiness
 from aioredisca.types import Arg, Call
 
@@ -49,7 +49,7 @@ class CollectionHandle:
 
     async def _write(self, command: str, *arguments: Arg) -> Any:
         record = self._record
-        check_writable(record)
+        check_changeable(record)
         need_id(record)
         if record.__state__.layers.fresh:
             raise UsageError(f"{self!r}: save() the record first, for its collections live with it")

@@ -9,6 +9,7 @@ from aioredisca.compiler.changes import Change, Increment, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
 from aioredisca.fields.access import (
+    check_changeable,
     check_writable,
     holds_mutable,
     is_changed,
@@ -37,10 +38,13 @@ def begin(
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _check_savable(record)
+        check_changeable(record)
+        need_id(record)
     schema, layers = mapper.schema(store), state.layers
-    changes = layers.diff | touched(record) if mapper.mutable else layers.diff
-    if not changes and not layers.fresh:
+    changes = layers.changes(mode) if mode else layers.diff
+    if mapper.mutable:
+        changes = changes | touched(record)
+    if not changes and not layers.fresh and not _asked_outright(record, mode):
         return None
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
@@ -51,20 +55,36 @@ def begin(
     return change
 
 
+def _asked_outright(record: Record, mode: SaveMode | None) -> bool:
+    """Whether to ask the server without a change to write, for nobody knows whether the record is there.
+
+    UsageError for one that was deleted, where nobody says what to make of that.
+    """
+    check_not_gone(record, mode)
+    return mode is not None and record.__state__.layers.mode != "update"
+
+
+def check_not_gone(record: Record, mode: SaveMode | None = None) -> None:
+    """UsageError where a record was deleted and nothing was set since: there is nothing to make it of."""
+    state = record.__state__
+    if mode is None and state.row is None and state.layers.gone and not is_changed(record):
+        name = record.__mapper__.name
+        raise UsageError(
+            f"{name}({state.id!r}) was deleted and nothing was set since, so there is nothing to save: "
+            f"set its fields, or begin anew by {name}.new({state.id!r})"
+        )
+
+
 def begin_delete(record: Record, store: Store) -> Change:
     """The delete of *record*, and of what goes with it. Its pending changes wait for what comes of it."""
     mapper, state = record.__mapper__, record.__state__
     if state.unit is not None or not state.id:
-        _check_savable(record)
+        check_writable(record)
+        need_id(record)
     schema, layers = mapper.schema(store), state.layers
     referrers = mapper.referrers(schema, store, state.unit)
     layers.depart({**layers.diff})
     return Change(schema, state.id, "delete", referrers=referrers)
-
-
-def _check_savable(record: Record) -> None:
-    check_writable(record)
-    need_id(record)
 
 
 def begin_all(store: Store, records: Sequence[Any], mode: Mode | None) -> list[tuple[Any, Change]]:
@@ -147,6 +167,8 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
     state = record.__state__
     if change.mode == "delete":
         state.layers.be_gone()
+        if state.unit is not None:
+            state.unit.was_deleted(record)
     else:
         state.layers.arrive(created=change.schema.blank if outcome else None)
     if state.unit is not None and not is_changed(record) and not holds_mutable(record):

@@ -37,7 +37,7 @@ class StoreFacts:
     ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
     ``index_states``       by key base and signature of a class.
     ``small_values``       keys of the sets of values that few records held, and until when that is believed.
-    ``classes``            the class that keeps a prefix, by key base.
+    ``classes``            the classes that keep a prefix, by key base and full name.
     ``referrers``          what a delete must look at, by key base; good for one generation of classes.
     """
 
@@ -49,7 +49,9 @@ class StoreFacts:
     stale_rows: dict[str, int] = field(default_factory=dict[str, int])
     index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])
     small_values: dict[bytes, float] = field(default_factory=dict[bytes, float])
-    classes: dict[str, ReferenceType[Any]] = field(default_factory=dict[str, "ReferenceType[Any]"])
+    classes: dict[tuple[str, str], ReferenceType[Any]] = field(
+        default_factory=dict[tuple[str, str], "ReferenceType[Any]"]
+    )
     referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
         default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]
     )

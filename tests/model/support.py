@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aioredisca import Bool, DateTime, Email, Integer, Json, Model, String
+from aioredisca import Bool, DateTime, Email, Integer, Json, Model, String, conf
 
 
 class User(Model):
@@ -12,6 +12,15 @@ class User(Model):
     active = Bool()
     made = DateTime()
     data = Json[dict[str, int]]()
+
+
+@conf(index=[("kind", "size")])
+class Titled(Model):
+    """Its writes take the general script."""
+
+    kind = String(index=True)
+    size = Integer(index=True)
+    title = String(index="sorted")
 
 
 class Account(Model):

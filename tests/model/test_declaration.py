@@ -68,10 +68,13 @@ class Item(Timestamps, Model):
 def test_the_reserved_names_are_pinned() -> None:
     """What is added here takes a name away from users: only on purpose."""
     assert " ".join(sorted(RESERVED)) == (
-        "Create Read Update all changes delete delete_many depends exists expire export fill_new free "
-        "free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id "
-        "incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl "
-        "unload update update_or_create watch where"
+        "Create Read Update all apply changes defaults delete delete_many depends exists expire export "
+        "fill_new free free_all get get_many get_or_create getdb getdiff getfields getid getkey "
+        "getorigin getprefix id incr inheritors load loaded model_computed_fields model_config "
+        "model_construct model_copy model_dump model_dump_json model_extra model_fields model_fields_set "
+        "model_json_schema model_parametrized_name model_post_init model_rebuild model_validate "
+        "model_validate_json model_validate_strings new persist pop raw_export reload revert save "
+        "save_all save_many ttl unload update update_or_create watch where"
     )
 
 
@@ -377,6 +380,12 @@ async def test_hooks_that_run_before_a_class_is_complete_see_that_class(db: Data
     assert (await One.get("default")).y is None
     assert Plugin.inheritors() == {One, Two}
     assert (Plugin.getprefix(), await Plugin.all().count()) == ("plugin", 0)
+
+
+def test_a_class_made_by_a_call_is_of_the_module_that_calls() -> None:
+    make: Any = type(Model)
+    assert make("Called", (Model,), {"a": String()}).__module__ == __name__
+    assert make("Named", (Model,), {"__module__": "elsewhere"}).__module__ == "elsewhere"
 
 
 @pytest.mark.parametrize("name", ["__mapper__", "__state__"])

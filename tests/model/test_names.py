@@ -8,6 +8,7 @@ import datetime
 import decimal
 import hashlib
 import inspect
+import keyword
 import pickle
 import types
 import uuid
@@ -17,6 +18,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from pydantic import BaseModel
 
 import aioredisca
 from aioredisca import (
@@ -28,14 +30,13 @@ from aioredisca import (
     Reference,
     String,
     Tags,
-    UsageError,
     conf,
     session,
     sync,
 )
-from aioredisca.fastapi import Create, Read, Update
 from aioredisca.fields import hashing
 from aioredisca.model.declaration import RESERVED
+from aioredisca.pydantic import Create, Read, Update
 from tests.support.drift import drift
 
 FIELD_NAMES = frozenset(
@@ -230,28 +231,60 @@ ARGUMENTS = sorted(
 )
 
 
-@pytest.mark.memory_only
-async def test_every_name_may_be_that_of_a_field(db: Database) -> None:
-    names = [name for name in EVERY if name[:1] != "_"]
-    named = named_by(names)
-    values = {name: number for number, name in enumerate(names)}
-    assert {"model_id", "cls", "self", "apply", "model_config", "defaults", "record", "json"} <= {*names}
-    made = await named.new("1", **values).save()
-    got = await named.get("1")
-    assert got.export() == made.export() == values
-    assert got.model_id == values["model_id"]
-    assert named.new(model_id=7).model_id == 7
-    assert await named.all().update(**dict.fromkeys(names, 1)) == 1
-    got = await named.get("1")
-    assert {got[name] for name in names} == {1}
-    bodies = named_by([name for name in names if name not in ("apply", "model_config")])
-    given = {**values}
-    del given["apply"], given["model_config"]
-    body = CREATE[bodies].model_validate(given)
-    assert (await body.new()).export() == given
-    record = bodies.new("2")
-    assert (await UPDATE[bodies].model_validate(given).apply(record)).export() == given
-    assert READ[bodies].model_validate(record).model_dump() == {"id": "2", **given}
+FIELDS = sorted(name for name in EVERY if not name.startswith("_") and not keyword.iskeyword(name))
+
+
+@pytest.mark.parametrize("base", [Model, sync.Model])
+async def test_a_field_may_have_every_name(db: Database, base: Any, driver: str) -> None:
+    """In every verb that takes fields by name, and in what pydantic makes of the class."""
+    if (base is Model) == (driver == "blocking"):
+        pytest.skip("of the other colour")
+    f: Any = aioredisca if base is Model else sync
+    assert {"self", "cls", "model_id", "model", "record", "values", "unique", "more"} <= {*FIELDS}
+    wide: Any = type(base)("Wide", (base,), {name: f.String() for name in FIELDS})
+    one, two, three = ({name: f"{n}{name}" for name in FIELDS} for n in range(3))
+    record = await settled(CREATE[wide](**one).new("1"))
+    await settled(record.save())
+    assert (await settled(wide.get("1"))).export() == one
+    assert READ[wide].model_validate(record).model_dump() == {"id": "1", **one}
+    await settled((await settled(UPDATE[wide](**two).apply(record))).save())
+    assert await settled(wide.all().update(**three)) == 1
+    assert (await settled(wide.get("1"))).export() == three
+    assert (wide.new("2", **one).id, wide.new("2", **one).export()) == ("2", one)
+
+
+@pytest.mark.parametrize("name", ["self", "cls", "model_id", "unique", "values", "update", "key", "model"])
+async def test_a_record_is_found_by_a_field_of_any_name(db: Database, name: str) -> None:
+    attribute = f"{name}_" if name in RESERVED else name
+    make: Any = type(Model)
+    narrow: Any = make("Narrow", (Model,), {attribute: String(unique=True)})
+    one, created = await narrow.get_or_create(**{attribute: "x"})
+    assert (created, one.export()) == (True, {attribute: "x"})
+    assert await narrow.update_or_create(**{attribute: "x"}) == (one, False)
+
+
+def test_a_model_id_is_the_id_unless_a_field_is_called_so() -> None:
+    class Plain(Model):
+        a = String()
+
+    class Named(Model):
+        model_id = String()
+
+    assert Plain.new(model_id="1").id == "1"
+    named = Named.new("1", model_id="x")
+    assert (named.id, named.model_id) == ("1", "x")
+    named = Named.new(model_id="x")
+    assert (named.id != "x", named.model_id) == (True, "x")
+
+
+def test_what_pydantic_calls_its_own_is_reserved() -> None:
+    verbs = {name for name in dir(BaseModel) if name.startswith("model_")} | {"new", "apply", "defaults"}
+    assert verbs <= RESERVED
+
+
+async def settled(answer: Any) -> Any:
+    """What a verb of either colour has answered."""
+    return await answer if inspect.isawaitable(answer) else answer
 
 
 @pytest.mark.memory_only
@@ -262,13 +295,6 @@ async def test_every_argument_may_be_the_name_of_a_unique_field(db: Database) ->
         one, created = await named.get_or_create(**{name: 1})
         same, again = await named.update_or_create(**{name: 1})
         assert (created, again, one, one[name]) == (True, False, same, 1)
-
-
-def test_fields_that_pydantic_could_not_have_are_refused_with_the_cure() -> None:
-    for kind, name in ((CREATE, "model_config"), (READ, "model_config"), (UPDATE, "apply")):
-        with pytest.raises(UsageError, match=rf'write {name}_ = Integer\(field="{name}"\)'):
-            kind[named_by([name])]
-    assert CREATE[named_by(["apply"])]
 
 
 async def test_a_client_that_sends_model_id_gives_no_id(db: Database) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -17,10 +18,11 @@ from aioredisca import (
     StaleWrite,
     UsageError,
     ValidationError,
+    session,
 )
 
 from ..support.drift import drift
-from .support import Account, User
+from .support import Account, Titled, User
 
 # -- save modes ----------------------------------------------------------------------------------
 
@@ -35,6 +37,118 @@ async def test_a_new_record_is_created_and_a_taken_id_refused(db: Database, raw:
     assert raw.hget("user:1", "name") == b"Ada"
     await second.save(mode="upsert")
     assert raw.hget("user:1", "name") == b"Bob"
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("mode", ["update", "upsert"])
+@pytest.mark.parametrize("way", ["new", "assigned", "taken back", "filled", "absent", "deleted", "copied"])
+async def test_none_given_to_a_new_record_is_written_to_one_that_is_there(
+    db: Database, raw: Any, mode: Any, way: str
+) -> None:
+    user = User.new("1", name="T", age=None) if way == "new" else User.new("1", name="T")
+    if way == "absent":
+        user = await User("1")
+    if way == "deleted":
+        user = await user.save()
+        await user.delete()
+    await User("1").save(mode="upsert")
+    other = await User.get("1")
+    other.name, other.age, other.data = "Old", 75, {"a": 1}
+    await other.save()
+    if way == "filled":
+        user.fill_new()
+    if way == "taken back":
+        user.age = 5
+    if way != "new":
+        user.name, user.age = "T", None
+    if way == "copied":
+        user = copy.copy(user)
+    assert user.getdiff() == {"name": "T"}
+    if way == "new":
+        with pytest.raises(AlreadyExists):
+            await user.save()
+    await user.save(mode=mode)
+    kept = {} if way == "filled" else {b"data": b'{"a":1}'}
+    assert {**raw.hgetall("user:1")} == {b"name": b"T"} | kept
+    assert await User.age.find(75) == []
+    assert [one.id for one in await User.age.is_none()] == ["1"]
+    assert drift(raw, [User]) == []
+
+
+async def test_none_given_to_a_new_record_is_nothing_to_a_create(db: Database, raw: Any) -> None:
+    user = await User.new("1", name="T", age=None).save()
+    assert (user.age, user.getdiff(), raw.hgetall("user:1")) == (None, {}, {b"name": b"T"})
+    again = User.new("2", name="T", age=None)
+    again.age = 7
+    await again.save(mode="upsert")
+    assert raw.hgetall("user:2") == {b"name": b"T", b"age": b"7"}
+    taken_back = User.new("2", age=None)
+    taken_back.revert()
+    await taken_back.save(mode="upsert")
+    assert raw.hget("user:2", "age") == b"7"
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("way", ["reload", "unload"])
+async def test_none_set_where_nothing_was_found_outlives_what_is_learned(
+    db: Database, raw: Any, way: str
+) -> None:
+    user = await User("1")
+    user.age = None
+    assert (bool(user), user.getdiff()) == (False, {})
+    await User.new("1", age=75).save()
+    await (user.reload() if way == "reload" else user.exists())
+    if way == "unload":
+        user.unload()
+    assert user.getdiff() == {"age": None}
+    await user.save()
+    assert raw.hget("user:1", "age") is None
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("kind", [User, Titled])
+async def test_a_mode_asks_the_server_without_a_change_too(db: Database, raw: Any, kind: Any) -> None:
+    for nothing in (kind("404"), await kind("404")):
+        with pytest.raises(Gone):
+            await nothing.save(mode="update")
+        with pytest.raises(UsageError, match="was deleted and nothing was set since"):
+            await nothing.save()
+    await kind("1").save()
+    await (await kind("1")).save()
+    assert await kind.all().ids() == []
+    assert await (await kind("1").save(mode="upsert")).exists()
+    with pytest.raises(AlreadyExists):
+        await kind("1").save(mode="create")
+    assert await (await kind("2").save(mode="create")).exists()
+    found = await kind("1").save(mode="update")
+    before = db.round_trips
+    await found.save(mode="update")
+    await found.save()
+    assert db.round_trips == before
+    assert raw.hgetall(kind("1").getkey()) == {b"_": b"1"}
+    assert drift(raw, [kind]) == []
+
+
+@pytest.mark.parametrize("way", ["delete", "delete_many", "flush"])
+async def test_after_a_delete_a_save_of_nothing_says_why_not(db: Database, raw: Any, way: str) -> None:
+    async with session() as unit:
+        user = await User.new("1", name="Ada").save()
+        if way == "flush":
+            unit.delete(user)
+            await unit.flush()
+        else:
+            await (user.delete() if way == "delete" else User.delete_many([user]))
+        before = db.round_trips
+        for verb in (user.save, lambda: User.save_many([User.new("2"), user])):
+            with pytest.raises(UsageError, match=r"User\('1'\) was deleted .*begin anew by User\.new\('1'\)"):
+                await verb()
+        assert db.round_trips == before
+        await unit.flush()  # it is no change
+        assert not raw.exists("user:1")
+        user.name = "Bob"
+        await user.save()
+        assert raw.hgetall("user:1") == {b"name": b"Bob"}
+        await user.save()
     assert drift(raw, [User]) == []
 
 

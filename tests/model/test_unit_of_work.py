@@ -111,6 +111,76 @@ async def test_deletes_join_the_flush(db: Database, raw: Any) -> None:
     assert drift(raw, [User]) == []
 
 
+async def test_what_is_to_be_deleted_takes_no_changes_until_the_flush(db: Database, raw: Any) -> None:
+    """They would go with it: a new record of the same id, and every other way to change one."""
+    await User.new("1", name="Ada", age=1, data={"a": 1}).save()
+    async with session() as unit:
+        user = await User.get("1")
+        user.age = 2
+        unit.delete(user)
+        unit.delete(user)
+
+        def change(name: str, value: Any) -> None:
+            setattr(user, name, value)
+
+        before = db.round_trips
+        refused = pytest.raises(
+            UsageError, match=r"User\('1'\) is to be deleted .*flush\(\) first.*discard\(\)"
+        )
+        for wrong in (
+            lambda: User.new("1", name="new"),
+            lambda: change("name", "x"),
+            lambda: change("name", None),
+            lambda: user.__setitem__("free", "x"),
+            user.fill_new,
+        ):
+            with refused:
+                wrong()
+        for verb in (user.save, lambda: User.save_many([user]), lambda: user.incr(User.age)):
+            with refused:
+                await verb()
+        assert (db.round_trips, user.data, user.age, unit.dirty) == (before, {"a": 1}, 2, (user,))
+        await unit.flush()
+        assert not raw.exists("user:1")
+        assert User.new("1", name="new") is user
+        await unit.flush()
+        assert raw.hgetall("user:1") == {b"name": b"new"}
+        unit.delete(user)
+        unit.discard()
+        user.age = 3
+        await unit.flush()
+    assert raw.hgetall("user:1") == {b"name": b"new", b"age": b"3"}
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("way", ["one", "many"])
+async def test_what_was_deleted_at_once_is_not_deleted_by_the_flush(db: Database, raw: Any, way: str) -> None:
+    await User.new("1", name="Ada").save()
+    async with session(autosave=True) as unit:
+        user = await User.get("1")
+        unit.delete(user)
+        assert await (user.delete() if way == "one" else User.delete_many([user]))
+        assert unit.dirty == ()
+        User.new("1", name="new")
+    assert raw.hgetall("user:1") == {b"name": b"new"}
+    assert drift(raw, [User]) == []
+
+
+async def test_a_refused_delete_is_still_to_come(db: Database, raw: Any) -> None:
+    await User.save_many([User.new("1", name="Ada"), User.new("2", email="a@b.cc")])
+    async with session() as unit:
+        user = await User.get("1")
+        unit.delete(user)
+        clash = User.new("3", email="a@b.cc")
+        with pytest.raises(UniqueViolation):
+            await unit.flush()
+        with pytest.raises(UsageError, match="is to be deleted"):
+            user.name = "x"
+        clash.email = None
+        await unit.flush()
+    assert await User.all().ids() == ["2", "3"]
+
+
 async def test_a_session_deletes_its_own_records_only(db: Database) -> None:
     outside = await User.new("1", name="Ada").save()
     async with session() as unit:

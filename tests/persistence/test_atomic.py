@@ -379,6 +379,42 @@ async def test_of_100_callers_one_creates_and_all_get_the_same(db: Database, raw
     assert drift(raw, [User]) == []
 
 
+@pytest.mark.parametrize("loaded", [False, True], ids=["handle", "loaded"])
+async def test_update_or_create_comes_after_the_changes_that_wait(
+    db: Database, raw: Any, loaded: bool
+) -> None:
+    await User.new("1", email="a@b.cc", credits=1, seen=1, tags=["a"]).save()
+    async with session(autosave=True):
+        user = await User.get("1") if loaded else User("1")
+        user.credits, user.seen, user.tags = 5, 6, {"b"}
+        user.tags.add("c")
+        same, created = await User.update_or_create(
+            email="a@b.cc", defaults={"credits": 7, "tags": ["d"], "level": None}
+        )
+        assert (same is user, created, user.credits, user.tags, user.seen) == (True, False, 7, {"d"}, 6)
+        assert user.getdiff() == {"seen": 6}
+        user.credits = 8  # which is newer still
+    assert raw.hgetall("user:1") == {
+        **{b"email": b"a@b.cc", b"name": b"new", b"credits": b"8", b"seen": b"6", b"tags": b'["d"]'}
+    }
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.asyncio_only
+async def test_what_is_set_while_update_or_create_is_under_way_is_newer(db: Database, raw: Any) -> None:
+    await User.new("1", email="a@b.cc", seen=1).save()
+    async with session(autosave=True):
+        user = await User.get("1")
+        user.seen = 600
+        task = asyncio.create_task(User.update_or_create(email="a@b.cc", defaults={"seen": 700}))
+        await asyncio.sleep(0)
+        user.seen = 800
+        await task
+        assert user.seen == 800
+    assert raw.hget("user:1", "seen") == b"800"
+    assert drift(raw, [User]) == []
+
+
 @pytest.mark.asyncio_only
 async def test_control_looking_first_creates_twice_or_is_refused(db: Database) -> None:
     """The known-bad way: a query, then a save."""

@@ -163,10 +163,7 @@ class Machine(RuleBasedStateMachine):
         thing = Thing(id)
         for name, value in values.items():
             setattr(thing, name, value)
-        if not values:
-            self.do(thing.save(mode=mode))  # nothing changed: no I/O
-            return
-        self.written(
+        self.written(  # without values too: what is asked outright is asked of the server
             thing.save(mode=mode), id, values, must={"update": True, "upsert": None, "create": False}[mode]
         )
 
