@@ -77,7 +77,19 @@ class _Kept:
         return stored if isinstance(stored, str) else base64.b64encode(stored).decode()
 
 
-_PLAIN = (str, int, float, bool, datetime.date, datetime.datetime, uuid.UUID, set, frozenset, list, tuple)
+_PLAIN: tuple[Any, ...] = (
+    str,
+    int,
+    float,
+    bool,
+    datetime.date,
+    datetime.datetime,
+    uuid.UUID,
+    set,
+    frozenset,
+    list,
+    tuple,
+)
 """What pydantic writes as JSON by itself, as it should be."""
 
 

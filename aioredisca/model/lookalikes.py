@@ -82,7 +82,7 @@ def _is_lost(model: type, owner: type, name: str, annotation: Any) -> bool:
     if _OF_THE_CLASS.match(_text(annotation)) or (owner is not model and name not in vars(owner)):
         return False
     values = (vars(base)[name] for base in model.__mro__ if name in vars(base))
-    value = next(values, _NOTHING)
+    value: object = next(values, _NOTHING)
     if value is None and any(isinstance(above, Field) for above in values):
         return False  # how a subclass removes a field
     if isinstance(value, types.MemberDescriptorType):
