@@ -71,15 +71,25 @@ class _Kept:
             return base64.b64encode(value).decode()
         if isinstance(value, enum.Enum):
             return value.value
-        if isinstance(self._field, scalars.Json) or type(value) in _PLAIN:
+        if isinstance(self._field, scalars.Json) or isinstance(value, _PLAIN):
             return value
         stored = self._field.to_db(value)
         return stored if isinstance(stored, str) else base64.b64encode(stored).decode()
 
 
-_PLAIN: set[Any] = {
-    *(str, int, float, bool, datetime.date, datetime.datetime, uuid.UUID, set, frozenset, list, tuple)
-}
+_PLAIN: tuple[Any, ...] = (
+    str,
+    int,
+    float,
+    bool,
+    datetime.date,
+    datetime.datetime,
+    uuid.UUID,
+    set,
+    frozenset,
+    list,
+    tuple,
+)
 """What pydantic writes as JSON by itself, as it should be."""
 
 

@@ -24,6 +24,7 @@ from aioredisca.compiler.conditions import (
 )
 from aioredisca.errors import NotIndexed, UsageError
 from aioredisca.fields.tags import Tags, TagsCodec
+from aioredisca.storage import codecs
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -71,7 +72,7 @@ def starts_with(field: Field[Any], prefix: Any, mapper: Mapper) -> StartsWith:
     if not isinstance(prefix, str):
         raise refused(mapper, f"startswith takes a string, not {type(prefix).__name__}", prefix)
     try:
-        return StartsWith(field.key, prefix.encode())
+        return StartsWith(field.key, codecs.plain(prefix).encode())
     except UnicodeEncodeError:
         raise refused(mapper, "holds a lone surrogate, which UTF-8 cannot write", prefix) from None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aioredisca.errors import FieldUnset, ValidationError
 from aioredisca.fields.access import assign, set_raw, touched
 from aioredisca.model.state import Stateful
-from aioredisca.storage.codecs import as_text
+from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
 from aioredisca.types import MISSING, Raw
 
@@ -126,10 +126,10 @@ def _check_name(mapper: Mapper, name: object) -> None:
 def _raw_value(mapper: Mapper, name: str, value: object) -> bytes:
     """A value for an undeclared hash field."""
     if isinstance(value, bytes):
-        return value
+        return bytes(value)
     if isinstance(value, str | int | float | decimal.Decimal) and not isinstance(value, bool):
         try:
-            return str(value).encode()
+            return str(plain(value)).encode()
         except UnicodeEncodeError:
             reason = "holds a lone surrogate, which UTF-8 cannot write"
             raise ValidationError(mapper.name, name, reason) from None

@@ -36,10 +36,26 @@ def kind(value: object) -> str:
     return type(value).__name__
 
 
+def plain(value: Any) -> Any:
+    """Text and numbers as what they are, without what a subclass makes of them, as enums do."""
+    if type(value) in _PLAIN:  # as nearly always
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__index__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    return decimal.Decimal(value) if isinstance(value, decimal.Decimal) else value
+
+
+_PLAIN = frozenset({str, int, bool, float, decimal.Decimal})
+
 # -- text ------------------------------------------------------------------------------------------
 
 
 def read_string(value: object) -> str:
+    value = plain(value)
     if isinstance(value, str):
         return writable(value)
     if isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool):
@@ -77,6 +93,7 @@ def _is_several(value: object) -> bool:
 
 def read_email(value: object) -> str:
     """Lower-cased and NFC. The length is judged first and the pattern is linear: no slow input exists."""
+    value = plain(value)
     if not isinstance(value, str):
         raise ValueError(f"takes a string, not {kind(value)}")
     if len(value) > MAX_EMAIL:
@@ -102,8 +119,9 @@ def read_bytes(value: object) -> bytes:
 
 
 def read_integer(value: object) -> int:
+    value = plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
-        return int(value)  # of an enum, say, whose text is its name
+        return value
     if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
         whole: int = math.trunc(value)
         if whole == value:
@@ -140,6 +158,7 @@ def plain_float(raw: bytes) -> float:
 
 
 def read_float(value: object) -> float:
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a number, not {kind(value)}")
     try:
@@ -156,6 +175,7 @@ def float_text(value: float) -> str:
 
 
 def read_decimal(value: object) -> decimal.Decimal:
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a decimal number, not {kind(value)}")
     try:
@@ -204,6 +224,7 @@ def scaled(value: decimal.Decimal, places: int) -> int:
 
 def read_bool(value: object) -> bool:
     """True and False, 1 and 0, and their texts; everything else is refused rather than guessed at."""
+    value = plain(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and value in (0, 1):
@@ -237,13 +258,23 @@ def utcnow() -> dt.datetime:
 def read_datetime(value: object) -> dt.datetime:
     """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970."""
     if isinstance(value, dt.datetime):
-        return _as_utc(value)
+        return _as_utc(_plain_moment(value))
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"takes a datetime or a timestamp, not {kind(value)}")
     try:
         return EPOCH + dt.timedelta(seconds=value)
     except (OverflowError, ValueError):
         raise ValueError("is outside the years 1 to 9999") from None
+
+
+def _plain_moment(value: dt.datetime) -> dt.datetime:
+    """A moment without what a subclass adds: nanoseconds, say, which are not stored."""
+    if type(value) is dt.datetime:
+        return value
+    day = (value.year, value.month, value.day)
+    time = (value.hour, value.minute, value.second, value.microsecond)
+    return dt.datetime(*day, *time, tzinfo=value.tzinfo, fold=value.fold)
 
 
 def _as_utc(value: dt.datetime) -> dt.datetime:
@@ -290,9 +321,9 @@ def read_date(value: object) -> dt.date:
     if isinstance(value, dt.datetime):
         raise ValueError("takes a date, not a datetime: say which zone's day by .date()")
     if isinstance(value, dt.date):
-        return value
+        return value if type(value) is dt.date else dt.date(value.year, value.month, value.day)
     if isinstance(value, str):
-        return text_date(value)
+        return text_date(plain(value))
     raise ValueError(f"takes a date, not {kind(value)}")
 
 
@@ -308,9 +339,9 @@ def text_date(text: str) -> dt.date:
 
 def read_uuid(value: object) -> uuid.UUID:
     if isinstance(value, uuid.UUID):
-        return value
+        return value if type(value) is uuid.UUID else uuid.UUID(int=value.int)
     if isinstance(value, str):
-        return text_uuid(value)
+        return text_uuid(plain(value))
     raise ValueError(f"takes a UUID, not {kind(value)}")
 
 
