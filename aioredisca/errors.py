@@ -115,7 +115,7 @@ class ValidationError(RediscaError, ValueError):
     """
 
     def __init__(self, model: str, field: str, reason: str, value: object = None) -> None:
-        super().__init__(model, field, reason, value)
+        super().__init__(model, field, reason)  # without the value, which repr() would show
         self.model, self.field, self.reason, self.value = model, field, reason, value
 
     def __str__(self) -> str:
@@ -204,7 +204,7 @@ class OutOfBounds(Conflict):
     """
 
     def __init__(self, model: str, id: str, field: str, value: object = None) -> None:
-        super().__init__(model, id, field, value)
+        super().__init__(model, id, field)
         self.model, self.id, self.field, self.value = model, id, field, value
 
     def __str__(self) -> str:

@@ -271,6 +271,7 @@ async def test_control_a_field_that_is_no_secret_does_show(db: Database) -> None
     with pytest.raises(ValidationError) as caught:
         Vault.new("1", email=SECRET)
     assert SECRET in told(caught.value)
+    assert SECRET not in repr(caught.value)
 
 
 async def test_a_password_in_a_url_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,15 +2,15 @@
 
 A condition knows the hash fields it looks at and its operands as canonical text. One on a single field knows
 which stored values it :meth:`admits`; :func:`judge` makes of a condition what judges rows: every row that an
-index yields is judged before it is handed out.
+index yields is judged before it is handed out. No repr shows an operand, for debuggers send them away.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Generic, TypeVar
 
 from aioredisca.types import Stored
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 class exclusive(Generic[T]):
     """A bound that is itself left out: ``User.age.range(minval=exclusive(5))``."""
 
-    value: T
+    value: T = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One end of a range of numbers, as the text of a score."""
 
-    score: str
+    score: str = field(repr=False)
     inclusive: bool = True
 
     @property
@@ -41,7 +41,7 @@ class Bound:
 class Edge:
     """One end of a range of texts, as stored bytes."""
 
-    value: bytes
+    value: bytes = field(repr=False)
     inclusive: bool = True
 
 
@@ -53,7 +53,7 @@ class Equals:
     """The field holds exactly this value."""
 
     key: str
-    value: bytes
+    value: bytes = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value == self.value
@@ -64,7 +64,7 @@ class AnyOf:
     """The field holds one of these values."""
 
     key: str
-    values: tuple[bytes, ...]
+    values: tuple[bytes, ...] = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value in self.values
@@ -152,7 +152,7 @@ class StartsWith:
     """The text of the field begins with this one."""
 
     key: str
-    prefix: bytes
+    prefix: bytes = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value is not None and value.startswith(self.prefix)
@@ -163,7 +163,7 @@ class Has:
     """The set in the field holds this element."""
 
     key: str
-    element: bytes
+    element: bytes = field(repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] = field(compare=False, repr=False)
 
     def admits(self, value: bytes | None) -> bool:
@@ -234,6 +234,17 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 def keys_of(condition: Condition) -> Iterator[str]:
     """The hash fields that a condition looks at, some of them twice."""
     return (leaf.key for leaf in leaves(condition))
+
+
+def spelled(part: Any) -> str:
+    """A condition, or a part of one, with all its operands: for what is bound to it. Not to be shown."""
+    if isinstance(part, tuple):
+        inner = [spelled(one) for one in part]
+        return f"({', '.join(inner)}{',' * (len(inner) == 1)})"
+    if not is_dataclass(part):
+        return repr(part)
+    inner = [f"{one.name}={spelled(getattr(part, one.name))}" for one in fields(part) if one.compare]
+    return f"{type(part).__name__}({', '.join(inner)})"
 
 
 # -- judging rows ----------------------------------------------------------------------------------

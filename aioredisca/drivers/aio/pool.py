@@ -51,6 +51,8 @@ class PoolTransport(PooledTransport, AsyncTransport):
                 return await self._exchange(data, count, writes, progress)
         except TimeoutError as error:
             raise progress.meaning(self._address, error, writes=writes) from None
+        finally:
+            data = b""
 
     async def _exchange(self, data: bytes, count: int, writes: bool, progress: _Progress) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
@@ -58,11 +60,14 @@ class PoolTransport(PooledTransport, AsyncTransport):
             return await self._talk(data, count, progress)
         except translate.BROKEN as error:
             if writes:
+                data = b""
                 raise translate.lost(self._address.place, error, writes=True) from None
         try:
             return await self._talk(data, count, progress)
         except translate.BROKEN as error:
             raise translate.lost(self._address.place, error, writes=False) from None
+        finally:
+            data = b""
 
     async def _talk(self, data: bytes, count: int, progress: _Progress) -> list[Reply]:
         connection, finished = await self._borrow(progress), False
