@@ -7,9 +7,9 @@ index yields is judged before it is handed out. No repr shows an operand, for de
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
 from aioredisca.types import Stored
@@ -85,6 +85,7 @@ class Between:
     """The score of the field's value lies within the bounds; None is an open end.
 
     ``digits``  a value that is stored as up to 15 digits has that number as its score.
+    ``exact``   scores are decimal numbers of any size, which only rows are judged by: no index holds them.
     """
 
     key: str
@@ -92,20 +93,22 @@ class Between:
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
     digits: bool = field(default=False, compare=False, repr=False)
-    _from: float = field(init=False, compare=False, repr=False)
-    _to: float = field(init=False, compare=False, repr=False)
+    exact: bool = field(default=False, compare=False, repr=False)
+    _from: float | Decimal = field(init=False, compare=False, repr=False)
+    _to: float | Decimal = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read the bounds once, not for each row."""
-        object.__setattr__(self, "_from", float(self.low.score) if self.low else -math.inf)
-        object.__setattr__(self, "_to", float(self.high.score) if self.high else math.inf)
+        number = Decimal if self.exact else float
+        object.__setattr__(self, "_from", number(self.low.score if self.low else "-inf"))
+        object.__setattr__(self, "_to", number(self.high.score if self.high else "inf"))
 
     def admits(self, value: bytes | None) -> bool:
         if value is None:
             return False
         try:
             plain = self.digits and value.isdigit() and len(value) < 16
-            score = int(value) if plain else float(self.score(value))
+            score = int(value) if plain else (Decimal if self.exact else float)(self.score(value))
         except ValueError:
             return False
         if self._from < score < self._to:  # as nearly always, where an index has found it
@@ -118,9 +121,10 @@ class Between:
         """What lies within both."""
         lows = [bound for bound in (self.low, other.low) if bound]
         highs = [bound for bound in (self.high, other.high) if bound]
-        low = max(lows, key=lambda bound: (float(bound.score), not bound.inclusive), default=None)
-        high = min(highs, key=lambda bound: (float(bound.score), bound.inclusive), default=None)
-        return Between(self.key, low, high, self.score, self.digits)
+        number = Decimal if self.exact else float
+        low = max(lows, key=lambda bound: (number(bound.score), not bound.inclusive), default=None)
+        high = min(highs, key=lambda bound: (number(bound.score), bound.inclusive), default=None)
+        return Between(self.key, low, high, self.score, self.digits, self.exact)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aioredisca.compiler.conditions import Bound
 from aioredisca.errors import ValidationError
 from aioredisca.storage.keys import LONG_VALUE
 from aioredisca.storage.schema import FieldSpec
@@ -100,6 +101,22 @@ class Codec:
     def raw_score(self, raw: bytes) -> str:
         """The score of stored bytes, as text."""
         score: str = self.field.score(self.decode(raw))
+        return score
+
+    def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
+        """The lower (*side* -1) or upper (1) end of a range in an index. ValueError if it holds none such."""
+        return Bound(self.field.score(value), inclusive)
+
+    def beyond(self, value: Any) -> int:
+        """On which side of all that a range index holds *value* lies, which it does not: -1 or 1.
+
+        0 where nobody knows, as for scores of a field of one's own.
+        """
+        return 0
+
+    def measure(self, value: Any) -> str:
+        """The decimal number that orders *value* among all others, whether an index could hold it or not."""
+        score: str = self.field.score(value)
         return score
 
     def spec(self) -> FieldSpec:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overlo
 from typing_extensions import TypeVar, Unpack
 
 from aioredisca.compiler.changes import Increment
+from aioredisca.compiler.conditions import Bound
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec, FastAccept, FastDecode
@@ -77,7 +78,16 @@ def _units(field: Number[Any], value: Any, places: int, mapper: Mapper) -> int:
     return units
 
 
-class IntegerCodec(Codec):
+class NumberCodec(Codec):
+    """Of numbers."""
+
+    __slots__ = ()
+
+    def beyond(self, value: Any) -> int:
+        return (1 if value > 0 else -1) if self.keeps("score") else 0
+
+
+class IntegerCodec(NumberCodec):
     """Of whole numbers."""
 
     __slots__ = ()
@@ -104,8 +114,11 @@ class IntegerCodec(Codec):
         plain = self.digits_are_scores and raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
         return raw.decode() if plain else super().raw_score(raw)
 
+    def measure(self, value: Any) -> str:
+        return codecs.integer_text(value)
 
-class FloatCodec(Codec):
+
+class FloatCodec(NumberCodec):
     """Of floating-point numbers."""
 
     __slots__ = ()
@@ -129,6 +142,25 @@ class FloatCodec(Codec):
 
     def _digits_are_scores(self) -> bool:
         return True
+
+    def measure(self, value: Any) -> str:
+        return codecs.float_text(value)
+
+
+class DecimalCodec(NumberCodec):
+    """Of decimal numbers."""
+
+    __slots__ = ()
+
+    def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
+        places = self.field.places
+        if codecs.decimal_places(value) <= places or not self.keeps("score"):
+            return super().bound(value, inclusive, side)
+        below = math.floor(Fraction(value) * 10**places)  # it lies between two values that can be stored
+        return Bound(self.field.score(codecs.unscaled(below, places)), side > 0)
+
+    def measure(self, value: Any) -> str:
+        return codecs.decimal_text(value)
 
 
 class Integer(Number[int | Opt], Generic[Opt]):
@@ -254,6 +286,8 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
     ``minval`` ``maxval``  limits, both included.
     """
 
+    __codec_type__ = DecimalCodec
+
     @overload
     def __init__(
         self: Decimal[None],
@@ -308,8 +342,6 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
 
     def score(self, value: decimal.Decimal) -> str:
         assert self.places is not None
-        if codecs.decimal_places(value) > self.places:
-            return repr(float(value.scaleb(self.places)))  # a bound between two storable values
         units = codecs.scaled(value, self.places)
         if abs(units) > codecs.EXACT_INTEGERS:
             raise ValueError(

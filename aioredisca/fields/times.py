@@ -23,6 +23,12 @@ class DateTimeCodec(Codec):
     def _fast_decode(self) -> FastDecode | None:
         return codecs.plain_datetime
 
+    def beyond(self, value: Any) -> int:
+        return (1 if value.year > 2112 else -1) if self.keeps("score") else 0
+
+    def measure(self, value: Any) -> str:
+        return codecs.datetime_text(value)
+
 
 class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     """A moment, to the microsecond, always aware and in UTC.

@@ -202,6 +202,11 @@ def scaled(value: decimal.Decimal, places: int) -> int:
     return -whole if sign else whole
 
 
+def unscaled(units: int, places: int) -> decimal.Decimal:
+    """The number of so many *units* of the last of *places*, exactly."""
+    return decimal.Decimal((units < 0, tuple(map(int, str(abs(units)))), -places))
+
+
 def read_bool(value: object) -> bool:
     """True and False, 1 and 0, and their texts; everything else is refused rather than guessed at."""
     if isinstance(value, bool):
