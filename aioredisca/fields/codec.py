@@ -175,6 +175,24 @@ class Codec:
         except ValueError as error:
             raise self.refused(mapper, str(error), value) from None
 
+    def prefix(self, text: str) -> str:
+        """The beginning of stored values that *text* means: in their form, as a whole value would be.
+
+        A ``coerce`` of one's own has its say where it goes letter by letter: what refuses a part of a value,
+        or strips or fills it up, says nothing of beginnings.
+        """
+        plain = self._plain_prefix(text)
+        if self.keeps("coerce"):
+            return plain
+        try:
+            own = self.field.coerce(text)
+        except ValueError:
+            return plain
+        return own if isinstance(own, str) and len(own) in (len(text), len(plain)) else plain
+
+    def _plain_prefix(self, text: str) -> str:
+        return text
+
     def rank(self, raw: bytes) -> Any:
         """What orders a stored value among others; ValueError where it cannot be read."""
         return self.decode(raw) if "range" in self.field.index_kinds else raw

@@ -78,7 +78,7 @@ def starts_with(field: Field[Any], prefix: Any, mapper: Mapper) -> StartsWith:
     if not isinstance(prefix, str):
         raise refused(mapper, f"startswith takes a string, not {type(prefix).__name__}", prefix)
     try:
-        return StartsWith(field.key, prefix.encode())
+        return StartsWith(field.key, field.__codec__.prefix(prefix).encode())
     except UnicodeEncodeError:
         raise refused(mapper, "holds a lone surrogate, which UTF-8 cannot write", prefix) from None
 

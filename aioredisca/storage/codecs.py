@@ -81,10 +81,15 @@ def read_email(value: object) -> str:
         raise ValueError(f"takes a string, not {kind(value)}")
     if len(value) > MAX_EMAIL:
         raise ValueError(f"is longer than {MAX_EMAIL} characters")
-    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", writable(value)).lower())
+    email = email_form(writable(value))
     if not _EMAIL.match(email):
         raise ValueError("is no e-mail address")
     return email
+
+
+def email_form(text: str) -> str:
+    """An e-mail address, or the beginning of one, in its one form: lower-cased and NFC."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
 
 
 def is_email(text: str) -> bool:
