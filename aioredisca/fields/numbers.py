@@ -86,6 +86,11 @@ class NumberCodec(Codec):
     def beyond(self, value: Any) -> int:
         return (1 if value > 0 else -1) if self.keeps("score") else 0
 
+    def coerce_stored(self, text: Any, mapper: Mapper) -> Any:
+        if isinstance(text, str) and not codecs.is_number(text) and self.keeps("from_db", "coerce_stored"):
+            raise ValueError("is no number")  # what others stored so is read; it is not written
+        return super().coerce_stored(text, mapper)
+
 
 class IntegerCodec(NumberCodec):
     """Of whole numbers."""
@@ -228,6 +233,8 @@ class Integer(Number[int | Opt], Generic[Opt]):
 class Float(Number[float | Opt], Generic[Opt]):
     """A floating-point number, stored so that it reads back exactly. -0.0 is 0.0; NaN is refused.
 
+    Takes numbers and text such as "-1.5e3" (no blanks, no underscores).
+
     ``minval`` ``maxval``  limits, both included.
     """
 
@@ -270,7 +277,7 @@ class Float(Number[float | Opt], Generic[Opt]):
         return codecs.float_text(value)
 
     def from_db(self, text: str) -> float:
-        return codecs.read_float(text)
+        return codecs.text_float(text)
 
     def score(self, value: float) -> str:
         if value in (float("inf"), float("-inf")):
@@ -280,6 +287,8 @@ class Float(Number[float | Opt], Generic[Opt]):
 
 class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
     """A decimal number, exact. 1.10 and 1.1 are one value. NaN and infinity are refused.
+
+    Takes numbers and text such as "17.50" (no blanks, no underscores).
 
     ``places``             digits after the point; more are refused. Needed for a range index, which orders
                            by the number scaled to an integer of up to 2**53.

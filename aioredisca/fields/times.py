@@ -33,8 +33,9 @@ class DateTimeCodec(Codec):
 class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     """A moment, to the microsecond, always aware and in UTC.
 
-    Takes aware datetimes of any zone, naive ones as UTC, and numbers as seconds since 1970 (what redisca
-    stored). A range index holds the years 1900 to 2112, exact to the microsecond.
+    Takes aware datetimes of any zone, naive ones as UTC, numbers as seconds since 1970 (what redisca
+    stored), and ISO text such as "2024-02-29T12:30:00Z", without a zone in UTC. A range index holds the
+    years 1900 to 2112, exact to the microsecond.
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED

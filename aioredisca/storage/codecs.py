@@ -3,6 +3,8 @@
 ``read_*`` takes what a program assigns and answers the value of the field's type, or raises ValueError
 with the reason. ``*_text`` writes such a value, ``text_*`` reads what was written (and what redisca
 wrote). ``*_score`` is the text of the number that a range index orders by.
+
+Text that means a number, a truth value, a moment, a day or a UUID is ASCII, without blanks and underscores.
 """
 
 from __future__ import annotations
@@ -24,6 +26,16 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MAX_DECIMAL_DIGITS = 1000
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}\Z")
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)\Z", re.I | re.A
+)
+_TRUTHS = {"1": True, "true": True, "0": False, "false": False}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
+)
+_UUID_CHARACTERS = set("0123456789abcdefABCDEFurnURNidID-{}:")
 _SECONDS = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?\Z")
 _ATOM = r"[^\s@.<>()\[\],;:\\\"\x00-\x1f\x7f]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -147,8 +159,19 @@ def plain_float(raw: bytes) -> float:
 def read_float(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a number, not {kind(value)}")
+    if isinstance(value, str) and not is_number(value):
+        raise ValueError("is no number that fits a float")
+    return text_float(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether *text* writes a number plainly: no blanks, no underscores, no digits but 0 to 9."""
+    return _NUMBER.match(text) is not None
+
+
+def text_float(text: Any) -> float:
     try:
-        number = float(value)
+        number = float(text)
     except (ValueError, OverflowError):
         raise ValueError("is no number that fits a float") from None
     if math.isnan(number):
@@ -163,8 +186,14 @@ def float_text(value: float) -> str:
 def read_decimal(value: object) -> decimal.Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a decimal number, not {kind(value)}")
+    if isinstance(value, str) and not is_number(value):
+        raise ValueError("is no decimal number")
+    return text_decimal(repr(float(value)) if isinstance(value, float) else value)
+
+
+def text_decimal(text: Any) -> decimal.Decimal:
     try:
-        number = decimal.Decimal(repr(float(value)) if isinstance(value, float) else value)
+        number = decimal.Decimal(text)
     except decimal.InvalidOperation:
         raise ValueError("is no decimal number") from None
     if not number.is_finite():
@@ -192,10 +221,6 @@ def decimal_text(value: decimal.Decimal) -> str:
     return format(value, "f")
 
 
-def text_decimal(text: str) -> decimal.Decimal:
-    return read_decimal(text)
-
-
 def decimal_places(value: decimal.Decimal) -> int:
     return max(0, -int(value.as_tuple().exponent))
 
@@ -213,14 +238,18 @@ def unscaled(units: int, places: int) -> decimal.Decimal:
 
 
 def read_bool(value: object) -> bool:
-    """True and False, 1 and 0, and their texts; everything else is refused rather than guessed at."""
+    """True and False, 1 and 0, and the texts of either; everything else is refused rather than guessed at."""
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and value in (0, 1):
         return value == 1
-    if isinstance(value, str) and value in ("0", "1"):
-        return value == "1"
+    if isinstance(value, str) and (truth := _TRUTHS.get(value.lower())) is not None:
+        return truth
     raise ValueError(f"takes True or False, not {kind(value)}")
+
+
+def text_bool(text: str) -> bool:
+    return plain_bool(text.encode())
 
 
 def plain_bool(raw: bytes) -> bool:
@@ -245,15 +274,27 @@ def utcnow() -> dt.datetime:
 
 
 def read_datetime(value: object) -> dt.datetime:
-    """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970."""
+    """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970, text as ISO 8601."""
     if isinstance(value, dt.datetime):
         return _as_utc(value)
+    if isinstance(value, str):
+        return _as_utc(_iso_moment(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"takes a datetime or a timestamp, not {kind(value)}")
+        raise ValueError(f"takes a datetime, its ISO text or a timestamp, not {kind(value)}")
     try:
         return EPOCH + dt.timedelta(seconds=value)
     except (OverflowError, ValueError):
         raise ValueError("is outside the years 1 to 9999") from None
+
+
+def _iso_moment(text: str) -> dt.datetime:
+    found = _MOMENT.match(text.upper())
+    try:
+        if found:
+            return dt.datetime.fromisoformat(found[0])
+    except ValueError:
+        pass  # as for a 30th of February
+    raise ValueError("is no moment of the form YYYY-MM-DDTHH:MM:SS, with up to six decimals and a zone")
 
 
 def _as_utc(value: dt.datetime) -> dt.datetime:
@@ -301,16 +342,22 @@ def read_date(value: object) -> dt.date:
         raise ValueError("takes a date, not a datetime: say which zone's day by .date()")
     if isinstance(value, dt.date):
         return value
-    if isinstance(value, str):
+    if isinstance(value, str) and _DAY.match(value):
         return text_date(value)
+    if isinstance(value, str):
+        raise ValueError("is no date of the form YYYY-MM-DD")
     raise ValueError(f"takes a date, not {kind(value)}")
 
 
 def text_date(text: str) -> dt.date:
     try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
+        if _DAY.match(text):
+            return dt.date.fromisoformat(text)
+        if text.isascii():  # others may have stored 2024-2-9
+            return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
     except ValueError:
-        raise ValueError("is no date of the form YYYY-MM-DD") from None
+        pass
+    raise ValueError("is no date of the form YYYY-MM-DD")
 
 
 # -- other -----------------------------------------------------------------------------------------
@@ -326,9 +373,11 @@ def read_uuid(value: object) -> uuid.UUID:
 
 def text_uuid(text: str) -> uuid.UUID:
     try:
-        return uuid.UUID(text)
+        if not (set(text) - _UUID_CHARACTERS):  # uuid takes what int does, underscores too
+            return uuid.UUID(text)
     except ValueError:
-        raise ValueError("is no UUID") from None
+        pass
+    raise ValueError("is no UUID")
 
 
 def json_text(value: Any) -> str:
