@@ -153,9 +153,24 @@ class FloatCodec(NumberCodec):
 
 
 class DecimalCodec(NumberCodec):
-    """Of decimal numbers."""
+    """Of decimal numbers. Values have the scale that ``places`` says; as text they are canonical."""
 
     __slots__ = ()
+
+    def coerce(self, value: Any, mapper: Mapper) -> Any:
+        return self._to_scale(self.field.coerce(value))
+
+    def coerce_stored(self, text: Any, mapper: Mapper) -> Any:
+        return self._to_scale(super().coerce_stored(text, mapper))
+
+    def decode(self, raw: bytes) -> Any:
+        return self._to_scale(super().decode(raw))
+
+    def _to_scale(self, value: Any) -> Any:
+        places = self.field.places
+        if places is None or not isinstance(value, decimal.Decimal) or not self.keeps("to_db"):
+            return value
+        return codecs.to_scale(value, places)
 
     def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
         places = self.field.places
@@ -290,8 +305,9 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
 
     Takes numbers and text such as "17.50" (no blanks, no underscores).
 
-    ``places``             digits after the point; more are refused. Needed for a range index, which orders
-                           by the number scaled to an integer of up to 2**53.
+    ``places``             digits after the point, which all values have then: 17.5 reads as 17.50. More
+                           are refused. Needed for a range index, which orders by the number scaled to an
+                           integer of up to 2**53.
     ``minval`` ``maxval``  limits, both included.
     """
 

@@ -218,7 +218,16 @@ def _normal_decimal(number: decimal.Decimal) -> decimal.Decimal:
 
 
 def decimal_text(value: decimal.Decimal) -> str:
-    return format(value, "f")
+    """Without the zeros that a scale adds, as without an exponent."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def to_scale(value: decimal.Decimal, places: int) -> decimal.Decimal:
+    """*value* with so many *places*, exactly; as it is where it has more."""
+    sign, digits, exponent = value.as_tuple()
+    zeros = places + int(exponent)
+    return decimal.Decimal((sign, digits + (0,) * zeros, -places)) if zeros > 0 else value
 
 
 def decimal_places(value: decimal.Decimal) -> int:
