@@ -356,6 +356,11 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
     match leaf:
         case IsNone() if spec.required:
             return "required fields are never None"
+        case _ if not spec.indexable:
+            return "fields of this kind have none; allow reading every record by .scan()"
+        case IsNone() if spec.unique:
+            ask = "declare it with index=True to ask for None"
+            return f"claims of unique values tell of no record without one: {ask}{cure}"
         case IsNone():
             return f"declare it with index=True to ask for None{cure}"
         case Between() if spec.indexed:
@@ -364,7 +369,7 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
             return f'declare it with index="sorted" to ask for its order or its beginning{cure}'
         case Has():
             return f"declare it with index=True to ask for elements{cure}"
-        case _ if spec.index == "tags":
+        case _ if spec.elements is not None:
             return "ask for its elements by has(), has_all() or has_any()"
         case _:
             return f"declare it with index=True or unique=True to query {spec.key!r}{cure}"

@@ -123,7 +123,8 @@ class Codec:
         """What the storage knows of this field."""
         field = self.field
         score = self.raw_score if field.index == "range" else None
-        return FieldSpec(field.key, field.unique, field.index, field.required, score)
+        indexable = bool(field.index_kinds)
+        return FieldSpec(field.key, field.unique, field.index, field.required, score, indexable=indexable)
 
     # -- ways in and out ---------------------------------------------------------------------------
 
