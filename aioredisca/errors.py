@@ -4,7 +4,7 @@
 
     RediscaError
       UsageError            a mistake of the program, raised before any I/O
-        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows
+        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows MultipleFound
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
@@ -133,6 +133,17 @@ class NotFound(RediscaError, LookupError):
         return f"no {self.model} matches" if self.id is None else f"there is no {self.model}({self.id!r})"
 
 
+class MultipleFound(UsageError, LookupError):
+    """Several records match where one was asked for, by ``one()`` or ``one_or_none()``."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def __str__(self) -> str:
+        return f"more than one {self.model} matches where one was asked for: narrow the query, or ask first()"
+
+
 class Conflict(RediscaError):
     """The server refused a write. Nothing of the call was written, every change is kept in memory."""
 
@@ -187,14 +198,14 @@ class StaleWrite(Conflict):
 
 
 class Gone(Conflict):
-    """A record that was loaded or saved before has vanished since. Saving it again creates it anew."""
+    """A record that was to be changed is not stored: it has vanished, or never was. Saving creates it."""
 
     def __init__(self, model: str, id: str) -> None:
         super().__init__(model, id)
         self.model, self.id = model, id
 
     def __str__(self) -> str:
-        return f"{self.model}({self.id!r}) was deleted by somebody else: save() again would create it anew"
+        return f"{self.model}({self.id!r}) is not stored, or not any more: save() would create it"
 
 
 class OutOfBounds(Conflict):

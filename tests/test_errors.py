@@ -24,6 +24,7 @@ from aioredisca import (
     Integer,
     MD5Pass,
     Model,
+    MultipleFound,
     NotFound,
     NotIndexed,
     NotLoaded,
@@ -105,6 +106,12 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
     ),
     (NotFound("User"), (LookupError,), {"id": None}, "no User matches"),
     (
+        MultipleFound("User"),
+        (UsageError, LookupError),
+        {"model": "User"},
+        "more than one User matches where one was asked for: narrow the query, or ask first()",
+    ),
+    (
         AlreadyExists("User", "1"),
         (Conflict,),
         {"model": "User", "id": "1"},
@@ -127,13 +134,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         Gone("User", "1"),
         (Conflict,),
         {"model": "User", "id": "1"},
-        "User('1') was deleted by somebody else: save() again would create it anew",
+        "User('1') is not stored, or not any more: save() would create it",
     ),
     (
         BulkError(3, Gone("User", "1")),
         (Conflict,),
         {"saved": 3, "failed": None},
-        "stopped after 3 written records: User('1') was deleted by somebody else: save() again would create it anew",
+        "stopped after 3 written records: User('1') is not stored, or not any more: save() would create it",
     ),
     (
         CorruptRecord("User", "user:1", "age"),

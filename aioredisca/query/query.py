@@ -208,11 +208,11 @@ class Query(Select[R]):
         return await execution.first(self._search)
 
     async def one(self) -> R:
-        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        """Return the only match. NotFound without one, MultipleFound with several. One round trip."""
         return await execution.one(self._search)
 
     async def one_or_none(self) -> R | None:
-        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        """Return the only match, or None. MultipleFound with several. EVALSHA, one round trip."""
         return await execution.one_or_none(self._search)
 
     async def exists(self) -> bool:

@@ -63,7 +63,7 @@ async def test_windows(db: Database, shape: Shape, found: str) -> None:
     ("condition", "cure"),
     [
         (
-            Row.email == None,
+            Row.email.is_none(),
             "claims of unique values tell of no record without one: declare it with index=True",
         ),
         (Row.email.not_none(), "claims of unique values tell of no record without one"),
