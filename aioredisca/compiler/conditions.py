@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from aioredisca.types import Stored
 
@@ -243,7 +243,7 @@ def keys_of(condition: Condition) -> Iterator[str]:
 def spelled(part: Any) -> str:
     """A condition, or a part of one, with all its operands: for what is bound to it. Not to be shown."""
     if isinstance(part, tuple):
-        inner = [spelled(one) for one in part]
+        inner = [spelled(one) for one in cast("tuple[object, ...]", part)]
         return f"({', '.join(inner)}{',' * (len(inner) == 1)})"
     if not is_dataclass(part):
         return repr(part)

@@ -137,9 +137,13 @@ def _read_client(source: Any) -> tuple[Address, str]:
     if kind.__module__.endswith(".sentinel"):
         raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
     if "server" not in options:  # of fakeredis, which reaches no host
-        check_options(options, lambda reason: UsageError(f"the client cannot connect: {reason}"))
+        check_options(options, _no_way)
     address = _address(*_pair(kind), options)
     return address, f"{address.place}/{address.options.get('db') or 0}"
+
+
+def _no_way(reason: str) -> UsageError:
+    return UsageError(f"the client cannot connect: {reason}")
 
 
 def _pair(kind: Any) -> tuple[Any, Any]:

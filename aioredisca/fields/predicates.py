@@ -142,7 +142,8 @@ def _bound(field: Field[Any], value: Any, mapper: Mapper, side: int) -> Bound | 
 
 def _infinite(field: Field[Any], value: Any) -> int:
     """-1 or 1 for a bound that is infinite, where the field has no such values; else 0."""
-    given = value.value if isinstance(value, exclusive) else value
+    outside = isinstance(value, exclusive)
+    given: Any = cast("exclusive[Any]", value).value if outside else value
     if isinstance(given, float | decimal.Decimal) and isinstance(field, _FINITE) and given in _INFINITE:
         return 1 if given > 0 else -1
     return 0
