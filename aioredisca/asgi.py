@@ -16,6 +16,7 @@ import anyio
 import anyio.to_thread
 
 from aioredisca.drivers.database import open_database
+from aioredisca.drivers.limits import check_limits
 from aioredisca.errors import OutcomeUnknown, UsageError
 from aioredisca.model.sessions import Session, no_session
 from aioredisca.web import log, succeeded, warn_of_lost
@@ -65,8 +66,7 @@ class AutosaveMiddleware:
     ) -> None:
         if late not in ("save", "discard", "error"):
             raise UsageError(f"late is 'save', 'discard' or 'error'; not {late!r}")
-        if timeout <= 0:
-            raise UsageError(f"timeout={timeout!r}: must be more than 0")
+        check_limits("{}={!r}", {"timeout": timeout})
         self.app = app
         self.db = None if db is None else open_database(db)
         self.autosave, self.save_if, self.late, self.timeout = autosave, save_if, late, timeout

@@ -4,7 +4,7 @@
 
     RediscaError
       UsageError            a mistake of the program, raised before any I/O
-        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows
+        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows MultipleFound
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
@@ -115,7 +115,7 @@ class ValidationError(RediscaError, ValueError):
     """
 
     def __init__(self, model: str, field: str, reason: str, value: object = None) -> None:
-        super().__init__(model, field, reason, value)
+        super().__init__(model, field, reason)  # without the value, which repr() would show
         self.model, self.field, self.reason, self.value = model, field, reason, value
 
     def __str__(self) -> str:
@@ -131,6 +131,17 @@ class NotFound(RediscaError, LookupError):
 
     def __str__(self) -> str:
         return f"no {self.model} matches" if self.id is None else f"there is no {self.model}({self.id!r})"
+
+
+class MultipleFound(UsageError, LookupError):
+    """Several records match where one was asked for, by ``one()`` or ``one_or_none()``."""
+
+    def __init__(self, model: str) -> None:
+        super().__init__(model)
+        self.model = model
+
+    def __str__(self) -> str:
+        return f"more than one {self.model} matches where one was asked for: narrow the query, or ask first()"
 
 
 class Conflict(RediscaError):
@@ -189,17 +200,14 @@ class StaleWrite(Conflict):
 
 
 class Gone(Conflict):
-    """There is no record to change: it was deleted, or never saved. Saving it again creates it."""
+    """A record that was to be changed is not stored: it has vanished, or never was. Saving creates it."""
 
     def __init__(self, model: str, id: str) -> None:
         super().__init__(model, id)
         self.model, self.id = model, id
 
     def __str__(self) -> str:
-        return (
-            f"{self.model}({self.id!r}) does not exist: it was deleted, or never saved; "
-            f"save() again would create it"
-        )
+        return f"{self.model}({self.id!r}) is not stored, or not any more: save() would create it"
 
 
 class OutOfBounds(Conflict):
@@ -209,7 +217,7 @@ class OutOfBounds(Conflict):
     """
 
     def __init__(self, model: str, id: str, field: str, value: object = None) -> None:
-        super().__init__(model, id, field, value)
+        super().__init__(model, id, field)
         self.model, self.id, self.field, self.value = model, id, field, value
 
     def __str__(self) -> str:

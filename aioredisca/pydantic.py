@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime
+import decimal
 import enum
 import uuid
 import warnings
@@ -71,6 +72,8 @@ class _Kept:
             return base64.b64encode(value).decode()
         if isinstance(value, enum.Enum):
             return value.value
+        if isinstance(value, decimal.Decimal) and self._field.__codec__.keeps("to_db"):
+            return format(value, "f")
         if isinstance(self._field, scalars.Json) or isinstance(value, _PLAIN):
             return value
         stored = self._field.to_db(value)

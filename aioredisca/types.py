@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -62,15 +62,15 @@ class Call:
 
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
     never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered in a
-    ``cache_region`` until that key changes.
+    ``cache_region`` until that key changes. Its repr shows no values.
     """
 
-    args: tuple[Arg, ...]
-    script: Script | None = None
-    keys: tuple[Arg, ...] = ()
+    args: tuple[Arg, ...] = field(repr=False)
+    script: Script | None = field(default=None, repr=False)
+    keys: tuple[Arg, ...] = field(default=(), repr=False)
     writes: bool = False
     cache_region: CacheRegion | None = None
-    packed: bytes = b""
+    packed: bytes = field(default=b"", repr=False)
     """The call as it goes over the wire, where whoever made it knew a shorter way to that.
 
     There are no ``args`` then. A script is called by its name, and the ``keys`` are those of records.

@@ -24,6 +24,7 @@ from aioredisca import (
     Integer,
     MD5Pass,
     Model,
+    MultipleFound,
     NotFound,
     NotIndexed,
     NotLoaded,
@@ -105,6 +106,12 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
     ),
     (NotFound("User"), (LookupError,), {"id": None}, "no User matches"),
     (
+        MultipleFound("User"),
+        (UsageError, LookupError),
+        {"model": "User"},
+        "more than one User matches where one was asked for: narrow the query, or ask first()",
+    ),
+    (
         AlreadyExists("User", "1"),
         (Conflict,),
         {"model": "User", "id": "1"},
@@ -127,13 +134,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         Gone("User", "1"),
         (Conflict,),
         {"model": "User", "id": "1"},
-        "User('1') does not exist: it was deleted, or never saved; save() again would create it",
+        "User('1') is not stored, or not any more: save() would create it",
     ),
     (
         BulkError(3, Gone("User", "1")),
         (Conflict,),
         {"saved": 3, "failed": None},
-        "stopped after 3 written records: User('1') does not exist: it was deleted, or never saved; save() again would create it",
+        "stopped after 3 written records: User('1') is not stored, or not any more: save() would create it",
     ),
     (
         CorruptRecord("User", "user:1", "age"),
@@ -271,6 +278,7 @@ async def test_control_a_field_that_is_no_secret_does_show(db: Database) -> None
     with pytest.raises(ValidationError) as caught:
         Vault.new("1", email=SECRET)
     assert SECRET in told(caught.value)
+    assert SECRET not in repr(caught.value)
 
 
 async def test_a_password_in_a_url_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:

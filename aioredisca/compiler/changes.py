@@ -24,7 +24,7 @@ class Increment:
     """
 
     key: str
-    by: int
+    by: int = field(repr=False)
     low: int | None = None
     high: int | None = None
     places: int = 0
@@ -32,7 +32,7 @@ class Increment:
 
 @dataclass(slots=True)
 class Change:
-    """What one save or delete asks of the server.
+    """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
 
     Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches.
     """
@@ -40,9 +40,9 @@ class Change:
     schema: Schema
     id: str
     mode: Mode
-    sets: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    sets: dict[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
     drops: tuple[str, ...] = ()
-    expect: Raw = field(default_factory=dict[str, "bytes | None"])
+    expect: Raw = field(default_factory=dict[str, "bytes | None"], repr=False)
     again: bool = False
     skip: bool = False
     """Whether the server passes over a record that is not as expected, instead of refusing all."""

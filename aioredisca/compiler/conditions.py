@@ -2,15 +2,15 @@
 
 A condition knows the hash fields it looks at and its operands as canonical text. One on a single field knows
 which stored values it :meth:`admits`; :func:`judge` makes of a condition what judges rows: every row that an
-index yields is judged before it is handed out.
+index yields is judged before it is handed out. No repr shows an operand, for debuggers send them away.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
+from typing import Any, Generic, TypeVar, cast
 
 from aioredisca.types import Stored
 
@@ -21,14 +21,14 @@ T = TypeVar("T")
 class exclusive(Generic[T]):
     """A bound that is itself left out: ``User.age.range(minval=exclusive(5))``."""
 
-    value: T
+    value: T = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
     """One end of a range of numbers, as the text of a score."""
 
-    score: str
+    score: str = field(repr=False)
     inclusive: bool = True
 
     @property
@@ -41,7 +41,7 @@ class Bound:
 class Edge:
     """One end of a range of texts, as stored bytes."""
 
-    value: bytes
+    value: bytes = field(repr=False)
     inclusive: bool = True
 
 
@@ -53,7 +53,7 @@ class Equals:
     """The field holds exactly this value."""
 
     key: str
-    value: bytes
+    value: bytes = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value == self.value
@@ -64,7 +64,7 @@ class AnyOf:
     """The field holds one of these values."""
 
     key: str
-    values: tuple[bytes, ...]
+    values: tuple[bytes, ...] = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value in self.values
@@ -85,6 +85,7 @@ class Between:
     """The score of the field's value lies within the bounds; None is an open end.
 
     ``digits``  a value that is stored as up to 15 digits has that number as its score.
+    ``exact``   scores are decimal numbers of any size, which only rows are judged by: no index holds them.
     """
 
     key: str
@@ -92,20 +93,22 @@ class Between:
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
     digits: bool = field(default=False, compare=False, repr=False)
-    _from: float = field(init=False, compare=False, repr=False)
-    _to: float = field(init=False, compare=False, repr=False)
+    exact: bool = field(default=False, compare=False, repr=False)
+    _from: float | Decimal = field(init=False, compare=False, repr=False)
+    _to: float | Decimal = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         """Read the bounds once, not for each row."""
-        object.__setattr__(self, "_from", float(self.low.score) if self.low else -math.inf)
-        object.__setattr__(self, "_to", float(self.high.score) if self.high else math.inf)
+        number = Decimal if self.exact else float
+        object.__setattr__(self, "_from", number(self.low.score if self.low else "-inf"))
+        object.__setattr__(self, "_to", number(self.high.score if self.high else "inf"))
 
     def admits(self, value: bytes | None) -> bool:
         if value is None:
             return False
         try:
             plain = self.digits and value.isdigit() and len(value) < 16
-            score = int(value) if plain else float(self.score(value))
+            score = int(value) if plain else (Decimal if self.exact else float)(self.score(value))
         except ValueError:
             return False
         if self._from < score < self._to:  # as nearly always, where an index has found it
@@ -118,9 +121,10 @@ class Between:
         """What lies within both."""
         lows = [bound for bound in (self.low, other.low) if bound]
         highs = [bound for bound in (self.high, other.high) if bound]
-        low = max(lows, key=lambda bound: (float(bound.score), not bound.inclusive), default=None)
-        high = min(highs, key=lambda bound: (float(bound.score), bound.inclusive), default=None)
-        return Between(self.key, low, high, self.score, self.digits)
+        number = Decimal if self.exact else float
+        low = max(lows, key=lambda bound: (number(bound.score), not bound.inclusive), default=None)
+        high = min(highs, key=lambda bound: (number(bound.score), bound.inclusive), default=None)
+        return Between(self.key, low, high, self.score, self.digits, self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +156,7 @@ class StartsWith:
     """The text of the field begins with this one."""
 
     key: str
-    prefix: bytes
+    prefix: bytes = field(repr=False)
 
     def admits(self, value: bytes | None) -> bool:
         return value is not None and value.startswith(self.prefix)
@@ -163,7 +167,7 @@ class Has:
     """The set in the field holds this element."""
 
     key: str
-    element: bytes
+    element: bytes = field(repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] = field(compare=False, repr=False)
 
     def admits(self, value: bytes | None) -> bool:
@@ -234,6 +238,17 @@ def leaves(condition: Condition) -> Iterator[Leaf]:
 def keys_of(condition: Condition) -> Iterator[str]:
     """The hash fields that a condition looks at, some of them twice."""
     return (leaf.key for leaf in leaves(condition))
+
+
+def spelled(part: Any) -> str:
+    """A condition, or a part of one, with all its operands: for what is bound to it. Not to be shown."""
+    if isinstance(part, tuple):
+        inner = [spelled(one) for one in cast("tuple[object, ...]", part)]
+        return f"({', '.join(inner)}{',' * (len(inner) == 1)})"
+    if not is_dataclass(part):
+        return repr(part)
+    inner = [f"{one.name}={spelled(getattr(part, one.name))}" for one in fields(part) if one.compare]
+    return f"{type(part).__name__}({', '.join(inner)})"
 
 
 # -- judging rows ----------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -38,11 +39,14 @@ Kind = Literal["S", "Z", "L", "H", "A", "?"]
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """One index read: its kind and key, as lua/read/leaves.lua knows them, and what else that kind takes."""
+    """One index read: its kind and key, as lua/read/leaves.lua knows them, and what else that kind takes.
+
+    Keys of values hold them: as in conditions, no repr shows an operand.
+    """
 
     kind: Kind
-    key: str | bytes = ""
-    args: tuple[Arg, ...] = ()
+    key: str | bytes = dataclasses.field(default="", repr=False)
+    args: tuple[Arg, ...] = dataclasses.field(default=(), repr=False)
     entry: str = IDS_ENTRY
     field: str = ""
     negated: bool = False
@@ -55,7 +59,7 @@ class Tree:
     op: Literal["&", "|", "+"]
     parts: tuple[Tree | Index, ...]
     field: str = ""
-    values: tuple[bytes, ...] = ()
+    values: tuple[bytes, ...] = dataclasses.field(default=(), repr=False)
     negated: bool = False
 
 
@@ -82,11 +86,11 @@ class Walk:
 
     kind: Literal["id", "score", "text"]
     field: str = ""
-    key: str | bytes = ""
+    key: str | bytes = dataclasses.field(default="", repr=False)
     none: str | bytes = ""
     entry: str = IDS_ENTRY
     descending: bool = False
-    implies: str | bytes = ""
+    implies: str | bytes = dataclasses.field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,15 +197,17 @@ class _Planner:
                 return Tree("|", tuple(map(self.tree, parts)))
             case Not(part):
                 return self._negated(self.tree(part))
-            case AnyOf(key, values):
-                return self._any_of(key, values)
+            case AnyOf():
+                return self._any_of(condition)
             case _:
                 return self._leaf(condition)
 
-    def _any_of(self, key: str, values: tuple[bytes, ...]) -> Tree | Index:
-        leaves = dict.fromkeys(self._leaf(Equals(key, value)) for value in values)
-        parts = tuple(leaf for leaf in leaves if leaf != NOBODY)
-        return parts[0] if len(parts) == 1 else Tree("+", parts, key, values) if parts else NOBODY
+    def _any_of(self, any_of: AnyOf) -> Tree | Index:
+        each = [Equals(any_of.key, value) for value in any_of.values]
+        parts = tuple(leaf for leaf in dict.fromkeys(map(self._leaf, each)) if leaf != NOBODY)
+        if len(parts) == 1:
+            return parts[0]
+        return Tree("+", parts, any_of.key, any_of.values) if parts else NOBODY
 
     def _negated(self, tree: Tree | Index) -> Tree | Index:
         if tree == NOBODY:
@@ -350,6 +356,11 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
     match leaf:
         case IsNone() if spec.required:
             return "required fields are never None"
+        case _ if not spec.indexable:
+            return "fields of this kind have none; allow reading every record by .scan()"
+        case IsNone() if spec.unique:
+            ask = "declare it with index=True to ask for None"
+            return f"claims of unique values tell of no record without one: {ask}{cure}"
         case IsNone():
             return f"declare it with index=True to ask for None{cure}"
         case Between() if spec.indexed:
@@ -358,7 +369,7 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
             return f'declare it with index="sorted" to ask for its order or its beginning{cure}'
         case Has():
             return f"declare it with index=True to ask for elements{cure}"
-        case _ if spec.index == "tags":
+        case _ if spec.elements is not None:
             return "ask for its elements by has(), has_all() or has_any()"
         case _:
             return f"declare it with index=True or unique=True to query {spec.key!r}{cure}"

@@ -22,7 +22,7 @@ PAGE = 1000
 class _Keys:
     """The keys of one call, each once, by number."""
 
-    numbers: dict[str | bytes, int] = field(default_factory=dict[str | bytes, int])
+    numbers: dict[str | bytes, int] = field(default_factory=dict[str | bytes, int], repr=False)
 
     def number(self, key: str | bytes) -> int:
         return self.numbers.setdefault(key, len(self.numbers) + 1) if key else 0
@@ -138,9 +138,9 @@ ASK_WITHOUT_ORDER = b"?"
 class Step:
     """What one step found; an empty cursor says that there is no more, ``offset`` what is still to skip."""
 
-    cursor: bytes
+    cursor: bytes = field(repr=False)
     offset: int
-    found: Reply
+    found: Reply = field(repr=False)
 
 
 def read_step(reply: Reply) -> Step:

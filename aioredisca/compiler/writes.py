@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aioredisca.compiler import batches, positions
 from aioredisca.compiler.changes import Change, referrers_in, schemas_of
@@ -75,7 +75,7 @@ class _Scope:
 
     classes: tuple[Rendered, ...]
     numbers: dict[str, int]
-    fixed: list[Arg]
+    fixed: list[Arg] = field(repr=False)
 
 
 def _scope(changes: Sequence[Change], referrers: Sequence[Referrer]) -> _Scope:
@@ -106,7 +106,7 @@ class Refusal:
 
     code: str
     place: int
-    details: tuple[str, ...]
+    details: tuple[str, ...] = field(repr=False)
 
 
 Outcome = bool | bytes | None
@@ -131,7 +131,7 @@ class FoundOrCreated:
 
     id: str
     created: bool
-    fields: Raw
+    fields: Raw = field(repr=False)
 
 
 def get_or_create_outcome(schema: Schema, reply: Reply) -> FoundOrCreated | Refusal:

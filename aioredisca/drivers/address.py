@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import ssl
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.asyncio import connection as async_connection
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
+from aioredisca.drivers.urls import SCHEMES, check_options, read_url
 from aioredisca.errors import UsageError
-
-redis_connection: Any = importlib.import_module("redis.connection")
-"""Parts of redis-py that carry no types."""
-
-SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
 
 _TWINS: dict[type[Any], type[Any]] = {
     Connection: async_connection.Connection,
@@ -40,13 +36,7 @@ _BLOCKING_ONLY = {
 }
 """Checks that the asyncio connections of redis-py cannot make, and so must not be asked for by them."""
 
-_LIMITS = {"max_connections", "socket_timeout", "socket_connect_timeout"}
-
-_OURS = {
-    *("decode_responses", "encoding", "encoding_errors", "protocol", "health_check_interval"),
-    *("retry", "retry_on_error", "retry_on_timeout", "socket_read_size"),
-}
-"""Options of redis-py that a URL may carry and that are not used."""
+_KINDS = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
 
 
 @dataclass(frozen=True)
@@ -119,37 +109,15 @@ def read_source(source: object) -> tuple[Address, str]:
 
 
 def _read_url(url: str) -> tuple[Address, str]:
-    scheme, _, rest = url.partition("://")
-    if scheme not in SCHEMES or (not rest and scheme != "memory"):
-        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
-        raise UsageError(f"a database URL starts with one of {known}; not with {scheme[:20]!r}")
-    try:
-        options: dict[str, Any] = dict(redis_connection.parse_url(f"{SCHEMES[scheme]}://{rest}"))
-    except ValueError as error:
-        raise UsageError(f"the database URL cannot be read: {error}") from None
-    _check_url(url, options)
-    kind = options.pop("connection_class", Connection)
-    return _limited(kind, options), _without_secrets(url)
-
-
-def _check_url(url: str, options: dict[str, Any]) -> None:
-    """UsageError for what redis-py passes over or would refuse when it connects: it would be missed."""
-    path = urlsplit(url).path.strip("/")
-    if "path" not in options and path and not path.isdecimal():
-        raise UsageError(f"the database URL cannot be read: {path[:20]!r} is no number of a database")
-    if unknown := options.keys() - _KEPT - _LIMITS - _OURS - {"connection_class"}:
-        raise UsageError(f"the database URL has an unknown option: {', '.join(sorted(unknown))}")
+    options, name = read_url(url)
+    return _limited(_KINDS[SCHEMES[name.partition(":")[0]]], options), name
 
 
 def _limited(kind: Any, options: dict[str, Any]) -> Address:
     """The address that a URL means, with the limits that it names."""
-    limits: dict[str, Any] = {}
-    if options.get("max_connections"):
-        limits["max_connections"] = int(options["max_connections"])
-    if options.get("socket_timeout"):
-        limits["timeout"] = float(options["socket_timeout"])
-    if options.get("socket_connect_timeout"):
-        limits["connect_timeout"] = float(options["socket_connect_timeout"])
+    names = {"max_connections": "max_connections", "socket_timeout": "timeout"}
+    names["socket_connect_timeout"] = "connect_timeout"
+    limits = {ours: options[name] for name, ours in names.items() if name in options}
     return _address(kind, _TWINS.get(kind), options, **limits)
 
 
@@ -157,16 +125,9 @@ def _address(sync_class: Any, async_class: Any, options: dict[str, Any], **limit
     kept = {n: value for n, value in options.items() if n in _KEPT and (value or n not in _BLOCKING_ONLY)}
     if kept.keys() & _BLOCKING_ONLY:
         async_class = None
+    if kept.get("ssl_cert_reqs", "required") in ("none", None, ssl.CERT_NONE):
+        kept["ssl_check_hostname"] = False  # without a certificate there is no name to check
     return Address(async_class, sync_class, kept, **limits)
-
-
-def _without_secrets(url: str) -> str:
-    """*url* without user, password and options."""
-    parts = urlsplit(url)
-    place = parts.hostname or ""
-    if parts.port:
-        place += f":{parts.port}"
-    return f"{parts.scheme}://{place}{parts.path}"
 
 
 def _read_client(source: Any) -> tuple[Address, str]:
@@ -175,8 +136,14 @@ def _read_client(source: Any) -> tuple[Address, str]:
     kind, options = pool.connection_class, dict(pool.connection_kwargs)
     if kind.__module__.endswith(".sentinel"):
         raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
+    if "server" not in options:  # of fakeredis, which reaches no host
+        check_options(options, _no_way)
     address = _address(*_pair(kind), options)
     return address, f"{address.place}/{address.options.get('db') or 0}"
+
+
+def _no_way(reason: str) -> UsageError:
+    return UsageError(f"the client cannot connect: {reason}")
 
 
 def _pair(kind: Any) -> tuple[Any, Any]:

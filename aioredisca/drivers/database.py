@@ -12,6 +12,7 @@ from asyncio import get_running_loop
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
@@ -41,9 +42,9 @@ class Database:
     """A database: nothing connects before the first command.
 
     ``source``           a URL (``memory://`` private, ``memory://name`` shared in the process,
-                         ``redis:// rediss:// unix:// valkey:// valkeys://``) or a redis-py client of
-                         either colour, which is read and not used. Default: ``$REDISCA_URL``, else
-                         ``redis://localhost:6379/0``.
+                         ``redis:// rediss:// unix:// valkey:// valkeys://``), as text or as an object
+                         such as pydantic's ``RedisDsn``; or a redis-py client of either colour, which
+                         is read and not used. Default: ``$REDISCA_URL``, else ``redis://localhost:6379/0``.
     ``namespace``        goes before every key, as in ``app:``.
     ``max_connections``  of blocking code per process, and of ``transport="pool"`` per event loop (50).
     ``timeout``          seconds that one round trip may take, and that a call waits to be sent (5).
@@ -180,9 +181,7 @@ class Database:
 def _checked_limits(**limits: float | None) -> dict[str, Any]:
     """Those that are given."""
     given = {name: value for name, value in limits.items() if value is not None}
-    for name, value in given.items():
-        if value <= 0:
-            raise UsageError(f"Database({name}={value!r}): must be more than 0")
+    check_limits("Database({}={!r})", given)
     return given
 
 
@@ -190,8 +189,11 @@ def _read(source: object) -> tuple[Address, str]:
     """The address that *source* names, and a name without secrets."""
     from aioredisca.drivers.address import memory_address, read_source
 
+    if hasattr(source, "scheme") and hasattr(source, "host"):  # a URL as an object, such as RedisDsn
+        source = str(source)
     if isinstance(source, str) and source.startswith("memory://"):
-        return memory_address(_memory_server(source.removeprefix("memory://"))), source
+        name = source.removeprefix("memory://")
+        return memory_address(_memory_server(name)), f"memory://{name.rpartition('@')[2]}"
     return read_source(source)
 
 

@@ -18,8 +18,9 @@ class PooledTransport(ABC):
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
-        data = call.packed or wire.pack(call, self.facts)
-        answers = await self._round_trip(data, call.commands or 1, call.writes, overlap)
+        answers = await self._round_trip(
+            call.packed or wire.pack(call, self.facts), call.commands or 1, call.writes, overlap
+        )
         if call.commands:
             return _unrefused(answers)
         if isinstance(answers[0], Exception):
@@ -50,7 +51,10 @@ class PooledTransport(ABC):
     async def _round_trip(
         self, data: bytes, count: int, writes: bool, overlap: Overlap | None
     ) -> list[Reply]:
-        """Send *data* and read *count* answers. Reads are sent once more if the connection breaks."""
+        """Send *data* and read *count* answers. Reads are sent once more if the connection breaks.
+
+        No frame that an error leaves by keeps *data*: debuggers would send it away.
+        """
 
 
 def _unrefused(answers: list[Reply]) -> list[Reply]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from aioredisca.compiler.conditions import Bound
 from aioredisca.errors import ValidationError
 from aioredisca.storage.keys import LONG_VALUE
 from aioredisca.storage.schema import FieldSpec
@@ -102,11 +103,28 @@ class Codec:
         score: str = self.field.score(self.decode(raw))
         return score
 
+    def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
+        """The lower (*side* -1) or upper (1) end of a range in an index. ValueError if it holds none such."""
+        return Bound(self.field.score(value), inclusive)
+
+    def beyond(self, value: Any) -> int:
+        """On which side of all that a range index holds *value* lies, which it does not: -1 or 1.
+
+        0 where nobody knows, as for scores of a field of one's own.
+        """
+        return 0
+
+    def measure(self, value: Any) -> str:
+        """The decimal number that orders *value* among all others, whether an index could hold it or not."""
+        score: str = self.field.score(value)
+        return score
+
     def spec(self) -> FieldSpec:
         """What the storage knows of this field."""
         field = self.field
         score = self.raw_score if field.index == "range" else None
-        return FieldSpec(field.key, field.unique, field.index, field.required, score)
+        indexable = bool(field.index_kinds)
+        return FieldSpec(field.key, field.unique, field.index, field.required, score, indexable=indexable)
 
     # -- ways in and out ---------------------------------------------------------------------------
 
@@ -157,6 +175,24 @@ class Codec:
             return self.coerce(value, mapper)
         except ValueError as error:
             raise self.refused(mapper, str(error), value) from None
+
+    def prefix(self, text: str) -> str:
+        """The beginning of stored values that *text* means: in their form, as a whole value would be.
+
+        A ``coerce`` of one's own has its say where it goes letter by letter: what refuses a part of a value,
+        or strips or fills it up, says nothing of beginnings.
+        """
+        plain = self._plain_prefix(text)
+        if self.keeps("coerce"):
+            return plain
+        try:
+            own = self.field.coerce(text)
+        except ValueError:
+            return plain
+        return own if isinstance(own, str) and len(own) in (len(text), len(plain)) else plain
+
+    def _plain_prefix(self, text: str) -> str:
+        return text
 
     def rank(self, raw: bytes) -> Any:
         """What orders a stored value among others; ValueError where it cannot be read."""

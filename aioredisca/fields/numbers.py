@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overlo
 from typing_extensions import TypeVar, Unpack
 
 from aioredisca.compiler.changes import Increment
+from aioredisca.compiler.conditions import Bound
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec, FastAccept, FastDecode
@@ -77,7 +78,21 @@ def _units(field: Number[Any], value: Any, places: int, mapper: Mapper) -> int:
     return units
 
 
-class IntegerCodec(Codec):
+class NumberCodec(Codec):
+    """Of numbers."""
+
+    __slots__ = ()
+
+    def beyond(self, value: Any) -> int:
+        return (1 if value > 0 else -1) if self.keeps("score") else 0
+
+    def coerce_stored(self, text: Any, mapper: Mapper) -> Any:
+        if isinstance(text, str) and not codecs.is_number(text) and self.keeps("from_db", "coerce_stored"):
+            raise ValueError("is no number")  # what others stored so is read; it is not written
+        return super().coerce_stored(text, mapper)
+
+
+class IntegerCodec(NumberCodec):
     """Of whole numbers."""
 
     __slots__ = ()
@@ -104,8 +119,11 @@ class IntegerCodec(Codec):
         plain = self.digits_are_scores and raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
         return raw.decode() if plain else super().raw_score(raw)
 
+    def measure(self, value: Any) -> str:
+        return codecs.integer_text(value)
 
-class FloatCodec(Codec):
+
+class FloatCodec(NumberCodec):
     """Of floating-point numbers."""
 
     __slots__ = ()
@@ -128,6 +146,40 @@ class FloatCodec(Codec):
 
     def _digits_are_scores(self) -> bool:
         return True
+
+    def measure(self, value: Any) -> str:
+        return codecs.float_text(value)
+
+
+class DecimalCodec(NumberCodec):
+    """Of decimal numbers. Values have the scale that ``places`` says; as text they are canonical."""
+
+    __slots__ = ()
+
+    def coerce(self, value: Any, mapper: Mapper) -> Any:
+        return self._to_scale(self.field.coerce(value))
+
+    def coerce_stored(self, text: Any, mapper: Mapper) -> Any:
+        return self._to_scale(super().coerce_stored(text, mapper))
+
+    def decode(self, raw: bytes) -> Any:
+        return self._to_scale(super().decode(raw))
+
+    def _to_scale(self, value: Any) -> Any:
+        places = self.field.places
+        if places is None or not isinstance(value, decimal.Decimal) or not self.keeps("to_db"):
+            return value
+        return codecs.to_scale(value, places)
+
+    def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
+        places = self.field.places
+        if codecs.decimal_places(value) <= places or not self.keeps("score"):
+            return super().bound(value, inclusive, side)
+        below = math.floor(Fraction(value) * 10**places)  # it lies between two values that can be stored
+        return Bound(self.field.score(codecs.unscaled(below, places)), side > 0)
+
+    def measure(self, value: Any) -> str:
+        return codecs.decimal_text(value)
 
 
 class Integer(Number[int | Opt], Generic[Opt]):
@@ -195,6 +247,8 @@ class Integer(Number[int | Opt], Generic[Opt]):
 class Float(Number[float | Opt], Generic[Opt]):
     """A floating-point number, stored so that it reads back exactly. -0.0 is 0.0; NaN is refused.
 
+    Takes numbers and text such as "-1.5e3" (no blanks, no underscores).
+
     ``minval`` ``maxval``  limits, both included.
     """
 
@@ -237,7 +291,7 @@ class Float(Number[float | Opt], Generic[Opt]):
         return codecs.float_text(value)
 
     def from_db(self, text: str) -> float:
-        return codecs.read_float(text)
+        return codecs.text_float(text)
 
     def score(self, value: float) -> str:
         if value in (float("inf"), float("-inf")):
@@ -248,10 +302,15 @@ class Float(Number[float | Opt], Generic[Opt]):
 class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
     """A decimal number, exact. 1.10 and 1.1 are one value. NaN and infinity are refused.
 
-    ``places``             digits after the point; more are refused. Needed for a range index, which orders
-                           by the number scaled to an integer of up to 2**53.
+    Takes numbers and text such as "17.50" (no blanks, no underscores).
+
+    ``places``             digits after the point, which all values have then: 17.5 reads as 17.50. More
+                           are refused. Needed for a range index, which orders by the number scaled to an
+                           integer of up to 2**53.
     ``minval`` ``maxval``  limits, both included.
     """
+
+    __codec_type__ = DecimalCodec
 
     @overload
     def __init__(
@@ -307,8 +366,6 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
 
     def score(self, value: decimal.Decimal) -> str:
         assert self.places is not None
-        if codecs.decimal_places(value) > self.places:
-            return repr(float(value.scaleb(self.places)))  # a bound between two storable values
         units = codecs.scaled(value, self.places)
         if abs(units) > codecs.EXACT_INTEGERS:
             raise ValueError(

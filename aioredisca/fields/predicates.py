@@ -5,10 +5,13 @@ Each function takes the field and the mapper of the class that it was read from.
 
 from __future__ import annotations
 
+import decimal
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from aioredisca.compiler.conditions import (
+    NOTHING,
     AnyOf,
     Between,
     Bound,
@@ -22,8 +25,10 @@ from aioredisca.compiler.conditions import (
     TextBetween,
     exclusive,
 )
-from aioredisca.errors import NotIndexed, UsageError
+from aioredisca.errors import NotIndexed, UsageError, ValidationError
+from aioredisca.fields.numbers import Decimal, Integer
 from aioredisca.fields.tags import Tags, TagsCodec
+from aioredisca.fields.times import DateTime
 from aioredisca.storage import codecs
 
 if TYPE_CHECKING:
@@ -55,10 +60,12 @@ def any_of(field: Field[Any], values: Iterable[Any], mapper: Mapper) -> Conditio
 
 
 def between(field: Field[Any], minval: Any, maxval: Any, mapper: Mapper) -> Condition:
-    """The field lies within the bounds; None is an open end."""
+    """The field lies within the bounds; None is an open end, and so is one beyond what the index can hold."""
     if "range" in field.index_kinds:
-        low, high = _bound(field, minval, mapper), _bound(field, maxval, mapper)
-        return Between(field.key, low, high, field.__codec__.raw_score, field.__codec__.digits_are_scores)
+        low, high = _bound(field, minval, mapper, -1), _bound(field, maxval, mapper, 1)
+        if isinstance(low, Or) or isinstance(high, Or):
+            return NOTHING
+        return _between(field, low, high)
     if "sorted" in field.index_kinds:
         return TextBetween(field.key, _edge(field, minval, mapper), _edge(field, maxval, mapper))
     raise NotIndexed(mapper.name, field.name, f"a {type(field).__name__} field has no order")
@@ -72,7 +79,7 @@ def starts_with(field: Field[Any], prefix: Any, mapper: Mapper) -> StartsWith:
     if not isinstance(prefix, str):
         raise refused(mapper, f"startswith takes a string, not {type(prefix).__name__}", prefix)
     try:
-        return StartsWith(field.key, codecs.plain(prefix).encode())
+        return StartsWith(field.key, field.__codec__.prefix(codecs.plain(prefix)).encode())
     except UnicodeEncodeError:
         raise refused(mapper, "holds a lone surrogate, which UTF-8 cannot write", prefix) from None
 
@@ -89,17 +96,62 @@ def _encoded(field: Field[Any], value: Any, mapper: Mapper) -> bytes:
     """*value* as it is stored. What is accepted in one step is coerced in it, too."""
     codec = field.__codec__
     accepted = codec.accept_fast(value)
-    return accepted[1] if accepted else codec.encode(codec.operand(value, mapper))
+    if accepted:
+        return accepted[1]
+    try:
+        return codec.encode(codec.operand(value, mapper))
+    except ValidationError:
+        raise
+    except ValueError as error:  # as for an integer of more digits than Python writes
+        reason = str(error)
+    raise codec.refused(mapper, reason, value)
 
 
-def _bound(field: Field[Any], value: Any, mapper: Mapper) -> Bound | None:
+def _between(field: Field[Any], low: Bound | None, high: Bound | None) -> Between:
+    codec = field.__codec__
+    if not _measured(field):
+        return Between(field.key, low, high, codec.raw_score, codec.digits_are_scores)
+    measure, decode = codec.measure, codec.decode
+    return Between(
+        field.key, low, high, lambda raw: measure(decode(raw)), codec.digits_are_scores, exact=True
+    )
+
+
+def _measured(field: Field[Any]) -> bool:
+    """Whether no range index, with its limits, orders the values of the field."""
+    return field.index != "range" and field.__codec__.keeps("score")
+
+
+def _bound(field: Field[Any], value: Any, mapper: Mapper, side: int) -> Bound | Or | None:
+    """The lower (*side* -1) or upper (1) end. NOTHING for one that leaves no value within the bounds."""
     if value is None:
         return None
+    if beyond := _infinite(field, value):
+        return None if beyond == side else NOTHING
+    codec = field.__codec__
     operand, inclusive = _operand(field, value, mapper)
     try:
-        return Bound(field.score(operand), inclusive=inclusive)
+        if _measured(field):
+            return Bound(codec.measure(operand), inclusive)
+        return codec.bound(operand, inclusive, side)
     except ValueError as error:
-        raise field.__codec__.refused(mapper, str(error), value) from None
+        beyond, reason = codec.beyond(operand), str(error)
+    if not beyond:
+        raise codec.refused(mapper, reason, value)
+    return None if beyond == side else NOTHING
+
+
+def _infinite(field: Field[Any], value: Any) -> int:
+    """-1 or 1 for a bound that is infinite, where the field has no such values; else 0."""
+    outside = isinstance(value, exclusive)
+    given: Any = cast("exclusive[Any]", value).value if outside else value
+    if isinstance(given, float | decimal.Decimal) and isinstance(field, _FINITE) and given in _INFINITE:
+        return 1 if given > 0 else -1
+    return 0
+
+
+_FINITE = (Integer, Decimal, DateTime)
+_INFINITE = (math.inf, -math.inf)
 
 
 def _edge(field: Field[Any], value: Any, mapper: Mapper) -> Edge | None:

@@ -36,7 +36,10 @@ class BoolCodec(Codec):
 
 
 class Bool(Field[bool | Opt], Generic[Opt]):
-    """True or False. Takes 1, 0 and their texts too; anything else is refused rather than guessed at."""
+    """True or False. Takes 1, 0 and the texts "1", "0", "true" and "false" (in any case) too.
+
+    Anything else is refused rather than guessed at.
+    """
 
     __codec_type__ = BoolCodec
 
@@ -54,7 +57,7 @@ class Bool(Field[bool | Opt], Generic[Opt]):
         return codecs.bool_text(value)
 
     def from_db(self, text: str) -> bool:
-        return codecs.read_bool(text)
+        return codecs.text_bool(text)
 
     def view(self, raw: bytes) -> str | bytes | int:
         return int(raw) if raw in (b"0", b"1") else super().view(raw)

@@ -28,11 +28,19 @@ class TagsCodec(Codec):
     def element_raw(self, value: Any, mapper: Mapper) -> bytes:
         """One element as the index knows it, coerced as in an assignment. ValidationError says why not."""
         try:
-            element = codecs.read_string(value)
+            element = self._element(value)
             _check_element(self.field, element)
         except ValueError as error:
             raise self.refused(mapper, str(error), value) from None
         return element.encode()
+
+    def _element(self, value: Any) -> str:
+        if self.keeps("coerce"):
+            return codecs.read_string(value)
+        elements: list[Any] = [*self.field.coerce([value])]
+        if len(elements) != 1:
+            raise ValueError("is not one element")
+        return codecs.read_string(elements[0])
 
     def elements(self, raw: bytes) -> tuple[bytes, ...]:
         """The elements of a stored value as the index knows them. ValueError where it cannot be read."""

@@ -41,6 +41,10 @@ class StringCodec(LimitedCodec):
     def _fast_decode(self) -> FastDecode:
         return bytes.decode
 
+    def _plain_prefix(self, text: str) -> str:
+        form = self.field.normalize
+        return unicodedata.normalize(form, text) if form else text
+
 
 class EmailCodec(Codec):
     """Of e-mail addresses."""
@@ -57,6 +61,9 @@ class EmailCodec(Codec):
 
     def _fast_decode(self) -> FastDecode:
         return bytes.decode
+
+    def _plain_prefix(self, text: str) -> str:
+        return codecs.email_form(text)
 
 
 class String(Field[str | Opt], Generic[Opt]):

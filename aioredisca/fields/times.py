@@ -23,12 +23,19 @@ class DateTimeCodec(Codec):
     def _fast_decode(self) -> FastDecode | None:
         return codecs.plain_datetime
 
+    def beyond(self, value: Any) -> int:
+        return (1 if value.year > 2112 else -1) if self.keeps("score") else 0
+
+    def measure(self, value: Any) -> str:
+        return codecs.datetime_text(value)
+
 
 class DateTime(Field[dt.datetime | Opt], Generic[Opt]):
     """A moment, to the microsecond, always aware and in UTC.
 
-    Takes aware datetimes of any zone, naive ones as UTC, and numbers as seconds since 1970 (what redisca
-    stored). A range index holds the years 1900 to 2112, exact to the microsecond.
+    Takes aware datetimes of any zone, naive ones as UTC, numbers as seconds since 1970 (what redisca
+    stored), and ISO text such as "2024-02-29T12:30:00Z", without a zone in UTC. A range index holds the
+    years 1900 to 2112, exact to the microsecond.
     """
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ORDERED

@@ -124,6 +124,8 @@ class Mapper:
 
     def nearest(self, name: str) -> str:
         """A hint at the field that was meant, for the text of an error."""
+        if name == "id":
+            return "; the id is the first argument of new(), and stays"
         close = difflib.get_close_matches(name, self.fields, 1)
         return f"; did you mean {close[0]!r}?" if close else ""
 

@@ -6,7 +6,6 @@ coroutines: the blocking ones of sync/ run them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -214,9 +213,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     async def between(self, low: float, high: float) -> list[tuple[V, float]]:
         """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
-        return self._scored(
-            await self._read("ZRANGEBYSCORE", self._score(low), self._score(high), "WITHSCORES")
-        )
+        return self._scored(await self._read("ZRANGEBYSCORE", self._end(low), self._end(high), "WITHSCORES"))
 
     async def len(self) -> int:
         """Return how many values there are. ZCARD, one round trip."""
@@ -229,9 +226,19 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return count - 1
 
     def _score(self, score: Any) -> str:
-        if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        text = self._end(score)
+        if text in ("inf", "-inf"):
             raise self._refuse("takes a finite number as score")
-        return repr(float(score))
+        return text
+
+    def _end(self, score: Any) -> str:
+        """One end of a range of scores, which may be infinite."""
+        if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
+            raise self._refuse("takes a finite number as score")
+        try:
+            return repr(float(score))
+        except OverflowError:
+            return "inf" if score > 0 else "-inf"
 
     def _scored(self, flat: list[bytes]) -> list[tuple[V, float]]:
         pairs = zip(flat[::2], flat[1::2], strict=True)

@@ -132,7 +132,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return self._query(Not(IsNone(self._field.key)))
 
     def startswith(self: BaseColumn[R, str, Q] | BaseColumn[R, str | None, Q], prefix: str) -> Q:
-        """The records whose text begins with *prefix*. No I/O.
+        """The records whose text begins with *prefix*, which is brought into the form of the field. No I/O.
 
         It takes ``String(index="sorted")``, or ``scan()``.
         """

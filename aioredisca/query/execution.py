@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
 from aioredisca.config import conf
-from aioredisca.errors import NotFound, TooManyRows, UsageError
+from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
 from aioredisca.persistence import readiness
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, together
@@ -251,7 +251,7 @@ async def first(spec: QuerySpec[R]) -> R | None:
 
 
 async def one(spec: QuerySpec[R]) -> R:
-    """The only match. NotFound without one, UsageError with several."""
+    """The only match. NotFound without one, MultipleFound with several."""
     found = await one_or_none(spec)
     if found is None:
         raise NotFound(spec.model.__name__)
@@ -259,10 +259,10 @@ async def one(spec: QuerySpec[R]) -> R:
 
 
 async def one_or_none(spec: QuerySpec[R]) -> R | None:
-    """The only match, or None. UsageError with several."""
+    """The only match, or None. MultipleFound with several."""
     found = await records(spec.least(2))
     if len(found) > 1:
-        raise UsageError(f"more than one {spec.model.__name__} matches where one was asked for")
+        raise MultipleFound(spec.model.__name__)
     return found[0] if found else None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aioredisca.compiler import cursors
+from aioredisca.compiler.conditions import spelled
 from aioredisca.config import conf
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.query import execution, prefetch
@@ -55,7 +56,7 @@ async def page(spec: QuerySpec[R], size: int, after: str | None) -> Page[R]:
 def _query_name(scan: Scan[Any]) -> str:
     """What a cursor is bound to: the class, its condition with all operands, and the order."""
     spec = scan.spec
-    return repr((scan.schema.keys.base, spec.children, scan.plan.condition, scan.plan.order))
+    return spelled((scan.schema.keys.base, spec.children, scan.plan.condition, scan.plan.order))
 
 
 def _cursor(scan: Scan[Any], row: Found[Any]) -> str:

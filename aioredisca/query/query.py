@@ -107,16 +107,25 @@ class Select(Asked[R]):
 
         Records without a value come last in either direction; ties are broken by the id, in the direction
         of the last column. One column with a range or sorted index is ordered by the server; else all
-        matches are read and sorted in the client.
+        matches are read and sorted in the client. It comes before limits and slices: UsageError after them.
         """
+        if not self._spec.whole:
+            raise UsageError("order_by() comes before limit(), offset() and slices: they cut what it orders")
         return self._with(order=tuple(_ordering(self._spec.model, column) for column in columns))
 
     def limit(self, count: int) -> Self:
-        """Take at most *count* records. No I/O."""
+        """Take at most *count* records. No I/O. UsageError where a limit or a slice says that already."""
+        if self._spec.limit is not None:
+            raise UsageError("a limit is given already: take less of it by a slice, as in query[:n]")
         return self._with(limit=whole(count, "limit"))
 
     def offset(self, count: int) -> Self:
-        """Pass over the first *count* records. No I/O."""
+        """Pass over the first *count* records. No I/O.
+
+        Before a limit, wherever it is written. UsageError where an offset or a slice says that already.
+        """
+        if self._spec.offset:
+            raise UsageError("an offset is given already: pass over more of it by a slice, as in query[n:]")
         return self._with(offset=whole(count, "offset"))
 
     def _slice(self, wanted: slice) -> Self:
@@ -199,11 +208,11 @@ class Query(Select[R]):
         return await execution.first(self._spec)
 
     async def one(self) -> R:
-        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        """Return the only match. NotFound without one, MultipleFound with several. One round trip."""
         return await execution.one(self._spec)
 
     async def one_or_none(self) -> R | None:
-        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        """Return the only match, or None. MultipleFound with several. EVALSHA, one round trip."""
         return await execution.one_or_none(self._spec)
 
     async def exists(self) -> bool:

@@ -3,6 +3,8 @@
 ``read_*`` takes what a program assigns and answers the value of the field's type, or raises ValueError
 with the reason. ``*_text`` writes such a value, ``text_*`` reads what was written (and what redisca
 wrote). ``*_score`` is the text of the number that a range index orders by.
+
+Text that means a number, a truth value, a moment, a day or a UUID is ASCII, without blanks and underscores.
 """
 
 from __future__ import annotations
@@ -24,6 +26,16 @@ EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 MAX_DECIMAL_DIGITS = 1000
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,4000}\Z")
+_NUMBER = re.compile(
+    r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)\Z", re.I | re.A
+)
+_TRUTHS = {"1": True, "true": True, "0": False, "false": False}
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
+_MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?"
+    r"(?:Z|[+-][0-9]{2}:?[0-9]{2})?\Z"
+)
+_UUID_CHARACTERS = set("0123456789abcdefABCDEFurnURNidID-{}:")
 _SECONDS = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?\Z")
 _ATOM = r"[^\s@.<>()\[\],;:\\\"\x00-\x1f\x7f]+"
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -98,10 +110,15 @@ def read_email(value: object) -> str:
         raise ValueError(f"takes a string, not {kind(value)}")
     if len(value) > MAX_EMAIL:
         raise ValueError(f"is longer than {MAX_EMAIL} characters")
-    email = unicodedata.normalize("NFC", unicodedata.normalize("NFC", writable(value)).lower())
+    email = email_form(writable(value))
     if not _EMAIL.match(email):
         raise ValueError("is no e-mail address")
     return email
+
+
+def email_form(text: str) -> str:
+    """An e-mail address, or the beginning of one, in its one form: lower-cased and NFC."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
 
 
 def is_email(text: str) -> bool:
@@ -161,8 +178,19 @@ def read_float(value: object) -> float:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a number, not {kind(value)}")
+    if isinstance(value, str) and not is_number(value):
+        raise ValueError("is no number that fits a float")
+    return text_float(value)
+
+
+def is_number(text: str) -> bool:
+    """Whether *text* writes a number plainly: no blanks, no underscores, no digits but 0 to 9."""
+    return _NUMBER.match(text) is not None
+
+
+def text_float(text: Any) -> float:
     try:
-        number = float(value)
+        number = float(text)
     except (ValueError, OverflowError):
         raise ValueError("is no number that fits a float") from None
     if math.isnan(number):
@@ -178,8 +206,14 @@ def read_decimal(value: object) -> decimal.Decimal:
     value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal | str):
         raise ValueError(f"takes a decimal number, not {kind(value)}")
+    if isinstance(value, str) and not is_number(value):
+        raise ValueError("is no decimal number")
+    return text_decimal(repr(float(value)) if isinstance(value, float) else value)
+
+
+def text_decimal(text: Any) -> decimal.Decimal:
     try:
-        number = decimal.Decimal(repr(float(value)) if isinstance(value, float) else value)
+        number = decimal.Decimal(text)
     except decimal.InvalidOperation:
         raise ValueError("is no decimal number") from None
     if not number.is_finite():
@@ -204,11 +238,16 @@ def _normal_decimal(number: decimal.Decimal) -> decimal.Decimal:
 
 
 def decimal_text(value: decimal.Decimal) -> str:
-    return format(value, "f")
+    """Without the zeros that a scale adds, as without an exponent."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-def text_decimal(text: str) -> decimal.Decimal:
-    return read_decimal(text)
+def to_scale(value: decimal.Decimal, places: int) -> decimal.Decimal:
+    """*value* with so many *places*, exactly; as it is where it has more."""
+    sign, digits, exponent = value.as_tuple()
+    zeros = places + int(exponent)
+    return decimal.Decimal((sign, digits + (0,) * zeros, -places)) if zeros > 0 else value
 
 
 def decimal_places(value: decimal.Decimal) -> int:
@@ -222,16 +261,25 @@ def scaled(value: decimal.Decimal, places: int) -> int:
     return -whole if sign else whole
 
 
+def unscaled(units: int, places: int) -> decimal.Decimal:
+    """The number of so many *units* of the last of *places*, exactly."""
+    return decimal.Decimal((units < 0, tuple(map(int, str(abs(units)))), -places))
+
+
 def read_bool(value: object) -> bool:
-    """True and False, 1 and 0, and their texts; everything else is refused rather than guessed at."""
+    """True and False, 1 and 0, and the texts of either; everything else is refused rather than guessed at."""
     value = plain(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int) and value in (0, 1):
         return value == 1
-    if isinstance(value, str) and value in ("0", "1"):
-        return value == "1"
+    if isinstance(value, str) and (truth := _TRUTHS.get(value.lower())) is not None:
+        return truth
     raise ValueError(f"takes True or False, not {kind(value)}")
+
+
+def text_bool(text: str) -> bool:
+    return plain_bool(text.encode())
 
 
 def plain_bool(raw: bytes) -> bool:
@@ -256,12 +304,14 @@ def utcnow() -> dt.datetime:
 
 
 def read_datetime(value: object) -> dt.datetime:
-    """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970."""
+    """Aware, in UTC. Naive datetimes are taken as UTC, numbers as seconds since 1970, text as ISO 8601."""
     if isinstance(value, dt.datetime):
         return _as_utc(_plain_moment(value))
     value = plain(value)
+    if isinstance(value, str):
+        return _as_utc(_iso_moment(value))
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"takes a datetime or a timestamp, not {kind(value)}")
+        raise ValueError(f"takes a datetime, its ISO text or a timestamp, not {kind(value)}")
     try:
         return EPOCH + dt.timedelta(seconds=value)
     except (OverflowError, ValueError):
@@ -275,6 +325,16 @@ def _plain_moment(value: dt.datetime) -> dt.datetime:
     day = (value.year, value.month, value.day)
     time = (value.hour, value.minute, value.second, value.microsecond)
     return dt.datetime(*day, *time, tzinfo=value.tzinfo, fold=value.fold)
+
+
+def _iso_moment(text: str) -> dt.datetime:
+    found = _MOMENT.match(text.upper())
+    try:
+        if found:
+            return dt.datetime.fromisoformat(found[0])
+    except ValueError:
+        pass  # as for a 30th of February
+    raise ValueError("is no moment of the form YYYY-MM-DDTHH:MM:SS, with up to six decimals and a zone")
 
 
 def _as_utc(value: dt.datetime) -> dt.datetime:
@@ -322,16 +382,22 @@ def read_date(value: object) -> dt.date:
         raise ValueError("takes a date, not a datetime: say which zone's day by .date()")
     if isinstance(value, dt.date):
         return value if type(value) is dt.date else dt.date(value.year, value.month, value.day)
-    if isinstance(value, str):
+    if isinstance(value, str) and _DAY.match(value):
         return text_date(plain(value))
+    if isinstance(value, str):
+        raise ValueError("is no date of the form YYYY-MM-DD")
     raise ValueError(f"takes a date, not {kind(value)}")
 
 
 def text_date(text: str) -> dt.date:
     try:
-        return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
+        if _DAY.match(text):
+            return dt.date.fromisoformat(text)
+        if text.isascii():  # others may have stored 2024-2-9
+            return dt.datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=dt.UTC).date()
     except ValueError:
-        raise ValueError("is no date of the form YYYY-MM-DD") from None
+        pass
+    raise ValueError("is no date of the form YYYY-MM-DD")
 
 
 # -- other -----------------------------------------------------------------------------------------
@@ -347,9 +413,11 @@ def read_uuid(value: object) -> uuid.UUID:
 
 def text_uuid(text: str) -> uuid.UUID:
     try:
-        return uuid.UUID(text)
+        if not (set(text) - _UUID_CHARACTERS):  # uuid takes what int does, underscores too
+            return uuid.UUID(text)
     except ValueError:
-        raise ValueError("is no UUID") from None
+        pass
+    raise ValueError("is no UUID")
 
 
 def json_text(value: Any) -> str:

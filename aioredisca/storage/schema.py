@@ -40,7 +40,8 @@ class FieldSpec:
     """One declared hash field.
 
     ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
-    encoded elements of a stored value that an index of elements knows it by.
+    encoded elements of a stored value that an index of elements knows it by. ``indexable`` tells whether
+    there is an index that a field of its kind could have.
     """
 
     key: str
@@ -49,6 +50,7 @@ class FieldSpec:
     required: bool = False
     score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
+    indexable: bool = field(default=True, compare=False, repr=False)
     nullable: bool = field(init=False, compare=False, repr=False)
     """Whether the index keeps a set of the ids without a value."""
     entries: tuple[str, ...] = field(init=False, compare=False, repr=False)

@@ -86,11 +86,11 @@ class Query(Select[R]):
         return run(execution.first(self._spec))
 
     def one(self) -> R:
-        """Return the only match. NotFound without one, UsageError with several. One round trip."""
+        """Return the only match. NotFound without one, MultipleFound with several. One round trip."""
         return cast("R", run(execution.one(self._spec)))
 
     def one_or_none(self) -> R | None:
-        """Return the only match, or None. UsageError with several. EVALSHA, one round trip."""
+        """Return the only match, or None. MultipleFound with several. EVALSHA, one round trip."""
         return run(execution.one_or_none(self._spec))
 
     def exists(self) -> bool:

@@ -211,9 +211,9 @@ BAD: list[tuple[str, Any, str]] = [
         dt.datetime(1899, 12, 31),
         "lies outside the years 1900 to 2112, where a range index is not exact",
     ),
-    ("when", "2020-01-01", "takes a datetime or a timestamp, not str"),
+    ("when", "2020-01-01", "is no moment of the form"),
     ("when", 1e300, "is outside the years 1 to 9999"),
-    ("when", True, "takes a datetime or a timestamp, not bool"),
+    ("when", True, "takes a datetime, its ISO text or a timestamp, not bool"),
     (
         "when",
         dt.datetime(1, 1, 1, tzinfo=dt.timezone(dt.timedelta(hours=2))),

@@ -15,6 +15,7 @@ from aioredisca import (
     Bytes,
     Database,
     DateTime,
+    Gone,
     Integer,
     Model,
     NotLoaded,
@@ -243,3 +244,14 @@ async def test_a_class_that_is_gone_is_kept_by_nothing(db: Database) -> None:
     for _ in range(3):
         gc.collect()
     assert [reference() for reference in gone] == [None, None]
+
+
+async def test_words_that_say_where_an_id_goes_and_what_is_not_stored(db: Database) -> None:
+    with pytest.raises(
+        ValidationError, match=r"there is no such field; the id is the first argument of new\(\)"
+    ):
+        User.new(id="5")
+    with pytest.raises(
+        Gone, match=r"User\('nobody'\) is not stored, or not any more: save\(\) would create it"
+    ):
+        await User("nobody").incr(User.age)

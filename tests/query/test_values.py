@@ -10,7 +10,16 @@ from typing import Any
 
 import pytest
 
-from aioredisca import AlreadyExists, CorruptRecord, Database, NotFound, NotLoaded, UsageError, session
+from aioredisca import (
+    AlreadyExists,
+    CorruptRecord,
+    Database,
+    MultipleFound,
+    NotFound,
+    NotLoaded,
+    UsageError,
+    session,
+)
 
 from .support import City, Row, ids, rows
 
@@ -121,7 +130,7 @@ async def test_one_or_none(db: Database) -> None:
     await rows(3, size=lambda i: i // 2)
     assert (await (Row.size == 1).one_or_none() or Row("")).id == "00002"
     assert await (Row.size == 9).one_or_none() is None
-    with pytest.raises(UsageError, match="more than one"):
+    with pytest.raises(MultipleFound, match="more than one"):
         await (Row.size == 0).one_or_none()
     with pytest.raises(NotFound):
         await (Row.size == 9).one()

@@ -40,6 +40,8 @@ class PoolTransport(PooledTransport, AsyncTransport):
         super().__init__(address, facts)
         self._slots = asyncio.Semaphore(address.max_connections)
         self._all, self._idle = set[Any](), list[Any]()
+        # In the process's own memory nothing is waited for: the loop would get no turn, nor a time limit.
+        self._travels = "server" not in address.options
 
     async def _round_trip(
         self, data: bytes, count: int, writes: bool, overlap: Overlap | None
@@ -48,9 +50,14 @@ class PoolTransport(PooledTransport, AsyncTransport):
         progress = _Progress()
         try:
             async with asyncio.timeout(self._address.timeout), self._slots:
-                return await self._exchange(data, count, writes, progress)
+                replies = await self._exchange(data, count, writes, progress)
         except TimeoutError as error:
             raise progress.meaning(self._address, error, writes=writes) from None
+        finally:
+            data = b""
+        if not self._travels:
+            await asyncio.sleep(0)
+        return replies
 
     async def _exchange(self, data: bytes, count: int, writes: bool, progress: _Progress) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
@@ -58,11 +65,14 @@ class PoolTransport(PooledTransport, AsyncTransport):
             return await self._talk(data, count, progress)
         except translate.BROKEN as error:
             if writes:
+                data = b""
                 raise translate.lost(self._address.place, error, writes=True) from None
         try:
             return await self._talk(data, count, progress)
         except translate.BROKEN as error:
             raise translate.lost(self._address.place, error, writes=False) from None
+        finally:
+            data = b""
 
     async def _talk(self, data: bytes, count: int, progress: _Progress) -> list[Reply]:
         connection, finished = await self._borrow(progress), False

@@ -58,6 +58,7 @@ class BlockingTransport(PooledTransport):
         except translate.BROKEN as error:
             raise translate.lost(self._address.place, error, writes=writes) from None
         finally:
+            data = b""
             if slot:
                 self._slots.put(slot)
 

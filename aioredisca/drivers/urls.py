@@ -1,0 +1,186 @@
+"""What a URL says of a server. No part of one that cannot be read is quoted: it may be of a password."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import re
+import ssl
+from collections.abc import Mapping
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+from aioredisca.drivers.limits import check_limits
+from aioredisca.errors import UsageError
+
+redis_connection: Any = importlib.import_module("redis.connection")
+"""Parts of redis-py that carry no types."""
+
+SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
+
+ESCAPES = (
+    "in user, password and path write / ? # @ : % as %2F %3F %23 %40 %3A %25, "
+    "as urllib.parse.quote(password, safe='') does"
+)
+
+LIMITS = {"max_connections", "socket_timeout", "socket_connect_timeout"}
+
+OURS = {
+    *("decode_responses", "encoding", "encoding_errors", "protocol", "health_check_interval"),
+    *("retry", "retry_on_error", "retry_on_timeout", "socket_read_size"),
+}
+"""Options of redis-py that a URL may carry and that are not used."""
+
+_TAKEN = {
+    *("db", "username", "password", "client_name", "socket_keepalive"),
+    *("ssl_keyfile", "ssl_certfile", "ssl_cert_reqs", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data"),
+    *("ssl_check_hostname", "ssl_password", "ssl_min_version", "ssl_ciphers", "ssl_include_verify_flags"),
+    *("ssl_exclude_verify_flags", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled"),
+    "ssl_ocsp_expected_cert",
+}
+"""Options that text can give: what takes an object is given by a client."""
+
+_KNOWN = _TAKEN | LIMITS | OURS
+_TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_CHECKS = ("none", "optional", "required")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_INVALID = re.compile(r"Invalid value for '(\w+)'")
+
+
+def read_url(url: str) -> tuple[dict[str, Any], str]:
+    """The options of a connection as redis-py knows them, and a name without secrets."""
+    url = url.strip()
+    scheme, _, rest = url.partition("://")
+    if scheme not in SCHEMES or not rest:
+        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
+        raise UsageError(f"a database URL starts with one of {known}; {ESCAPES}")
+    plain = f"{SCHEMES[scheme]}://{rest}"
+    parts = _split(plain)
+    _check_shape(parts)
+    _check_names(parts)
+    options = _parsed(plain)
+    _check_values(parts, options)
+    return options, _without_secrets(scheme, parts)
+
+
+def _refused(reason: str, *, escapes: bool = False) -> UsageError:
+    return UsageError(f"the database URL cannot be read: {reason}" + (f"; {ESCAPES}" if escapes else ""))
+
+
+def _split(url: str) -> SplitResult:
+    if "#" in url:  # which begins what servers never see
+        raise _refused("it holds a #", escapes=True)
+    if _CONTROL.search(url):
+        raise _refused("it holds a control character")
+    try:
+        parts = urlsplit(url)
+        fits = parts.port != 0
+    except ValueError:  # whose text quotes what may be of the password
+        parts, fits = SplitResult("", "", "", "", ""), False
+    if not fits:
+        raise _refused("its port is no number from 1 to 65535, or its host is none", escapes=True)
+    return parts
+
+
+def _check_shape(parts: SplitResult) -> None:
+    """UsageError for what redis-py passes over, or takes for a part of something else."""
+    after = f"{parts.path}?{parts.query}"
+    if parts.scheme == "unix":
+        if parts.hostname or parts.port or (parts.netloc and "@" not in parts.netloc) or "@/" in parts.path:
+            raise _refused("a unix:// URL names no host, but a path: unix:///run/redis.sock", escapes=True)
+    elif "@" in after and "@" not in parts.netloc:
+        raise _refused("an @ stands after what seems to be the host", escapes=True)
+    else:
+        path = parts.path.strip("/")
+        if path and not (path.isascii() and path.isdigit() and len(path) < 10):
+            raise _refused("what follows the host is no number of a database", escapes=True)
+
+
+def _check_names(parts: SplitResult) -> None:
+    if not all("=" in pair for pair in parts.query.split("&") if pair):
+        raise _refused("an option after the ? has no =", escapes=True)
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    if unknown := [name for name in names if name not in _KNOWN]:
+        near = {found for name in unknown for found in difflib.get_close_matches(name, sorted(_KNOWN), 1)}
+        hint = f"did you mean {' and '.join(sorted(near))}?" if near else f"there are {_names(_KNOWN)}"
+        raise UsageError(f"the database URL has an unknown option: {hint}")
+    if len(set(names)) < len(names):
+        raise _refused("an option stands in it twice")
+    tls = sorted(name for name in names if name.startswith("ssl_"))
+    if tls and parts.scheme != "rediss":
+        raise _refused(f"{tls[0]} is an option of TLS, which takes rediss:// or valkeys://")
+
+
+def _names(names: set[str]) -> str:
+    return ", ".join(sorted(names - OURS))
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    invalid = ""
+    try:
+        options: dict[str, Any] = dict(redis_connection.parse_url(url))
+    except ValueError as error:
+        options, found = {}, _INVALID.search(str(error))
+        invalid = f"invalid value for {found[1]!r}" if found else "invalid"
+    if invalid:  # raised out here, so that the error which may hold a part of it is not its context
+        raise _refused(invalid)
+    options.pop("connection_class", None)
+    for name in ("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"):  # which redis-py leaves as text
+        if name in options:
+            options[name] = _TRUTHS.get(options[name].lower())
+            if options[name] is None:
+                raise _refused(f"invalid value for {name!r}: it is true or false")
+    return options
+
+
+def _check_values(parts: SplitResult, options: dict[str, Any]) -> None:
+    limits = {name: options[name] for name in LIMITS if name in options}
+    check_limits("the database URL has an invalid value for {!r}", limits)
+    path = parts.path.strip("/")
+    if options.get("db", 0) < 0 or ("path" not in options and path and int(path) != options["db"]):
+        raise _refused("it names two databases, or one below 0")
+    if options.get("ssl_cert_reqs") == "none" and options.get("ssl_check_hostname"):
+        raise _refused("ssl_check_hostname needs a certificate, and ssl_cert_reqs=none asks for none")
+    check_options(options, _refused)
+
+
+def check_options(options: Mapping[str, Any], refused: Any = UsageError) -> None:
+    """*refused* for a host or options of TLS that a connection would break on, each time it is tried."""
+    if not _is_host(options.get("host", "localhost")):
+        raise refused("its host is no name or address of a host")
+    checks, version = options.get("ssl_cert_reqs"), options.get("ssl_min_version")
+    if isinstance(checks, str) and checks not in _CHECKS:
+        raise refused(f"ssl_cert_reqs is one of {', '.join(_CHECKS)}")
+    if version is not None and version not in list(ssl.TLSVersion):
+        raise refused("ssl_min_version is a number of ssl.TLSVersion, such as 771 for TLS 1.2")
+    if (ciphers := options.get("ssl_ciphers")) and not _are_ciphers(ciphers):
+        raise refused("ssl_ciphers names no cipher that this OpenSSL knows")
+
+
+def _is_host(host: object) -> bool:
+    if not isinstance(host, str) or _CONTROL.search(host) or any(map(str.isspace, host)):
+        return False
+    try:
+        if ":" in host:
+            ip_address(host)
+        host.encode("idna")  # as socket does, for which labels are 1 to 63 bytes long
+    except ValueError:
+        return False
+    return True
+
+
+def _are_ciphers(ciphers: str) -> bool:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(ciphers)
+    except (ssl.SSLError, TypeError, ValueError):
+        return False
+    return True
+
+
+def _without_secrets(scheme: str, parts: SplitResult) -> str:
+    """The URL without user, password and options."""
+    place = parts.hostname or ""
+    if parts.port:
+        place += f":{parts.port}"
+    return f"{scheme}://{place}{parts.path}"
