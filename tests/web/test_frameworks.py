@@ -364,7 +364,7 @@ def test_celery_workers_save_every_task_and_mix_nothing(server: Any, raw: Any, p
 
     command = ["-m", "celery", "-A", "tests.web.tasks", "worker", "--pool", pool, "-c", "4", "-l", "WARNING",
                "--without-gossip", "--without-mingle", "--without-heartbeat"]  # fmt: skip
-    broker = server.url.replace("/0", "/3")
+    broker = f"redis://127.0.0.1:{server.port}/3"
     worker = Served(*command, BROKER=broker, REDISCA_URL=server.url)
     # An app of this test: one that has sent something keeps to the broker it knows.
     sender = Celery("sender", broker=broker, backend=broker, set_as_current=False)
