@@ -12,6 +12,9 @@ from aioredisca.types import Raw
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
 
+BATCH = 100
+"""Records of one script call where many are written: enough to be fast, few enough not to hold up others."""
+
 MAX_BATCH = 5000
 """Records of one atomic write."""
 

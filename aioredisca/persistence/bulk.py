@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 T = TypeVar("T")
 
-BATCH = 100
-"""Records of one script call: long enough to be fast, short enough not to hold up others."""
-
 
 async def save_many(
     model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.compiler.changes import Change
+from aioredisca.compiler.changes import BATCH, Change
 from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
@@ -23,7 +23,6 @@ from aioredisca.types import Call, Raw, Store
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
-BATCH = 100
 ATTEMPTS = 10
 
 

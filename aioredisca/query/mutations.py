@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
-from aioredisca.compiler.changes import Change, Mode
+from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
 from aioredisca.fields.numbers import Number
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
-
-BATCH = 100
-"""Records of one script call: long enough to be fast, short enough not to hold up others."""
 
 Sets: TypeAlias = "Mapping[str, bytes | None]"
 Work: TypeAlias = Callable[[Raw], Sets]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MethodType
 from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
+from aioredisca.compiler.changes import BATCH
 from aioredisca.drivers.run import run
 from aioredisca.errors import RediscaError
 from aioredisca.model import loading
@@ -14,7 +15,7 @@ from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
 from aioredisca.model.unit_of_work import save_all
 from aioredisca.persistence import atomic, bulk, saving
-from aioredisca.persistence.bulk import BATCH, as_list
+from aioredisca.persistence.bulk import as_list
 from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Output
 from aioredisca.query.query import Asked

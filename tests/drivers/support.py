@@ -59,7 +59,7 @@ async def ask(database: Database, *calls: Call) -> Any:
     return replies[0] if len(calls) == 1 else replies
 
 
-def line_of(database: Database) -> Any:
+def connection_of(database: Database) -> Any:
     transport = database.transport()
     assert isinstance(transport, Multiplexer)
     return transport._connection

@@ -18,7 +18,7 @@ from aioredisca.types import Call
 from ..support.patience import limit
 from ..support.proxy import Proxy
 from ..support.servers import Server
-from .support import Form, ask, command, line_of, opened, ping, shared, turns
+from .support import Form, ask, command, connection_of, opened, ping, shared, turns
 
 pytestmark = pytest.mark.asyncio_only
 
@@ -68,7 +68,7 @@ async def test_backpressure_lets_everybody_through_in_turn(proxy: Proxy, form: F
         ]
         await asyncio.gather(*tasks)
         assert order == names
-        assert line_of(database).accepts
+        assert connection_of(database).accepts
 
 
 @shared
@@ -81,7 +81,7 @@ async def test_a_server_that_reads_nothing_is_sent_no_more_than_has_room(
         pytest.skip("writelines() of this Python has no flow control, as in 3.12.1 and 3.13.0")
     async with opened(own.url, form) as database:
         await ask(database, ping("x"))
-        line = line_of(database)
+        line = connection_of(database)
         os.kill(own.process.pid, signal.SIGSTOP)
         try:
             if stale:
@@ -104,7 +104,7 @@ async def test_calls_that_come_back_unsent_keep_their_time(server: Server, form:
     async with opened(server.url, form, timeout=2) as database:
         await ask(database, ping("x"))
         await asyncio.sleep(2.1)  # no timer looks after anything any more
-        transport, line = cast("Any", database.transport()), line_of(database)
+        transport, line = cast("Any", database.transport()), connection_of(database)
         connect = transport._connect
 
         async def slowly() -> Any:
@@ -118,16 +118,16 @@ async def test_calls_that_come_back_unsent_keep_their_time(server: Server, form:
         time.sleep(0.05)  # the end is here, and not read yet
         replies = await asyncio.gather(*(ask(database, ping(str(i))) for i in range(3)))
         assert replies == [b"0", b"1", b"2"]
-        assert line_of(database) is not line
+        assert connection_of(database) is not line
 
 
 async def test_a_turn_of_the_loop_leaves_in_few_packets(server: Server) -> None:
     """The first goes at once, then ever larger ones: the server works meanwhile."""
     async with opened(server.url, "fast") as database:
         await ask(database, ping("x"))
-        sizes, transport = list[int](), line_of(database)._transport
+        sizes, transport = list[int](), connection_of(database)._transport
         written = Spied(transport, sizes)
-        line_of(database)._transport = written
+        connection_of(database)._transport = written
         texts = [f"{i:0100}" for i in range(500)]
         assert await asyncio.gather(*(ask(database, ping(text)) for text in texts)) == [
             t.encode() for t in texts
@@ -137,7 +137,7 @@ async def test_a_turn_of_the_loop_leaves_in_few_packets(server: Server) -> None:
         assert sizes[0] == each
         packets = [PACKET << i for i in range(len(sizes) - 2)]
         assert all(most < size <= most + each for size, most in zip(sizes[1:-1], packets, strict=True))
-        line_of(database)._transport = transport
+        connection_of(database)._transport = transport
 
 
 class Spied:

@@ -17,7 +17,7 @@ from aioredisca.types import Call, Script
 
 from ..support.proxy import Proxy
 from ..support.servers import Server
-from .support import Form, ask, command, every, incr, line_of, opened, ping, reads, shared, turns
+from .support import Form, ask, command, connection_of, every, incr, opened, ping, reads, shared, turns
 
 pytestmark = pytest.mark.asyncio_only
 
@@ -33,7 +33,7 @@ async def test_the_fast_form_is_taken_where_the_connection_is_redis_pys_own(serv
             (Database(server.url), SocketConnection),
         ):
             await ask(database, ping("x"))
-            assert type(line_of(database)) is kind
+            assert type(connection_of(database)) is kind
             await database.aclose()
 
 
@@ -48,7 +48,7 @@ async def test_a_connection_class_with_its_own_reading_keeps_it(server: Server) 
     pool = redis.asyncio.ConnectionPool(connection_class=Careful, host="127.0.0.1", port=server.port)
     database = Database(redis.asyncio.Redis.from_pool(pool))
     assert await ask(database, ping("x")) == b"x"
-    assert type(line_of(database)) is StreamConnection
+    assert type(connection_of(database)) is StreamConnection
     await database.aclose()
 
 
@@ -58,7 +58,7 @@ async def test_memory_is_a_pool_and_can_be_shared() -> None:
         assert await asyncio.gather(*(ask(database, ping(str(i))) for i in range(100))) == [
             str(i).encode() for i in range(100)
         ]
-        assert type(line_of(database)) is StreamConnection
+        assert type(connection_of(database)) is StreamConnection
 
 
 def test_other_transports_are_refused() -> None:
@@ -230,6 +230,6 @@ async def test_control_a_reply_given_to_the_next_in_line_is_seen(server: Server)
         task = asyncio.create_task(ask(database, ping("cancelled")))
         await asyncio.sleep(0)
         task.cancel()
-        line_of(database)._sent.clear()
+        connection_of(database)._sent.clear()
         replies = await asyncio.gather(*(ask(database, ping(str(i))) for i in range(3)))
         assert replies != [b"0", b"1", b"2"]

@@ -19,6 +19,7 @@ from aioredisca import (
     conf,
     reindex,
 )
+from aioredisca.persistence.readiness import rows
 
 from ..support.drift import drift
 
@@ -236,3 +237,10 @@ async def test_a_store_that_was_flushed_is_declared_again(db: Database, raw: Any
     await user.new("2", city="Rome").save()
     assert [found.id for found in await user.city.find("Rome")] == ["2"]
     assert drift(raw, [user]) == []
+
+
+async def test_asking_for_no_rows_asks_nobody(db: Database) -> None:
+    before = db.round_trips
+    schema = new_class().__mapper__.schema(db)
+    assert await rows(db, []) == await rows(db, [(schema, [])]) == []
+    assert db.round_trips == before
