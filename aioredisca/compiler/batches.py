@@ -229,7 +229,10 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
 
 
 def fast_call(change: Change) -> Call | None:
-    """The call that writes *change*, if a fast path can carry it out."""
+    """The call that writes *change*, if a fast path can carry it out.
+
+    By groups an update takes 1.4 times the CPU of the client, 1.6 of the server (benchmarks/fast_paths.py).
+    """
     sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.increment or change.referrers
     if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:

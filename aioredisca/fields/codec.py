@@ -36,8 +36,10 @@ class Codec:
     """The machinery of one field.
 
     ``accept_fast``        what :meth:`accept` answers for a common value that needs no more, else None. The
-                           bytes are no more than LONG_VALUE, which every index holds.
+                           bytes are no more than LONG_VALUE, which every index holds. It makes ``new()``
+                           2.0 times as fast, assigning 1.7 times (benchmarks/fast_paths.py).
     ``decode_fast``        what :meth:`read` does, in one step, for most stored values; ValueError for others.
+                           It makes reading 2.7 times as fast.
     ``digits_are_scores``  a value that is stored as up to 15 digits has that number as its score.
     ``sets_plainly``       an assignment does nothing but accept the value and keep it.
     """
