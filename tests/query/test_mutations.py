@@ -18,6 +18,7 @@ from aioredisca import (
     UniqueViolation,
     UsageError,
     ValidationError,
+    conf,
 )
 from aioredisca.persistence import executor as writes
 
@@ -147,10 +148,12 @@ async def test_control_a_loop_of_saves_takes_from_another(db: Database) -> None:
     assert (await Row.get("00000")).country == "mine"
 
 
+@conf(prefix="mutated-author")  # the deletes of other pages know every live class that refers to theirs
 class Author(Model):
     name = String(index=True)
 
 
+@conf(prefix="mutated-book")
 class Book(Model):
     author = Reference(Author, index=True, on_delete="cascade")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import decimal
 from typing import Any
 
 from aioredisca import RediscaError, Restricted, UniqueViolation, reindex, session, sync
@@ -28,6 +29,8 @@ async def seen() -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
+    if isinstance(value, decimal.Decimal):  # 10.1 of the older library and 10.10 are one value
+        value = value.quantize(1) if value == value.to_integral_value() else value.normalize()
     return repr(sorted(value)) if isinstance(value, set) else repr(value)
 
 
