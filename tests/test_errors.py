@@ -45,6 +45,7 @@ from aioredisca import (
     ValidationError,
     session,
 )
+from aioredisca.web import detail_of
 
 ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
     (UsageError("wrong"), (RediscaError,), {}, "wrong"),
@@ -297,3 +298,11 @@ async def test_a_password_in_a_url_shows_nowhere(caplog: pytest.LogCaptureFixtur
         assert SECRET not in told(refused.value)
     with pytest.raises(TypeError, match="is not pickled"):
         pickle.dumps(database)
+
+
+def test_a_violation_of_fields_unique_together_names_each_of_them() -> None:
+    error = UniqueViolation("Book", "owner, slug", "1")
+    assert (error.field, error.fields) == ("owner, slug", ("owner", "slug"))
+    assert UniqueViolation("Book", "isbn", "1").fields == ("isbn",)
+    told: Any = detail_of(error)
+    assert [item["loc"] for item in told] == [["body", "owner"], ["body", "slug"]]
