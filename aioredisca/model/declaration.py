@@ -81,7 +81,8 @@ def check_name(model: type, name: str, member: Field[Any] | Collection) -> None:
         raise UsageError(f'{where}: {name!r} is part of Model; write {name}_ = {kind}(field="{member.key}")')
     # the name of a collection is a part of keys, as that of an indexed field is
     if reason := bad_field(member.key, indexed=isinstance(member, Collection) or member.__codec__.indexed):
-        raise UsageError(f"{where}: {reason}; give it another name in Redis by field=")
+        what = "name" if isinstance(member, Collection) else "hash field"
+        raise UsageError(f"{where}: {reason}; give it another {what} by field=")
 
 
 def _refuse_class(model: type, name: str, value: object) -> None:
