@@ -116,8 +116,9 @@ class IntegerCodec(NumberCodec):
         return True
 
     def raw_score(self, raw: bytes) -> str:
-        plain = self.digits_are_scores and raw.isdigit() and len(raw) < 16 and raw[:1] != b"0"
-        return raw.decode() if plain else super().raw_score(raw)
+        if self.digits_are_scores and raw.isdigit() and len(raw) < 16 and (raw[:1] != b"0" or raw == b"0"):
+            return raw.decode()
+        return super().raw_score(raw)
 
     def measure(self, value: Any) -> str:
         return codecs.integer_text(value)

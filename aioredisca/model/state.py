@@ -93,8 +93,9 @@ class State:
     @classmethod
     def of_new(cls, id: str) -> State:
         """Of an unsaved record, with nothing set."""
-        state = cls.of_handle(id)
-        state._layers.mode, state._layers.fresh = "create", True
+        state = cls(id)
+        state._layers = layers = Layers(state.values)
+        layers.mode, layers.fresh = "create", True
         return state
 
     def knows(self, *, all_fields: bool = False) -> bool:

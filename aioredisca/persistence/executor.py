@@ -80,11 +80,11 @@ def prepare(begun: Begun) -> Prepared:
     UsageError where they are too many for one.
     """
     try:
-        if len(begun) > MAX_BATCH:
-            raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
         changes = [change for _, change in begun]
         if len(changes) == 1 and not changes[0].referrers:  # as most often
             return Prepared(begun, (), (changes[0].schema,), _call(begun, changes))
+        if len(begun) > MAX_BATCH:
+            raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
         referrers = referrers_in(changes)
         return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun, changes))
     except BaseException:
