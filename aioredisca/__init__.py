@@ -48,6 +48,7 @@ from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.sessions import Session, session
+from aioredisca.persistence.expiry import sweep
 from aioredisca.persistence.reindexing import Reindexed, reindex
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import Column
@@ -123,6 +124,7 @@ __all__ = (
     "intid",
     "reindex",
     "session",
+    "sweep",
     "utcnow",
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from aioredisca.errors import UsageError
 from aioredisca.storage.keys import bad_namespace, bad_prefix
+from aioredisca.storage.moments import Duration, milliseconds
+from aioredisca.types import MISSING, Missing
 
 if TYPE_CHECKING:
     from aioredisca.drivers.database import Database
@@ -90,6 +92,8 @@ class Conf:
         unique: Sequence[Sequence[str]] | None = None,
         index: Sequence[tuple[str, str]] | None = None,
         cache: int | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        sliding: Literal["save", "load"] | Missing | None = MISSING,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -111,6 +115,12 @@ class Conf:
                        connection per event loop), so that they are right but for the moment that takes;
                        0, the default, holds none. Queries, ``reload`` and writes always ask the server.
 
+        ``ttl``        how long a record lasts from its creation on, a timedelta or seconds; None lets it live for
+                       ever unless ``save(ttl=)`` or ``expire()`` says otherwise. Without it records of the class
+                       never end by themselves.
+        ``sliding``    what makes a record last ``ttl`` anew: "save", or "load" (every load and save); None, the
+                       default, nothing does.
+
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.
 
@@ -128,6 +138,10 @@ class Conf:
             "cache": cache,
         }
         given = {name: value for name, value in settings.items() if value is not None}
+        if ttl is not MISSING:
+            given["ttl"] = 0 if ttl is None else milliseconds(ttl, "conf(ttl)")
+        if sliding is not MISSING:
+            given["sliding"] = sliding or ""
         self._check(given)
 
         def decorate(model: C) -> C:
@@ -147,6 +161,8 @@ class Conf:
         cache = given.get("cache", 0)
         if not isinstance(cache, int) or isinstance(cache, bool) or cache < 0:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
+        if given.get("sliding", "") not in ("", "save", "load"):
+            raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")
         for name in given.keys() & {"unique", "index"}:

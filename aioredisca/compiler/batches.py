@@ -44,9 +44,11 @@ class WriteLayouts:
     ``simple``  whether a fast path knows all its indexes.
     """
 
-    __slots__ = ("_layouts", "compounds", "script", "simple", "tracked")
+    __slots__ = ("_layouts", "compounds", "ends", "script", "simple", "tracked")
 
     def __init__(self, schema: Schema) -> None:
+        self.ends = [None] if schema.expires else []
+        """A gap for the end of a record, where there can be one."""
         self.script = write_script((rendered(schema, 1),), ())
         self.simple = is_simple(schema)
         self.tracked = schema.tracked_keys
@@ -93,10 +95,10 @@ class WriteLayouts:
     def _plain_parts(self, change: Change) -> list[str | None]:
         head = positions.Plain(asks=ASKS_PLAIN, declared=str(_declares(change.schema, change.sets)))
         keys: list[str | None] = [change.schema.keys.meta, None]
-        return [*self._called(keys), *head, *_pairs(change.sets)]
+        return [*self._called(keys), *head, *self.ends, *_pairs(change.sets)]
 
     def _fast_parts(self, change: Change, extras: Mapping[str, bytes]) -> list[str | None]:
-        last_pair = len(positions.Fast._fields) + 2 * len(change.sets)
+        last_pair = len(positions.Fast._fields) + len(self.ends) + 2 * len(change.sets)
         head = positions.Fast(
             asks=ASKS_FAST,
             id=None,
@@ -106,7 +108,8 @@ class WriteLayouts:
             last_extra=str(last_pair + 2 * len(extras)),
         )
         keys: list[str | None] = [*change.schema.fixed_keys, None]
-        return [*self._called(keys), *head, *_pairs((*change.sets, *extras)), *change.drops]
+        pairs = _pairs((*change.sets, *extras))
+        return [*self._called(keys), *head, *self.ends, *pairs, *change.drops]
 
     def _called(self, keys: Sequence[str | None]) -> list[str | None]:
         return ["EVALSHA", self.script.sha, str(len(keys)), *keys]
@@ -170,7 +173,8 @@ class _Group:
             extras=len(extras),
             expected=len(change.expect),
         )
-        self.head: list[Arg] = [*counted, *free, *drops, *reads, *sets, *others, *extras]
+        ends = [change.ends] if known.ends else []
+        self.head: list[Arg] = [*counted, *ends, *free, *drops, *reads, *sets, *others, *extras]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -182,6 +186,7 @@ class _Group:
             and extras.keys() == self._extras.keys()
             and [*change.expect] == [*first.expect]
             and change.again == first.again
+            and change.ends == first.ends
             and not (change.skip or first.skip or change.increment or first.increment)
         )
 
@@ -246,6 +251,8 @@ def fast_call(change: Change) -> Call | None:
 def _plain_call(known: WriteLayouts, change: Change) -> Call:
     key = _key(change)
     gaps: list[int | bytes] = [len(key), key]
+    if known.ends:
+        gaps += (len(change.ends), change.ends.encode())
     for value in change.sets.values():
         gaps += (len(value), value)
     return Call((), known.script, (key,), True, None, known.plain_layout(change) % (*gaps,))
@@ -255,6 +262,8 @@ def _whole_call(known: WriteLayouts, change: Change) -> Call:
     extras = known.extras(change)
     id, key = change.id.encode("utf-8", "surrogateescape"), _key(change)
     gaps: list[int | bytes] = [len(key), key, len(id), id]
+    if known.ends:
+        gaps += (len(change.ends), change.ends.encode())
     for value in (*change.sets.values(), *extras.values()):
         gaps += (len(value), value)
     return Call((), known.script, (key,), True, None, known.fast_layout(change, extras) % (*gaps,))

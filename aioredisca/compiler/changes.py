@@ -49,6 +49,8 @@ class Change:
     again: bool = False
     skip: bool = False
     """Whether the server passes over a record that is not as expected, instead of refusing all."""
+    ends: str = ""
+    """When the record ends, as ``lua/shared/ends.lua`` reads it; empty to leave that as it is."""
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
 

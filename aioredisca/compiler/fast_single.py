@@ -11,7 +11,7 @@ import re
 from functools import cache
 from string import Template
 
-from aioredisca.compiler.parts import Part, bare, declared, filled, listed, quote, source
+from aioredisca.compiler.parts import Part, bare, declared, filled, listed, maker, quote, source
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
@@ -46,11 +46,30 @@ def witness(schema: Schema) -> str:
     return schema.required[0] if schema.required else MARKER
 
 
+def ending(schema: Schema) -> str:
+    """What ``ends.lua`` must know of a class whose records end: its indexes, of each its kind and fields."""
+    found = list[tuple[str, ...]]()
+    for spec in schema.indexes:
+        found += [("unique", spec.key)] if spec.unique else []
+        found += [(spec.index, spec.key)] if spec.index else []
+        found += [("none", spec.key)] if spec.nullable else []
+    found += [("together" if one.unique else "pair", *one.fields) for one in schema.compounds]
+    entries = "{" + ",".join(f"{{{listed(one)}}}" for one in found) + "}"
+    return f"entries=function() return {entries} end,{tracked(schema)}"
+
+
+def tracked(schema: Schema) -> str:
+    """A function that makes the list of the fields that indexes know."""
+    return maker("tracked", [spec.key for spec in schema.tracked], always=True)
+
+
 def _whole(schema: Schema) -> Part:
+    living = "and not is_over(base, base .. ':' .. holder, holder)" if schema.expires else ""
     slots = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, 1)}
     tracked: list[Row] = [
-        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
+        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1), "living": living}
         | {name: slots[key] for name, key in schema.slots(spec)}
+        | ({"ending": ""} if schema.expires else {})
         for n, spec in enumerate(schema.tracked, 1)
     ]
     required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
@@ -70,7 +89,10 @@ def _plain(schema: Schema) -> Part:
 
 
 def _class_row(way: str, schema: Schema) -> Row:
-    return {way: ""} if schema.required else {way: "", "marker": ""}
+    marker = {} if schema.required else {"marker": ""}
+    collections = maker("collections", schema.collections)
+    ends = {"ends": "", "class": f"{{{ending(schema)}{collections}}}"} if schema.expires else {}
+    return {way: "", **marker, **ends}
 
 
 def _written_out(way: str, known: Row, rows: list[Row]) -> Part:

@@ -7,7 +7,7 @@ parts behind it may use. Comments, indentation and blank lines are not sent: to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -114,3 +114,8 @@ def quote(text: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """*names* as Lua string literals with commas between."""
     return ",".join(map(quote, names))
+
+
+def maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
+    """A function that makes a list of strings, left out where it would be empty."""
+    return f"{name}=function() return {{{listed(items)}}} end," if items or always else ""

@@ -34,7 +34,7 @@ from aioredisca.types import Arg
 MAX_CONDITIONS, MAX_QUERY_VALUES = 1000, 5000
 """Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
 
-Kind = Literal["S", "Z", "L", "H", "A", "?"]
+Kind = Literal["S", "Z", "L", "H", "A", "?", "D"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,16 @@ def plan(
     tree = planner.tree(wanted)
     natural = tuple(order) or planner.natural_order(wanted)
     walk = planner.walk(wanted, natural)
-    return Plan(schema, wanted, natural, tree, walk, exact=UNKNOWN not in set(indexes(tree)))
+    exact = UNKNOWN not in set(indexes(tree))
+    return Plan(schema, wanted, natural, _living(schema, tree), walk, exact)
+
+
+def _living(schema: Schema, tree: Tree | Index) -> Tree | Index:
+    """*tree* without the records that are over, where there can be such."""
+    if not schema.expires or tree == NOBODY:
+        return tree
+    over = Index("D", schema.keys.moments, entry="", negated=True)
+    return Tree("&", (*(tree.parts if isinstance(tree, Tree) and tree.op == "&" else (tree,)), over))
 
 
 def _check_size(schema: Schema, condition: Condition) -> None:

@@ -71,7 +71,7 @@ def query_call(
         head += _order(walk, keys)
     tokens = list(keys.tokens(plan.tree))
     answer: Answer = "ordered" if want == "rows" and walk else want
-    return Call((*head, *tokens), query_script(answer), (*keys.numbers,))
+    return Call((*head, *tokens), query_script(answer, schema.expires), (*keys.numbers,))
 
 
 def _order(walk: Walk, keys: _Keys) -> Order:
@@ -111,7 +111,7 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
     As :func:`query_call` makes it, from what is the same for all values.
     """
     head = [*_head(schema, fields, sort=True), *_NO_ORDER]
-    script, ids = query_script("rows"), schema.keys.ids
+    script, ids = query_script("rows", False), schema.keys.ids
 
     def call(kind: str, key: str | bytes, *bounds: str) -> Call:
         return Call((*head, kind, 2, *bounds), script, (ids, key))

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aioredisca.compiler.fast_single import fast_paths, witness
-from aioredisca.compiler.parts import Part, listed, quote
+from aioredisca.compiler.fast_single import ending, fast_paths, tracked, witness
+from aioredisca.compiler.parts import Part, listed, maker, quote
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
 
@@ -30,6 +30,7 @@ class Rendered:
     enters: tuple[str, ...]
     leaves: tuple[str, ...]
     kinds: frozenset[str]
+    expires: bool
     fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
 
 
@@ -43,13 +44,15 @@ def rendered(schema: Schema, first: int) -> Rendered:
 
 def rendered_for_cascade(schema: Schema, first: int, referrers: Sequence[str]) -> Rendered:
     """The same with what ``cascade.lua`` must know, and the references to it, see :func:`referrer`."""
-    tracked = _maker("tracked", [spec.key for spec in schema.tracked], always=True)
-    more = f"name={quote(schema.model)},{tracked}"
+    more = f"name={quote(schema.model)},{tracked(schema)}"
     return _rendered(schema, first, more + (f"referrers={{{','.join(referrers)}}}," if referrers else ""))
 
 
 def _rendered(schema: Schema, first: int, more: str) -> Rendered:
     keys = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, first)}
+    fast = fast_paths(schema) if first == 1 and not more else ()
+    if schema.expires:
+        more += ending(schema)
     calls = _Calls()
     for spec in schema.tracked:
         _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})
@@ -63,7 +66,8 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         tuple(calls.enters),
         tuple(calls.leaves),
         _kinds(schema),
-        fast_paths(schema) if first == 1 and not more else (),
+        schema.expires,
+        fast,
     )
 
 
@@ -115,8 +119,8 @@ def _kinds(schema: Schema) -> frozenset[str]:
 def _declaration(schema: Schema, first: int, more: str) -> str:
     """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
     lists = _missing(schema.required)
-    lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
-    lists += _maker("collections", schema.collections)
+    lists += "" if schema.required else maker("declared", tuple(schema.by_key), always=True)
+    lists += maker("collections", schema.collections)
     head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
 
@@ -126,11 +130,6 @@ def _missing(required: Sequence[str]) -> str:
     loop = f"for _, field in ipairs({{{listed(required)}}}) do"
     body = f"{loop} if not columns[field] then return field end end"
     return f"missing=function(columns) {body} end," if required else ""
-
-
-def _maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
-    """A function that makes a list of strings, left out where it would be empty."""
-    return f"{name}=function() return {{{listed(items)}}} end," if items or always else ""
 
 
 def referrer(one: Referrer, number: int) -> str:

@@ -38,7 +38,10 @@ WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade")
 INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
 """The parts of the kinds of indexes. The script of a class has those that it uses."""
 
-SHARED_PARTS = ("shared/call", "shared/signature", "shared/holds")
+SHARED_PARTS = (
+    *("shared/call", "shared/signature", "shared/holds", "shared/sortable", "shared/joined"),
+    *("shared/elements", "shared/clock", "shared/over", "shared/ends"),
+)
 """What several parts need, put in where it is needed first."""
 
 
@@ -71,9 +74,13 @@ def _shared(one: Part, left: Sequence[Part]) -> list[Part]:
 
 
 @cache
-def query_script(answer: Answer) -> Script:
-    """The script of one step of a query."""
-    return composed(parts(*QUERY_PARTS[answer]))
+def query_script(answer: Answer, expires: bool) -> Script:
+    """The script of one step of a query, for classes whose records end, or for others."""
+    names = list(QUERY_PARTS[answer])
+    if expires:
+        names = [name for name in names if name != "read/whole_index"]
+        names.insert(1, "read/due")
+    return composed(parts(*names))
 
 
 @cache
@@ -87,7 +94,7 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
     counts, cascades = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
-    judged = parts(*counts, "write/judge", *cascades)
+    judged = parts(*_ending(classes), *counts, "write/judge", *cascades)
     reply = Part("the reply", ("reply",), (), "return reply")
     return composed([*fast, *_taken(classes), *judged, *_written(classes), reply])
 
@@ -95,24 +102,42 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
 @lru_cache(maxsize=1024)
 def get_or_create_script(classes: tuple[Rendered, ...]) -> Script:
     """A script that creates a record of the one class in *classes*, or finds it, or updates it."""
-    judged = parts("write/get_or_create_pick", "write/judge")
+    judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge")
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
 
 
+@lru_cache(maxsize=1024)
+def sweep_script(one: Rendered) -> Script:
+    """A script that takes away what is left of records of the class that are over."""
+    return composed([_declarations((one,)), part("small/sweep")])
+
+
+def _ending(classes: Sequence[Rendered]) -> list[str]:
+    return ["write/ending"] if any(one.expires for one in classes) else []
+
+
 def _taken(classes: Sequence[Rendered]) -> list[Part]:
     """The declarations, and what takes the records from ARGV."""
+    return [
+        _declarations(classes),
+        part("write/parse"),
+        only_if("careful", [part("write/preconditions")]),
+    ]
+
+
+def _declarations(classes: Sequence[Rendered]) -> Part:
     declarations = ",\n".join(one.declaration for one in classes)
     text = f"local FIXED = {sum(one.fixed for one in classes)}\nlocal CLASSES = {{{declarations}}}"
-    head = Part("declarations", (), ("FIXED", "CLASSES"), text)
-    return [head, part("write/parse"), only_if("careful", [part("write/preconditions")])]
+    return Part("declarations", (), ("FIXED", "CLASSES"), text)
 
 
 def _written(classes: Sequence[Rendered]) -> list[Part]:
     """What a script does to the indexes, if any changes, and to the hashes."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
-    return [part("write/touched"), only_if("touched", indexes), part("write/commit")]
+    swept = parts("write/sweep") if _ending(classes) else []
+    return [part("write/touched"), only_if("touched", indexes), part("write/commit"), *swept]
 
 
 def _index_calls(classes: Sequence[Rendered]) -> Part:

@@ -28,6 +28,8 @@ def probe_call(schema: Schema) -> Call:
         else:
             first, second = compound.fields
             checks += ["r", keys.range(second), "z", keys.compound(first, second, token.encode())]
+    if schema.expires:
+        checks += ["z", keys.moments, "h", keys.notes, "e", keys.record(token)]
     return Call((token, *checks), small_script("probe"), schema.fixed_keys, writes=True)
 
 

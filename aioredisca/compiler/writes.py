@@ -9,7 +9,13 @@ from aioredisca.compiler import batches, positions
 from aioredisca.compiler.changes import Change, referrers_in, schemas_of
 from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
-from aioredisca.compiler.scripts import WriteExtra, get_or_create_script, small_script, write_script
+from aioredisca.compiler.scripts import (
+    WriteExtra,
+    get_or_create_script,
+    small_script,
+    sweep_script,
+    write_script,
+)
 from aioredisca.storage.keys import id_text, joined
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Raw, Reply
@@ -49,6 +55,17 @@ def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> 
     arguments = (*head, *command[1:])
     places = (keys.meta, keys.record(id), keys.collection(name, id))
     return Call(arguments, small_script("collect"), places, writes=True)
+
+
+def sweep_call(schema: Schema, most: int) -> Call:
+    """One script call: take away what is left of up to *most* records that are over."""
+    script = sweep_script(rendered(schema, 1))
+    return Call((most,), script, schema.fixed_keys, writes=True)
+
+
+def sweep_outcome(reply: Reply) -> tuple[int, int] | Refusal:
+    """How many records were looked at, and how many wait."""
+    return _refusal(reply) or (reply[1], reply[2])
 
 
 def collect_outcome(reply: Reply) -> Reply | Refusal:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset(
     """
-    Create Read Update all changes delete delete_many depends exists expire export fill_new free
+    Create Read Update all changes delete delete_many depends exists expire expires_at export fill_new free
     free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id
-    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many ttl
+    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many touch ttl
     unload update update_or_create watch where
     apply defaults
     model_computed_fields model_config model_construct model_copy model_dump model_dump_json model_extra

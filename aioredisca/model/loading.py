@@ -16,9 +16,10 @@ from aioredisca.compiler.loads import (
 from aioredisca.errors import NotFound
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
-from aioredisca.persistence import readiness
+from aioredisca.persistence import expiry, readiness
+from aioredisca.storage.moments import AS_IT_WAS
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Raw, Store, Stored
+from aioredisca.types import Call, Raw, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -26,20 +27,24 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 
 
-async def load(record: R, *, raw: bool = False, strict: bool = False, anew: bool = False) -> R:
+async def load(
+    record: R, *, raw: bool = False, strict: bool = False, anew: bool = False, ends: str = AS_IT_WAS
+) -> R:
     """Load what is not known of *record*, or all of it *anew*, and return it; undeclared fields too if *raw*.
+
+    With *ends* it is prolonged as well, and so asked for in any case.
 
     NotFound where there is no record, if *strict*. HMGET or HGETALL, one round trip, unless all is known.
     """
     need_id(record)
     state = record.__state__
-    if anew or not state.knows(all_fields=raw):
+    if anew or ends or not state.knows(all_fields=raw):
         store = record.__mapper__.store(state.unit)
         lock = state.lock(store.transport())
         await lock.acquire()  # of many tasks one loads, the others find it loaded
         try:
-            if anew or not state.knows(all_fields=raw):
-                await _fetch(record, store, raw=raw, anew=anew)
+            if anew or ends or not state.knows(all_fields=raw):
+                await _fetch(record, store, raw=raw, anew=anew or bool(ends), ends=ends)
         finally:
             lock.release()
     if strict and state.absent:
@@ -47,16 +52,28 @@ async def load(record: R, *, raw: bool = False, strict: bool = False, anew: bool
     return record
 
 
-async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool) -> None:
-    schema, state = record.__mapper__.schema(store), record.__state__
+async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool, ends: str) -> None:
+    mapper, state = record.__mapper__, record.__state__
+    schema = mapper.schema(store)
+    if schema.expires:
+        ends = ends or mapper.end_of_load()
     if raw or (anew and state.layers.complete and not state.layers.blank):
-        reply = await readiness.read(store, load_all_call(schema, state.id))
+        reply = await _asked(store, schema, state.id, ends, load_all_call(schema, state.id))
         take(record, read_all_fields(schema, reply), complete=True)
     elif anew:
-        reply = await readiness.read(store, load_call(schema, state.id, schema.read_fields))
+        call = load_call(schema, state.id, schema.read_fields)
+        reply = await _asked(store, schema, state.id, ends, call)
         take(record, read_fields(schema.read_fields, reply), complete=False)
     else:
-        take_row(record, schema, await store.transport().send(record_call(schema, state.id)))
+        row = await _asked(store, schema, state.id, ends, record_call(schema, state.id))
+        take_row(record, schema, row)
+
+
+async def _asked(store: Store, schema: Schema, id: str, ends: str, call: Call) -> Reply:
+    if not ends:
+        return await store.transport().send(call)
+    (reply,) = await expiry.prolonged(store, schema, [id], ends, [call])
+    return reply
 
 
 def take_row(record: Record, schema: Schema, row: Stored) -> None:
@@ -82,18 +99,23 @@ def _is_nothing(row: Stored) -> bool:
 # -- by id -----------------------------------------------------------------------------------------
 
 
-async def get(model: Any, model_id: str | int, /) -> Any:
+async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any:
     """Return the record of that id. NotFound without one.
 
-    HMGET, one round trip; none where ``conf(cache=n)`` holds it.
+    ``touch``  let it last ``conf(ttl=)`` from now on.
+
+    HMGET (with *touch* after an EVALSHA), one round trip; none where ``conf(cache=n)`` holds it.
     """
     mapper = model.__mapper__
-    if not mapper.plain or current() is not None:  # as is_private() says
-        return await load(mapper.handle(model_id), strict=True)
+    ends = mapper.end_of_touch() if touch else AS_IT_WAS
+    if not mapper.plain or ends or current() is not None:  # as is_private() says
+        return await load(mapper.handle(model_id), strict=True, ends=ends)
     id = mapper.record_id(model_id)
     # Nobody else can have this instance yet: no lock, and nothing to merge with.
     store = mapper.store_in(None)
     schema, transport = mapper.schema(store), store.transport()
+    if schema.expires and mapper.end_of_load():
+        return await load(mapper.handle(id), strict=True)
     region = schema.cache_region
     row = transport.cached(region, schema.records + id) if region else None
     if row is None:
@@ -111,7 +133,7 @@ async def get_many(model: Any, ids: Sequence[str | int]) -> list[Any]:
     names = [mapper.record_id(given) for given in ids]
     store = mapper.store()
     schema, hydrate = mapper.schema(store), mapper.hydrate
-    rows = await readiness.rows(store, [(schema, names)])
+    rows = await _rows(mapper, store, schema, names)
     places = schema.places
     return [
         None if row[0] is None and _is_nothing(row) else hydrate(places, id, row)
@@ -127,11 +149,17 @@ async def _load_many(mapper: Any, records: Sequence[Any]) -> list[Any]:
     if unknown:
         store = mapper.store()
         schema = mapper.schema(store)
-        rows = await readiness.rows(store, [(schema, [record.__state__.id for record in unknown])])
+        rows = await _rows(mapper, store, schema, [record.__state__.id for record in unknown])
         for record, row in zip(unknown, rows, strict=True):
             if not record.__state__.knows():
                 take_row(record, schema, row)
     return [None if record.__state__.absent else record for record in records]
+
+
+async def _rows(mapper: Any, store: Store, schema: Schema, ids: Sequence[str]) -> list[Stored]:
+    if schema.expires and ids and (ends := mapper.end_of_load()):
+        return await expiry.prolonged(store, schema, ids, ends, [record_call(schema, id) for id in ids])
+    return await readiness.rows(store, [(schema, ids)])
 
 
 async def exists(record: Record) -> bool:

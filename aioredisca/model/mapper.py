@@ -25,8 +25,9 @@ from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
+from aioredisca.storage.moments import AS_IT_WAS, NEVER, Duration, lasting, lasting_if_new
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import MISSING, Raw, Store, Stored
+from aioredisca.types import MISSING, Missing, Raw, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
@@ -179,6 +180,8 @@ class Mapper:
     def configure(self, given: Settings) -> None:
         """Set what ``@conf(...)`` has *given*. UsageError for what comes too late."""
         late = given.keys() & FIXED_BY_USE
+        if "ttl" in given and not self.expires:
+            late |= {"ttl"}
         if late and self.is_used():
             raise UsageError(f"{self.name} is in use already: conf({', '.join(sorted(late))}) comes too late")
         self._own.update(given)
@@ -209,6 +212,41 @@ class Mapper:
         if reason := bad_prefix(prefix):
             raise UsageError(f"{self.name}: {reason}; set another by @conf(prefix=...)")
         return prefix
+
+    @property
+    def expires(self) -> bool:
+        """Whether records may end by themselves."""
+        return self.setting("ttl") is not None
+
+    def end_of_save(self, given: Duration | Missing | None = MISSING) -> str:
+        """When a record that is saved ends, as ``ends.lua`` reads it. UsageError where none of the class does."""
+        if given is not MISSING:
+            self.need_expiry()
+            return NEVER if given is None else lasting(given, "ttl")
+        ttl = self.setting("ttl")
+        if not ttl:
+            return AS_IT_WAS
+        return f"r{ttl}" if self.setting("sliding") else lasting_if_new(ttl)
+
+    def end_of_load(self) -> str:
+        """When a record ends that is loaded."""
+        return self.end_of_save() if self.setting("sliding") == "load" else AS_IT_WAS
+
+    def end_of_touch(self) -> str:
+        """When a record ends that is touched. UsageError where the class does not tell."""
+        self.need_expiry()
+        ttl = self.setting("ttl")
+        if not ttl:
+            raise UsageError(f"{self.name}: conf(ttl=None) tells no time to prolong a record by; expire() it")
+        return f"r{ttl}"
+
+    def need_expiry(self) -> None:
+        """UsageError for a class whose records never end by themselves."""
+        if not self.expires:
+            raise UsageError(
+                f"records of {self.name} do not end by themselves: declare the class with @conf(ttl=...), or with "
+                f"@conf(ttl=None) if each is to live for ever unless it is told otherwise"
+            )
 
     @property
     def names_prefix(self) -> bool:
@@ -263,7 +301,8 @@ class Mapper:
         specs = tuple(field.__codec__.spec() for field in self.fields.values())
         collections = tuple(one.key for one in self.collections.values())
         indexes = declaration.compounds(self)
-        return Schema(self.name, self.keys(store), specs, indexes, collections, self.setting("cache") or 0)
+        cache = self.setting("cache") or 0
+        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, self.expires)
 
     # -- ids ---------------------------------------------------------------------------------------
 

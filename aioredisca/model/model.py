@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from types import MethodType
@@ -14,13 +15,15 @@ from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
 from aioredisca.model.unit_of_work import save_all
-from aioredisca.persistence import atomic, bulk, saving
+from aioredisca.persistence import atomic, bulk, expiry, saving
 from aioredisca.persistence.bulk import as_list
 from aioredisca.persistence.collections import HANDLES
 from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Column, Output, PasswordColumn
 from aioredisca.query.query import Asked, Query
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.moments import Duration
+from aioredisca.types import MISSING, Missing
 
 M = TypeVar("M", bound="Model")
 N = TypeVar("N", int, decimal.Decimal)
@@ -30,7 +33,7 @@ M_co = TypeVar("M_co", bound="Model", covariant=True)
 class Loader(Protocol[M_co]):
     """``User.get``: loads a record by id."""
 
-    def __call__(self, model_id: str | int, /) -> Coroutine[Any, Any, M_co]: ...
+    def __call__(self, model_id: str | int, /, *, touch: bool = False) -> Coroutine[Any, Any, M_co]: ...
 
 
 class Get:
@@ -115,6 +118,7 @@ class Model(Record):
         *,
         mode: SaveMode | None = None,
         if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+        ttl: Duration | Missing | None = MISSING,
     ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
 
@@ -130,7 +134,30 @@ class Model(Record):
         ValidationError for a required field without value, OutcomeUnknown where the answer was lost. Whenever
         it raises, nothing was written (but for OutcomeUnknown) and every change is kept.
         """
-        return await saving.save(self, mode, if_unchanged)
+        return await saving.save(self, mode, if_unchanged, ttl)
+
+    async def expire(self, in_or_at: Duration | dt.datetime) -> None:
+        """Let the stored record end: in a while (a timedelta or seconds) or at a moment; one that is past ends it now.
+
+        Gone if there is no record. EVALSHA, one round trip.
+        """
+        await expiry.expire(self, in_or_at)
+
+    async def persist(self) -> None:
+        """Let the stored record live for ever. Gone if there is none. EVALSHA, one round trip."""
+        await expiry.persist(self)
+
+    async def touch(self) -> None:
+        """Let the stored record last ``conf(ttl=)`` from now on. Gone if there is none. EVALSHA, one round trip."""
+        await expiry.touch(self)
+
+    async def ttl(self) -> dt.timedelta | None:
+        """Return how long the stored record lasts, None for ever. NotFound without one. One round trip."""
+        return await expiry.ttl(self)
+
+    async def expires_at(self) -> dt.datetime | None:
+        """Return the moment at which it ends, None for never. NotFound without one. PTTL, ZSCORE and TIME, one round trip."""
+        return await expiry.expires_at(self)
 
     async def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.
@@ -160,7 +187,12 @@ class Model(Record):
 
     @classmethod
     async def get_or_create(
-        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls,
+        /,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        **unique: Any,
     ) -> tuple[Self, bool]:
         """Return the record with these unique values, created if there is none, and whether it was created.
 
@@ -173,11 +205,16 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return await atomic.get_or_create(cls, unique, defaults, update=False)
+        return await atomic.get_or_create(cls, unique, defaults, update=False, ttl=ttl)
 
     @classmethod
     async def update_or_create(
-        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls,
+        /,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        **unique: Any,
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 
@@ -186,7 +223,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return await atomic.get_or_create(cls, unique, defaults, update=True)
+        return await atomic.get_or_create(cls, unique, defaults, update=True, ttl=ttl)
 
     @classmethod
     async def save_all(cls) -> None:
@@ -198,7 +235,12 @@ class Model(Record):
 
     @classmethod
     async def save_many(
-        cls, objs: Iterable[Self], *, batch: int = BATCH, skip_conflicts: bool = False
+        cls,
+        objs: Iterable[Self],
+        *,
+        batch: int = BATCH,
+        skip_conflicts: bool = False,
+        ttl: Duration | Missing | None = MISSING,
     ) -> list[tuple[Self, RediscaError]]:
         """Save *objs* in atomic batches; return those refused, with their errors.
 
@@ -206,7 +248,7 @@ class Model(Record):
         refused are left out instead and returned. What changes in one of them meanwhile may belong to the
         next save. EVALSHA, one round trip per *batch* records.
         """
-        return await bulk.save_many(cls, objs, batch, skip_conflicts)
+        return await bulk.save_many(cls, objs, batch, skip_conflicts, ttl)
 
     @classmethod
     async def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:

@@ -11,8 +11,9 @@ from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, split
+from aioredisca.storage.moments import Duration
 from aioredisca.storage.schema import Schema
-from aioredisca.types import MISSING, Raw
+from aioredisca.types import MISSING, Missing, Raw
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -36,7 +37,8 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
         _refuse_pending(record, field)
-        change = Change(mapper.schema(store), state.id, "incr", increment=wanted)
+        ends = mapper.end_of_save()
+        change = Change(mapper.schema(store), state.id, "incr", increment=wanted, ends=ends)
         (text,) = await executor.write(store, [(record, change)])
     assert isinstance(text, bytes)
     return field.__codec__.read(text, mapper)
@@ -52,7 +54,12 @@ def _refuse_pending(record: Record, field: Field[Any]) -> None:
 
 
 async def get_or_create(
-    model: type[R], key: Mapping[str, Any], defaults: Mapping[str, Any] | None, *, update: bool
+    model: type[R],
+    key: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None,
+    *,
+    update: bool,
+    ttl: Duration | Missing | None = MISSING,
 ) -> tuple[R, bool]:
     """The record with the unique values *key*, created if there was none, and whether it was.
 
@@ -69,12 +76,13 @@ async def get_or_create(
     fresh = mapper.detached(mapper.new_id())
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
-    create = _change(schema, fresh, "create")
+    ends = mapper.end_of_save(ttl)
+    create = _change(schema, fresh, "create", ends)
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
-    updates = _change(schema, overlay, "update") if changed else None
+    updates = _change(schema, overlay, "update", ends) if changed or (update and ends) else None
     before = mapper.pending() if changed else {}
     found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
     record = mapper.handle(found.id)
@@ -109,9 +117,9 @@ def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
     record.__state__.layers.take(raw, complete=complete)
 
 
-def _change(schema: Schema, record: Any, mode: Mode) -> Change:
+def _change(schema: Schema, record: Any, mode: Mode, ends: str) -> Change:
     sets, drops = split(record.__state__.layers.diff)
-    return Change(schema, record.__state__.id, mode, sets, drops)
+    return Change(schema, record.__state__.id, mode, sets, drops, ends=ends)
 
 
 def _unique_key(mapper: Mapper, schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:

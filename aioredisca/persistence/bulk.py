@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from aioredisca.compiler.changes import MAX_BATCH, Mode
+from aioredisca.compiler.changes import MAX_BATCH, Change, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, check_writable, need_id
 from aioredisca.persistence import executor, pending
-from aioredisca.types import Store
+from aioredisca.storage.moments import Duration
+from aioredisca.types import MISSING, Missing, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -21,11 +22,16 @@ T = TypeVar("T")
 
 
 async def save_many(
-    model: type[R], objs: Iterable[R], batch: int, skip_conflicts: bool
+    model: type[R],
+    objs: Iterable[R],
+    batch: int,
+    skip_conflicts: bool,
+    ttl: Duration | Missing | None = MISSING,
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
+    model.__mapper__.end_of_save(ttl)  # refused before any record is looked at
     records = _checked(model, as_list(objs), batch, _check_savable)
-    _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts)
+    _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts, ttl)
     return cast("list[tuple[R, RediscaError]]", refused)
 
 
@@ -79,16 +85,21 @@ def _store_of(model: type[R], records: Sequence[R]) -> Store:
 class _Batch:
     """Records of one call, which may be prepared while the batch before is on its way."""
 
-    def __init__(self, store: Store, records: Sequence[Any], mode: Mode | None) -> None:
-        self.records, self._store = records, store
+    def __init__(
+        self, store: Store, records: Sequence[Any], mode: Mode | None, ttl: Duration | Missing | None
+    ) -> None:
+        self.records, self._store, self._ttl = records, store, ttl
         self._mode: Mode | None = mode
         self._prepared: executor.Prepared | None = None
         self._written: tuple[executor.Prepared, list[Outcome]] | None = None
 
     def prepare(self) -> executor.Prepared:
         if self._prepared is None:
-            self._prepared = executor.prepare(pending.begin_all(self._store, self.records, self._mode))
+            self._prepared = executor.prepare(self._begun())
         return self._prepared
+
+    def _begun(self) -> list[tuple[Any, Change]]:
+        return pending.begin_all(self._store, self.records, self._mode, self._ttl)
 
     def prepare_ahead(self) -> None:
         """Prepare it before its turn. What is wrong is told when its turn comes."""
@@ -133,7 +144,12 @@ class _Batch:
 
 
 async def _write(
-    store: Store, records: Sequence[Any], mode: Mode | None, batch: int, skip_conflicts: bool
+    store: Store,
+    records: Sequence[Any],
+    mode: Mode | None,
+    batch: int,
+    skip_conflicts: bool,
+    ttl: Duration | Missing | None = MISSING,
 ) -> tuple[int, list[tuple[Any, RediscaError]]]:
     """How many were written (or deleted), and which were refused.
 
@@ -141,7 +157,7 @@ async def _write(
     again without the refused record.
     """
     written, refused = 0, list[tuple[Any, RediscaError]]()
-    batches = [_Batch(store, records[i : i + batch], mode) for i in range(0, len(records), batch)]
+    batches = [_Batch(store, records[i : i + batch], mode, ttl) for i in range(0, len(records), batch)]
     padded = [None, *batches, None]
     async with executor.locked(store, records):
         for before, one, following in zip(padded, batches, padded[2:], strict=False):

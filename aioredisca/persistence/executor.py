@@ -17,6 +17,8 @@ from aioredisca.compiler.writes import (
     collect_outcome,
     get_or_create_call,
     get_or_create_outcome,
+    sweep_call,
+    sweep_outcome,
     write_call,
     write_outcome,
 )
@@ -186,6 +188,13 @@ async def get_or_create(
     )
     if isinstance(outcome, Refusal):
         raise _error(outcome, record, create)
+    return outcome
+
+
+async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
+    """Take away what is left of up to *most* records that are over; how many were seen, how many wait."""
+    outcome = await _settle(store, [schema], sweep_call(schema, most), sweep_outcome)
+    assert not isinstance(outcome, Refusal)  # but for SCHEMA, which is settled, nothing is refused
     return outcome
 
 

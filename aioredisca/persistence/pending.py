@@ -17,7 +17,8 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
-from aioredisca.types import Raw, Store
+from aioredisca.storage.moments import AS_IT_WAS, Duration
+from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.mapper import Mapper
@@ -33,7 +34,11 @@ Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
 
 
 def begin(
-    record: Record, store: Store, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False
+    record: Record,
+    store: Store,
+    mode: SaveMode | None = None,
+    if_unchanged: IfUnchanged = False,
+    ttl: Duration | Missing | None = MISSING,
 ) -> Change | None:
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
     mapper, state = record.__mapper__, record.__state__
@@ -44,11 +49,12 @@ def begin(
     changes = layers.changes(mode) if mode else layers.diff
     if mapper.mutable:
         changes = changes | touched(record)
-    if not changes and not layers.fresh and not _asked_outright(record, mode):
+    ends = mapper.end_of_save(ttl) if schema.expires or ttl is not MISSING else AS_IT_WAS
+    if not changes and not layers.fresh and ttl is MISSING and not _asked_outright(record, mode):
         return None
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
-    change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain)
+    change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain, ends=ends)
     if schema.required and change.mode == "create":
         _need_required(record, change)
     layers.depart(changes)
@@ -87,12 +93,14 @@ def begin_delete(record: Record, store: Store) -> Change:
     return Change(schema, state.id, "delete", referrers=referrers)
 
 
-def begin_all(store: Store, records: Sequence[Any], mode: Mode | None) -> list[tuple[Any, Change]]:
+def begin_all(
+    store: Store, records: Sequence[Any], mode: Mode | None, ttl: Duration | Missing | None = MISSING
+) -> list[tuple[Any, Change]]:
     """Begin every record that has something to write; where one cannot, none is."""
     begun = list[tuple[Any, Change]]()
     try:
         for record in records:
-            change = begin_delete(record, store) if mode == "delete" else begin(record, store)
+            change = begin_delete(record, store) if mode == "delete" else begin(record, store, ttl=ttl)
             if change is not None:
                 begun.append((record, change))
     except BaseException as error:

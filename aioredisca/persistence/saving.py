@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, TypeVar
 from aioredisca.errors import UsageError
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import begin, begin_delete
+from aioredisca.types import MISSING
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
     from aioredisca.persistence.pending import IfUnchanged, SaveMode
+    from aioredisca.storage.moments import Duration
+    from aioredisca.types import Missing
 
 R = TypeVar("R", bound="Record")
 
 
-async def save(record: R, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False) -> R:
+async def save(
+    record: R,
+    mode: SaveMode | None = None,
+    if_unchanged: IfUnchanged = False,
+    ttl: Duration | Missing | None = MISSING,
+) -> R:
     """Write what was changed in *record*, if anything was, and return it. EVALSHA, one round trip."""
     if mode not in (None, "create", "update", "upsert"):
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
@@ -24,7 +32,7 @@ async def save(record: R, mode: SaveMode | None = None, if_unchanged: IfUnchange
     lock = state.lock(store.transport())
     await lock.acquire()  # what is closed meanwhile is opened anew: the transport is asked for once more
     try:
-        change = begin(record, store, mode, if_unchanged)
+        change = begin(record, store, mode, if_unchanged, ttl)
         if change is not None:
             await executor.write(store, [(record, change)])
     finally:

@@ -52,7 +52,7 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
     store = mapper.store()
     schema = mapper.schema(store)
     lookup = _lookup_of(schema, condition)
-    if lookup is None or not readiness.complete(store, schema) or not store.facts.may_sort:
+    if lookup is None or schema.expires or not readiness.complete(store, schema) or not store.facts.may_sort:
         return None
     try:
         reply = await lookup.ask(store, condition)

@@ -20,6 +20,7 @@ from aioredisca.persistence.pending import begin_delete, split
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.moments import AS_IT_WAS
 from aioredisca.types import Raw
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ async def update(spec: QuerySpec[R], values: Mapping[str, Any]) -> int:
     for name, value in values.items():
         field = mapper.field(name)
         sets[field.key] = field.__codec__.accept(value, mapper)[1]
-    return await _change(spec, (), "update", lambda raw: sets)
+    return await _change(spec, (), "update", lambda raw: sets, mapper.end_of_save())
+
+
+async def set_end(spec: QuerySpec[R], ends: str) -> int:
+    """Give every match another end; how many there were."""
+    return await _change(spec, (), "update", lambda raw: {}, ends)
 
 
 async def delete(spec: QuerySpec[R]) -> int:
@@ -62,10 +68,12 @@ async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
         total = step if stored is None else codec.decode(stored) + step
         return {field.key: codec.accept(total, mapper)[1]}
 
-    return await _change(spec, (field.key,), "update", add)
+    return await _change(spec, (field.key,), "update", add, mapper.end_of_save())
 
 
-async def _change(spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work) -> int:
+async def _change(
+    spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work, ends: str = AS_IT_WAS
+) -> int:
     found = await execution.rows(spec, fields, bounded=False)
     changed = 0
     for scan in dict.fromkeys(scan for _, _, scan in found):
@@ -74,17 +82,17 @@ async def _change(spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: W
         for first in range(0, len(names), BATCH):
             batch = {id: mine[id] for id in names[first : first + BATCH]}
             try:
-                changed += await _change_batch(scan, batch, mode, work)
+                changed += await _change_batch(scan, batch, mode, work, ends)
             except (Conflict, ValidationError) as error:
                 raise BulkError(changed, error) from None
     return changed
 
 
-async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work: Work) -> int:
+async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work: Work, ends: str) -> int:
     """Change the records of one batch, trying those again that were changed by others meanwhile."""
     changed = 0
     while batch:
-        begun = [_begin(scan, id, raw, mode, work) for id, raw in batch.items()]
+        begun = [_begin(scan, id, raw, mode, work, ends) for id, raw in batch.items()]
         flags = await executor.write(scan.store, begun)
         changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
         passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
@@ -92,7 +100,7 @@ async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work
     return changed
 
 
-def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[Record, Change]:
+def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work, ends: str) -> tuple[Record, Change]:
     record = scan.mapper.detached(id)
     expect = {name: raw.get(name) for name in scan.fields}
     if mode == "delete":
@@ -103,7 +111,7 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[
         error.instance = record
         raise
     sets, drops = split({**wanted})
-    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True)
+    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, ends=ends)
 
 
 async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:

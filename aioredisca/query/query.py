@@ -6,6 +6,7 @@ asyncio face, its sibling in sync/ the blocking one.
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
@@ -18,6 +19,7 @@ from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
+from aioredisca.storage.moments import NEVER, Duration, ending
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -293,6 +295,19 @@ class Query(Select[R]):
     async def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return await mutations.delete(self._spec)
+
+    async def expire(self, in_or_at: Duration | dt.datetime) -> int:
+        """Let every match end in a while (a timedelta or seconds) or at a moment; return how many there were.
+
+        Batches and round trips as in :meth:`update`.
+        """
+        self._spec.mapper.need_expiry()
+        return await mutations.set_end(self._spec, ending(in_or_at))
+
+    async def persist(self) -> int:
+        """Let every match live for ever; return how many there were. Batches and round trips as in :meth:`update`."""
+        self._spec.mapper.need_expiry()
+        return await mutations.set_end(self._spec, NEVER)
 
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.

@@ -79,6 +79,16 @@ class Keys:
         """The collection *name* of a record."""
         return f"{self.base}/l/{name}/{id}"
 
+    @property
+    def moments(self) -> str:
+        """Sorted set: the ids of the records that end, by the millisecond in which they do."""
+        return f"{self.base}/t"
+
+    @property
+    def notes(self) -> str:
+        """Hash: id of a record that ends -> what stands of it in indexes, for when it is gone."""
+        return f"{self.base}/t/n"
+
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""
         return f"{self.base}/n/{field}"

@@ -34,6 +34,9 @@ IDS_ENTRY = "i:"
 COLLECTION_ENTRY = "l:"
 """What the entry of a collection starts with."""
 
+EXPIRY_ENTRY = "e:"
+"""That records may end, as signatures name it."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -117,13 +120,15 @@ class Schema:
     compounds: tuple[Compound, ...] = ()
     collections: tuple[str, ...] = ()
     cache: int = 0
+    expires: bool = False
+    """Whether records may end by themselves."""
     compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
     """What the floors above make of it once and keep as long as it lives."""
 
     @cached_property
     def cache_region(self) -> CacheRegion | None:
-        """Where loaded records may be remembered."""
-        return CacheRegion(self.keys.base, self.cache) if self.cache else None
+        """Where loaded records may be remembered: nowhere, if they may end meanwhile."""
+        return CacheRegion(self.keys.base, self.cache) if self.cache and not self.expires else None
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -205,8 +210,9 @@ class Schema:
 
     @cached_property
     def entries(self) -> frozenset[str]:
-        """What the store keeps beside the records: the indexes, and the collections."""
-        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections}
+        """What the store keeps beside the records: the indexes, the collections, when they end."""
+        ends = {EXPIRY_ENTRY} if self.expires else set[str]()
+        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections} | ends
 
     @cached_property
     def index_entries(self) -> frozenset[str]:
@@ -229,7 +235,8 @@ class Schema:
         """Every key that no value is part of, in the order that the write script numbers them."""
         single = (key for spec in self.tracked for _, key in self.slots(spec))
         together = (self.keys.unique_together(c.fields) for c in self.compounds if c.unique)
-        return (self.keys.meta, self.keys.ids, *single, *together)
+        ends = (self.keys.moments, self.keys.notes) if self.expires else ()
+        return (self.keys.meta, self.keys.ids, *single, *together, *ends)
 
     def with_dependents(self, entries: frozenset[str]) -> frozenset[str]:
         """*entries* and the compound indexes that take their scores from one of them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from types import MethodType
@@ -14,14 +15,16 @@ from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
 from aioredisca.model.unit_of_work import save_all
-from aioredisca.persistence import atomic, bulk, saving
+from aioredisca.persistence import atomic, bulk, expiry, saving
 from aioredisca.persistence.bulk import as_list
 from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Output
 from aioredisca.query.query import Asked
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.moments import Duration
 from aioredisca.sync.collections import HANDLES
 from aioredisca.sync.queries import Column, PasswordColumn, Query
+from aioredisca.types import MISSING, Missing
 
 N = TypeVar("N", int, decimal.Decimal)
 B = TypeVar("B", bound="Model")
@@ -31,7 +34,7 @@ B_co = TypeVar("B_co", bound="Model", covariant=True)
 class Loader(Protocol[B_co]):
     """``User.get``: loads a record by id."""
 
-    def __call__(self, model_id: str | int, /) -> B_co: ...
+    def __call__(self, model_id: str | int, /, *, touch: bool = False) -> B_co: ...
 
 
 class Get:
@@ -45,9 +48,12 @@ class Get:
         return MethodType(_get, owner) if obj is None else MethodType(dict_get, obj)
 
 
-def _get(model: Any, model_id: str | int, /) -> Any:
-    """Return the record of that id. NotFound without one. HMGET, one round trip."""
-    return run(loading.get(model, model_id))
+def _get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any:
+    """Return the record of that id. NotFound without one. HMGET, one round trip.
+
+    ``touch``  let it last ``conf(ttl=)`` from now on: EVALSHA and HMGET, one round trip.
+    """
+    return run(loading.get(model, model_id, touch=touch))
 
 
 def _load_missing(record: Record, name: str, *, raw: bool) -> None:
@@ -120,6 +126,7 @@ class Model(Record):
         *,
         mode: SaveMode | None = None,
         if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+        ttl: Duration | Missing | None = MISSING,
     ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
 
@@ -135,7 +142,30 @@ class Model(Record):
         ValidationError for a required field without value, OutcomeUnknown where the answer was lost. Whenever
         it raises, nothing was written (but for OutcomeUnknown) and every change is kept.
         """
-        return run(saving.save(self, mode, if_unchanged))
+        return run(saving.save(self, mode, if_unchanged, ttl))
+
+    def expire(self, in_or_at: Duration | dt.datetime) -> None:
+        """Let the stored record end: in a while (a timedelta or seconds) or at a moment; one that is past ends it now.
+
+        Gone if there is no record. EVALSHA, one round trip.
+        """
+        run(expiry.expire(self, in_or_at))
+
+    def persist(self) -> None:
+        """Let the stored record live for ever. Gone if there is none. EVALSHA, one round trip."""
+        run(expiry.persist(self))
+
+    def touch(self) -> None:
+        """Let the stored record last ``conf(ttl=)`` from now on. Gone if there is none. EVALSHA, one round trip."""
+        run(expiry.touch(self))
+
+    def ttl(self) -> dt.timedelta | None:
+        """Return how long the stored record lasts, None for ever. NotFound without one. One round trip."""
+        return run(expiry.ttl(self))
+
+    def expires_at(self) -> dt.datetime | None:
+        """Return the moment at which it ends, None for never. NotFound without one. PTTL, ZSCORE and TIME, one round trip."""
+        return run(expiry.expires_at(self))
 
     def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.
@@ -165,7 +195,12 @@ class Model(Record):
 
     @classmethod
     def get_or_create(
-        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls,
+        /,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        **unique: Any,
     ) -> tuple[Self, bool]:
         """Return the record with these unique values, created if there is none, and whether it was created.
 
@@ -178,11 +213,16 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return run(atomic.get_or_create(cls, unique, defaults, update=False))
+        return run(atomic.get_or_create(cls, unique, defaults, update=False, ttl=ttl))
 
     @classmethod
     def update_or_create(
-        cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
+        cls,
+        /,
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        **unique: Any,
     ) -> tuple[Self, bool]:
         """As :meth:`get_or_create`, but give the *defaults* to a record that was there, too.
 
@@ -191,7 +231,7 @@ class Model(Record):
 
         EVALSHA, one round trip.
         """
-        return run(atomic.get_or_create(cls, unique, defaults, update=True))
+        return run(atomic.get_or_create(cls, unique, defaults, update=True, ttl=ttl))
 
     @classmethod
     def save_all(cls) -> None:
@@ -203,7 +243,12 @@ class Model(Record):
 
     @classmethod
     def save_many(
-        cls, objs: Iterable[Self], *, batch: int = BATCH, skip_conflicts: bool = False
+        cls,
+        objs: Iterable[Self],
+        *,
+        batch: int = BATCH,
+        skip_conflicts: bool = False,
+        ttl: Duration | Missing | None = MISSING,
     ) -> list[tuple[Self, RediscaError]]:
         """Save *objs* in atomic batches; return those refused, with their errors.
 
@@ -211,7 +256,7 @@ class Model(Record):
         refused are left out instead and returned. What changes in one of them meanwhile may belong to the
         next save. EVALSHA, one round trip per *batch* records.
         """
-        return run(bulk.save_many(cls, objs, batch, skip_conflicts))
+        return run(bulk.save_many(cls, objs, batch, skip_conflicts, ttl))
 
     @classmethod
     def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:

@@ -128,7 +128,7 @@ def schemas(db: Database) -> list[Schema]:
 
 def compositions(schemas: list[Schema]) -> list[Script]:
     """Every kind of script in use."""
-    found = [small_script(name) for name in SMALL_PARTS] + [query_script(answer) for answer in QUERY_PARTS]
+    found = [small_script(name) for name in SMALL_PARTS] + [query_script(answer, False) for answer in QUERY_PARTS]
     for schema in schemas:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
         found += [get_or_create_script(alone), write_script(alone, ()), write_script(alone, ("increment",))]
@@ -256,7 +256,7 @@ def test_a_comment_that_is_edited_changes_no_sha(monkeypatch: pytest.MonkeyPatch
         return head + re.sub(r"^ *-- .*\n|^\n|^ +", "", text.removeprefix(head), flags=re.MULTILINE)
 
     before = edited(monkeypatch, lambda text: text)
-    assert before == {name: query_script(name).sha for name in QUERY_PARTS} | {
+    assert before == {name: query_script(name, False).sha for name in QUERY_PARTS} | {
         name: small_script(name).sha for name in SMALL_PARTS
     }
     assert edited(monkeypatch, more_comments) == before

@@ -1,4 +1,4 @@
--- needs: call, estimate, may_join, size, EVERY, sum_of_sizes, cursor, tree, drivers, drive, BUDGET
+-- needs: call, estimate, may_join, size, EVERY, sum_of_sizes, cursor, tree, drivers, drive, BUDGET, keep, KINDS
 -- gives:
 -- Counting.
 
@@ -30,8 +30,20 @@ local function known_count(node)
   end
 end
 
+-- The same without those that are over, if these are not too many to be looked at one by one.
+local function known_living()
+  local part, dead = tree[1], tree.op == '&' and #tree == 2 and tree[2]
+  if not dead or dead.kind ~= 'D' then
+    return known_count(tree)
+  elseif size(dead) > BUDGET then
+    return nil
+  end
+  local all = known_count(part)
+  return all and all - #keep(part, KINDS.D.all(dead))
+end
+
 local function count()
-  local sure = cursor == '' and known_count(tree)
+  local sure = cursor == '' and known_living()
   if sure then
     return {'', 0, sure}
   end

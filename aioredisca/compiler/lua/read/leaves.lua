@@ -1,7 +1,7 @@
--- needs: call, holds_value
+-- needs: call, holds_value, sortable
 -- gives: BUDGET, STEP, SLICE, TABLE, min, max, floor, limit, offset, cursor, page, may_sort, prove,
 --   records, width, FIELDS, order, order_field, descending, order_key, none_key, implied_key, IDS,
---   take, take_number, less, sortable, id_of, ids_of, lookup, sliced, KINDS, size
+--   take, take_number, less, id_of, ids_of, lookup, sliced, KINDS, size
 -- Answers a tree of conditions: one bounded step of it, with the fields asked for. Writes nothing.
 -- README.md tells which parts follow.
 --
@@ -15,6 +15,7 @@
 --        or a leaf; a leaf or + is negated where it begins with !
 --          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
+--          D sorted set of moments: those that are over (of classes whose records end, see due.lua)
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
 --        or a number}: rows {id, {value ...}, id, {value ...}}, or replies of SORT_RO {{id, value ..., id ...}, ...};
 --        plan {way, then kind, key, size of each driver}
@@ -67,11 +68,6 @@ end
 
 -- `<` on strings follows the server's locale; where that is not C, compare by hand.
 local less = ('B' < 'a' and 'a' < '~') and function(a, b) return a < b end or bytes_less
-
--- A text as it stands in an index of texts: NUL ends it, so it holds none itself, and keeps its order.
-local function sortable(text)
-  return (string.gsub(string.gsub(text, '\1', '\1\2'), '%z', '\1\1'))
-end
 
 local function id_of(member)
   return sub(member, find(member, '\0', 1, true) + 1)

@@ -56,6 +56,14 @@ local function parse()
 end
 
 local tree = parse()
+local over = tree.op == '&' and tree[#tree] or tree
+if over.kind == 'D' and size(over) == 0 then -- as mostly: then it leaves out nobody
+  tree[#tree] = nil
+  if #tree == 1 then
+    tree = tree[1]
+    tree.parent = nil
+  end
+end
 
 local function sum_of_sizes(node)
   if not node.sum then

@@ -13,10 +13,10 @@ local function gets()
   return arguments
 end
 
--- The leaves, where the tree is a list of values, whose whole is no more than a page. (One alone: whole_index.lua.)
+-- The leaves, where the tree is one, or a list of values, and their whole no more than a page.
 local function whole_leaves()
-  local list, total = tree, 0
-  if tree.op ~= '+' or tree.negated then
+  local list, total = tree.op and tree or {tree}, 0
+  if tree.op and tree.op ~= '+' or tree.negated then
     return
   end
   for _, leaf in ipairs(list) do

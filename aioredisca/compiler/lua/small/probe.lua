@@ -3,7 +3,7 @@
 -- Asks, before the first write, which rights this database user lacks; changes nothing that stays.
 --
 -- KEYS   meta, ids and the other fixed keys of the model
--- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores), key
+-- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, e its end), key
 -- reply  {signature or '', unbuilt, then command and key of every right that is missing}
 local token = ARGV[1]
 local TRIES = {
@@ -11,6 +11,7 @@ local TRIES = {
   s = {{'SREM', token}, {'SADD', token}},
   z = {{'ZREM', token}, {'ZADD', 'XX', '0', token}},
   r = {{'ZSCORE', token}},
+  e = {{'PTTL'}, {'PERSIST'}, {'PEXPIREAT', '1'}},
 }
 local UNDO = {HSET = 'HDEL', SADD = 'SREM'}
 

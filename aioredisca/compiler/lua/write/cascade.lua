@@ -1,4 +1,4 @@
--- needs: call, holds_value, groups, read, CLASSES
+-- needs: call, holds_value, groups, read, CLASSES, RULES
 -- gives:
 -- A delete spreads: records that refer to a deleted one go with it, lose the reference, or forbid the delete.
 --
@@ -15,14 +15,14 @@ local known = {} -- groups by the key of their record
 local deleted, restrict, nullify = {}, {}, {}
 
 -- Whether a record will refer to a deleted one, as far as this batch is known.
-local function holds(key, field, value)
+local function holds(base, id, key, field, value)
   local g = known[key]
   if g and g.mode == 'd' then
     return false
   elseif g and g.columns[field] ~= nil then
     return g.columns[field] and ARGV[g.row + g.width + g.columns[field]] == value
   end
-  return holds_value(key, field, value)
+  return holds_value(key, field, value) and not (RULES.over and RULES.over(base, key, id))
 end
 
 -- The ids and keys of the records that refer to that of g, or nothing where there are too many.
@@ -37,7 +37,7 @@ local function holders_of(g, reference)
   local found = {}
   for _, id in ipairs(many and call('SRANDMEMBER', entry, 100) or call('SMEMBERS', entry)) do
     local key = class.base .. ':' .. id
-    if holds(key, field, value) then
+    if holds(class.base, id, key, field, value) then
       found[#found + 1] = {id = id, key = key, class = class, of = g, reference = reference}
     end
   end

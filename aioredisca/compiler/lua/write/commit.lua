@@ -1,4 +1,4 @@
--- needs: call, SLICE, min, send, groups, reading
+-- needs: call, SLICE, min, send, groups, reading, RULES
 -- gives: reply
 -- Writes the hashes of a batch that was judged.
 
@@ -63,6 +63,9 @@ for _, g in ipairs(groups) do
   for i = 1, g.count do
     local key = g.key or KEYS[g.key_at + i]
     local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
+    if g.class.entries and not g.passed then
+      RULES.ended(g, i, key)
+    end
     if not g.follows then
       reply[#reply + 1] = outcome
     end

@@ -1,18 +1,7 @@
--- needs: call, change
+-- needs: call, joined, change
 -- gives: change_together, held_together, enter_pair, leave_pair
 -- Indexes over several fields: uniques of values together, and one sorted set per value of a first field.
 -- Members that a save does not touch are read with the others, their scores are taken from their range index.
-
-local function joined(values, count)
-  local parts = {}
-  for i = 1, count do
-    if not values[i] then
-      return nil
-    end
-    parts[i] = #values[i] .. ':' .. values[i]
-  end
-  return table.concat(parts)
-end
 
 -- Values together, before and after: for claim() of unique.lua, as is held_together.
 local function change_together(g, i, fields)

@@ -1,4 +1,4 @@
--- needs: call, holds_value
+-- needs: call, holds_value, is_over, bury, set_end, sweep
 -- gives:
 -- One record by straight code, for what a single save costs is mostly what is built on the way. It does the same
 -- as the rest of the script, and returns, where the client asks for it in the place of the number of groups.
@@ -35,6 +35,26 @@ if ARGV[1] == $asks then
   local id, mode, declared = ARGV[$FAST_ID], ARGV[$FAST_MODE], ARGV[$FAST_DECLARED] == '1'
   local first_pair, last_pair, last_extra = $FAST_SIZE + 1, tonumber(ARGV[$FAST_LAST_PAIR]), tonumber(ARGV[$FAST_LAST_EXTRA])
   local new, extras, old, exists = {}, {}, nil, nil
+  --end
+  --each plain, ends
+  local id = string.sub(key, #KEYS[1] - 3)
+  --end
+  --each ends
+  local base, ends, class = string.sub(KEYS[1], 1, -6), ARGV[first_pair], $class
+  local moments, changed = base .. '/t', false
+  local moment = tonumber(call('ZSCORE', moments, id) or nil)
+  first_pair = first_pair + 1
+  if moment and is_over(base, key, id) then
+    bury(base, id, class.collections)
+    moment = nil
+  end
+  --end
+  --each plain, ends
+  if call('EXISTS', key) == 0 then
+    return {'GONE', 1}
+  end
+  --end
+  --each whole
   for i = first_pair, last_pair, 2 do
     new[ARGV[i]] = ARGV[i + 1]
   end
@@ -78,11 +98,14 @@ if ARGV[1] == $asks then
     after$n = keeps and before$n
   end
   --end
+  --each tracked, ending
+  changed = changed or after$n ~= before$n
+  --end
   --each unique
   local owned$n = before$n and before$n ~= after$n and call('HGET', $unique, before$n) == id
   if after$n and after$n ~= before$n then
     local holder = call('HGET', $unique, after$n)
-    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) then
+    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) $living then
       return {'UNIQUE', 1, holder, $field}
     end
   end
@@ -136,6 +159,12 @@ if ARGV[1] == $asks then
   --each whole
   if mode == 'd' then
     call('ZREM', KEYS[2], id)
+    --end
+    --each whole, ends
+    call('ZREM', moments, id)
+    call('HDEL', moments .. '/n', id)
+    --end
+    --each whole
     for _, name in ipairs({$collections}) do
       call('UNLINK', base .. '/l/' .. name .. '/' .. id)
     end
@@ -170,6 +199,10 @@ if ARGV[1] == $asks then
   if exists and last_extra < #ARGV then
     call('HDEL', key, unpack(ARGV, last_extra + 1))
   end
+  --end
+  --each ends
+  set_end(class, base, key, id, ends, exists and true or false, moment, changed)
+  sweep(base, 2, class.collections)
   --end
   return {'OK', exists and 0 or 1}
 end

@@ -1,4 +1,4 @@
--- needs: call, holds_value, groups, at
+-- needs: call, holds_value, groups, at, RULES
 -- gives: fresh, holder, holder_key
 -- Creates a record, unless another one holds its value of a unique index: then answers, or updates, that one.
 --
@@ -16,6 +16,9 @@ if holder then
   holder_key = fresh.class.base .. ':' .. holder
   for i = at + 1, at + members do
     holder = holder and holds_value(holder_key, ARGV[i], ARGV[i + members]) and holder
+  end
+  if holder and RULES.over and RULES.over(fresh.class.base, holder_key, holder) then
+    holder = nil
   end
 end
 groups = {fresh}

@@ -13,6 +13,7 @@
 --   indexed, declared     whether it names a field that indexes know, whether it sets a declared one
 --   old                   per record: field -> stored value of what was read, false where there is no record.
 --                         Records that are to be new have none: they are not read, nothing of them can be anywhere.
+--   ends                  of classes whose records end: see ends.lua
 --   care, expected        see preconditions.lua; first_expected, expectations: where the names and the values stand
 
 local SLICE = 1000
@@ -37,10 +38,14 @@ local groups, at, records, reading, careful = {}, 1, 0, false, false
 for number = 1, tonumber(ARGV[1]) do
   local $GROUP_NAMES = unpack(ARGV, at + 1, at + $GROUP_SIZE)
   at = at + $GROUP_SIZE
+  local class, ends = CLASSES[tonumber(class_number)], nil
+  if class.entries then
+    at, ends = at + 1, ARGV[at + 1]
+  end
   local first_set = at + free + drops + reads + 1
   local last = first_set + sets + others - 1
   local g = {
-    class = CLASSES[tonumber(class_number)], mode = mode, count = tonumber(rows), number = records,
+    class = class, ends = ends, mode = mode, count = tonumber(rows), number = records,
     key_at = FIXED + records, ids = {}, columns = {}, first_set = first_set, last = last,
     indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected,
   }

@@ -1,10 +1,9 @@
--- needs: send, change
+-- needs: sortable, send, change
 -- gives: write_sorted
 -- Indexes of text by its bytes: the member is the value, NUL and the id, so that NUL must not stand in it.
 
 local function sorted_member(value, id)
-  local free = string.gsub(string.gsub(value, '\1', '\1\2'), '%z', '\1\1')
-  return free .. '\0' .. id
+  return sortable(value) .. '\0' .. id
 end
 
 local function write_sorted(list, field, key)

@@ -1,17 +1,6 @@
--- needs: call, change
+-- needs: call, elements, change
 -- gives: enter_tags, leave_tags
 -- Indexes of sets of strings, stored as JSON: a set of ids per element.
-
-local function elements(stored)
-  local readable, list = pcall(cjson.decode, stored or '[]')
-  local found = {}
-  for _, element in ipairs(readable and type(list) == 'table' and list or {}) do
-    if type(element) == 'string' then
-      found[element] = true
-    end
-  end
-  return found
-end
 
 -- One command per element of *wanted* that is not in *but*.
 local function send_elements(command, g, i, field, wanted, but)

@@ -1,4 +1,4 @@
--- needs: call, holds_value, SLICE, min, send, reading, entered, left, numbers
+-- needs: call, holds_value, SLICE, min, send, reading, RULES, entered, left, numbers
 -- gives: claim, write_claims
 -- Unique indexes: hashes, value -> id. They are judged on the final state of the batch: all releases first,
 -- then the claims.
@@ -29,7 +29,7 @@ local function true_holder(base, holder, value, field, held_by)
   else
     holds = holds_value(key, field, value)
   end
-  return holds and holder
+  return holds and not (RULES.over and RULES.over(base, key, holder)) and holder
 end
 
 -- Judges one index, and keeps what is to be written. Uniques of several fields bring functions of compounds.lua.

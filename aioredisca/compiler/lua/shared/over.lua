@@ -1,0 +1,73 @@
+-- needs: call, now
+-- gives: is_over, bury, sweep
+-- Records that end: which are over, and how what is left of them goes. Written out for classes that have such.
+--
+-- base/t    sorted set: id -> the millisecond of its end, which its key has as well
+-- base/t/n  hash: id -> what stands of it in indexes, for the hash is gone then: entries of a letter and texts,
+--           each after its length and a colon (see noted.lua)
+
+-- Whether there is no record any more. On servers before 7.2 the time of keys stands still in a script, and the clock
+-- does not: what has no time left may be over.
+local function is_over(base, key, id)
+  local left = call('PTTL', key)
+  if left ~= 0 then
+    return left == -2
+  end
+  local moment = call('ZSCORE', base .. '/t', id)
+  return moment and tonumber(moment) < now
+end
+
+-- Takes away what is left of a record that is over. Claims that others hold by now stay theirs.
+local function bury(base, id, collections)
+  local note, at = call('HGET', base .. '/t/n', id) or '', 1
+  local function take()
+    local colon = string.find(note, ':', at, true)
+    local last = colon + tonumber(string.sub(note, at, colon - 1))
+    at = last + 1
+    return string.sub(note, colon + 1, last)
+  end
+  call('UNLINK', base .. ':' .. id)
+  while at <= #note do
+    local kind = string.sub(note, at, at)
+    at = at + 1
+    local key = base .. '/' .. take()
+    if kind == 's' then
+      call('SREM', key, id)
+    elseif kind == 'z' then
+      call('ZREM', key, id)
+    elseif kind == 'h' then
+      call('HDEL', key, id)
+    else
+      local value = take()
+      if kind == 'm' then
+        call('ZREM', key, value)
+      elseif call('HGET', key, value) == id then
+        call('HDEL', key, value)
+      end
+    end
+  end
+  for _, name in ipairs(collections and collections() or {}) do
+    call('UNLINK', base .. '/l/' .. name .. '/' .. id)
+  end
+  call('ZREM', base .. '/ids', id)
+  call('HDEL', base .. '/t/n', id)
+  call('ZREM', base .. '/t', id)
+end
+
+-- Of up to *most* records whose moment has come the key decides: somebody may have given it another end, or none.
+local function sweep(base, most, collections)
+  local due = call('ZRANGEBYSCORE', base .. '/t', '-inf', '(' .. now, 'LIMIT', 0, most)
+  for _, id in ipairs(due) do
+    local left = call('PTTL', base .. ':' .. id)
+    if left > 0 then
+      call('ZADD', base .. '/t', now + left, id)
+      call('PEXPIREAT', base .. ':' .. id, now + left)
+    elseif left == -1 then
+      call('ZREM', base .. '/t', id)
+      call('HDEL', base .. '/t/n', id)
+    else
+      bury(base, id, collections)
+    end
+  end
+  return #due
+end

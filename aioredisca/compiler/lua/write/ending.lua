@@ -1,0 +1,38 @@
+-- needs: call, is_over, bury, set_end, SLICE, min, groups, RULES
+-- gives:
+-- Records that end, in a write. Before anything is judged, what is left of records of the call that are over goes:
+-- they are no more. After a record is written, its end is.
+
+RULES.over = is_over
+
+for _, g in ipairs(groups) do
+  local class = g.class
+  for first = 1, class.entries and g.count or 0, SLICE do
+    g.moments = g.moments or {}
+    local moments = call('ZMSCORE', class.base .. '/t', unpack(g.ids, first, min(first + SLICE - 1, g.count)))
+    for n, moment in ipairs(moments) do
+      local i = first + n - 1
+      local key = KEYS[g.key_at + i]
+      if moment and is_over(class.base, key, g.ids[i]) then
+        bury(class.base, g.ids[i], class.collections)
+      else
+        g.moments[i] = tonumber(moment or nil)
+      end
+    end
+  end
+end
+
+RULES.ended = function(g, i, key)
+  local class, id = g.class, g.ids[i]
+  local moments = class.base .. '/t'
+  if g.mode == 'd' then
+    call('ZREM', moments, id)
+    call('HDEL', moments .. '/n', id)
+    return
+  end
+  local moment = g.moments and g.moments[i]
+  if g.key then -- it was found by the server
+    moment = tonumber(call('ZSCORE', moments, id) or nil)
+  end
+  set_end(class, class.base, key, id, g.ends or '', g.old and g.old[i] and true or false, moment, g.indexed)
+end

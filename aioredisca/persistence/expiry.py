@@ -1,0 +1,121 @@
+"""When records end: asked, set, prolonged; and what is left of those that are over, taken away."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from aioredisca.compiler.changes import Change
+from aioredisca.compiler.writes import Refusal, write_call, write_outcome
+from aioredisca.errors import NotFound, SchemaMismatch, StoreError
+from aioredisca.fields.access import check_changeable, need_id
+from aioredisca.persistence import executor, readiness
+from aioredisca.storage.moments import NEVER, Duration, ending, moment
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Reply, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+
+async def expire(record: Record, given: Duration | dt.datetime) -> None:
+    """Let *record* end in a while or at a moment. Gone without one. EVALSHA, one round trip."""
+    record.__mapper__.need_expiry()
+    await set_end(record, ending(given))
+
+
+async def persist(record: Record) -> None:
+    """Let *record* live for ever. Gone without one. EVALSHA, one round trip."""
+    record.__mapper__.need_expiry()
+    await set_end(record, NEVER)
+
+
+async def touch(record: Record) -> None:
+    """Let *record* last as long as a new one. Gone without one. EVALSHA, one round trip."""
+    await set_end(record, record.__mapper__.end_of_touch())
+
+
+async def set_end(record: Record, ends: str) -> None:
+    """Give *record* another end. Its pending changes stay."""
+    check_changeable(record)
+    need_id(record)
+    state, mapper = record.__state__, record.__mapper__
+    store = mapper.store(state.unit)
+    async with executor.locked(store, [record]):
+        change = Change(mapper.schema(store), state.id, "update", ends=ends)
+        await executor.write(store, [(record, change)])
+
+
+async def prolonged(
+    store: Store, schema: Schema, ids: Sequence[str], ends: str, reads: Sequence[Call]
+) -> list[Reply]:
+    """The replies to *reads*, after those of the records that are there were given their new end.
+
+    EVALSHA and the reads, one round trip.
+    """
+    changes = [Change(schema, id, "update", skip=len(ids) > 1, ends=ends) for id in ids]
+    call = write_call(changes)
+    for _ in range(executor.ATTEMPTS):
+        await readiness.ready_to_write(store, schema)
+        reply, *replies = await readiness.read_together(store, [call, *reads])
+        outcome = write_outcome(reply)
+        if not isinstance(outcome, Refusal) or outcome.code == "GONE":
+            return replies
+        if outcome.code != "SCHEMA":
+            raise StoreError(f"the key {schema.keys.record(ids[outcome.place])!r} holds no record")
+        readiness.forget(store, [schema])
+    raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
+
+
+async def ttl(record: Record) -> dt.timedelta | None:
+    """How long *record* lasts from now on, None for ever. NotFound without one. PTTL, one round trip."""
+    left, _ = await _asked(record)
+    return None if left is None else dt.timedelta(milliseconds=left)
+
+
+async def expires_at(record: Record) -> dt.datetime | None:
+    """The moment at which *record* ends, None for never. NotFound without one. One round trip."""
+    return (await _asked(record))[1]
+
+
+async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
+    need_id(record)
+    state, mapper = record.__state__, record.__mapper__
+    store = mapper.store(state.unit)
+    keys = mapper.schema(store).keys
+    calls = [Call(("PTTL", keys.record(state.id))), Call(("ZSCORE", keys.moments, state.id)), Call(("TIME",))]
+    left, score, (seconds, micros) = await readiness.read_together(store, calls)
+    if left == -2:
+        raise NotFound(mapper.name, state.id)
+    if left == -1:
+        return None, None
+    known = float(score) if score else int(seconds) * 1000 + int(micros) // 1000 + left
+    return left, moment(known)
+
+
+SWEPT = 100
+"""Records of one script call of :func:`sweep`: about a millisecond of the server."""
+
+
+async def sweep(model: type[Record], *, progress: Callable[[int], None] | None = None) -> int:
+    """Take away what is left of the records of *model* that are over; return how many.
+
+    Answers are exact without it, and every write takes away two: it is for a model that is written rarely, or
+    whose records end all at once.
+
+    ``progress``  called with the number so far.
+
+    UsageError for a class whose records never end. EVALSHA, one round trip per 100 records.
+    """
+    mapper = model.__mapper__
+    mapper.need_expiry()
+    store = mapper.store()
+    schema, total = mapper.schema(store), 0
+    while True:
+        seen, wait = await executor.sweep(store, schema, SWEPT)
+        total += seen
+        if progress is not None:
+            progress(total)
+        if not wait or not seen:
+            return total

@@ -1,0 +1,68 @@
+"""When a record ends: what users give as seconds, timedeltas and moments, as the texts that ``ends.lua`` reads."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TypeAlias
+
+from aioredisca.errors import UsageError
+
+Duration: TypeAlias = "dt.timedelta | float"
+"""A timedelta, or seconds."""
+
+MAX_MOMENT = 2**53
+"""Milliseconds since 1970: what scores hold exactly. The year 287,396."""
+
+AS_IT_WAS = ""
+NEVER = "p"
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MILLISECOND = dt.timedelta(milliseconds=1)
+
+
+def milliseconds(given: object, what: str) -> int:
+    """A duration in milliseconds. UsageError for what is none, or is none that a record can last."""
+    if isinstance(given, dt.timedelta):
+        number = given // _MILLISECOND
+    elif isinstance(given, int | float) and not isinstance(given, bool):
+        if not abs(given) < MAX_MOMENT:  # NaN, too
+            raise UsageError(f"{what}={given!r}: a record lasts at most 2**53 milliseconds")
+        number = int(given * 1000)
+    else:
+        raise UsageError(f"{what}={given!r}: give a timedelta or seconds")
+    if number < 1:
+        raise UsageError(
+            f"{what}={given!r}: a record lasts at least a millisecond; to end one now, delete() it"
+        )
+    if number > MAX_MOMENT // 2:  # so that it ends before MAX_MOMENT, whenever it begins
+        raise UsageError(f"{what}={given!r}: a record lasts at most 2**52 milliseconds, some 142,000 years")
+    return number
+
+
+def lasting(given: Duration, what: str) -> str:
+    """From now on."""
+    return f"r{milliseconds(given, what)}"
+
+
+def lasting_if_new(number: int) -> str:
+    """For a record that is created; others end when they did."""
+    return f"n{number}"
+
+
+def ending(given: Duration | dt.datetime) -> str:
+    """In a while, or at a moment, which may be past. UsageError for a moment without a zone."""
+    if not isinstance(given, dt.datetime):
+        return lasting(given, "expire()")
+    if given.tzinfo is None:
+        raise UsageError(
+            "expire() takes a moment with a zone, as datetime.now(UTC) makes it; this one has none"
+        )
+    return f"a{max(0, (given - _EPOCH) // _MILLISECOND)}"
+
+
+def moment(number: float) -> dt.datetime:
+    """The moment of so many milliseconds since 1970, in UTC; the last that there is for what lies beyond."""
+    try:
+        return _EPOCH + dt.timedelta(milliseconds=int(number))
+    except OverflowError:
+        return dt.datetime.max.replace(tzinfo=dt.UTC)
