@@ -115,11 +115,11 @@ class Conf:
                        connection per event loop), so that they are right but for the moment that takes;
                        0, the default, holds none. Queries, ``reload`` and writes always ask the server.
 
-        ``ttl``        how long a record lasts from its creation on, a timedelta or seconds; None lets it live for
-                       ever unless ``save(ttl=)`` or ``expire()`` says otherwise. Without it records of the class
-                       never end by themselves.
-        ``sliding``    what makes a record last ``ttl`` anew: "save", or "load" (every load and save); None, the
-                       default, nothing does.
+        ``ttl``        how long a record lasts from its creation on, a timedelta or seconds; None: for ever,
+                       unless ``save(ttl=)`` or ``expire()`` says otherwise. Where it is not given, records
+                       never end by themselves. Changing it changes no record that is stored.
+        ``sliding``    what makes a record last ``ttl`` anew: "save", each save; "load", each load of it by
+                       its id as well; None, the default, nothing.
 
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.

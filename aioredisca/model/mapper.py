@@ -219,7 +219,7 @@ class Mapper:
         return self.setting("ttl") is not None
 
     def end_of_save(self, given: Duration | Missing | None = MISSING) -> str:
-        """When a record that is saved ends, as ``ends.lua`` reads it. UsageError where none of the class does."""
+        """When a record that is saved ends, as ``ends.lua`` reads it. UsageError where none does."""
         if given is not MISSING:
             self.need_expiry()
             return NEVER if given is None else lasting(given, "ttl")
@@ -244,8 +244,8 @@ class Mapper:
         """UsageError for a class whose records never end by themselves."""
         if not self.expires:
             raise UsageError(
-                f"records of {self.name} do not end by themselves: declare the class with @conf(ttl=...), or with "
-                f"@conf(ttl=None) if each is to live for ever unless it is told otherwise"
+                f"records of {self.name} do not end by themselves: declare the class with @conf(ttl=...), "
+                f"or with @conf(ttl=None) if each is to live for ever unless it is told otherwise"
             )
 
     @property

@@ -126,6 +126,9 @@ class Model(Record):
                           record) or "upsert". By default: create after ``new()``, after a load that found
                           nothing and after ``delete()``; update after a load that found it and after a
                           save; upsert for a bare handle.
+        ``ttl``           how long the record lasts from now on, a timedelta or seconds; None: for ever. By
+                          default what ``conf(ttl=, sliding=)`` says; a record that was there keeps its end
+                          unless it slides. With it there is something to write even if nothing was changed.
         ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
                           sequence of columns adds these; "record" compares all fields.
 
@@ -137,7 +140,7 @@ class Model(Record):
         return await saving.save(self, mode, if_unchanged, ttl)
 
     async def expire(self, in_or_at: Duration | dt.datetime) -> None:
-        """Let the stored record end: in a while (a timedelta or seconds) or at a moment; one that is past ends it now.
+        """Let the stored record end: in a while (a timedelta or seconds) or at a moment, past ones included.
 
         Gone if there is no record. EVALSHA, one round trip.
         """
@@ -148,7 +151,7 @@ class Model(Record):
         await expiry.persist(self)
 
     async def touch(self) -> None:
-        """Let the stored record last ``conf(ttl=)`` from now on. Gone if there is none. EVALSHA, one round trip."""
+        """Let the stored record last ``conf(ttl=)`` from now on. Gone without one. One round trip."""
         await expiry.touch(self)
 
     async def ttl(self) -> dt.timedelta | None:
@@ -156,7 +159,10 @@ class Model(Record):
         return await expiry.ttl(self)
 
     async def expires_at(self) -> dt.datetime | None:
-        """Return the moment at which it ends, None for never. NotFound without one. PTTL, ZSCORE and TIME, one round trip."""
+        """Return the moment at which it ends, None for never. NotFound without one.
+
+        PTTL, ZSCORE and TIME, one round trip.
+        """
         return await expiry.expires_at(self)
 
     async def delete(self) -> bool:

@@ -305,7 +305,7 @@ class Query(Select[R]):
         return await mutations.set_end(self._spec, ending(in_or_at))
 
     async def persist(self) -> int:
-        """Let every match live for ever; return how many there were. Batches and round trips as in :meth:`update`."""
+        """Let every match live for ever; return how many there were. Batches as in :meth:`update`."""
         self._spec.mapper.need_expiry()
         return await mutations.set_end(self._spec, NEVER)
 

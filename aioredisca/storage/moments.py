@@ -1,4 +1,4 @@
-"""When a record ends: what users give as seconds, timedeltas and moments, as the texts that ``ends.lua`` reads."""
+"""When a record ends: seconds, timedeltas and moments that users give, as texts that ``ends.lua`` reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def milliseconds(given: object, what: str) -> int:
         raise UsageError(f"{what}={given!r}: give a timedelta or seconds")
     if number < 1:
         raise UsageError(
-            f"{what}={given!r}: a record lasts at least a millisecond; to end one now, delete() it"
+            f"{what}={given!r}: a record lasts a millisecond or more; delete() one to end it now"
         )
     if number > MAX_MOMENT // 2:  # so that it ends before MAX_MOMENT, whenever it begins
         raise UsageError(f"{what}={given!r}: a record lasts at most 2**52 milliseconds, some 142,000 years")
@@ -54,9 +54,7 @@ def ending(given: Duration | dt.datetime) -> str:
     if not isinstance(given, dt.datetime):
         return lasting(given, "expire()")
     if given.tzinfo is None:
-        raise UsageError(
-            "expire() takes a moment with a zone, as datetime.now(UTC) makes it; this one has none"
-        )
+        raise UsageError("expire() takes a moment with a zone, as of datetime.now(UTC); this one has none")
     return f"a{max(0, (given - _EPOCH) // _MILLISECOND)}"
 
 

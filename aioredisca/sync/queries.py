@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from aioredisca.query.explain import Explanation
 from aioredisca.query.paging import Page
 from aioredisca.query.query import Select, whole
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.moments import NEVER, Duration, ending
 from aioredisca.types import MISSING, Missing
 
 T = TypeVar("T")
@@ -171,6 +173,19 @@ class Query(Select[R]):
     def delete(self) -> int:
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return run(mutations.delete(self._spec))
+
+    def expire(self, in_or_at: Duration | dt.datetime) -> int:
+        """Let every match end in a while (a timedelta or seconds) or at a moment; return how many there were.
+
+        Batches and round trips as in :meth:`update`.
+        """
+        self._spec.mapper.need_expiry()
+        return run(mutations.set_end(self._spec, ending(in_or_at)))
+
+    def persist(self) -> int:
+        """Let every match live for ever; return how many there were. Batches as in :meth:`update`."""
+        self._spec.mapper.need_expiry()
+        return run(mutations.set_end(self._spec, NEVER))
 
     def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.

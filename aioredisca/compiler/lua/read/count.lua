@@ -1,4 +1,5 @@
--- needs: call, estimate, may_join, size, EVERY, sum_of_sizes, cursor, tree, drivers, drive, BUDGET, keep, KINDS
+-- needs: call, estimate, may_join, size, EVERY, sum_of_sizes, cursor, tree, drivers, drive, BUDGET,
+--   by_flags, keep, KINDS
 -- gives:
 -- Counting.
 
@@ -30,16 +31,30 @@ local function known_count(node)
   end
 end
 
--- The same without those that are over, if these are not too many to be looked at one by one.
-local function known_living()
-  local part, dead = tree[1], tree.op == '&' and #tree == 2 and tree[2]
-  if not dead or dead.kind ~= 'D' then
-    return known_count(tree)
-  elseif size(dead) > BUDGET then
-    return nil
+-- How many of *ids*, which are over, indexes take for matches, or nil where they do not tell: nothing else of them is left.
+local function stands_in(node, ids)
+  if node.op == '+' then
+    local found = 0
+    for _, leaf in ipairs(node) do
+      if leaf.kind ~= 'S' and leaf.kind ~= 'Z' then
+        return nil
+      end
+      found = found + #by_flags(ids, KINDS[leaf.kind].holds(leaf, ids), true)
+    end
+    return node.negated and #ids - found or found
   end
-  local all = known_count(part)
-  return all and all - #keep(part, KINDS.D.all(dead))
+  return node.kind ~= 'L' and #keep(node, ids)
+end
+
+-- The number without those that are over, if these are not too many to be looked at one by one.
+local function known_living()
+  local part, over = tree[1], tree.op == '&' and #tree == 2 and tree[2]
+  if not over or over.kind ~= 'D' then
+    return known_count(tree)
+  end
+  local all = size(over) <= BUDGET and known_count(part)
+  local dead = all and stands_in(part, KINDS.D.all(over))
+  return dead and all - dead
 end
 
 local function count()

@@ -210,7 +210,7 @@ end
 
 -- testing ids -------------------------------------------------------------------------------------
 
-local driver, path -- what is walked now; for each node above it, the child that it stands in
+local driver, path = nil, {} -- what is walked now; for each node above it, the child that it stands in
 local given -- a leaf that all ids which are walked now meet as well
 
 local function set_driver(leaf)
