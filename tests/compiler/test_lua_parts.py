@@ -128,7 +128,9 @@ def schemas(db: Database) -> list[Schema]:
 
 def compositions(schemas: list[Schema]) -> list[Script]:
     """Every kind of script in use."""
-    found = [small_script(name) for name in SMALL_PARTS] + [query_script(answer, False) for answer in QUERY_PARTS]
+    found = [small_script(name) for name in SMALL_PARTS] + [
+        query_script(answer, False) for answer in QUERY_PARTS
+    ]
     for schema in schemas:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
         found += [get_or_create_script(alone), write_script(alone, ()), write_script(alone, ("increment",))]

@@ -31,6 +31,7 @@ class Layout:
     together: list[tuple[bytes, ...]] = field(default_factory=list[tuple[bytes, ...]])
     pairs: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     collections: set[bytes] = field(default_factory=set[bytes])
+    expires: bool = False
 
 
 def layout_of(model: Any) -> Layout:
@@ -59,6 +60,7 @@ def layout_of(model: Any) -> Layout:
         else:
             layout.pairs.append((names[0], names[1]))
     layout.collections = {name.encode() for name in schema.collections}
+    layout.expires = schema.expires
     return layout
 
 
@@ -76,6 +78,8 @@ def drift(raw: Any, models: Iterable[Any]) -> list[str]:
                 continue
             id = key[len(layout.base) + 1 :]
             _expect(layout, id, raw.hgetall(key), expected, problems)
+            if layout.expires and (left := raw.pttl(key)) >= 0:
+                _expect_end(layout, id, left, raw, expected, problems)
             keys.discard(key)
             keys -= {layout.base + b"/l/" + name + b"/" + id for name in layout.collections}
         meta = layout.base + b"/meta"
@@ -136,6 +140,54 @@ def _expect(
             expected.setdefault(key, {})[id] = layout.ranges[second](declared[second])
     for name in layout.nullable - declared.keys():
         expected.setdefault(base + b"/n/" + name, set()).add(id)
+
+
+def _expect_end(
+    layout: Layout, id: bytes, left: int, raw: Any, expected: dict[bytes, Any], problems: list[str]
+) -> None:
+    """A record that ends stands in the moments, and its entries in the notes."""
+    base = layout.base
+    seconds, micros = raw.time()
+    moment = raw.zscore(base + b"/t", id)
+    if moment is None or abs(moment - (seconds * 1000 + micros // 1000 + left)) > 100:
+        problems.append(f"{base + b':' + id!r} ends in {left} ms, and its moment is {moment!r}")
+    expected.setdefault(base + b"/t", {})[id] = moment
+    note = b"".join(sorted(_noted(raw.hget(base + b"/t/n", id) or b"")))
+    wanted = b"".join(sorted(_entries(base, id, expected)))
+    if note != wanted:
+        problems.append(f"the note of {base + b':' + id!r} is {note!r}, its entries {wanted!r}")
+    if wanted:
+        expected.setdefault(base + b"/t/n", {})[id] = raw.hget(base + b"/t/n", id)
+
+
+def _entries(base: bytes, id: bytes, expected: dict[bytes, Any]) -> list[bytes]:
+    """What stands of a record in its indexes, as notes say it."""
+    found = list[bytes]()
+    for key, content in expected.items():
+        name = key[len(base) + 1 :]
+        if not key.startswith(base + b"/") or name in (b"ids", b"t", b"t/n"):
+            continue
+        text = b"%d:%b" % (len(name), name)
+        if name[:1] == b"u":
+            found += [b"u" + text + b"%d:%b" % (len(v), v) for v, owner in content.items() if owner == id]
+        elif name[:1] == b"s":
+            found += [b"m" + text + b"%d:%b" % (len(m), m) for m in content if m.endswith(b"\0" + id)]
+        elif id in content:
+            found.append({b"h": b"h", b"r": b"z", b"c": b"z"}.get(name[:1], b"s") + text)
+    return found
+
+
+def _noted(note: bytes) -> list[bytes]:
+    """The entries of a note."""
+    found, at = list[bytes](), 0
+    while at < len(note):
+        first, texts = at, 2 if note[at : at + 1] in b"um" else 1
+        at += 1
+        for _ in range(texts):
+            colon = note.index(b":", at)
+            at = colon + 1 + int(note[at:colon])
+        found.append(note[first:at])
+    return found
 
 
 def _content(raw: Any, key: bytes) -> Any:

@@ -16,7 +16,7 @@ from ..support.blocking import Twin
 from ..support.drift import drift
 
 BLOCKING_ONLY = {"allow_blocking", "iterate", "run"}
-ASYNC_ONLY = {"Reindexed", "reindex"}  # reindex is run by `run(reindex(Model))`, as any operation
+ASYNC_ONLY = {"Reindexed", "reindex", "sweep"}  # run by `run(reindex(Model))`, as any operation
 
 
 def test_both_faces_export_the_same_names() -> None:
