@@ -56,7 +56,7 @@ async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool, ends: s
     mapper, state = record.__mapper__, record.__state__
     schema = mapper.schema(store)
     if schema.expires:
-        ends = ends or mapper.end_of_load()
+        ends = ends or mapper.lifetime.of_load()
     if raw or (anew and state.layers.complete and not state.layers.blank):
         reply = await _asked(store, schema, state.id, ends, load_all_call(schema, state.id))
         take(record, read_all_fields(schema, reply), complete=True)
@@ -107,14 +107,14 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     HMGET (with *touch* after an EVALSHA), one round trip; none where ``conf(cache=n)`` holds it.
     """
     mapper = model.__mapper__
-    ends = mapper.end_of_touch() if touch else AS_IT_WAS
+    ends = mapper.lifetime.of_touch() if touch else AS_IT_WAS
     if not mapper.plain or ends or current() is not None:  # as is_private() says
         return await load(mapper.handle(model_id), strict=True, ends=ends)
     id = mapper.record_id(model_id)
     # Nobody else can have this instance yet: no lock, and nothing to merge with.
     store = mapper.store_in(None)
     schema, transport = mapper.schema(store), store.transport()
-    if schema.expires and mapper.end_of_load():
+    if schema.expires and mapper.lifetime.of_load():
         return await load(mapper.handle(id), strict=True)
     region = schema.cache_region
     row = transport.cached(region, schema.records + id) if region else None
@@ -157,7 +157,7 @@ async def _load_many(mapper: Any, records: Sequence[Any]) -> list[Any]:
 
 
 async def _rows(mapper: Any, store: Store, schema: Schema, ids: Sequence[str]) -> list[Stored]:
-    if schema.expires and ids and (ends := mapper.end_of_load()):
+    if schema.expires and ids and (ends := mapper.lifetime.of_load()):
         return await expiry.prolonged(store, schema, ids, ends, [record_call(schema, id) for id in ids])
     return await readiness.rows(store, [(schema, ids)])
 

@@ -19,15 +19,15 @@ from aioredisca.fields import access
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
 from aioredisca.model import declaration, loading, registry
+from aioredisca.model.lifetime import Lifetime
 from aioredisca.model.referrers import referrers_of
 from aioredisca.model.state import State, set_state
 from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
-from aioredisca.storage.moments import AS_IT_WAS, NEVER, Duration, lasting, lasting_if_new
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import MISSING, Missing, Raw, Store, Stored
+from aioredisca.types import MISSING, Raw, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
@@ -73,6 +73,7 @@ class Mapper:
 
     ``fields``   by attribute name; ``by_key`` by hash field; ``mutable`` those whose values change in place.
     ``filling``  what it takes to fill a new record.
+    ``lifetime`` when its records end.
     ``plain``    whether instances are made as this library makes them: no class of a user's has a say in it.
     ``version``  a number that changes whenever a field comes or goes.
     """
@@ -80,6 +81,7 @@ class Mapper:
     def __init__(self, model: ModelType) -> None:
         self.model: Any = model
         self.colour: Colour = getattr(model, "__colour__", NO_COLOUR)
+        self.lifetime = Lifetime(self)
         self.version = 0
         self._own: Settings = {}
         self._effective: Settings = {}
@@ -180,7 +182,7 @@ class Mapper:
     def configure(self, given: Settings) -> None:
         """Set what ``@conf(...)`` has *given*. UsageError for what comes too late."""
         late = given.keys() & FIXED_BY_USE
-        if "ttl" in given and not self.expires:
+        if "ttl" in given and not self.lifetime.limited:
             late |= {"ttl"}
         if late and self.is_used():
             raise UsageError(f"{self.name} is in use already: conf({', '.join(sorted(late))}) comes too late")
@@ -212,41 +214,6 @@ class Mapper:
         if reason := bad_prefix(prefix):
             raise UsageError(f"{self.name}: {reason}; set another by @conf(prefix=...)")
         return prefix
-
-    @property
-    def expires(self) -> bool:
-        """Whether records may end by themselves."""
-        return self.setting("ttl") is not None
-
-    def end_of_save(self, given: Duration | Missing | None = MISSING) -> str:
-        """When a record that is saved ends, as ``ends.lua`` reads it. UsageError where none does."""
-        if given is not MISSING:
-            self.need_expiry()
-            return NEVER if given is None else lasting(given, "ttl")
-        ttl = self.setting("ttl")
-        if not ttl:
-            return AS_IT_WAS
-        return f"r{ttl}" if self.setting("sliding") else lasting_if_new(ttl)
-
-    def end_of_load(self) -> str:
-        """When a record ends that is loaded."""
-        return self.end_of_save() if self.setting("sliding") == "load" else AS_IT_WAS
-
-    def end_of_touch(self) -> str:
-        """When a record ends that is touched. UsageError where the class does not tell."""
-        self.need_expiry()
-        ttl = self.setting("ttl")
-        if not ttl:
-            raise UsageError(f"{self.name}: conf(ttl=None) tells no time to prolong a record by; expire() it")
-        return f"r{ttl}"
-
-    def need_expiry(self) -> None:
-        """UsageError for a class whose records never end by themselves."""
-        if not self.expires:
-            raise UsageError(
-                f"records of {self.name} do not end by themselves: declare the class with @conf(ttl=...), "
-                f"or with @conf(ttl=None) if each is to live for ever unless it is told otherwise"
-            )
 
     @property
     def names_prefix(self) -> bool:
@@ -302,7 +269,7 @@ class Mapper:
         collections = tuple(one.key for one in self.collections.values())
         indexes = declaration.compounds(self)
         cache = self.setting("cache") or 0
-        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, self.expires)
+        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, self.lifetime.limited)
 
     # -- ids ---------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
         _refuse_pending(record, field)
-        ends = mapper.end_of_save()
+        ends = mapper.lifetime.of_save()
         change = Change(mapper.schema(store), state.id, "incr", increment=wanted, ends=ends)
         (text,) = await executor.write(store, [(record, change)])
     assert isinstance(text, bytes)
@@ -76,7 +76,7 @@ async def get_or_create(
     fresh = mapper.detached(mapper.new_id())
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
-    ends = mapper.end_of_save(ttl)
+    ends = mapper.lifetime.of_save(ttl)
     create = _change(schema, fresh, "create", ends)
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():

@@ -29,7 +29,7 @@ async def save_many(
     ttl: Duration | Missing | None = MISSING,
 ) -> list[tuple[R, RediscaError]]:
     """Save *objs*; those that were refused, with their errors, where conflicts are to be skipped."""
-    model.__mapper__.end_of_save(ttl)  # refused before any record is looked at
+    model.__mapper__.lifetime.of_save(ttl)  # refused before any record is looked at
     records = _checked(model, as_list(objs), batch, _check_savable)
     _, refused = await _write(_store_of(model, records), records, None, batch, skip_conflicts, ttl)
     return cast("list[tuple[R, RediscaError]]", refused)

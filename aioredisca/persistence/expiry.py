@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 async def expire(record: Record, given: Duration | dt.datetime) -> None:
     """Let *record* end in a while or at a moment. Gone without one. EVALSHA, one round trip."""
-    record.__mapper__.need_expiry()
+    record.__mapper__.lifetime.need_limit()
     await set_end(record, ending(given))
 
 
 async def persist(record: Record) -> None:
     """Let *record* live for ever. Gone without one. EVALSHA, one round trip."""
-    record.__mapper__.need_expiry()
+    record.__mapper__.lifetime.need_limit()
     await set_end(record, NEVER)
 
 
 async def touch(record: Record) -> None:
     """Let *record* last as long as a new one. Gone without one. EVALSHA, one round trip."""
-    await set_end(record, record.__mapper__.end_of_touch())
+    await set_end(record, record.__mapper__.lifetime.of_touch())
 
 
 async def set_end(record: Record, ends: str) -> None:
@@ -109,7 +109,7 @@ async def sweep(model: type[Record], *, progress: Callable[[int], None] | None =
     UsageError for a class whose records never end. EVALSHA, one round trip per 100 records.
     """
     mapper = model.__mapper__
-    mapper.need_expiry()
+    mapper.lifetime.need_limit()
     store = mapper.store()
     schema, total = mapper.schema(store), 0
     while True:

@@ -49,7 +49,7 @@ def begin(
     changes = layers.changes(mode) if mode else layers.diff
     if mapper.mutable:
         changes = changes | touched(record)
-    ends = mapper.end_of_save(ttl) if schema.expires or ttl is not MISSING else AS_IT_WAS
+    ends = mapper.lifetime.of_save(ttl) if schema.expires or ttl is not MISSING else AS_IT_WAS
     if not changes and not layers.fresh and ttl is MISSING and not _asked_outright(record, mode):
         return None
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)

@@ -43,7 +43,7 @@ async def update(spec: QuerySpec[R], values: Mapping[str, Any]) -> int:
     for name, value in values.items():
         field = mapper.field(name)
         sets[field.key] = field.__codec__.accept(value, mapper)[1]
-    return await _change(spec, (), "update", lambda raw: sets, mapper.end_of_save())
+    return await _change(spec, (), "update", lambda raw: sets, mapper.lifetime.of_save())
 
 
 async def set_end(spec: QuerySpec[R], ends: str) -> int:
@@ -68,7 +68,7 @@ async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
         total = step if stored is None else codec.decode(stored) + step
         return {field.key: codec.accept(total, mapper)[1]}
 
-    return await _change(spec, (field.key,), "update", add, mapper.end_of_save())
+    return await _change(spec, (field.key,), "update", add, mapper.lifetime.of_save())
 
 
 async def _change(

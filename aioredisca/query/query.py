@@ -301,12 +301,15 @@ class Query(Select[R]):
 
         Batches and round trips as in :meth:`update`.
         """
-        self._spec.mapper.need_expiry()
+        self._spec.mapper.lifetime.need_limit()
         return await mutations.set_end(self._spec, ending(in_or_at))
 
     async def persist(self) -> int:
-        """Let every match live for ever; return how many there were. Batches as in :meth:`update`."""
-        self._spec.mapper.need_expiry()
+        """Let every match live for ever; return how many there were.
+
+        Batches and round trips as in :meth:`update`.
+        """
+        self._spec.mapper.lifetime.need_limit()
         return await mutations.set_end(self._spec, NEVER)
 
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import types
+from dataclasses import replace
 from importlib import resources
 from typing import Any
 
@@ -36,9 +37,10 @@ from aioredisca.compiler.scripts import (
     get_or_create_script,
     query_script,
     small_script,
+    sweep_script,
     write_script,
 )
-from aioredisca.storage.schema import Schema
+from aioredisca.storage.schema import Compiled, Schema
 from aioredisca.types import Script
 
 from ..support.lua_names import names_of
@@ -128,10 +130,11 @@ def schemas(db: Database) -> list[Schema]:
 
 def compositions(schemas: list[Schema]) -> list[Script]:
     """Every kind of script in use."""
-    found = [small_script(name) for name in SMALL_PARTS] + [
-        query_script(answer, False) for answer in QUERY_PARTS
-    ]
-    for schema in schemas:
+    found = [small_script(name) for name in SMALL_PARTS]
+    found += [query_script(answer, expires) for answer in QUERY_PARTS for expires in (False, True)]
+    ending = [replace(schema, expires=True, compiled=Compiled()) for schema in schemas]
+    found += [sweep_script(rendered(schema, 1)) for schema in ending]
+    for schema in schemas + ending:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
         found += [get_or_create_script(alone), write_script(alone, ()), write_script(alone, ("increment",))]
         found += [write_script(cascades, ("cascade",)), write_script(cascades, WRITE_EXTRAS)]
@@ -172,7 +175,7 @@ def test_every_part_is_in_some_composition() -> None:
         f"write/{one}" for one in (*WRITE_EXTRAS, *INDEX_PARTS)
     }
     text = resources.files("aioredisca.compiler").joinpath("scripts.py").read_text("utf-8")
-    assert used | {*re.findall(r'"(write/\w+)"', text)} | {TEMPLATE} == {*FILES}
+    assert used | {*re.findall(r'"((?:read|write|small)/\w+)"', text)} | {TEMPLATE} == {*FILES}
 
 
 def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:
