@@ -28,7 +28,7 @@ QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
-SMALL_PARTS = ("choose", "collect", "declare", "probe")
+SMALL_PARTS = ("choose", "declare", "probe")
 
 WriteExtra = Literal["increment", "cascade"]
 
@@ -105,6 +105,12 @@ def get_or_create_script(classes: tuple[Rendered, ...]) -> Script:
     judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge")
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
+
+
+@cache
+def collect_script(expires: bool) -> Script:
+    """A script that works on a collection of a record, of a class whose records end, or of another."""
+    return composed(parts(*(["small/ended"] if expires else []), "small/collect"))
 
 
 @lru_cache(maxsize=1024)

@@ -11,8 +11,8 @@ from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
     WriteExtra,
+    collect_script,
     get_or_create_script,
-    small_script,
     sweep_script,
     write_script,
 )
@@ -54,7 +54,7 @@ def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> 
     head = positions.Collect(signature=schema.signature, command=command[0])
     arguments = (*head, *command[1:])
     places = (keys.meta, keys.record(id), keys.collection(name, id))
-    return Call(arguments, small_script("collect"), places, writes=True)
+    return Call(arguments, collect_script(schema.expires), places, writes=True)
 
 
 def sweep_call(schema: Schema, most: int) -> Call:

@@ -102,9 +102,9 @@ def _is_nothing(row: Stored) -> bool:
 async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any:
     """Return the record of that id. NotFound without one.
 
-    ``touch``  let it last ``conf(ttl=)`` from now on.
+    ``touch``  let it last ``conf(ttl=)`` from now on: EVALSHA in the same round trip.
 
-    HMGET (with *touch* after an EVALSHA), one round trip; none where ``conf(cache=n)`` holds it.
+    HMGET, one round trip; none where ``conf(cache=n)`` holds it.
     """
     mapper = model.__mapper__
     ends = mapper.lifetime.of_touch() if touch else AS_IT_WAS

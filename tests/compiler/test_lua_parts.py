@@ -33,6 +33,7 @@ from aioredisca.compiler.scripts import (
     SHARED_PARTS,
     SMALL_PARTS,
     WRITE_EXTRAS,
+    collect_script,
     composed,
     get_or_create_script,
     query_script,
@@ -132,6 +133,7 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     """Every kind of script in use."""
     found = [small_script(name) for name in SMALL_PARTS]
     found += [query_script(answer, expires) for answer in QUERY_PARTS for expires in (False, True)]
+    found += [collect_script(expires) for expires in (False, True)]
     ending = [replace(schema, expires=True, compiled=Compiled()) for schema in schemas]
     found += [sweep_script(rendered(schema, 1)) for schema in ending]
     for schema in schemas + ending:

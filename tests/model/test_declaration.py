@@ -215,7 +215,7 @@ async def test_fields_may_come_late_until_they_would_change_the_storage(db: Data
     with pytest.raises(UsageError, match="in use already"):
         del Late.age  # type: ignore[attr-defined]
     with pytest.raises(UsageError, match="is part of Model"):
-        Late.ttl = Integer()  # type: ignore[attr-defined]
+        Late.ttl = Integer()  # type: ignore[method-assign, assignment]
     del Late.note  # type: ignore[attr-defined]
     assert list(Later.getfields()) == ["name", "age"]
     assert drift(raw, [Later]) == []

@@ -365,11 +365,12 @@ async def test_an_index_that_is_not_built_finds_nobody(db: Database, raw: Any) -
 
 @pytest.mark.asyncio_only
 async def test_of_100_callers_one_creates_and_all_get_the_same(db: Database, raw: Any) -> None:
-    for verb, key in (
+    keys: list[tuple[Any, dict[str, Any]]] = [
         (User.get_or_create, {"email": "x@y.zz"}),
         (User.update_or_create, {"email": "y@y.zz"}),
         (User.get_or_create, {"owner": "o", "slug": "s"}),
-    ):
+    ]
+    for verb, key in keys:
         results = await asyncio.gather(
             *(insist(partial(verb, **key, defaults={"seen": i})) for i in range(100))
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -111,7 +112,7 @@ def near(found: dt.timedelta | None, wanted: dt.timedelta) -> bool:
 # -- exact from that moment ------------------------------------------------------------------------
 
 
-QUERIES = {
+QUERIES: dict[str, Callable[[], Any]] = {
     "all": lambda: Pass.all(),
     "exact": lambda: Pass.name == "n",
     "not exact": lambda: Pass.name != "other",

@@ -52,6 +52,9 @@ local function known_living()
   if not over or over.kind ~= 'D' then
     return known_count(tree)
   end
+  if part.kind == 'A' and not part.negated then -- all that end are among all
+    return size(part) - size(over)
+  end
   local all = size(over) <= BUDGET and known_count(part)
   local dead = all and stands_in(part, KINDS.D.all(over))
   return dead and all - dead
