@@ -11,7 +11,18 @@ import re
 from functools import cache
 from string import Template
 
-from aioredisca.compiler.parts import Part, bare, declared, filled, listed, maker, quote, source
+from aioredisca.compiler.parts import (
+    Part,
+    bare,
+    declared,
+    filled,
+    joined,
+    listed,
+    maker,
+    parts,
+    quote,
+    source,
+)
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
@@ -25,6 +36,10 @@ MAX_SINGLE = 400
 Row = dict[str, str]
 
 _TEMPLATE = "write/fast_single"
+
+_NOTING = ("shared/joined", "shared/sortable", "shared/elements", "shared/noted")
+"""What is not even built where nothing is to be noted."""
+
 _BLOCK = re.compile(r"^ *--each ([\w, ]+)\n(.*?)^ *--end\n", re.DOTALL | re.MULTILINE)
 
 
@@ -90,8 +105,11 @@ def _plain(schema: Schema) -> Part:
 
 def _class_row(way: str, schema: Schema) -> Row:
     marker = {} if schema.required else {"marker": ""}
-    collections = maker("collections", schema.collections)
-    ends = {"ends": "", "class": f"{{{ending(schema)}{collections}}}"} if schema.expires else {}
+    if not schema.expires:
+        return {way: "", **marker}
+    made = maker("collections", schema.collections).removeprefix("collections=").removesuffix(",")
+    noting = joined("noting", parts(*_NOTING)).code
+    ends = {"ends": "", "class": f"{{{ending(schema)}}}", "collections_of": made or "nil", "noting": noting}
     return {way: "", **marker, **ends}
 
 

@@ -40,7 +40,7 @@ INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
 
 SHARED_PARTS = (
     *("shared/call", "shared/signature", "shared/holds", "shared/sortable", "shared/joined"),
-    *("shared/elements", "shared/clock", "shared/over", "shared/ends"),
+    *("shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
 )
 """What several parts need, put in where it is needed first."""
 

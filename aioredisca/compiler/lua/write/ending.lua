@@ -1,4 +1,4 @@
--- needs: call, is_over, bury, set_end, SLICE, min, groups, RULES
+-- needs: call, is_over, bury, wanted_end, note_down, set_end, SLICE, min, groups, RULES
 -- gives:
 -- Records that end, in a write. Before anything is judged, what is left of records of the call that are over goes:
 -- they are no more. After a record is written, its end is.
@@ -34,5 +34,12 @@ RULES.ended = function(g, i, key)
   if g.key then -- it was found by the server
     moment = tonumber(call('ZSCORE', moments, id) or nil)
   end
-  set_end(class, class.base, key, id, g.ends or '', g.old and g.old[i] and true or false, moment, g.indexed)
+  local existed = g.old and g.old[i] and true or false
+  local wanted = wanted_end(g.ends or '', existed, key, moment)
+  if wanted and (g.indexed or not moment) then
+    note_down(class, class.base, key, id)
+  end
+  if wanted ~= moment or g.ends == 'p' then
+    set_end(class.base, key, id, wanted, moment, class.collections)
+  end
 end

@@ -1,4 +1,4 @@
--- needs: call, holds_value, is_over, bury, set_end, sweep
+-- needs: call, holds_value, is_over, bury, wanted_end, set_end, sweep
 -- gives:
 -- One record by straight code, for what a single save costs is mostly what is built on the way. It does the same
 -- as the rest of the script, and returns, where the client asks for it in the place of the number of groups.
@@ -40,12 +40,12 @@ if ARGV[1] == $asks then
   local id = string.sub(key, #KEYS[1] - 3)
   --end
   --each ends
-  local base, ends, class = string.sub(KEYS[1], 1, -6), ARGV[first_pair], $class
+  local base, ends = string.sub(KEYS[1], 1, -6), ARGV[first_pair]
   local moments, changed = base .. '/t', false
   local moment = tonumber(call('ZSCORE', moments, id) or nil)
   first_pair = first_pair + 1
   if moment and is_over(base, key, id) then
-    bury(base, id, class.collections)
+    bury(base, id, $collections_of)
     moment = nil
   end
   --end
@@ -201,8 +201,16 @@ if ARGV[1] == $asks then
   end
   --end
   --each ends
-  set_end(class, base, key, id, ends, exists and true or false, moment, changed)
-  sweep(base, 2, class.collections)
+  local wanted = wanted_end(ends, exists, key, moment)
+  if wanted and (changed or not moment) then
+    local class = $class
+    $noting
+    note_down(class, base, key, id)
+  end
+  if wanted ~= moment or ends == 'p' then
+    set_end(base, key, id, wanted, moment, $collections_of)
+  end
+  sweep(base, 2, $collections_of)
   --end
   return {'OK', exists and 0 or 1}
 end
