@@ -28,7 +28,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from aioredisca.asgi import KEY, AutosaveMiddleware
-from aioredisca.config import conf
+from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import open_database
 from aioredisca.errors import RediscaError, UsageError
 from aioredisca.health import check
@@ -37,6 +37,8 @@ from aioredisca.model.sessions import Session
 from aioredisca.pydantic import Create, Read, Update
 from aioredisca.storage.keys import MAX_ID
 from aioredisca.web import STATUS, detail_of, headers_of, log, status_of
+
+hooks.fastapi_encoder()  # which no class could do that was made before FastAPI was imported
 
 HEALTH_SECONDS = 1.0
 """How long the health route waits for the database."""
