@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, Optional, Union, cast, get_args, get_origin
 
 import pydantic
-from pydantic_core import core_schema
+from pydantic_core import PydanticCustomError, core_schema
 
 from aioredisca.errors import ValidationError
 from aioredisca.fields import numbers, scalars, text
@@ -91,15 +91,19 @@ class _Taken(_Shown):
     """A field in pydantic where a client gives its value: what the field takes, and what Read shows."""
 
     def _take(self, value: Any, described: Any) -> Any:
+        try:
+            return self._accepted(value)
+        except ValueError as error:
+            reason: Any = error.reason if isinstance(error, ValidationError) else str(error)
+        raise PydanticCustomError("value_error", reason)
+
+    def _accepted(self, value: Any) -> Any:
         field = self._field
         if isinstance(field, Password):
             return None if value is None and not field.required else plain_text(field, value)
         if isinstance(value, str):
             value = _from_base64(value) if isinstance(field, text.Bytes) else self._meant(value)
-        try:
-            coerced = field.__codec__.accept(value, self._owner.__mapper__)[0]
-        except ValidationError as error:
-            raise ValueError(error.reason) from None
+        coerced = field.__codec__.accept(value, self._owner.__mapper__)[0]
         return value if isinstance(field, MD5Pass) else coerced  # which hashes once more when assigned
 
     def _meant(self, given: str) -> Any:

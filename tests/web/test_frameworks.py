@@ -293,7 +293,7 @@ def test_django_under_wsgi(db: Database, raw: Any, django: Any) -> None:
         assert raw.hget(f"note:{kind}", "slug") == kind.encode()
         answer = web.get(f"/{kind}?id=x&slug=taken")
         assert answer.status_code == 409
-        assert answer.json()["detail"][0]["loc"] == ["body", "slug"]
+        assert answer.json()["detail"][0]["loc"] == ["query", "slug"]
         assert not raw.exists("note:x")
     for kind in ("raised", "returned", "broken", "missing"):
         assert web.get(f"/{kind}?id={kind}&slug={kind}").status_code >= 400
