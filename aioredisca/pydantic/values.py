@@ -118,7 +118,7 @@ class _Taken(_Shown):
             value = codec.coerce_stored(given, self._owner.__mapper__)
         except Exception:  # whatever a field of the user's raises: to take the text as it is will tell
             return given
-        return value if not isinstance(value, _PLAIN) and self._show(value) == given else given
+        return value if self._show(value) == given else given
 
 
 def _from_base64(text: str) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import Any
@@ -197,6 +198,9 @@ async def test_litestar(db: Database, raw: Any, handled: bool) -> None:
         app, raw, ("plain", "sync", "redirect", "stream"), ("raised", "broken"), 409 if handled else 500
     )
     assert (await ask(app, "/missing?id=1&slug=a")).status == (404 if handled else 500)
+    if handled:
+        refused = json.loads((await ask(app, "/plain?id=x&slug=taken")).body)
+        assert refused["detail"][0]["loc"] == ["query", "slug"]
 
 
 # -- Django ----------------------------------------------------------------------------------------

@@ -324,6 +324,23 @@ def test_over_http_a_factory_s_bodies_go_in_and_out(db: Database) -> None:
         assert shown["tags"] is None or shown["tags"] == sorted(shown["tags"])
 
 
+def test_moments_of_a_subclass_leave_every_face_as_text(db: Database) -> None:
+    import flask
+    import msgspec
+    from django.core.serializers.json import DjangoJSONEncoder
+
+    record = Kinds.new("1", at=Moment(2024, 1, 1), raw=Moment(2024, 1, 2))
+    app = FastAPI()
+    app.get("/said", response_model=Kinds)(lambda: record)
+    app.get("/unsaid", response_model=None)(lambda: [record])
+    web = client(app)
+    for shown in (web.get("/said").json(), *web.get("/unsaid").json()):
+        assert (shown["at"], shown["raw"]) == ("2024-01-01T00:00:00Z", "2024-01-02T00:00:00")
+    assert json.dumps({"at": record.at}, cls=DjangoJSONEncoder) == '{"at": "2024-01-01T00:00:00Z"}'
+    assert flask.Flask("x").json.dumps({"at": record.at}) == '{"at": "Mon, 01 Jan 2024 00:00:00 GMT"}'
+    assert msgspec.json.encode(record.at) == b'"2024-01-01T00:00:00Z"'  # as Litestar does
+
+
 TYPES = {
     "text": {"type": "string"},
     "short": {"type": "string", "minLength": 2, "maxLength": 5},
