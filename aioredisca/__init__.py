@@ -4,6 +4,7 @@ Declare a class, ``await`` it. A write is one atomic round trip, indexes and uni
 query is one round trip per thousand rows. The blocking face is :mod:`aioredisca.sync`.
 """
 
+from importlib import import_module
 from typing import Any
 
 from aioredisca.compiler.conditions import exclusive
@@ -47,6 +48,7 @@ from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
+from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session, session
 from aioredisca.persistence.reindexing import Reindexed, reindex
 from aioredisca.query.aggregates import Aggregate
@@ -142,9 +144,21 @@ def _fastapi_loader(model: Any, parameter: str) -> Any:
     return loader(model, parameter)
 
 
+def _fastapi_encoder() -> None:
+    encoders = import_module("fastapi.encoders")
+    encoders.encoders_by_class_tuples[_as_json] = (Record,)
+
+
+def _as_json(record: Record) -> Any:
+    from aioredisca.pydantic import as_json
+
+    return as_json(record)
+
+
 hooks.open_database = open_database
 hooks.pydantic_schema = _pydantic_schema
 hooks.fastapi_loader = _fastapi_loader
+hooks.fastapi_encoder = _fastapi_encoder
 
 
 def __dir__() -> list[str]:

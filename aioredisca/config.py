@@ -22,11 +22,15 @@ class Hooks:
     ``open_database``    a Database of whatever names one.
     ``pydantic_schema``  how pydantic shows and takes the records of a class.
     ``fastapi_loader``   the dependency of FastAPI that loads a record of a class.
+    ``fastapi_encoder``  tells FastAPI how to show a record where no annotation names its class.
     """
 
     open_database: Callable[[Any], Any]
     pydantic_schema: Callable[[Any, Any], Any]
     fastapi_loader: Callable[[Any, str], Any]
+
+    def __init__(self) -> None:
+        self.fastapi_encoder: Callable[[], None] = lambda: None  # while the package is being imported
 
 
 hooks = Hooks()

@@ -284,7 +284,7 @@ class Mapper:
                 self.name, "id", f"takes a string or an integer, not {type(model_id).__name__}"
             )
         if model_id and (reason := bad_id(model_id)):
-            raise ValidationError(self.name, "id", reason)
+            raise ValidationError(self.name, "id", reason, model_id)
         return model_id
 
     def record_id(self, model_id: object) -> str:
@@ -293,7 +293,7 @@ class Mapper:
             return model_id
         id = self.id_text(model_id)
         if not id:
-            raise ValidationError(self.name, "id", "an empty id names no record")
+            raise ValidationError(self.name, "id", "an empty id names no record", id)
         return id
 
     def new_id(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from aioredisca.config import hooks
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
@@ -36,6 +37,8 @@ class ModelType(type):
         lookalikes.check_body(cls)
         cls.__mapper__.collect()
         registry.register(cls)
+        if "fastapi" in sys.modules:
+            hooks.fastapi_encoder()  # else it would show the attributes of the object, private ones too
 
     if not TYPE_CHECKING:
         # Hidden: a visible __setattr__ would let every typo on a class pass the checkers, and a visible

@@ -73,7 +73,7 @@ def _row_of(scan: Scan[R], after: str) -> Found[R]:
         for one, raw in zip(order, ranks, strict=True):
             _check_rank(scan, one.key, raw)
     except ValueError as error:
-        raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
+        raise ValidationError(scan.model.__name__, "cursor", str(error), after) from None
     known = {one.key: raw for one, raw in zip(order, ranks, strict=True)}
     return id, [None, *(known.get(key) for key in scan.fields)], scan
 
