@@ -17,6 +17,7 @@ import binascii
 import datetime
 import decimal
 import enum
+import math
 import uuid
 import warnings
 from collections.abc import Callable, Coroutine
@@ -74,11 +75,16 @@ class _Kept:
             return value.value
         if isinstance(value, decimal.Decimal) and self._field.__codec__.keeps("to_db"):
             return format(value, "f")
+        if isinstance(value, float) and value in _INFINITE:
+            return _INFINITE[value]
         if isinstance(self._field, scalars.Json) or isinstance(value, _PLAIN):
             return value
         stored = self._field.to_db(value)
         return stored if isinstance(stored, str) else base64.b64encode(stored).decode()
 
+
+_INFINITE = {math.inf: "Infinity", -math.inf: "-Infinity"}
+"""What JSON has no number for, in the words that Float takes back; pydantic itself would say null."""
 
 _PLAIN: tuple[Any, ...] = (
     str,
@@ -117,6 +123,12 @@ def _as_it_is(schema: Any, **more: Any) -> Callable[[Any], tuple[core_schema.Cor
     return lambda field: (schema(), more)
 
 
+def _members(of: type[enum.Enum]) -> core_schema.CoreSchema:
+    if issubclass(of, enum.Flag):  # whose members may be combined
+        return core_schema.int_schema()
+    return core_schema.literal_schema([member.value for member in of])
+
+
 _SHAPES: dict[type[Field[Any]], Callable[[Any], tuple[core_schema.CoreSchema, Json]]] = {
     text.String: _text,
     text.Email: _as_it_is(core_schema.str_schema, format="email", maxLength=254),
@@ -124,7 +136,7 @@ _SHAPES: dict[type[Field[Any]], Callable[[Any], tuple[core_schema.CoreSchema, Js
     Password: lambda field: _text(field, format="password", writeOnly=True),
     scalars.Bool: _as_it_is(core_schema.bool_schema),
     scalars.UUID: _as_it_is(core_schema.uuid_schema),
-    scalars.Enum: lambda field: (core_schema.literal_schema([member.value for member in field.of]), {}),
+    scalars.Enum: lambda field: (_members(field.of), {}),
     text.Bytes: _as_it_is(core_schema.str_schema, contentEncoding="base64"),
     numbers.Integer: _number(core_schema.int_schema),
     numbers.Float: _number(core_schema.float_schema),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aioredisca.errors import FieldUnset, ValidationError
 from aioredisca.fields.access import assign, set_raw, touched
 from aioredisca.model.state import Stateful
-from aioredisca.storage.codecs import as_text, plain
+from aioredisca.storage.codecs import as_text, read_string
 from aioredisca.storage.keys import bad_field
 from aioredisca.types import MISSING, Raw
 
@@ -129,10 +129,9 @@ def _raw_value(mapper: Mapper, name: str, value: object) -> bytes:
         return bytes(value)
     if isinstance(value, str | int | float | decimal.Decimal) and not isinstance(value, bool):
         try:
-            return str(plain(value)).encode()
-        except UnicodeEncodeError:
-            reason = "holds a lone surrogate, which UTF-8 cannot write"
-            raise ValidationError(mapper.name, name, reason) from None
+            return read_string(value).encode()
+        except ValueError as error:  # a lone surrogate, or more digits than Python writes
+            raise ValidationError(mapper.name, name, str(error)) from None
     raise ValidationError(
         mapper.name, name, f"a hash field takes text, bytes or a number, not {type(value).__name__}"
     )
