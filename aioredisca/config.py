@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -42,6 +43,8 @@ class Conf:
     ``max_rows``        how many records one list of a query may hold (100,000); None for no limit.
     ``secret``          bytes that sign the cursors of pages, so that none can be forged; empty by default.
     ``allow_blocking``  let blocking models work inside a running task, whose loop they block.
+    ``cheap_passwords`` hash new passwords at next to no cost, for tests: they are not protected by that, so
+                        that setting it warns (RuntimeWarning). Stored hashes are verified as ever.
 
     As a decorator, ``@conf(prefix="usr")`` sets one class; see :meth:`__call__`.
     """
@@ -52,6 +55,7 @@ class Conf:
 
     def __init__(self) -> None:
         self._db: Any = None
+        self._cheap_passwords = False
 
     if not TYPE_CHECKING:
 
@@ -78,6 +82,20 @@ class Conf:
         @db.setter
         def db(self, value):
             self._db = None if value is None else hooks.open_database(value)
+
+    @property
+    def cheap_passwords(self) -> bool:
+        return self._cheap_passwords
+
+    @cheap_passwords.setter
+    def cheap_passwords(self, value: bool) -> None:
+        self._cheap_passwords = value
+        if value:
+            warnings.warn(
+                "conf.cheap_passwords: new passwords are not protected by their hashes; for tests only",
+                RuntimeWarning,
+                stacklevel=3,  # the line that sets it: __setattr__ lies between
+            )
 
     def __call__(
         self,

@@ -40,7 +40,7 @@ class Hash:
     """What a Password field holds: a salted hash that shows itself nowhere. ``encoded`` is its text.
 
     Make one by ``await User.password.hash("plain text")``; ``Hash(text)`` takes one over from elsewhere
-    (see hashing.py for the forms; ValueError for any other).
+    (see hashing.py and foreign_hashes.py for the forms; ValueError for any other).
     """
 
     __slots__ = ("_encoded", "_scheme")
@@ -56,7 +56,7 @@ class Hash:
 
     @property
     def scheme(self) -> str:
-        """argon2id, scrypt, md5, md5+argon2id or md5+scrypt."""
+        """argon2id, scrypt, md5, md5+argon2id or md5+scrypt; bcrypt, pbkdf2_sha256 and others too."""
         return self._scheme
 
     def __repr__(self) -> str:
@@ -92,7 +92,8 @@ class Password(Field[Hash | Opt], Generic[Opt]):
     """A password, stored as a salted hash: argon2id with the extra ``password``, else scrypt.
 
     Takes what ``hash`` made: ``user.password = await User.password.hash("plain text")``. Blocking models
-    take the plain text too. Reads the MD5 that redisca stored. It is always ``secret``, unless
+    take the plain text too. Reads the MD5 that redisca stored, and hashes of bcrypt, Werkzeug and Django, and
+    replaces them when the password is verified. It is always ``secret``, unless
     ``secret=False``, and has no index.
 
     ``minlen`` ``maxlen``  limits of the plain text, in characters; at most 1,024 by default.
