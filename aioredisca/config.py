@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.errors import UsageError
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ class Conf:
             "index": index,
             "cache": cache,
         }
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {name: plain(value) for name, value in settings.items() if value is not None}
         self._check(given)
 
         def decorate(model: C) -> C:
@@ -177,7 +178,7 @@ def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:
     """What ``unique=`` or ``index=`` of a class lists, as tuples of attribute names."""
     if isinstance(given, str) or not all(isinstance(names, list | tuple) for names in given):
         raise UsageError(f'conf({setting}=) takes lists of attribute names, as in {setting}=[("a", "b")]')
-    lists: list[tuple[Any, ...]] = [tuple(names) for names in given]
+    lists: list[tuple[Any, ...]] = [tuple(map(plain, names)) for names in given]
     for names in lists:
         if not all(isinstance(name, str) for name in names) or len({*names}) < len(names) or len(names) < 2:
             raise UsageError(f"conf({setting}=): {names!r} names no two or more different attributes")

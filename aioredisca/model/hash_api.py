@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aioredisca.errors import FieldUnset, ValidationError
 from aioredisca.fields.access import assign, set_raw, touched
 from aioredisca.model.state import Stateful
-from aioredisca.storage.codecs import as_text, read_string
+from aioredisca.storage.codecs import as_text, plain, read_string
 from aioredisca.storage.keys import bad_field
 from aioredisca.types import MISSING, Raw
 
@@ -29,6 +29,7 @@ class HashAPI(Stateful):
 
     def __getitem__(self, name: str) -> str | bytes | int | None:
         """The hash field *name* as it is stored: int, str, or bytes where it is no UTF-8; None if unset."""
+        name = _key(self.__mapper__, name)
         raw = _stored(self, name)
         field = self.__mapper__.by_key.get(name)
         if raw is None:
@@ -39,7 +40,7 @@ class HashAPI(Stateful):
         """Set the hash field *name*. A declared one is checked by its field; None removes."""
         record: Any = self
         mapper = self.__mapper__
-        _check_name(mapper, name)
+        name = _key(mapper, name)
         field = mapper.by_key.get(name)
         if field is not None:
             text = None if value is None else _stored_text(mapper, field, value)
@@ -51,7 +52,7 @@ class HashAPI(Stateful):
         self[name] = None
 
     def __contains__(self, name: str) -> bool:
-        return _stored(self, name) is not None
+        return _stored(self, _key(self.__mapper__, name)) is not None
 
     def __len__(self) -> int:
         return len(self.raw_export())
@@ -93,7 +94,6 @@ class HashAPI(Stateful):
 
 def _stored(record: Any, name: str) -> bytes | None:
     mapper = record.__mapper__
-    _check_name(mapper, name)
     raw, declared = record.__state__.layers.stored(name), name in mapper.by_key
     if raw is MISSING and (declared or not record.__state__.layers.complete):
         mapper.colour.load_missing(record, name, raw=not declared)
@@ -118,9 +118,12 @@ def _shown(record: HashAPI, raw: Raw) -> dict[str, Any]:
     }
 
 
-def _check_name(mapper: Mapper, name: object) -> None:
-    if reason := bad_field(name, indexed=False):
-        raise ValidationError(mapper.name, str(name), reason)
+def _key(mapper: Mapper, name: Any) -> str:
+    """The hash field that a program means. ValidationError for what names none."""
+    key: str = plain(name)
+    if reason := bad_field(key, indexed=False):
+        raise ValidationError(mapper.name, str(key), reason)
+    return key
 
 
 def _raw_value(mapper: Mapper, name: str, value: object) -> bytes:

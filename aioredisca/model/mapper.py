@@ -132,6 +132,7 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
+            name = plain(name)
             raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
         return self.fields[name]
 
@@ -276,7 +277,7 @@ class Mapper:
         if isinstance(model_id, str):
             model_id = str.__str__(model_id)  # of an enum, say, whose text is its name
         elif isinstance(model_id, bytes):
-            model_id = model_id.decode("utf-8", "surrogateescape")
+            model_id = bytes.decode(model_id, "utf-8", "surrogateescape")
         elif isinstance(model_id, int) and not isinstance(model_id, bool):
             try:
                 model_id = integer_text(plain(model_id))

@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import executor, readiness
+from aioredisca.storage.codecs import plain
 from aioredisca.types import Arg, Call
 
 if TYPE_CHECKING:
@@ -120,15 +121,15 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def trim(self, start: int, stop: int) -> None:
         """Keep the values from *start* to *stop*, both included, and drop the rest. LTRIM in EVALSHA."""
-        await self._write("LTRIM", start, stop)
+        await self._write("LTRIM", plain(start), plain(stop))
 
     async def range(self, start: int = 0, stop: int = -1) -> list[V]:
         """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
-        return [self._value(raw) for raw in await self._read("LRANGE", start, stop)]
+        return [self._value(raw) for raw in await self._read("LRANGE", plain(start), plain(stop))]
 
     async def get(self, index: int) -> V | None:
         """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
-        value: V | None = self._optional(await self._read("LINDEX", index))
+        value: V | None = self._optional(await self._read("LINDEX", plain(index)))
         return value
 
     async def len(self) -> int:
@@ -221,6 +222,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return size
 
     def _last(self, count: int) -> int:
+        count = plain(count)
         if count < 1:
             raise UsageError(f"{self!r}: a count is at least 1, not {count}")
         return count - 1
@@ -233,6 +235,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     def _end(self, score: Any) -> str:
         """One end of a range of scores, which may be infinite."""
+        score = plain(score)
         if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
             raise self._refuse("takes a finite number as score")
         try:
@@ -263,9 +266,10 @@ class CounterHandle(CollectionHandle):
         return 0 if found is None else int(found)
 
     def _whole(self, by: Any) -> int:
-        if isinstance(by, bool) or not isinstance(by, int) or not -INT64 <= by < INT64:
+        number = plain(by)
+        if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
             raise self._refuse("counts in integers of 64 bits")
-        return by
+        return number
 
 
 HANDLES: dict[str, type[Any]] = {

@@ -18,6 +18,7 @@ from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
+from aioredisca.storage.codecs import plain
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -154,9 +155,10 @@ class Select(Asked[R]):
 
 def whole(count: Any, what: str) -> int:
     """*count*, if it is a whole number that is not negative."""
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    number = plain(count)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
-    return count
+    return number
 
 
 def field_of(model: type[Any], column: Any) -> Field[Any]:
