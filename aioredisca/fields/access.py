@@ -6,6 +6,7 @@ Functions of a record, of which they use two things: ``__state__`` (what is know
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
@@ -28,7 +29,12 @@ def value_of(record: Record, field: Field[Any]) -> Any:
         raw = _known(record, field)
     if raw is None:
         return _nothing(record, field)
-    value = state.values[field.name] = decoded(record, field, raw)
+    try:
+        value = state.values[field.name] = decoded(record, field, raw)
+    except CorruptRecord as error:
+        hide_values(error)
+        row = raw = None
+        raise
     if field.mutable:
         _hold_mutable(record)
     return value
@@ -73,6 +79,11 @@ def not_loaded(record: Record, name: str, *, raw: bool) -> None:
     """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
     cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
     raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
+
+
+def hide_values(error: BaseException) -> None:
+    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
+    traceback.clear_frames(error.__traceback__)
 
 
 # -- assigning -------------------------------------------------------------------------------------
@@ -123,20 +134,23 @@ def set_raw(record: Record, key: str, raw: bytes | None) -> None:
 def touched(record: Record) -> Raw:
     """Mutable values that changed in place since they were read."""
     changed: Raw = {}
-    values = record.__state__.values
-    for name, field in record.__mapper__.mutable.items():
-        if (value := values.get(name)) is not None:
-            raw = _accepted(record, field, value)
-            if raw is not None and not _holds(record, field, raw):
-                changed[field.key] = raw
+    for field in record.__mapper__.mutable.values():
+        raw = _accepted(record, field)
+        if raw is not None and not _holds(record, field, raw):
+            changed[field.key] = raw
     return changed
 
 
-def _accepted(record: Record, field: Field[Any], value: Any) -> bytes | None:
+def _accepted(record: Record, field: Field[Any]) -> bytes | None:
     """A value that may have changed in place, as it is stored. ValidationError where it cannot be."""
+    value = record.__state__.values.get(field.name)
+    if value is None:
+        return None
     try:
         return field.__codec__.accept(value, record.__mapper__)[1]
     except ValidationError as error:
+        hide_values(error)
+        del value
         error.instance = record
         raise
 

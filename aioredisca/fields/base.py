@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, overl
 
 from typing_extensions import TypeVar, Unpack
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import CorruptRecord, UsageError
 from aioredisca.fields.access import assign, value_of
 from aioredisca.fields.codec import Access, Codec
 from aioredisca.storage.codecs import as_text, plain
@@ -129,7 +129,11 @@ class Field(Generic[T]):
                         return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below
-            return value_of(obj, self)
+            try:
+                return value_of(obj, self)
+            except CorruptRecord:
+                values = row = raw = None  # as hide_values() does for the frames below
+                raise
         mapper = getattr(owner, "__mapper__", None)
         return self if mapper is None else mapper.colour.column(self, owner)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from aioredisca.errors import FieldUnset, ValidationError
-from aioredisca.fields.access import assign, set_raw, touched
+from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError
+from aioredisca.fields.access import assign, hide_values, set_raw, touched
 from aioredisca.model.state import Stateful
 from aioredisca.storage.codecs import as_text, plain, read_string
 from aioredisca.storage.keys import bad_field
@@ -38,15 +38,12 @@ class HashAPI(Stateful):
 
     def __setitem__(self, name: str, value: str | bytes | int | float | None) -> None:
         """Set the hash field *name*. A declared one is checked by its field; None removes."""
-        record: Any = self
-        mapper = self.__mapper__
-        name = _key(mapper, name)
-        field = mapper.by_key.get(name)
-        if field is not None:
-            text = None if value is None else _stored_text(mapper, field, value)
-            assign(record, field, *field.__codec__.accept_stored(text, mapper))
-        else:
-            set_raw(record, name, None if value is None else _raw_value(mapper, name, value))
+        try:
+            _set(self, name, value)
+        except ValidationError as error:
+            hide_values(error)
+            del value
+            raise
 
     def __delitem__(self, name: str) -> None:
         self[name] = None
@@ -87,9 +84,24 @@ class HashAPI(Stateful):
                 value = field.__get__(self, type(self))
             except FieldUnset:
                 value = None
+            except CorruptRecord:
+                values.clear()
+                value = None
+                raise
             if keep_none or value is not None:
                 values[name] = value
         return values
+
+
+def _set(record: Any, name: str, value: Any) -> None:
+    mapper = record.__mapper__
+    name = _key(mapper, name)
+    field = mapper.by_key.get(name)
+    if field is not None:
+        text = None if value is None else _stored_text(mapper, field, value)
+        assign(record, field, *field.__codec__.accept_stored(text, mapper))
+    else:
+        set_raw(record, name, None if value is None else _raw_value(mapper, name, value))
 
 
 def _stored(record: Any, name: str) -> bytes | None:

@@ -6,7 +6,8 @@ coroutines: the blocking ones of sync/ run them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
@@ -79,14 +80,16 @@ class CollectionHandle:
             raise UsageError(f"{self!r}: one call takes 1 to {MOST:,} values, not {len(values):,}")
         return [self._raw(value) for value in values]
 
-    def _value(self, raw: bytes) -> Any:
-        try:
-            return self._of.of.__codec__.read(raw, self._mapper)
-        except ValueError:
-            raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name) from None
+    def _values(self, raws: Sequence[bytes | None]) -> list[Any]:
+        read = self._of.of.__codec__.read
+        with suppress(ValueError):
+            return [None if raw is None else read(raw, self._mapper) for raw in raws]
+        del raws  # error trackers send away what frames hold
+        raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name)
 
-    def _optional(self, raw: bytes | None) -> Any:
-        return None if raw is None else self._value(raw)
+    async def _value(self, command: str, *arguments: Arg, writes: bool = False) -> Any:
+        """The one value that a command answers, None where there is none."""
+        return self._values([await (self._write if writes else self._read)(command, *arguments)])[0]
 
 
 class ListHandle(CollectionHandle, Generic[V]):
@@ -106,12 +109,12 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def pop(self) -> V | None:
         """Take away the last value and return it; None from an empty list. RPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("RPOP"))
+        value: V | None = await self._value("RPOP", writes=True)
         return value
 
     async def pop_first(self) -> V | None:
         """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("LPOP"))
+        value: V | None = await self._value("LPOP", writes=True)
         return value
 
     async def remove(self, value: V) -> int:
@@ -125,11 +128,11 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def range(self, start: int = 0, stop: int = -1) -> list[V]:
         """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
-        return [self._value(raw) for raw in await self._read("LRANGE", plain(start), plain(stop))]
+        return self._values(await self._read("LRANGE", plain(start), plain(stop)))
 
     async def get(self, index: int) -> V | None:
         """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
-        value: V | None = self._optional(await self._read("LINDEX", plain(index)))
+        value: V | None = await self._value("LINDEX", plain(index))
         return value
 
     async def len(self) -> int:
@@ -159,7 +162,7 @@ class SetHandle(CollectionHandle, Generic[V]):
 
     async def members(self) -> set[V]:
         """Return all values. SMEMBERS, one round trip."""
-        return {self._value(raw) for raw in await self._read("SMEMBERS")}
+        return {*self._values(await self._read("SMEMBERS"))}
 
     async def len(self) -> int:
         """Return how many values there are. SCARD, one round trip."""
@@ -244,8 +247,12 @@ class SortedHandle(CollectionHandle, Generic[V]):
             return "inf" if score > 0 else "-inf"
 
     def _scored(self, flat: list[bytes]) -> list[tuple[V, float]]:
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return [(self._value(raw), float(score)) for raw, score in pairs]
+        scores = [float(score) for score in flat[1::2]]
+        try:
+            return [*zip(self._values(flat[::2]), scores, strict=True)]
+        except CorruptRecord:
+            flat.clear()  # error trackers send away what frames hold
+            raise
 
 
 class CounterHandle(CollectionHandle):
