@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
+from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
 from aioredisca.types import MISSING, Raw
 
 if TYPE_CHECKING:
@@ -103,8 +103,18 @@ def check_changeable(record: Record) -> None:
         unit.refuse_deleted(record)
 
 
+def need_record(record: object) -> None:
+    """UsageError where a verb of records was called on their class, with an id."""
+    if not hasattr(record, "__state__"):
+        given = type(record).__name__
+        raise UsageError(
+            f'this is a verb of one record, and not of the class with a {given}: User("5").delete(), say'
+        )
+
+
 def need_id(record: Record) -> None:
     """ValidationError for a handle without an id, which names no record."""
+    need_record(record)
     if not record.__state__.id:
         raise ValidationError(record.__mapper__.name, "id", "an empty id names no record")
 

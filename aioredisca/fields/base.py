@@ -141,6 +141,10 @@ class Field(Generic[T]):
         codec = self.__codec__
         assign(obj, self, *(codec.accept_fast(value) or codec.accept(value, obj.__mapper__)))
 
+    def __delete__(self, obj: Any) -> None:
+        name = f"{type(obj).__name__}.{self.name}"
+        raise AttributeError(f"{name} is a field of every record: set it to None to take its value away")
+
     # -- what a kind of field overrides ------------------------------------------------------------
 
     def coerce(self, value: Any) -> Any:

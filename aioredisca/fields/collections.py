@@ -54,6 +54,9 @@ class Collection:
     def __set__(self, obj: Any, value: Never) -> None:
         raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
 
+    def __delete__(self, obj: Any) -> None:
+        raise AttributeError(f"{type(obj).__name__}.{self.name} is a collection: clear() empties it")
+
 
 class _Of(Collection, Generic[V]):
     """A collection of values, which *of* reads, checks and writes as it would those of a field."""

@@ -74,7 +74,7 @@ class Select(Asked[R]):
     @staticmethod
     def _spec_of(condition: Any) -> QuerySpec[Any]:
         if not isinstance(condition, Asked):
-            hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
+            hint = _OF_BOOL if isinstance(condition, bool) else ""
             kind = type(condition).__name__
             raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
         return condition._spec
@@ -153,6 +153,12 @@ class Select(Asked[R]):
         return self._with(prefetch=tuple(dict.fromkeys((*self._spec.prefetch, *paths))))
 
 
+_OF_BOOL = (
+    ": a chained comparison or `and` became a bool, or what was compared is no column, as an id is none: "
+    "get() and get_many() find by ids"
+)
+
+
 def whole(count: Any, what: str) -> int:
     """*count*, if it is a whole number that is not negative."""
     number = plain(count)
@@ -164,6 +170,10 @@ def whole(count: Any, what: str) -> int:
 def field_of(model: type[Any], column: Any) -> Field[Any]:
     """The field of a column of *model*."""
     field: Field[Any] | None = model.__mapper__.field_of(column)
+    if isinstance(column, property):
+        name = model.__name__
+        cure = "ids are the order where no other is asked, and get() and get_many() find by them"
+        raise UsageError(f"a property of {name} is no column, nor is {name}.id: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field
