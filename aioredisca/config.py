@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.errors import UsageError
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Conf:
     ``max_rows``        how many records one list of a query may hold (100,000); None for no limit.
     ``secret``          bytes that sign the cursors of pages, so that none can be forged; empty by default.
     ``allow_blocking``  let blocking models work inside a running task, whose loop they block.
+    ``cheap_passwords`` hash new passwords at next to no cost, for tests: they are not protected by that, so
+                        that setting it warns (RuntimeWarning). Stored hashes are verified as ever.
 
     As a decorator, ``@conf(prefix="usr")`` sets one class; see :meth:`__call__`.
     """
@@ -56,6 +60,7 @@ class Conf:
 
     def __init__(self) -> None:
         self._db: Any = None
+        self._cheap_passwords = False
 
     if not TYPE_CHECKING:
 
@@ -82,6 +87,20 @@ class Conf:
         @db.setter
         def db(self, value):
             self._db = None if value is None else hooks.open_database(value)
+
+    @property
+    def cheap_passwords(self) -> bool:
+        return self._cheap_passwords
+
+    @cheap_passwords.setter
+    def cheap_passwords(self, value: bool) -> None:
+        self._cheap_passwords = value
+        if value:
+            warnings.warn(
+                "conf.cheap_passwords: new passwords are not protected by their hashes; for tests only",
+                RuntimeWarning,
+                stacklevel=3,  # the line that sets it: __setattr__ lies between
+            )
 
     def __call__(
         self,
@@ -131,7 +150,7 @@ class Conf:
             "index": index,
             "cache": cache,
         }
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {name: plain(value) for name, value in settings.items() if value is not None}
         self._check(given)
 
         def decorate(model: C) -> C:
@@ -163,7 +182,7 @@ def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:
     """What ``unique=`` or ``index=`` of a class lists, as tuples of attribute names."""
     if isinstance(given, str) or not all(isinstance(names, list | tuple) for names in given):
         raise UsageError(f'conf({setting}=) takes lists of attribute names, as in {setting}=[("a", "b")]')
-    lists: list[tuple[Any, ...]] = [tuple(names) for names in given]
+    lists: list[tuple[Any, ...]] = [tuple(map(plain, names)) for names in given]
     for names in lists:
         if not all(isinstance(name, str) for name in names) or len({*names}) < len(names) or len(names) < 2:
             raise UsageError(f"conf({setting}=): {names!r} names no two or more different attributes")

@@ -16,6 +16,7 @@ from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace
 from aioredisca.types import Transport
@@ -64,6 +65,7 @@ class Database:
         connect_timeout: float | None = None,
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
     ) -> None:
+        namespace = plain(namespace)
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
         self._namespace = namespace

@@ -6,9 +6,10 @@ Functions of a record, of which they use two things: ``__state__`` (what is know
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
+from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
 from aioredisca.types import MISSING, Raw
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ def value_of(record: Record, field: Field[Any]) -> Any:
         raw = _known(record, field)
     if raw is None:
         return _nothing(record, field)
-    value = state.values[field.name] = decoded(record, field, raw)
+    try:
+        value = state.values[field.name] = decoded(record, field, raw)
+    except CorruptRecord as error:
+        hide_values(error)
+        row = raw = None
+        raise
     if field.mutable:
         _hold_mutable(record)
     return value
@@ -75,6 +81,11 @@ def not_loaded(record: Record, name: str, *, raw: bool) -> None:
     raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
 
 
+def hide_values(error: BaseException) -> None:
+    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
+    traceback.clear_frames(error.__traceback__)
+
+
 # -- assigning -------------------------------------------------------------------------------------
 
 
@@ -92,8 +103,18 @@ def check_changeable(record: Record) -> None:
         unit.refuse_deleted(record)
 
 
+def need_record(record: object) -> None:
+    """UsageError where a verb of records was called on their class, with an id."""
+    if not hasattr(record, "__state__"):
+        given = type(record).__name__
+        raise UsageError(
+            f'this is a verb of one record, and not of the class with a {given}: User("5").delete(), say'
+        )
+
+
 def need_id(record: Record) -> None:
     """ValidationError for a handle without an id, which names no record."""
+    need_record(record)
     if not record.__state__.id:
         raise ValidationError(record.__mapper__.name, "id", "an empty id names no record")
 
@@ -123,20 +144,23 @@ def set_raw(record: Record, key: str, raw: bytes | None) -> None:
 def touched(record: Record) -> Raw:
     """Mutable values that changed in place since they were read."""
     changed: Raw = {}
-    values = record.__state__.values
-    for name, field in record.__mapper__.mutable.items():
-        if (value := values.get(name)) is not None:
-            raw = _accepted(record, field, value)
-            if raw is not None and not _holds(record, field, raw):
-                changed[field.key] = raw
+    for field in record.__mapper__.mutable.values():
+        raw = _accepted(record, field)
+        if raw is not None and not _holds(record, field, raw):
+            changed[field.key] = raw
     return changed
 
 
-def _accepted(record: Record, field: Field[Any], value: Any) -> bytes | None:
+def _accepted(record: Record, field: Field[Any]) -> bytes | None:
     """A value that may have changed in place, as it is stored. ValidationError where it cannot be."""
+    value = record.__state__.values.get(field.name)
+    if value is None:
+        return None
     try:
         return field.__codec__.accept(value, record.__mapper__)[1]
     except ValidationError as error:
+        hide_values(error)
+        del value
         error.instance = record
         raise
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, overl
 
 from typing_extensions import TypeVar, Unpack
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import CorruptRecord, UsageError
 from aioredisca.fields.access import assign, value_of
 from aioredisca.fields.codec import Access, Codec
-from aioredisca.storage.codecs import as_text
+from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
 from aioredisca.storage.schema import IndexKind
 
@@ -82,7 +82,7 @@ class Field(Generic[T]):
         self.new = options.get("new")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
-        self.key = options.get("field", "")
+        self.key: str = plain(options.get("field", ""))
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
             raise UnknownOption(type(self).__name__, unknown)
@@ -102,7 +102,7 @@ class Field(Generic[T]):
         self.__codec__.settle()
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # under a second name it is refused, when the class is complete
+        self.name = self.name or plain(name)  # under a second name it is refused, when the class is complete
         self.key = self.key or self.name
 
     # -- the descriptor ----------------------------------------------------------------------------
@@ -129,13 +129,21 @@ class Field(Generic[T]):
                         return value
                 except (KeyError, ValueError):
                     pass  # what is wrong is told below
-            return value_of(obj, self)
+            try:
+                return value_of(obj, self)
+            except CorruptRecord:
+                values = row = raw = None  # as hide_values() does for the frames below
+                raise
         mapper = getattr(owner, "__mapper__", None)
         return self if mapper is None else mapper.colour.column(self, owner)
 
     def __set__(self, obj: Any, value: T) -> None:
         codec = self.__codec__
         assign(obj, self, *(codec.accept_fast(value) or codec.accept(value, obj.__mapper__)))
+
+    def __delete__(self, obj: Any) -> None:
+        name = f"{type(obj).__name__}.{self.name}"
+        raise AttributeError(f"{name} is a field of every record: set it to None to take its value away")
 
     # -- what a kind of field overrides ------------------------------------------------------------
 

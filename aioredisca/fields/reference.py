@@ -10,6 +10,7 @@ from typing_extensions import TypeVar, Unpack
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options
 from aioredisca.fields.codec import Codec
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.schema import OnDelete
 
 if TYPE_CHECKING:
@@ -144,8 +145,8 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        self.to, self.children = to, children
-        self.on_delete: OnDelete | None = on_delete
+        self.to, self.children = plain(to), children
+        self.on_delete: OnDelete | None = plain(on_delete)
         if on_delete not in (None, "cascade", "restrict", "nullify"):
             raise UsageError(f"on_delete={on_delete!r}: it is 'cascade', 'restrict', 'nullify' or None")
         if on_delete is not None and self.index is None:

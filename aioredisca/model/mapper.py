@@ -22,7 +22,7 @@ from aioredisca.model import declaration, loading, registry
 from aioredisca.model.referrers import referrers_of
 from aioredisca.model.state import State, set_state
 from aioredisca.model.unit_of_work import UnitOfWork, current
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import integer_text, plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
 from aioredisca.storage.schema import Referrer, Schema
@@ -132,6 +132,7 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
+            name = plain(name)
             raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
         return self.fields[name]
 
@@ -276,9 +277,12 @@ class Mapper:
         if isinstance(model_id, str):
             model_id = str.__str__(model_id)  # of an enum, say, whose text is its name
         elif isinstance(model_id, bytes):
-            model_id = model_id.decode("utf-8", "surrogateescape")
+            model_id = bytes.decode(model_id, "utf-8", "surrogateescape")
         elif isinstance(model_id, int) and not isinstance(model_id, bool):
-            model_id = str(plain(model_id))
+            try:
+                model_id = integer_text(plain(model_id))
+            except ValueError as error:
+                raise ValidationError(self.name, "id", str(error)) from None
         else:
             raise ValidationError(
                 self.name, "id", f"takes a string or an integer, not {type(model_id).__name__}"

@@ -6,7 +6,8 @@ coroutines: the blocking ones of sync/ run them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
@@ -14,6 +15,7 @@ from typing_extensions import TypeVar
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import executor, readiness
+from aioredisca.storage.codecs import plain
 from aioredisca.types import Arg, Call
 
 if TYPE_CHECKING:
@@ -78,14 +80,16 @@ class CollectionHandle:
             raise UsageError(f"{self!r}: one call takes 1 to {MOST:,} values, not {len(values):,}")
         return [self._raw(value) for value in values]
 
-    def _value(self, raw: bytes) -> Any:
-        try:
-            return self._of.of.__codec__.read(raw, self._mapper)
-        except ValueError:
-            raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name) from None
+    def _values(self, raws: Sequence[bytes | None]) -> list[Any]:
+        read = self._of.of.__codec__.read
+        with suppress(ValueError):
+            return [None if raw is None else read(raw, self._mapper) for raw in raws]
+        del raws  # error trackers send away what frames hold
+        raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name)
 
-    def _optional(self, raw: bytes | None) -> Any:
-        return None if raw is None else self._value(raw)
+    async def _value(self, command: str, *arguments: Arg, writes: bool = False) -> Any:
+        """The one value that a command answers, None where there is none."""
+        return self._values([await (self._write if writes else self._read)(command, *arguments)])[0]
 
 
 class ListHandle(CollectionHandle, Generic[V]):
@@ -105,12 +109,12 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def pop(self) -> V | None:
         """Take away the last value and return it; None from an empty list. RPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("RPOP"))
+        value: V | None = await self._value("RPOP", writes=True)
         return value
 
     async def pop_first(self) -> V | None:
         """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("LPOP"))
+        value: V | None = await self._value("LPOP", writes=True)
         return value
 
     async def remove(self, value: V) -> int:
@@ -120,15 +124,15 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def trim(self, start: int, stop: int) -> None:
         """Keep the values from *start* to *stop*, both included, and drop the rest. LTRIM in EVALSHA."""
-        await self._write("LTRIM", start, stop)
+        await self._write("LTRIM", plain(start), plain(stop))
 
     async def range(self, start: int = 0, stop: int = -1) -> list[V]:
         """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
-        return [self._value(raw) for raw in await self._read("LRANGE", start, stop)]
+        return self._values(await self._read("LRANGE", plain(start), plain(stop)))
 
     async def get(self, index: int) -> V | None:
         """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
-        value: V | None = self._optional(await self._read("LINDEX", index))
+        value: V | None = await self._value("LINDEX", plain(index))
         return value
 
     async def len(self) -> int:
@@ -158,7 +162,7 @@ class SetHandle(CollectionHandle, Generic[V]):
 
     async def members(self) -> set[V]:
         """Return all values. SMEMBERS, one round trip."""
-        return {self._value(raw) for raw in await self._read("SMEMBERS")}
+        return {*self._values(await self._read("SMEMBERS"))}
 
     async def len(self) -> int:
         """Return how many values there are. SCARD, one round trip."""
@@ -221,6 +225,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return size
 
     def _last(self, count: int) -> int:
+        count = plain(count)
         if count < 1:
             raise UsageError(f"{self!r}: a count is at least 1, not {count}")
         return count - 1
@@ -233,6 +238,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     def _end(self, score: Any) -> str:
         """One end of a range of scores, which may be infinite."""
+        score = plain(score)
         if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
             raise self._refuse("takes a finite number as score")
         try:
@@ -241,8 +247,12 @@ class SortedHandle(CollectionHandle, Generic[V]):
             return "inf" if score > 0 else "-inf"
 
     def _scored(self, flat: list[bytes]) -> list[tuple[V, float]]:
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return [(self._value(raw), float(score)) for raw, score in pairs]
+        scores = [float(score) for score in flat[1::2]]
+        try:
+            return [*zip(self._values(flat[::2]), scores, strict=True)]
+        except CorruptRecord:
+            flat.clear()  # error trackers send away what frames hold
+            raise
 
 
 class CounterHandle(CollectionHandle):
@@ -263,9 +273,10 @@ class CounterHandle(CollectionHandle):
         return 0 if found is None else int(found)
 
     def _whole(self, by: Any) -> int:
-        if isinstance(by, bool) or not isinstance(by, int) or not -INT64 <= by < INT64:
+        number = plain(by)
+        if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
             raise self._refuse("counts in integers of 64 bits")
-        return by
+        return number
 
 
 HANDLES: dict[str, type[Any]] = {

@@ -250,7 +250,9 @@ class PasswordColumn(Column[M, T]):
 
     async def hash(self, plain: str) -> Hash:
         """Return the hash of *plain*, made in a thread. ValidationError if the field refuses it. No I/O."""
-        return await password.make_hash(password_field(self), self._mapper, plain)
+        work = password.make_hash(password_field(self), self._mapper, plain)
+        del plain  # no frame of an error holds it
+        return await work
 
     async def verify(self, record: M | None, plain: str) -> bool:
         """Return whether *plain* is the password of *record*, found out in a thread. No I/O.
@@ -260,7 +262,9 @@ class PasswordColumn(Column[M, T]):
         is), the right password puts a better one into the record; save it to keep that. NotLoaded for a
         handle that was never loaded.
         """
-        return await password.verify(password_field(self), self._mapper, record, plain)
+        work = password.verify(password_field(self), self._mapper, record, plain)
+        del plain  # no frame of an error holds it
+        return await work
 
     async def upgrade(self, record: M) -> bool:
         """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.
