@@ -87,6 +87,14 @@ class Keys:
         """Hash: id -> digest of its value, for values too long for a key name."""
         return f"{self.base}/h/{field}"
 
+    def values(self, field: str) -> str:
+        """What the keys of the sets per value begin with."""
+        return f"{self.base}/x/{field}/"
+
+    def long_values(self, field: str) -> str:
+        """The same of values that stand there by their digest."""
+        return f"{self.base}/y/{field}/"
+
     def exact(self, field: str, value: bytes) -> bytes:
         """Set of the ids that hold *value*."""
         digest = long_digest(value)
