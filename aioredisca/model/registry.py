@@ -75,7 +75,8 @@ def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     base = schema.keys.base
     for facts in list(store.facts.neighbours):
         for other_base, other in _live(facts.classes):
-            _refuse_nested(model, base, other, other_base)
+            if facts is store.facts or _rivals(model, other):
+                _refuse_nested(model, base, other, other_base)
     for other_base, other in _live(claims):
         if other_base != base:
             continue

@@ -219,7 +219,7 @@ class _Run:
             self._leave_out(id, StoreError(f"the record was refused: {refusal.code}"))
 
     async def _changes(self, ids: Sequence[str]) -> list[Change]:
-        self.lacking = {}
+        self.lacking.clear()
         calls = [load_call(self.schema, id, self.fields) for id in ids]
         changes = list[Change]()
         for id, reply in zip(ids, await asking.read_together(self.store, calls), strict=True):
