@@ -315,7 +315,7 @@ async def test_what_changes_between_look_and_removal_stays(
     raw.sadd("live/x/city/Bern", "s1")
     raw.zadd("live/ids", {"ghost": 0})
     sent = asking.read
-    changed = list[str]()
+    changed, removed = list[str](), list[int]()
 
     async def late(store: Any, call: Any) -> Any:
         if call.script is not None and call.args[0] in ("hash", "set", "zset"):
@@ -331,11 +331,15 @@ async def test_what_changes_between_look_and_removal_stays(
                 await one.save()
             elif "ids" in name:
                 await model.new("ghost", country="SE").save()
-        return await sent(store, call)
+        reply = await sent(store, call)
+        if call.script is not None and call.args[0] in ("hash", "set", "zset"):
+            removed.append(reply)
+        return reply
 
     monkeypatch.setattr(asking, "read", late)
     assert (await reindex(model, everything=True)).problems == []
     assert len(changed) == 3
+    assert removed == [0, 0, 0]
     assert drift(raw, [model]) == []
     assert raw.hget("live/u/email", "new@x.xx") == b"s2"
 
