@@ -42,7 +42,10 @@ class UsageError(RediscaError):
 
 
 class NotIndexed(UsageError):
-    """A query on a field that has no index, or whose index is not built yet."""
+    """A query on a field that has no index, or whose index is not built yet.
+
+    ``field`` is empty where the set of all records is not.
+    """
 
     def __init__(self, model: str, field: str, reason: str = "") -> None:
         super().__init__(model, field, reason)
@@ -50,6 +53,8 @@ class NotIndexed(UsageError):
         self.reason = reason or f"declare it with index=True or unique=True to query {field!r}"
 
     def __str__(self) -> str:
+        if not self.field:
+            return f"the records of {self.model} are not listed: {self.reason}"
         return f"{self.model}.{self.field} is not indexed: {self.reason}"
 
 

@@ -117,6 +117,13 @@ class Declare(NamedTuple):
     always: str
 
 
+class Sweep(NamedTuple):
+    """Before the fields and the entries of a sweep."""
+
+    kind: str
+    width: int
+
+
 RUNS: dict[str, type[tuple[object, ...]]] = {
     "QUERY": Query,
     "ORDER": Order,
@@ -128,6 +135,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "PLAIN": Plain,
     "COLLECT": Collect,
     "DECLARE": Declare,
+    "SWEEP": Sweep,
 }
 """What Lua calls each run."""
 

@@ -28,7 +28,7 @@ QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
-SMALL_PARTS = ("choose", "collect", "declare", "probe")
+SMALL_PARTS = ("choose", "collect", "declare", "probe", "sweep")
 
 WriteExtra = Literal["increment", "cascade"]
 

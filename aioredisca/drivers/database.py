@@ -11,6 +11,7 @@ import threading
 from asyncio import get_running_loop
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet, WeakValueDictionary
 
 from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
@@ -35,6 +36,9 @@ TRANSPORTS = ("auto", "fast", "public", "pool")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
+
+_known: WeakValueDictionary[object, WeakSet[StoreFacts]] = WeakValueDictionary()
+"""What was learned of each database by all Databases of it."""
 
 _opening = threading.Lock()
 
@@ -81,6 +85,8 @@ class Database:
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
         self.facts = StoreFacts(read_only_scripts=not fake, sort_in_scripts=True if fake else None)
+        self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
+        self.facts.neighbours.add(self.facts)
         self._transports = Transports(self._address, self.facts)
 
     @property

@@ -56,12 +56,16 @@ def _hold_mutable(record: Record) -> None:
         unit.hold(record)
 
 
-def _nothing(record: Record, field: Field[Any]) -> None:
+def _nothing(record: Record, field: Field[Any]) -> Any:
+    """What reading a field gives that holds no value."""
     if not field.required:
-        return
+        return None
     model, layers = record.__mapper__.name, record.__state__.layers
     if layers.blank or layers.mode == "create":
         raise FieldUnset(model, field.name)
+    if field.missing is not None:
+        given = field.missing() if callable(field.missing) else field.missing
+        return field.__codec__.accept(given, record.__mapper__)[0]
     raise CorruptRecord(model, record.getkey(), field.name, "is missing, though the field is required")
 
 

@@ -38,6 +38,7 @@ class Options(TypedDict, total=False):
     index: bool | IndexKind
     unique: bool
     new: Any
+    missing: Any
     secret: bool
     readonly: bool
 
@@ -51,6 +52,8 @@ class Field(Generic[T]):
     ``unique``    no two records of the class hold the same value. None may repeat.
     ``new``       the value in ``Model.new()``: a value, or a function that is called for each.
     ``required``  always holds a value: a record is not created without it and reading never gives None.
+    ``missing``   what reading a stored record gives that is older than ``required=True``: a value, or a
+                  function that is called for each. Nothing is stored by that, and no query finds it.
     ``secret``    never shown: not in repr, export, errors or logs.
     ``readonly``  left out of generated input models; code may assign it.
 
@@ -80,6 +83,9 @@ class Field(Generic[T]):
         self.unique = options.get("unique", False)
         self.index: IndexKind | None = _index_kind(self, options.get("index", False))
         self.new = options.get("new")
+        self.missing = options.get("missing")
+        if self.missing is not None and not required:
+            raise UsageError("missing= goes with required=True: without, what is missing reads as None")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
         self.key: str = plain(options.get("field", ""))

@@ -55,7 +55,7 @@ class ReferenceCodec(Codec):
             if not record.__state__.id:
                 raise ValueError("takes a record with an id")
             return record
-        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
+        raise ValueError(f"takes a record of {target.__name__} or its id, not {stranger(target, value)}")
 
     def coerce_stored(self, text: str, mapper: Mapper) -> Record:
         return self.read(text.encode(), mapper)
@@ -69,6 +69,14 @@ class ReferenceCodec(Codec):
             raise ValueError(f"names no {target.__name__}")
         family = max(families, key=lambda c: len(c.getprefix()))
         return _handle(family, text.removeprefix(f"{family.getprefix()}:"))
+
+
+def stranger(model: type[Any], value: object) -> str:
+    """What to call *value*, which is no record of *model*: another class may have the same name."""
+    name = type(value).__name__
+    if name != model.__name__:
+        return name
+    return f"one of another class {name}: if {name} was defined anew, make or load the record anew"
 
 
 def _handle(target: type[Any], id: str | bytes | int) -> Record:

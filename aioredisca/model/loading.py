@@ -16,7 +16,7 @@ from aioredisca.compiler.loads import (
 from aioredisca.errors import NotFound
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking, readiness
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Raw, Store, Stored
 
@@ -50,10 +50,10 @@ async def load(record: R, *, raw: bool = False, strict: bool = False, anew: bool
 async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool) -> None:
     schema, state = record.__mapper__.schema(store), record.__state__
     if raw or (anew and state.layers.complete and not state.layers.blank):
-        reply = await readiness.read(store, load_all_call(schema, state.id))
+        reply = await asking.read(store, load_all_call(schema, state.id))
         take(record, read_all_fields(schema, reply), complete=True)
     elif anew:
-        reply = await readiness.read(store, load_call(schema, state.id, schema.read_fields))
+        reply = await asking.read(store, load_call(schema, state.id, schema.read_fields))
         take(record, read_fields(schema.read_fields, reply), complete=False)
     else:
         take_row(record, schema, await store.transport().send(record_call(schema, state.id)))
@@ -139,4 +139,4 @@ async def exists(record: Record) -> bool:
     need_id(record)
     mapper, state = record.__mapper__, record.__state__
     store = mapper.store(state.unit)
-    return bool(await readiness.read(store, exists_call(mapper.schema(store), state.id)))
+    return bool(await asking.read(store, exists_call(mapper.schema(store), state.id)))

@@ -37,9 +37,8 @@ class Record(HashAPI, metaclass=ModelType):
 
     __slots__ = ()
 
-    __colour__: ClassVar[Colour]
-
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # no annotations that get_type_hints() of a model would have to find
+        __colour__: ClassVar[Colour]
         __mapper__: Mapper
 
     def __init__(self, model_id: str | None = None, /) -> None:

@@ -10,6 +10,7 @@ from aioredisca.compiler.changes import MAX_BATCH, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, check_writable, need_id
+from aioredisca.fields.reference import stranger
 from aioredisca.persistence import executor, pending
 from aioredisca.types import Store
 
@@ -53,7 +54,7 @@ def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Rec
     found: dict[tuple[type, str], R] = {}
     for record in objs:
         if not isinstance(record, model):
-            raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
+            raise UsageError(f"{model.__name__} writes its own records, not {stranger(model, record)}")
         check(record)
         need_id(record)
         if found.setdefault((type(record), record.__state__.id), record) is not record:

@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import asking, executor
 from aioredisca.storage.codecs import plain
 from aioredisca.types import Arg, Call
 
@@ -63,7 +63,7 @@ class CollectionHandle:
         need_id(record)
         store = self._mapper.store(record.__state__.unit)
         key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
-        return await readiness.read(store, Call((command, key, *arguments)))
+        return await asking.read(store, Call((command, key, *arguments)))
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)

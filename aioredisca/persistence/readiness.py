@@ -17,32 +17,18 @@ from aioredisca.compiler.signature import (
     read_meta,
     read_probe,
 )
-from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from aioredisca.errors import NotIndexed, PermissionDenied, SchemaMismatch
+from aioredisca.persistence import adoption
+from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.schema import Schema, entries_of
-from aioredisca.types import Call, Reply, Store, Stored
+from aioredisca.types import Call, Store, Stored
+
+_NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
-
-
-async def read(store: Store, call: Call) -> Reply:
-    """The reply to one call in one round trip; a refusal is raised."""
-    return await store.transport().send(call)
-
-
-async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
-    """The replies to several calls in one round trip; the first refusal is raised."""
-    return unrefused(await store.transport().send_all(calls))
-
-
-def unrefused(replies: list[Reply]) -> list[Reply]:
-    """Replies as they are; the first refusal is raised."""
-    for reply in replies:
-        if isinstance(reply, RediscaError):
-            raise reply
-    return replies
 
 
 async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
@@ -62,7 +48,7 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
 async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> None:
     """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text."""
     for name in (await lacking(store, schema, entries)).values():
-        raise NotIndexed(schema.model, name, "the index is not built yet: run `aioredisca reindex` once")
+        raise NotIndexed(schema.model, name, _NOT_BUILT)
 
 
 def complete(store: Store, schema: Schema) -> bool:
@@ -93,14 +79,12 @@ async def _look(store: Store, schema: Schema) -> IndexState:
 
 async def _has_records(store: Store, schema: Schema) -> bool:
     """Whether records stand under the prefix of a model that nobody declared, as redisca left them."""
-    cursor: bytes | str = "0"
-    pattern = glob_literal(schema.keys.records) + "*"
-    for _ in range(SCAN_CALLS):
-        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"))
-        cursor, found = await read(store, call)
-        if found:
+    pages = 0
+    async for ids in adoption.ids_of_hashes(store, schema):
+        if ids and (await adoption.records_among(store, schema, ids))[0]:
             return True
-        if cursor == b"0":
+        pages += 1
+        if pages == SCAN_CALLS:
             break
     return False
 

@@ -12,7 +12,7 @@ from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
 from aioredisca.config import conf
 from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, together
 from aioredisca.query.spec import QuerySpec
@@ -297,7 +297,7 @@ async def _count_on(scan: Scan[Any], reply: Any) -> int:
     step = read_step(reply)
     total: int = step.found
     while step.cursor:
-        step = read_step(await readiness.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
+        step = read_step(await asking.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
         total += step.found
     return total
 

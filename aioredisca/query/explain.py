@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aioredisca.compiler.conditions import All, And, Condition, Not, Or
 from aioredisca.compiler.planner import Plan, indexes
 from aioredisca.compiler.queries import query_call, read_step
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
 from aioredisca.query.spec import QuerySpec
@@ -78,7 +78,7 @@ async def explain(spec: QuerySpec[R]) -> Explanation:
     plan = scan.plan
     walk = None if spec.limit is None else plan.walk
     call = query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
-    way, estimate, *flat = read_step(await readiness.read(scan.store, call)).found
+    way, estimate, *flat = read_step(await asking.read(scan.store, call)).found
     shown = _Shown(scan)
     drivers = tuple(
         Driver(_KINDS[kind.decode()], shown.key(key), size)

@@ -15,7 +15,7 @@ from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
 from aioredisca.fields.numbers import Number
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import asking, executor
 from aioredisca.persistence.pending import begin_delete, split
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
@@ -111,7 +111,7 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
     if not ids:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
-    replies = await readiness.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    replies = await asking.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
     there = [
         (id, (b"", *values))
         for id, values in zip(ids, replies, strict=True)

@@ -9,7 +9,7 @@ from aioredisca.compiler.conditions import judge
 from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
 from aioredisca.errors import StoreError, Unavailable
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking, readiness
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
@@ -57,8 +57,8 @@ class Scan(Generic[R]):
         self._offset, self._cursor = 0, b""
         self._seen: set[str] = set()
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
-        known = any(name in self.fields for name in (*self.schema.required, MARKER))
-        self._prove = not known and self._blank
+        # A required field would not tell: it may be younger than the record.
+        self._prove = self._blank and MARKER not in self.fields
 
     def begin(self, reply: Reply) -> None:
         """Take *reply*, which somebody else has got, as that to the first step."""
@@ -90,7 +90,8 @@ class Scan(Generic[R]):
             await readiness.ready_to_read(self.store, self.schema, names)
 
     def _name(self, key: str) -> str:
-        return self.mapper.attribute(key) if key else "id"
+        """What an index is of; nothing for the set of all records."""
+        return self.mapper.attribute(key) if key else ""
 
     # -- how to read -------------------------------------------------------------------------------
 
@@ -137,7 +138,7 @@ class Scan(Generic[R]):
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
-        reply = await readiness.read(self.store, self._call(sort=False))
+        reply = await asking.read(self.store, self._call(sort=False))
         self.store.facts.sort_in_scripts = False
         return reply
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Any
-from weakref import ReferenceType
+from weakref import ReferenceType, WeakSet
 
 from aioredisca.storage.schema import Referrer, entries_of
 
@@ -25,7 +25,7 @@ class IndexState:
         return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class StoreFacts:
     """Of one database, for as long as the process lives.
 
@@ -38,6 +38,7 @@ class StoreFacts:
     ``index_states``       by key base and signature of a class.
     ``small_values``       keys of the sets of values that few records held, and until when that is believed.
     ``classes``            the classes that keep a prefix, by key base and full name.
+    ``neighbours``         those of all Databases known to be the same one, whose keys may meet: itself, too.
     ``referrers``          what a delete must look at, by key base; good for one generation of classes.
     """
 
@@ -52,6 +53,7 @@ class StoreFacts:
     classes: dict[tuple[str, str], ReferenceType[Any]] = field(
         default_factory=dict[tuple[str, str], "ReferenceType[Any]"]
     )
+    neighbours: WeakSet[StoreFacts] = field(default_factory=WeakSet["StoreFacts"])
     referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
         default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]
     )
