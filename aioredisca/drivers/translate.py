@@ -124,7 +124,7 @@ def lost(place: str, error: BaseException | None, *, writes: bool) -> StoreError
     if writes:
         return OutcomeUnknown(
             f"{place}: {reason} after a write was sent, so it may have happened or not; "
-            f"nothing was sent twice: save() again settles it"
+            f"nothing was sent twice"
         )
     return Unavailable(f"{place}: {reason}; only reads were on the way, try again")
 

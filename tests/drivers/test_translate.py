@@ -106,7 +106,7 @@ def test_a_connection_that_broke(error: Any, writes: bool) -> None:
     assert type(found) is (OutcomeUnknown if writes else Unavailable)
     timed_out = isinstance(error, TimeoutError | client.TimeoutError)
     assert f"{PLACE}: {'no answer in time' if timed_out else 'the connection was lost'}" in str(found)
-    assert ("save() again settles it" in str(found)) is writes
+    assert ("look at what is stored before you do it again" in str(found)) is writes
 
 
 def test_where_nothing_was_sent() -> None:
