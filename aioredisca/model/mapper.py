@@ -132,7 +132,7 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
-            raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
+            raise ValidationError(self.name, str(name), f"there is no such field{self.nearest(str(name))}")
         return self.fields[name]
 
     def field_of(self, column: object) -> Field[Any] | None:

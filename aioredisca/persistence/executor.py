@@ -38,6 +38,7 @@ from aioredisca.errors import (
 from aioredisca.fields.access import decoded
 from aioredisca.persistence import pending, readiness
 from aioredisca.persistence.pending import Begun
+from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
@@ -134,6 +135,8 @@ async def carry_out(
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
+        if len(outcomes) != len(prepared.begun):
+            raise strange(writes=True)
     except BaseException as error:
         pending.put_back_all(prepared.begun, error)
         if isinstance(error, OutcomeUnknown):
@@ -162,7 +165,7 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
         readiness.forget(store, prepared.schemas)
         outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
     if isinstance(outcomes, Refusal):
-        raise _error(outcomes, *prepared.begun[outcomes.place])
+        raise _error(outcomes, prepared.begun)
     return outcomes
 
 
@@ -210,19 +213,24 @@ async def get_or_create(
             store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
         )
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, create)
+        raise _error(outcome, [(record, create)])
     return outcome
 
 
-async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
-    """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
+async def collect(
+    store: Store, record: Record, name: str, command: Sequence[Arg], kinds: tuple[type, ...]
+) -> Reply:
+    """Run *command* on the collection *name* of a record, which answers with one of *kinds*.
+
+    Gone where there is no record. EVALSHA, one round trip.
+    """
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
     with _told("to do it again may do it twice: read the collection first"):
         outcome = await _settle(store, [schema], call, collect_outcome)
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, Change(schema, record.__state__.id, "update"))
-    return outcome
+        raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
+    return of_kind(outcome, kinds, call)
 
 
 async def _settle(
@@ -243,7 +251,9 @@ async def _settle(
     raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 
-def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+@write_reader
+def _error(refusal: Refusal, begun: Begun) -> RediscaError:
+    record, change = begun[refusal.place]
     error = _plain_error(refusal, record, change)
     error.instance = record
     return error

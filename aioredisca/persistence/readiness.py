@@ -7,6 +7,7 @@ process and model, compared by the server in every write, and read again only wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from aioredisca.compiler.loads import record_call, records_call
 from aioredisca.compiler.signature import (
@@ -20,16 +21,32 @@ from aioredisca.compiler.signature import (
 from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.replies import LIST, MISREAD, NUMBER, check_rows, check_values, of_kind, strange
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Call, Reply, Store, Stored
+
+DECLARATIONS = 100
+"""How often the indexes of a class may be found to be declared otherwise meanwhile."""
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
 
 
-async def read(store: Store, call: Call) -> Reply:
-    """The reply to one call in one round trip; a refusal is raised."""
-    return await store.transport().send(call)
+async def read(store: Store, call: Call, kinds: tuple[type, ...] = ()) -> Reply:
+    """The reply to one call in one round trip, of one of *kinds* if they are given; a refusal is raised."""
+    reply = await store.transport().send(call)
+    return of_kind(reply, kinds, call) if kinds else reply
+
+
+async def read_keys(store: Store, call: Call) -> tuple[bytes, list[bytes]]:
+    """The next cursor and the keys that a SCAN answers with."""
+    try:
+        cursor, found = await read(store, call, LIST)
+        check_values([cursor, *found])
+        return cursor, found
+    except MISREAD:
+        pass
+    raise strange()
 
 
 async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
@@ -50,9 +67,15 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
     transport = store.transport()
     if any(schema.cache_region for schema, _ in wanted):
         calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
-        return unrefused(await transport.send_all(calls))
-    call = records_call(wanted)
-    found: list[Stored] = await transport.send(call) if call.commands else []
+        found: list[Stored] = unrefused(await transport.send_all(calls))
+    else:
+        call = records_call(wanted)
+        found = await transport.send(call) if call.commands else []
+    if type(found) is not list or len(found) != sum(len(ids) for _, ids in wanted):
+        raise strange()
+    rest = iter(found)
+    for schema, ids in wanted:
+        check_rows([*islice(rest, len(ids))], len(schema.read_fields))
     return found
 
 
@@ -85,7 +108,7 @@ async def _look(store: Store, schema: Schema) -> IndexState:
     if not meta.signature:
         legacy = await _has_records(store, schema)
         return IndexState("", schema.entries if legacy else frozenset())
-    if not size:
+    if not of_kind(size, NUMBER, meta_call(schema)):
         # An index that is not declared yet is empty all the same.
         return IndexState(schema.signature, meta.unbuilt)
     return IndexState(meta.signature, meta.unbuilt)
@@ -97,7 +120,7 @@ async def _has_records(store: Store, schema: Schema) -> bool:
     pattern = glob_literal(schema.keys.records) + "*"
     for _ in range(SCAN_CALLS):
         call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"))
-        cursor, found = await read(store, call)
+        cursor, found = await read_keys(store, call)
         if found:
             return True
         if cursor == b"0":
@@ -121,8 +144,12 @@ def declared(store: Store, schemas: Iterable[Schema]) -> bool:
 async def ready_to_write(store: Store, schema: Schema) -> None:
     """Probe rights and declare the signature of *schema*, once per process and model."""
     known = store.facts.index_states.get(schema.name)
-    while known is None or not known.declared:
+    for _ in range(DECLARATIONS):
+        if known is not None and known.declared:
+            break
         known = await _declare(store, schema)
+    else:
+        raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
     store.facts.index_states[schema.name] = known
 
 

@@ -14,9 +14,17 @@ from aioredisca.compiler.changes import BATCH, Change
 from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, StoreError, UniqueViolation
+from aioredisca.errors import (
+    CorruptRecord,
+    RediscaError,
+    SchemaMismatch,
+    StaleWrite,
+    StoreError,
+    UniqueViolation,
+)
 from aioredisca.persistence import readiness
 from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.replies import write_reader
 from aioredisca.storage.schema import COLLECTION_ENTRY, IDS_ENTRY, Schema, entries_of, fields_of
 from aioredisca.types import Call, Raw, Store
 
@@ -61,9 +69,13 @@ async def reindex(
     return done
 
 
+MANY = 100
+"""How often the indexes of a class may be found to be declared otherwise meanwhile."""
+
+
 async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset[str]:
     """Declare the indexes of the class, those to build as unbuilt; which these are."""
-    while True:
+    for _ in range(MANY):
         seen = read_meta(await readiness.read(store, meta_call(schema)))
         kept = entries_of(seen.signature)
         wanted = schema.index_entries
@@ -71,6 +83,8 @@ async def _announce(store: Store, schema: Schema, everything: bool) -> frozenset
         behind = schema.with_dependents(behind & wanted)
         if await readiness.read(store, build_call(schema, seen, behind)):
             break
+    else:
+        raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
     # a collection that the class no longer has keeps its data: nothing else holds it
     gone = {entry for entry in kept - schema.entries if not entry.startswith(COLLECTION_ENTRY)}
     await _unlink(store, schema, frozenset(gone))
@@ -116,7 +130,7 @@ async def _scan(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[by
     cursor: bytes | str = "0"
     while True:
         call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, *of_type))
-        cursor, found = await readiness.read(store, call)
+        cursor, found = await readiness.read_keys(store, call)
         if found:
             yield found
         if cursor == b"0":
@@ -149,12 +163,15 @@ async def _index_batch(
         if outcome.code == "SCHEMA":
             raise StoreError(f"another process declared other indexes of {schema.model} meanwhile")
         if outcome.code != "STALE":  # a stale one is read again
-            _report(done, model, rest.pop(outcome.place), outcome)
+            _report(done, model, rest, outcome)
     for id in rest:
         done.problems.append((id, StaleWrite(schema.model, id, [])))
 
 
-def _report(done: Reindexed, model: type[Any], id: str, refusal: Refusal) -> None:
+@write_reader
+def _report(done: Reindexed, model: type[Any], ids: list[str], refusal: Refusal) -> None:
+    """Leave out of *ids* the record that was refused, and tell why."""
+    id = ids.pop(refusal.place)
     if refusal.code == "UNIQUE":
         holder, *keys = refusal.details
         names = ", ".join(model.__mapper__.attribute(key) for key in keys)
