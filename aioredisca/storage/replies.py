@@ -35,15 +35,13 @@ def of_kind(reply: Reply, kinds: tuple[type, ...], call: Call) -> Reply:
 
 def check_row(row: Reply, fields: Sequence[str]) -> None:
     """StoreError unless *row* is a list with a value for each of *fields*."""
-    kind: type = type(row)
-    if kind is not list or len(row) != len(fields):
+    if type(row) not in LIST or len(row) != len(fields):
         raise strange()
 
 
 def check_rows(rows: Any, width: int) -> None:
     """StoreError unless *rows* are lists of *width* values each."""
-    kind: type = type(rows)
-    if kind is not list or {*map(type, rows)} - {list} or {*map(len, rows)} - {width}:
+    if type(rows) not in LIST or {*map(type, rows)} - {list} or {*map(len, rows)} - {width}:
         raise strange()
 
 
