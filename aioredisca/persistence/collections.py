@@ -280,7 +280,7 @@ class CounterHandle(CollectionHandle):
 
         Numbers have 64 bits: StoreError where the sum has more.
         """
-        return int(await self._write(NUMBER, "INCRBY", self._whole(by)))
+        return int(_number(await self._write(TEXT, "INCRBY", self._whole(by)), int, writes=True))
 
     async def get(self) -> int:
         """Return the number. GET, one round trip."""
