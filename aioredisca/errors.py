@@ -288,9 +288,15 @@ class Unavailable(StoreError):
 class OutcomeUnknown(StoreError):
     """A write was sent and no answer came: it may have happened or not.
 
-    Nothing was sent twice. ``save()`` of the same instance settles it: a record that holds already what
-    was meant counts as saved.
+    Nothing was sent twice. What settles it depends on what was asked, and stands in ``cure``. ``save()`` of
+    the same instance does: a record that holds already what was meant counts as saved. To count or to append
+    once more may do it twice.
     """
+
+    cure = "look at what is stored before you do it again"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; {self.cure}"
 
 
 class SchemaMismatch(StoreError):

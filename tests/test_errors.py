@@ -151,7 +151,7 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
     ),
     (StoreError("x"), (RediscaError,), {}, "x"),
     (Unavailable("x"), (StoreError,), {}, "x"),
-    (OutcomeUnknown("x"), (StoreError,), {}, "x"),
+    (OutcomeUnknown("x"), (StoreError,), {}, f"x; {OutcomeUnknown.cure}"),
     (
         SchemaMismatch("User", ["x:age"]),
         (StoreError,),

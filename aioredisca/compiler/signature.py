@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aioredisca.compiler.positions import Declare
 from aioredisca.compiler.scripts import small_script
+from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Arg, Call, Reply
 
@@ -40,6 +41,7 @@ class Probe:
     missing: tuple[tuple[str, str], ...]
 
 
+@reader
 def read_probe(reply: Reply) -> Probe:
     texts = [text.decode("utf-8", "replace") for text in reply]
     return Probe(
@@ -78,6 +80,7 @@ def meta_call(schema: Schema) -> Call:
     return Call(("HMGET", schema.keys.meta, "signature", "unbuilt"))
 
 
+@reader
 def read_meta(reply: Reply) -> Probe:
     signature, unbuilt = (text.decode() if text else "" for text in reply)
     return Probe(signature, entries_of("/" + unbuilt) if unbuilt else frozenset(), ())

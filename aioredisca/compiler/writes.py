@@ -11,6 +11,7 @@ from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import WriteExtra, get_or_create_script, small_script, write_script
 from aioredisca.storage.keys import id_text, joined
+from aioredisca.storage.replies import MISREAD, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Raw, Reply
 
@@ -51,6 +52,7 @@ def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> 
     return Call(arguments, small_script("collect"), places, writes=True)
 
 
+@write_reader
 def collect_outcome(reply: Reply) -> Reply | Refusal:
     """What the command answered, or why it did not run."""
     return _refusal(reply) or reply[1]
@@ -120,9 +122,13 @@ _OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     """The outcome of each change, or why nothing was written."""
-    if reply[0] != b"OK":
-        return _refused(reply)
-    return [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
+    try:
+        if reply[0] != b"OK":
+            return _refused(reply)
+        return [flag if type(flag) is bytes else _OUTCOMES[flag] for flag in reply[1:]]
+    except MISREAD:
+        pass
+    raise strange(writes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,7 @@ class FoundOrCreated:
     fields: Raw = field(repr=False)
 
 
+@write_reader
 def get_or_create_outcome(schema: Schema, reply: Reply) -> FoundOrCreated | Refusal:
     """The record that *reply* names, or why nothing was written."""
     if refusal := _refusal(reply):

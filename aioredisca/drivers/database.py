@@ -84,7 +84,9 @@ class Database:
         self._address = replace(address, transport=transport, **limits)
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
-        self.facts = StoreFacts(read_only_scripts=not fake, sort_in_scripts=True if fake else None)
+        self.facts = StoreFacts(
+            read_only_scripts=not fake, sort_in_scripts=True if fake else None, fences=not fake
+        )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
         self.facts.neighbours.add(self.facts)
         self._transports = Transports(self._address, self.facts)

@@ -10,6 +10,7 @@ import traceback
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
+from aioredisca.storage.replies import strange
 from aioredisca.types import MISSING, Raw
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ def _nothing(record: Record, field: Field[Any]) -> Any:
 
 def decoded(record: Record, field: Field[Any], raw: bytes) -> Any:
     """The value of stored bytes. CorruptRecord where they cannot be read."""
+    if type(raw) is not bytes:
+        raise strange()
     try:
         return field.__codec__.read(raw, record.__mapper__)
     except ValueError as error:

@@ -17,6 +17,7 @@ from aioredisca.fields.access import assign, value_of
 from aioredisca.fields.codec import Access, Codec
 from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
+from aioredisca.storage.replies import MISREAD
 from aioredisca.storage.schema import IndexKind
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Field(Generic[T]):
                     if (raw := row[state.places[key]]) is not None:
                         value = values[name] = decode_fast(raw)
                         return value
-                except (KeyError, ValueError):
+                except MISREAD:
                     pass  # what is wrong is told below
             try:
                 return value_of(obj, self)

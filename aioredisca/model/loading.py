@@ -17,6 +17,7 @@ from aioredisca.errors import NotFound
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
 from aioredisca.persistence import asking, readiness
+from aioredisca.storage.replies import NUMBER, check_row
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Raw, Store, Stored
 
@@ -61,6 +62,7 @@ async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool) -> None
 
 def take_row(record: Record, schema: Schema, row: Stored) -> None:
     """Believe what a load of the declared fields has told."""
+    check_row(row, schema.read_fields)
     state = record.__state__
     if state.untouched and not _is_nothing(row):
         state.fold(schema.places, row)
@@ -98,6 +100,7 @@ async def get(model: Any, model_id: str | int, /) -> Any:
     row = transport.cached(region, schema.records + id) if region else None
     if row is None:
         row = await transport.send(record_call(schema, id))
+        check_row(row, schema.read_fields)
     if row[0] is None and _is_nothing(row):
         raise NotFound(mapper.name, id)
     return mapper.hydrate(schema.places, id, row)
@@ -139,4 +142,4 @@ async def exists(record: Record) -> bool:
     need_id(record)
     mapper, state = record.__mapper__, record.__state__
     store = mapper.store(state.unit)
-    return bool(await asking.read(store, exists_call(mapper.schema(store), state.id)))
+    return bool(await asking.read(store, exists_call(mapper.schema(store), state.id), NUMBER))

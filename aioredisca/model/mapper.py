@@ -132,7 +132,7 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
-            name = plain(name)
+            name = str(plain(name))
             raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
         return self.fields[name]
 

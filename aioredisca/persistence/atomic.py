@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change, Mode
@@ -11,6 +12,7 @@ from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, split
+from aioredisca.storage.replies import strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import MISSING, Raw
 
@@ -38,8 +40,10 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         _refuse_pending(record, field)
         change = Change(mapper.schema(store), state.id, "incr", increment=wanted)
         (text,) = await executor.write(store, [(record, change)])
-    assert isinstance(text, bytes)
-    return field.__codec__.read(text, mapper)
+    if isinstance(text, bytes):
+        with suppress(ValueError):
+            return field.__codec__.read(text, mapper)
+    raise strange(writes=True)
 
 
 def _refuse_pending(record: Record, field: Field[Any]) -> None:
@@ -58,6 +62,8 @@ async def get_or_create(
 
     With *update* a record that was there is given the *defaults*, else they are for a new one alone.
     """
+    if not isinstance(defaults, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("defaults= takes attributes with their values, as in defaults={'name': 'Ada'}")
     mapper, values = model.__mapper__, dict(defaults or {})
     store = mapper.store()
     schema = mapper.schema(store)

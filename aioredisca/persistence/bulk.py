@@ -44,12 +44,14 @@ def as_list(items: Iterable[T]) -> list[T]:
     """What a verb takes many of, as a list. UsageError for one text: nobody means its characters."""
     if isinstance(items, str | bytes):
         raise UsageError("takes a list of records or ids: one id alone would be read letter by letter")
+    if not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"takes a list of records or ids, not {type(items).__name__}")
     return list(items)
 
 
 def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Record], None]) -> list[R]:
     """*objs*, each once. Before any I/O, all are refused if one of them is no good."""
-    if not 1 <= batch <= MAX_BATCH:
+    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
     found: dict[tuple[type, str], R] = {}
     for record in objs:

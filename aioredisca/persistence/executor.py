@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,6 +24,7 @@ from aioredisca.errors import (
     AlreadyExists,
     CorruptRecord,
     Gone,
+    OutcomeUnknown,
     OutOfBounds,
     RediscaError,
     Restricted,
@@ -37,6 +38,7 @@ from aioredisca.errors import (
 from aioredisca.fields.access import decoded
 from aioredisca.persistence import pending, readiness
 from aioredisca.persistence.pending import Begun
+from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
@@ -133,12 +135,27 @@ async def carry_out(
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
+        if len(outcomes) != len(prepared.begun):
+            raise strange(writes=True)
     except BaseException as error:
         pending.put_back_all(prepared.begun, error)
+        if isinstance(error, OutcomeUnknown):
+            error.cure = _cure(prepared.begun) or error.cure
         raise
     if finishes:
         finish(prepared, outcomes)
     return outcomes
+
+
+def _cure(begun: Begun) -> str:
+    """What settles these changes, of which nobody knows whether they were made."""
+    changes = [change for _, change in begun]
+    if any(change.mode == "incr" for change in changes):
+        return "to count again may count twice: reload() the record and look first"
+    if any(change.skip for change in changes):
+        return "each batch was changed as a whole or not at all: look at the records before you do it again"
+    deletes = all(change.mode == "delete" for change in changes)
+    return f"{'delete' if deletes else 'save'}() again settles it"
 
 
 async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[Outcome]:
@@ -148,7 +165,7 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
         readiness.forget(store, prepared.schemas)
         outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
     if isinstance(outcomes, Refusal):
-        raise _error(outcomes, *prepared.begun[outcomes.place])
+        raise _error(outcomes, prepared.begun)
     return outcomes
 
 
@@ -163,6 +180,16 @@ async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None
         await readiness.ready_to_write(store, one.schema)
         entry = one.schema.by_key[one.field].entries[-1]
         await readiness.ready_to_read(store, one.schema, {entry: one.field})
+
+
+@contextmanager
+def _told(cure: str) -> Generator[None]:
+    """Tell by *cure* what settles this, where nobody knows whether it was done."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        error.cure = cure
+        raise
 
 
 async def get_or_create(
@@ -181,22 +208,29 @@ async def get_or_create(
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key)
-    outcome = await _settle(
-        store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
-    )
+    with _told("called again, it finds the record that it has created or changed, but cannot say which"):
+        outcome = await _settle(
+            store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+        )
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, create)
+        raise _error(outcome, [(record, create)])
     return outcome
 
 
-async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
-    """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
+async def collect(
+    store: Store, record: Record, name: str, command: Sequence[Arg], kinds: tuple[type, ...]
+) -> Reply:
+    """Run *command* on the collection *name* of a record, which answers with one of *kinds*.
+
+    Gone where there is no record. EVALSHA, one round trip.
+    """
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
-    outcome = await _settle(store, [schema], call, collect_outcome)
+    with _told("to do it again may do it twice: read the collection first"):
+        outcome = await _settle(store, [schema], call, collect_outcome)
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, Change(schema, record.__state__.id, "update"))
-    return outcome
+        raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
+    return of_kind(outcome, kinds, call)
 
 
 async def _settle(
@@ -217,7 +251,9 @@ async def _settle(
     raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 
-def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+@write_reader
+def _error(refusal: Refusal, begun: Begun) -> RediscaError:
+    record, change = begun[refusal.place]
     error = _plain_error(refusal, record, change)
     error.instance = record
     return error

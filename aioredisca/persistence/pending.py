@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.changes import Change, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
 from aioredisca.fields.access import (
@@ -17,6 +17,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
+from aioredisca.storage.replies import check_values
 from aioredisca.types import Raw, Store
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ def _expectation(record: Record, changes: Raw, if_unchanged: IfUnchanged) -> Raw
         else:
             cure = "if_unchanged compares with what was loaded: load() first"
             raise NotLoaded(mapper.name, record.__state__.id, mapper.attribute(key), cure)
+    check_values(expect.values())
     return expect
 
 
@@ -161,8 +163,9 @@ def _own_field(mapper: Mapper, column: object) -> Any:
 
 def finish(record: Record, change: Change, outcome: Outcome) -> None:
     """The server wrote *change*: what was on its way is stored now."""
-    if isinstance(outcome, bytes):
-        learn(record, {cast("Increment", change.increment).key: outcome})
+    if change.increment is not None:
+        if isinstance(outcome, bytes):
+            learn(record, {change.increment.key: outcome})
         return
     state = record.__state__
     if change.mode == "delete":

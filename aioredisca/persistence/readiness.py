@@ -7,6 +7,7 @@ process and model, compared by the server in every write, and read again only wh
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from aioredisca.compiler.loads import record_call, records_call
 from aioredisca.compiler.signature import (
@@ -22,10 +23,14 @@ from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.replies import NUMBER, check_rows, of_kind, strange
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Call, Store, Stored
 
 _NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
+
+DECLARATIONS = 100
+"""How often the indexes of a class may be found to be declared otherwise meanwhile."""
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
@@ -36,9 +41,15 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
     transport = store.transport()
     if any(schema.cache_region for schema, _ in wanted):
         calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
-        return unrefused(await transport.send_all(calls))
-    call = records_call(wanted)
-    found: list[Stored] = await transport.send(call) if call.commands else []
+        found: list[Stored] = unrefused(await transport.send_all(calls))
+    else:
+        call = records_call(wanted)
+        found = await transport.send(call) if call.commands else []
+    if type(found) is not list or len(found) != sum(len(ids) for _, ids in wanted):
+        raise strange()
+    rest = iter(found)
+    for schema, ids in wanted:
+        check_rows([*islice(rest, len(ids))], len(schema.read_fields))
     return found
 
 
@@ -71,7 +82,7 @@ async def _look(store: Store, schema: Schema) -> IndexState:
     if not meta.signature:
         legacy = await _has_records(store, schema)
         return IndexState("", schema.entries if legacy else frozenset())
-    if not size:
+    if not of_kind(size, NUMBER, meta_call(schema)):
         # An index that is not declared yet is empty all the same.
         return IndexState(schema.signature, meta.unbuilt)
     return IndexState(meta.signature, meta.unbuilt)
@@ -105,8 +116,12 @@ def declared(store: Store, schemas: Iterable[Schema]) -> bool:
 async def ready_to_write(store: Store, schema: Schema) -> None:
     """Probe rights and declare the signature of *schema*, once per process and model."""
     known = store.facts.index_states.get(schema.name)
-    while known is None or not known.declared:
+    for _ in range(DECLARATIONS):
+        if known is not None and known.declared:
+            break
         known = await _declare(store, schema)
+    else:
+        raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
     store.facts.index_states[schema.name] = known
 
 

@@ -17,10 +17,18 @@ from aioredisca.compiler.changes import BATCH, Change
 from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, StoreError, UniqueViolation
+from aioredisca.errors import (
+    CorruptRecord,
+    RediscaError,
+    SchemaMismatch,
+    StaleWrite,
+    StoreError,
+    UniqueViolation,
+)
 from aioredisca.persistence import adoption, asking, readiness, sweeping
 from aioredisca.storage.entries import places_of
 from aioredisca.storage.keys import MARKER, id_text
+from aioredisca.storage.replies import LIST, check_values
 from aioredisca.storage.schema import COLLECTION_ENTRY, IDS_ENTRY, Schema, entries_of
 from aioredisca.types import Call, Raw, Store
 
@@ -111,13 +119,15 @@ class _Run:
     async def announce(self, everything: bool) -> None:
         """Declare the indexes of the class, new ones as unbuilt, and drop those that it no longer has."""
         store, schema, wanted = self.store, self.schema, self.schema.index_entries
-        while True:
+        for _ in range(readiness.DECLARATIONS):
             seen = read_meta(await asking.read(store, meta_call(schema)))
             kept = entries_of(seen.signature)
             behind = seen.unbuilt | (wanted - kept)
             self.building = schema.with_dependents(behind & wanted)
             if await asking.read(store, build_call(schema, seen, self.building)):
                 break
+        else:
+            raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
         self.looked_at = wanted if everything else self.building
         # a collection that the class no longer has keeps its data: nothing else holds it
         gone = frozenset(one for one in kept - schema.entries if not one.startswith(COLLECTION_ENTRY))
@@ -163,7 +173,8 @@ class _Run:
         while self.building or self.schema.required:
             after = b"-" if last is None else b"(" + last
             call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", "0", "1000"))
-            found = await asking.read(self.store, call)
+            found = await asking.read(self.store, call, LIST)
+            check_values(found)
             if not found:
                 return
             last = found[-1]

@@ -156,7 +156,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, Or)
 
     def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:
-        if isinstance(elements, str):
+        if isinstance(elements, str | bytes) or not isinstance(elements, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{self!r}: has_all() and has_any() take several elements; ask has() for one")
         return self._query(
             join(tuple(predicates.has(self._field, element, self._mapper) for element in elements))

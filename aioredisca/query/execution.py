@@ -16,6 +16,7 @@ from aioredisca.persistence import asking
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, together
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.replies import strange
 from aioredisca.types import Call, Store
 
 if TYPE_CHECKING:
@@ -295,11 +296,17 @@ async def count(spec: QuerySpec[R]) -> int:
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
     """Go on from the first step of a count to its end."""
     step = read_step(reply)
-    total: int = step.found
+    total = _number(step.found)
     while step.cursor:
         step = read_step(await asking.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
-        total += step.found
+        total += _number(step.found)
     return total
+
+
+def _number(found: Any) -> int:
+    if not isinstance(found, int):
+        raise strange()
+    return found
 
 
 def _count_call(plan: Plan) -> Call:

@@ -20,6 +20,7 @@ from aioredisca.persistence.pending import begin_delete, split
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.replies import check_rows
 from aioredisca.types import Raw
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
     replies = await asking.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    check_rows(replies, len(fields))
     there = [
         (id, (b"", *values))
         for id, values in zip(ids, replies, strict=True)

@@ -12,6 +12,7 @@ from aioredisca.errors import StoreError, Unavailable
 from aioredisca.persistence import asking, readiness
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER
+from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw, Reply, Store, Stored
 
@@ -149,7 +150,10 @@ class Scan(Generic[R]):
             self.rows, self.gave_up = [], True
             return
         self.gave_up = False
-        self.rows = self.judged(read_rows(step.found, len(self.fields)))
+        found = read_rows(step.found, len(self.fields))
+        if {len(row) for _, row in found} - {1 + len(self.fields)}:
+            raise strange()
+        self.rows = self.judged(found)
         if not self.ordered:
             self.rows = self._fresh(self.rows) if step.cursor or self._seen else self.rows
         elif self._want is not None:
@@ -168,6 +172,14 @@ class Scan(Generic[R]):
 
     def judged(self, found: Sequence[Row]) -> list[Found[R]]:
         """The rows whose records hold what was asked for."""
+        try:
+            return self._judged(found)
+        except MISREAD:
+            for _, row in found:
+                check_values(row)
+            raise
+
+    def _judged(self, found: Sequence[Row]) -> list[Found[R]]:
         holds, width = self.holds, len(self.fields)
         if self._blank and not self._prove:  # else the server has left out what does not exist
             rows: list[Found[R]] = [
@@ -192,7 +204,7 @@ class Scan(Generic[R]):
     def rank(self, row: Stored, key: str) -> Any:
         """What orders *row* by a hash field, or None where it holds nothing that can be read."""
         raw = self.value(row, key)
-        if raw is None:
+        if type(raw) is not bytes:
             return None
         try:
             return self.mapper.by_key[key].__codec__.rank(raw)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakSet
 
 from aioredisca.storage.schema import Referrer, entries_of
@@ -25,6 +25,13 @@ class IndexState:
         return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
 
 
+class Peer(NamedTuple):
+    """A connection, as the server calls it."""
+
+    id: str
+    address: str
+
+
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class StoreFacts:
     """Of one database, for as long as the process lives.
@@ -33,6 +40,8 @@ class StoreFacts:
     ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
+    ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
+    ``given_up``           connections to be ended before anything else is sent: writes were on their way.
     ``round_trips``        made so far, connecting not counted.
     ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
     ``index_states``       by key base and signature of a class.
@@ -46,6 +55,8 @@ class StoreFacts:
     sort_in_scripts: bool | None = None
     sort_alone: bool = True
     tracking: bool = True
+    fences: bool = True
+    given_up: set[Peer] = field(default_factory=set[Peer])
     round_trips: int = 0
     stale_rows: dict[str, int] = field(default_factory=dict[str, int])
     index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])

@@ -115,7 +115,7 @@ class TrackedConnection(SocketConnection):
     def __init__(
         self, owner: Owner, raw: Any, address: Address, stream: asyncio.Transport, cache: ClientCache
     ) -> None:
-        super().__init__(owner, raw, address, stream)
+        super().__init__(owner, raw, None, address, stream)  # it carries no writes
         self._cache = cache
 
     def silent(self) -> bool:
@@ -165,7 +165,7 @@ class TrackingMultiplexer(Multiplexer):
         self._cache = cache
 
     async def _connect(self) -> Connection:
-        raw = await connect(self._address)
+        raw, _ = await connect(self._address, self.facts)
         try:
             stream = await self._tracked(raw)
         except BaseException:
@@ -207,7 +207,7 @@ class CachingMultiplexer(Multiplexer):
         self._cache.forget(key for call in request.calls if call.writes for key in call.keys)
 
     async def load_all(self, calls: Sequence[Call]) -> list[Reply]:
-        if not self.facts.tracking:
+        if not self.facts.tracking or self.facts.given_up:  # which the other connection ends first
             return await self.request_all(calls)
         if self._tracker is None:
             self._tracker = TrackingMultiplexer(self._address, self.facts, self._cache)
