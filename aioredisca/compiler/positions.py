@@ -50,7 +50,7 @@ class Choose(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Before the names of a group of changes; the last seven tell how many of each kind follow."""
+    """Before the names of a group of changes; the last eight tell how many of each kind follow."""
 
     class_number: int
     mode: str
@@ -64,6 +64,7 @@ class Group(NamedTuple):
     others: int
     extras: int
     expected: int
+    parents: int
 
 
 class Increment(NamedTuple):

@@ -12,7 +12,7 @@ from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, split
 from aioredisca.storage.schema import Schema
-from aioredisca.types import MISSING, Raw
+from aioredisca.types import MISSING, Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -69,12 +69,12 @@ async def get_or_create(
     fresh = mapper.detached(mapper.new_id())
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
-    create = _change(schema, fresh, "create")
+    create = _change(schema, fresh, store, "create")
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
-    updates = _change(schema, overlay, "update") if changed else None
+    updates = _change(schema, overlay, store, "update") if changed else None
     before = mapper.pending() if changed else {}
     found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
     record = mapper.handle(found.id)
@@ -109,9 +109,10 @@ def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
     record.__state__.layers.take(raw, complete=complete)
 
 
-def _change(schema: Schema, record: Any, mode: Mode) -> Change:
+def _change(schema: Schema, record: Any, store: Store, mode: Mode) -> Change:
     sets, drops = split(record.__state__.layers.diff)
-    return Change(schema, record.__state__.id, mode, sets, drops)
+    parents = record.__mapper__.parents(sets, store, None)
+    return Change(schema, record.__state__.id, mode, sets, drops, parents=parents)
 
 
 def _unique_key(mapper: Mapper, schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:

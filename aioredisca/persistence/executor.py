@@ -250,6 +250,11 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
         case "RESTRICTED":
             return Restricted(*refusal.details)
+        case "ORPHAN":
+            shown = _shown(record, *refusal.details)
+            name = "a record" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"
+            reason = f"refers to {name}, which is not stored: save it first, or in the same batch or flush"
+            return ValidationError(model, names[0], reason, shown)
         case "MANY":
             return UsageError(
                 f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "

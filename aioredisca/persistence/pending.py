@@ -49,6 +49,8 @@ def begin(
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain)
+    if mapper.checked:
+        change.parents = mapper.parents(sets, store, state.unit)
     if schema.required and change.mode == "create":
         _need_required(record, change)
     layers.depart(changes)
@@ -165,7 +167,7 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
         learn(record, {cast("Increment", change.increment).key: outcome})
         return
     state = record.__state__
-    if change.mode == "delete":
+    if change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
         state.layers.be_gone()
         if state.unit is not None:
             state.unit.was_deleted(record)

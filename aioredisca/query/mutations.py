@@ -103,7 +103,8 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work) -> tuple[
         error.instance = record
         raise
     sets, drops = split({**wanted})
-    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True)
+    parents = scan.mapper.parents(sets, scan.store, None)
+    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, parents=parents)
 
 
 async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
