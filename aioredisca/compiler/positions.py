@@ -77,11 +77,12 @@ class Increment(NamedTuple):
 
 
 class Unique(NamedTuple):
-    """Behind the groups of a get-or-create, before its fields and their values."""
+    """Behind the groups of a get-or-create, before fields, values, and ids that are not to be updated."""
 
     index_key: int
     value: bytes
     members: int
+    waiting: int
 
 
 class Fast(NamedTuple):

@@ -29,10 +29,12 @@ def write_call(changes: Sequence[Change]) -> Call:
     return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
 
 
-def get_or_create_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
+def get_or_create_call(
+    create: Change, update: Change | None, key: Mapping[str, bytes], waiting: Collection[str] = ()
+) -> Call:
     """One script call: *create*, unless a record holds the unique values of *key*; then *update* that one.
 
-    A record that was there is answered with its ``read_fields``.
+    A record that was there is answered with its ``read_fields``. One of the ids *waiting* is not updated.
     """
     schema = create.schema
     changes = [create] if update is None else [create, update]
@@ -40,7 +42,8 @@ def get_or_create_call(create: Change, update: Change | None, key: Mapping[str, 
     records = [schema.keys.record(create.id)] * len(changes)
     parents = _numbered(changes, len(scope.fixed) + len(records))
     arguments = batches.grouped(changes, scope.numbers, parents, alone=True)
-    arguments += [*_unique_index(schema, key), *schema.read_fields]
+    held = waiting if update else ()
+    arguments += [*_unique_index(schema, key, len(held)), *held, *schema.read_fields]
     script = get_or_create_script(scope.classes, _extras(changes, (), parents))
     reaches = _reached([schema] if update else ())
     return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
@@ -71,16 +74,16 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
     return _refusal(reply) or reply[1]
 
 
-def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> list[Arg]:
+def _unique_index(schema: Schema, key: Mapping[str, bytes], waiting: int) -> list[Arg]:
     """The unique index of the fields in *key*, with them and their values."""
     names = next((c.fields for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
     if names is None:
         ((name, value),) = key.items()
         number = schema.fixed_keys.index(schema.keys.unique(name)) + 1
-        return [*positions.Unique(index_key=number, value=value, members=1), name, value]
+        return [*positions.Unique(index_key=number, value=value, members=1, waiting=waiting), name, value]
     values = [key[name] for name in names]
     number = schema.fixed_keys.index(schema.keys.unique_together(names)) + 1
-    head = positions.Unique(index_key=number, value=joined(values), members=len(names))
+    head = positions.Unique(index_key=number, value=joined(values), members=len(names), waiting=waiting)
     return [*head, *names, *values]
 
 

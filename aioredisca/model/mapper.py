@@ -403,6 +403,20 @@ class Mapper:
         states: list[State] = [record.__state__ for record in mine]
         return {state.id: {**state.layers.diff} for state in states if state.row is None}
 
+    def waiting(self) -> frozenset[str]:
+        """The ids of the records of the class that the next flush of the open session deletes."""
+        unit = current()
+        return unit.waiting(self.model) if unit else frozenset()
+
+    def known(self, id: str) -> Any:
+        """The stored record of that id which the open session knows, or None."""
+        unit = current()
+        if unit is None:
+            return None
+        store = self.store_in(unit)
+        found: Any = unit.mapped.get((store, self.stem(store) + id))
+        return found if type(found) is self.model and not found.__state__.layers.fresh else None
+
     @staticmethod
     def take_row(record: Any, schema: Schema, row: Stored) -> None:
         """Believe what a load of the declared fields of *record* has told."""

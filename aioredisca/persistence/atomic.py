@@ -10,9 +10,9 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
-from aioredisca.persistence.pending import learn, split
+from aioredisca.persistence.pending import learn, split, supersede
 from aioredisca.storage.schema import Schema
-from aioredisca.types import MISSING, Raw, Store
+from aioredisca.types import Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -76,11 +76,12 @@ async def get_or_create(
     changed = overlay.__state__.layers.diff
     updates = _change(schema, overlay, store, "update") if changed else None
     before = mapper.pending() if changed else {}
-    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
+    waiting = mapper.waiting()
+    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry, waiting)
     record = mapper.handle(found.id)
     layers = record.__state__.layers
     if changed and not found.created:
-        _supersede(record, changed, before.get(found.id, {}))
+        supersede(record, changed, before.get(found.id, {}))
     if found.created:
         _believe(record, {**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
     elif layers.blank or not layers.known():
@@ -88,20 +89,6 @@ async def get_or_create(
     else:
         learn(record, changed)
     return record, found.created
-
-
-def _supersede(record: Record, changed: Raw, before: Raw) -> None:
-    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
-
-    Of a value that changed in place nobody knows when: it waited.
-    """
-    keep_touched(record)
-    state, mapper = record.__state__, record.__mapper__
-    for key in changed.keys() & state.layers.diff.keys():
-        field = mapper.by_key[key]
-        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
-            del state.layers.diff[key]
-            state.values.pop(field.name, None)
 
 
 def _believe(record: Any, raw: Raw, *, complete: bool) -> None:

@@ -17,7 +17,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
-from aioredisca.types import Raw, Store
+from aioredisca.types import MISSING, Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.mapper import Mapper
@@ -185,6 +185,20 @@ def learn(record: Record, raw: Raw) -> None:
     for key in raw.keys() & record.__mapper__.by_key.keys():
         if key not in state.layers.diff:
             state.values.pop(record.__mapper__.by_key[key].name, None)
+
+
+def supersede(record: Record, changed: Raw, before: Raw) -> None:
+    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
+
+    Of a value that changed in place nobody knows when: it waited.
+    """
+    keep_touched(record)
+    state, mapper = record.__state__, record.__mapper__
+    for key in changed.keys() & state.layers.diff.keys():
+        field = mapper.by_key[key]
+        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
+            del state.layers.diff[key]
+            state.values.pop(field.name, None)
 
 
 def put_back(record: Record, change: Change, error: BaseException) -> None:
