@@ -64,7 +64,13 @@ class Pair(Model):
     two = Reference(Parent, index=True, on_delete="nullify")
 
 
-MODELS = (Parent, Child, Grandchild, Note, Hold, Keyed, Pair)
+@conf(prefix="batch-ring")
+class Ring(Model):
+    boss = Reference("Ring", index=True, on_delete="cascade")
+    mate = Reference("Ring", index=True, on_delete="cascade")
+
+
+MODELS = (Parent, Child, Grandchild, Note, Hold, Keyed, Pair, Ring)
 
 
 async def left() -> dict[str, list[str]]:
@@ -137,6 +143,18 @@ async def test_a_new_chain_goes_to_its_end(db: Database, raw: Any) -> None:
     assert await left() == {"Parent": ["2"], "Note": ["n"]}
     assert raw.hgetall("batch-note:n") == {b"n": b"1"}
     assert note.n == 1
+    assert drift(raw, MODELS) == []
+
+
+async def test_a_new_circle_ends(db: Database, raw: Any) -> None:
+    await Ring.new("root").save()
+    async with session(autosave=True) as work:
+        Ring.new("x", boss="root", mate="y")
+        Ring.new("y", mate="x")
+        Ring.new("self", boss="x", mate="self")
+        Ring.new("free", mate="free")
+        work.delete(Ring("root"))
+    assert await left() == {"Ring": ["free"]}
     assert drift(raw, MODELS) == []
 
 

@@ -20,11 +20,11 @@ local function is_there(key)
 end
 
 for _, g in ipairs(groups) do
-  for i = 1, g.parents and not g.passed and g.mode ~= 'd' and g.count or 0 do
+  for i = 1, g.parents and not g.passed and g.count or 0 do
     local row = g.row + i * g.width
     for n = 1, g.parents do
       local field = ARGV[g.first_parent + n]
-      local column = g.columns[field] -- false where a delete in the batch took the reference away
+      local column = g.columns[field] -- none where a delete in the batch took the reference, or all of it, away
       if column and not is_there(KEYS[tonumber(ARGV[row + g.parent_at + n])]) then
         return {'ORPHAN', g.number + i, field, ARGV[row + column]}
       end
