@@ -62,7 +62,8 @@ class Call:
 
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
     never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered in a
-    ``cache_region`` until that key changes. Its repr shows no values.
+    ``cache_region`` until that key changes. A write that may change records which only the server finds
+    ``reaches`` the regions where these are remembered. Its repr shows no values.
     """
 
     args: tuple[Arg, ...] = field(repr=False)
@@ -77,6 +78,7 @@ class Call:
     """
     commands: int = 0
     """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
+    reaches: tuple[str, ...] = ()
 
 
 class Lock(Protocol):

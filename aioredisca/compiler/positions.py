@@ -50,7 +50,7 @@ class Choose(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Before the names of a group of changes; the last seven tell how many of each kind follow."""
+    """Before the names of a group of changes; the last eight tell how many of each kind follow."""
 
     class_number: int
     mode: str
@@ -64,6 +64,7 @@ class Group(NamedTuple):
     others: int
     extras: int
     expected: int
+    parents: int
 
 
 class Increment(NamedTuple):
@@ -76,11 +77,12 @@ class Increment(NamedTuple):
 
 
 class Unique(NamedTuple):
-    """Behind the groups of a get-or-create, before its fields and their values."""
+    """Behind the groups of a get-or-create, before fields, values, and ids that are not to be updated."""
 
     index_key: int
     value: bytes
     members: int
+    waiting: int
 
 
 class Fast(NamedTuple):

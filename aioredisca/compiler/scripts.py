@@ -30,9 +30,9 @@ QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
 
 SMALL_PARTS = ("choose", "collect", "declare", "probe", "sweep")
 
-WriteExtra = Literal["increment", "cascade"]
+WriteExtra = Literal["increment", "cascade", "parents"]
 
-WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade")
+WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade", "parents")
 """Parts of a write that only some changes need."""
 
 INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
@@ -86,16 +86,17 @@ def small_script(name: str) -> Script:
 def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
-    counts, cascades = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
-    judged = parts(*counts, "write/judge", *cascades)
+    counts, cascades, checks = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
+    judged = parts(*counts, "write/judge", *cascades, *checks)
     reply = Part("the reply", ("reply",), (), "return reply")
     return composed([*fast, *_taken(classes), *judged, *_written(classes), reply])
 
 
 @lru_cache(maxsize=1024)
-def get_or_create_script(classes: tuple[Rendered, ...]) -> Script:
+def get_or_create_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that creates a record of the one class in *classes*, or finds it, or updates it."""
-    judged = parts("write/get_or_create_pick", "write/judge")
+    checks = ["write/parents"] if "parents" in extras else []
+    judged = parts("write/get_or_create_pick", "write/judge", *checks)
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
 

@@ -119,6 +119,14 @@ def need_record(record: object) -> None:
         )
 
 
+def to_be_deleted(model: str, id: str) -> UsageError:
+    """Why a record takes no changes that the next flush deletes: what it is given now would go with it."""
+    return UsageError(
+        f"{model}({id!r}) is to be deleted by the next flush, and a change would go with it: "
+        f"flush() first, or take the delete back by discard()"
+    )
+
+
 def need_id(record: Record) -> None:
     """ValidationError for a handle without an id, which names no record."""
     need_record(record)
@@ -183,8 +191,13 @@ def _holds(record: Record, field: Field[Any], raw: bytes) -> bool:
 def is_changed(record: Record) -> bool:
     """Whether there is something to save, which a value that cannot be saved is as well."""
     layers = record.__state__.layers
+    return bool(layers.diff) or layers.fresh or changed_in_place(record)
+
+
+def changed_in_place(record: Record) -> bool:
+    """Whether a mutable value is not what it was when it was read, one that cannot be saved included."""
     try:
-        return bool(layers.diff) or layers.fresh or bool(touched(record))
+        return bool(touched(record))
     except Exception:  # whatever a field of the user's raises: to save it will tell
         return True
 

@@ -68,6 +68,8 @@ class _Of(Collection, Generic[V]):
         super().__init__(field=field)
         if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
+        if getattr(of, "__checks__", False):
+            raise UsageError("the values of a collection are not checked: leave out check=")
         if self.__distinct__ and of.mutable:
             raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
         self.of: Field[Any] = of

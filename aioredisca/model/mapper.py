@@ -13,13 +13,14 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from aioredisca.compiler.changes import Parents
 from aioredisca.config import Settings, conf
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import access
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
 from aioredisca.model import declaration, loading, registry
-from aioredisca.model.referrers import referrers_of
+from aioredisca.model.referrers import checked, parents_of, referrers_of
 from aioredisca.model.state import State, set_state
 from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.codecs import integer_text, plain
@@ -71,6 +72,7 @@ class Mapper:
     """Of one class.
 
     ``fields``   by attribute name; ``by_key`` by hash field; ``mutable`` those whose values change in place.
+    ``checked``  references that must name a record which is there.
     ``filling``  what it takes to fill a new record.
     ``plain``    whether instances are made as this library makes them: no class of a user's has a say in it.
     ``version``  a number that changes whenever a field comes or goes.
@@ -110,6 +112,7 @@ class Mapper:
             field.__codec__.settle()
         self.by_key = {field.key: field for field in self.fields.values()}
         self.mutable = {name: field for name, field in self.fields.items() if field.mutable}
+        self.checked = checked(self.fields.values())
         self.plain = declaration.makes_plainly(self.model)
         self.filling = declaration.fillings(self.fields, plain=self.plain)
         self.version += 1
@@ -174,6 +177,10 @@ class Mapper:
     def referrers(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
         """The references that a delete of a record of *schema* reaches, those by way of others too."""
         return referrers_of(schema, store, unit)
+
+    def parents(self, sets: Mapping[str, bytes], store: Store, unit: UnitOfWork | None) -> Parents:
+        """The records that must be there for *sets* to be written, as checked references in it name them."""
+        return parents_of(self, sets, store, unit) if self.checked else ()
 
     # -- settings ----------------------------------------------------------------------------------
 
@@ -399,6 +406,20 @@ class Mapper:
         mine = [record for record in list(unit.mapped.values()) if type(record) is self.model] if unit else []
         states: list[State] = [record.__state__ for record in mine]
         return {state.id: {**state.layers.diff} for state in states if state.row is None}
+
+    def waiting(self) -> frozenset[str]:
+        """The ids of the records of the class that the next flush of the open session deletes."""
+        unit = current()
+        return unit.waiting(self.model) if unit else frozenset()
+
+    def known(self, id: str) -> Any:
+        """The stored record of that id which the open session knows, or None."""
+        unit = current()
+        if unit is None:
+            return None
+        store = self.store_in(unit)
+        found: Any = unit.mapped.get((store, self.stem(store) + id))
+        return found if type(found) is self.model and not found.__state__.layers.fresh else None
 
     @staticmethod
     def take_row(record: Any, schema: Schema, row: Stored) -> None:

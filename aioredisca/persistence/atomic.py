@@ -11,10 +11,10 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
-from aioredisca.persistence.pending import learn, split
+from aioredisca.persistence.pending import learn, split, supersede
 from aioredisca.storage.replies import strange
 from aioredisca.storage.schema import Schema
-from aioredisca.types import MISSING, Raw
+from aioredisca.types import Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -75,18 +75,19 @@ async def get_or_create(
     fresh = mapper.detached(mapper.new_id())
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
-    create = _change(schema, fresh, "create")
+    create = _change(schema, fresh, store, "create")
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
-    updates = _change(schema, overlay, "update") if changed else None
+    updates = _change(schema, overlay, store, "update") if changed else None
     before = mapper.pending() if changed else {}
-    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
+    waiting = mapper.waiting()
+    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry, waiting)
     record = mapper.handle(found.id)
     layers = record.__state__.layers
     if changed and not found.created:
-        _supersede(record, changed, before.get(found.id, {}))
+        supersede(record, changed, before.get(found.id, {}))
     if found.created:
         _believe(record, {**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
     elif layers.blank or not layers.known():
@@ -96,28 +97,15 @@ async def get_or_create(
     return record, found.created
 
 
-def _supersede(record: Record, changed: Raw, before: Raw) -> None:
-    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
-
-    Of a value that changed in place nobody knows when: it waited.
-    """
-    keep_touched(record)
-    state, mapper = record.__state__, record.__mapper__
-    for key in changed.keys() & state.layers.diff.keys():
-        field = mapper.by_key[key]
-        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
-            del state.layers.diff[key]
-            state.values.pop(field.name, None)
-
-
 def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
     keep_touched(record)
     record.__state__.layers.take(raw, complete=complete)
 
 
-def _change(schema: Schema, record: Any, mode: Mode) -> Change:
+def _change(schema: Schema, record: Any, store: Store, mode: Mode) -> Change:
     sets, drops = split(record.__state__.layers.diff)
-    return Change(schema, record.__state__.id, mode, sets, drops)
+    parents = record.__mapper__.parents(sets, store, None)
+    return Change(schema, record.__state__.id, mode, sets, drops, parents=parents)
 
 
 def _unique_key(mapper: Mapper, schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:

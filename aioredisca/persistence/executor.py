@@ -35,7 +35,7 @@ from aioredisca.errors import (
     UsageError,
     ValidationError,
 )
-from aioredisca.fields.access import decoded
+from aioredisca.fields.access import decoded, to_be_deleted
 from aioredisca.persistence import pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.replies import of_kind, strange, write_reader
@@ -199,15 +199,16 @@ async def get_or_create(
     update: Change | None,
     key: Mapping[str, bytes],
     entry: str,
+    waiting: Collection[str],
 ) -> FoundOrCreated:
-    """Create *record*, unless another one holds *key*: then update that one.
+    """Create *record*, unless another one holds *key*: then update that one, unless it is one of *waiting*.
 
     NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
     """
     names = ", ".join(map(record.__mapper__.attribute, key))
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
-    call = get_or_create_call(create, update, key)
+    call = get_or_create_call(create, update, key, waiting)
     with _told("called again, it finds the record that it has created or changed, but cannot say which"):
         outcome = await _settle(
             store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
@@ -286,6 +287,13 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
         case "RESTRICTED":
             return Restricted(*refusal.details)
+        case "WAITS":
+            return to_be_deleted(model, refusal.details[0])
+        case "ORPHAN":
+            shown = _shown(record, *refusal.details)
+            name = "a record" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"
+            reason = f"refers to {name}, which is not stored: save it first, or in the same batch or flush"
+            return ValidationError(model, names[0], reason, shown)
         case "MANY":
             return UsageError(
                 f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "

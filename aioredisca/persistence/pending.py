@@ -18,7 +18,7 @@ from aioredisca.fields.access import (
     touched,
 )
 from aioredisca.storage.replies import check_values
-from aioredisca.types import Raw, Store
+from aioredisca.types import MISSING, Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.mapper import Mapper
@@ -50,6 +50,8 @@ def begin(
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain)
+    if mapper.checked:
+        change.parents = mapper.parents(sets, store, state.unit)
     if schema.required and change.mode == "create":
         _need_required(record, change)
     layers.depart(changes)
@@ -168,7 +170,7 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
             learn(record, {change.increment.key: outcome})
         return
     state = record.__state__
-    if change.mode == "delete":
+    if change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
         state.layers.be_gone()
         if state.unit is not None:
             state.unit.was_deleted(record)
@@ -186,6 +188,20 @@ def learn(record: Record, raw: Raw) -> None:
     for key in raw.keys() & record.__mapper__.by_key.keys():
         if key not in state.layers.diff:
             state.values.pop(record.__mapper__.by_key[key].name, None)
+
+
+def supersede(record: Record, changed: Raw, before: Raw) -> None:
+    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
+
+    Of a value that changed in place nobody knows when: it waited.
+    """
+    keep_touched(record)
+    state, mapper = record.__state__, record.__mapper__
+    for key in changed.keys() & state.layers.diff.keys():
+        field = mapper.by_key[key]
+        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
+            del state.layers.diff[key]
+            state.values.pop(field.name, None)
 
 
 def put_back(record: Record, change: Change, error: BaseException) -> None:

@@ -131,7 +131,12 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     found = [small_script(name) for name in SMALL_PARTS] + [query_script(answer) for answer in QUERY_PARTS]
     for schema in schemas:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
-        found += [get_or_create_script(alone), write_script(alone, ()), write_script(alone, ("increment",))]
+        found += [
+            get_or_create_script(alone, ()),
+            get_or_create_script(alone, ("parents",)),
+            write_script(alone, ()),
+            write_script(alone, ("increment",)),
+        ]
         found += [write_script(cascades, ("cascade",)), write_script(cascades, WRITE_EXTRAS)]
     both = (rendered(schemas[0], 1), rendered(schemas[-1], 1 + len(schemas[0].fixed_keys)))
     return [*found, write_script(both, ())]

@@ -94,6 +94,14 @@ class ClientCache:
             for replies in self._regions.values():
                 replies.pop(name, None)
 
+    def forget_regions(self, names: Sequence[str]) -> None:
+        """Any record of these regions may not be what it was."""
+        if names:
+            for region in [region for region in self._regions if region.name in names]:
+                del self._regions[region]
+            expected = list(self._expected.values())
+            self.give_up(call for call in expected if call.cache_region and call.cache_region.name in names)
+
     def clear(self) -> None:
         """Forget everything."""
         self._regions.clear()
@@ -204,7 +212,10 @@ class CachingMultiplexer(Multiplexer):
 
         Whatever became of it: the server tells of a change a moment later than it answers.
         """
-        self._cache.forget(key for call in request.calls if call.writes for key in call.keys)
+        for call in request.calls:
+            if call.writes:
+                self._cache.forget(call.keys)
+                self._cache.forget_regions(call.reaches)
 
     async def load_all(self, calls: Sequence[Call]) -> list[Reply]:
         if not self.facts.tracking or self.facts.given_up:  # which the other connection ends first

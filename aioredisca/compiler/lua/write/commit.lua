@@ -20,7 +20,8 @@ local delete = reading and function(g, i, key)
   for _, name in ipairs(g.class.collections and g.class.collections() or {}) do
     call('UNLINK', g.class.base .. '/l/' .. name .. '/' .. g.ids[i])
   end
-  return call('UNLINK', key) > 0 and not g.overruled and 1 or 0
+  local found = call('UNLINK', key)
+  return g.overruled and 2 or found
 end
 
 local function write_hash(g, i, key, hash)
@@ -30,18 +31,20 @@ local function write_hash(g, i, key, hash)
     hash[n] = ARGV[row]
   end
   send('HSET', key, hash, 1, count)
-  if g.declared and not g.lost then
-    if old and old[$MARKER] then
-      call('HDEL', key, $MARKER)
-    end
-  elseif g.class.declared and (not old or (g.lost or g.last_drop) and not keeps_declared(g, key)) then
+  local holds, unsure = g.declared, g.class.declared and (g.lost or old and g.last_drop and not g.declared)
+  if unsure then
+    holds = keeps_declared(g, key)
+  end
+  if holds and old and old[$MARKER] then
+    call('HDEL', key, $MARKER)
+  elseif not holds and g.class.declared and (unsure or not old) then
     -- a record that would hold no declared field holds the marker, so that it can be told from none
     call('HSET', key, $MARKER, '1')
   end
   if old and g.last_drop then
     send('HDEL', key, ARGV, g.first_drop, g.last_drop)
   end
-  if old and g.lost then
+  if g.lost then
     send('HDEL', key, g.lost, 1, #g.lost)
   end
   return g.mode == 'n' and hash[2] or old and 0 or 1

@@ -11,6 +11,7 @@
 --   extras                the same for scores and digests, if there are any
 --   first_set, last       where the names of what is set stand in ARGV; first_drop, last_drop: of what is dropped
 --   indexed, declared     whether it names a field that indexes know, whether it sets a declared one
+--   parents               see parents.lua; first_parent, parent_at: where the names and the numbers of keys stand
 --   old                   per record: field -> stored value of what was read, false where there is no record.
 --                         Records that are to be new have none: they are not read, nothing of them can be anywhere.
 --   care, expected        see preconditions.lua; first_expected, expectations: where the names and the values stand
@@ -42,7 +43,7 @@ for number = 1, tonumber(ARGV[1]) do
   local g = {
     class = CLASSES[tonumber(class_number)], mode = mode, count = tonumber(rows), number = records,
     key_at = FIXED + records, ids = {}, columns = {}, first_set = first_set, last = last,
-    indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected,
+    indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected + parents,
   }
   for i = first_set, last do
     g.columns[ARGV[i]] = i - first_set + 1
@@ -68,11 +69,14 @@ for number = 1, tonumber(ARGV[1]) do
       g.extras[ARGV[last + i]] = sets + others + i
     end
   end
+  if parents ~= '0' then
+    g.parents, g.first_parent, g.parent_at = tonumber(parents), last + extras, sets + others + extras + expected
+  end
   if mode == 'n' then
     g.width = g.width + $INCREMENT_SIZE
   end
-  g.row = last + extras - g.width
-  at = last + extras + g.count * g.width
+  at = last + extras + parents
+  g.row, at = at - g.width, at + g.count * g.width
   local head = #g.class.base + 2
   for i = 1, g.count do
     g.ids[i] = string.sub(KEYS[g.key_at + i], head)
