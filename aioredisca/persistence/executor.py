@@ -29,13 +29,13 @@ from aioredisca.errors import (
     Restricted,
     SchemaMismatch,
     StaleWrite,
-    StoreError,
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
 from aioredisca.fields.access import decoded
-from aioredisca.persistence import pending, readiness
+from aioredisca.persistence import foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
@@ -133,6 +133,11 @@ async def carry_out(
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
+    except RediscaError as error:
+        pending.put_back_all(prepared.begun, error)
+        raise await foreign.explained(
+            store, schemas, [change for _, change in prepared.begun], error
+        ) from None
     except BaseException as error:
         pending.put_back_all(prepared.begun, error)
         raise
@@ -181,9 +186,12 @@ async def get_or_create(
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key)
-    outcome = await _settle(
-        store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
-    )
+    try:
+        outcome = await _settle(
+            store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+        )
+    except RediscaError as error:
+        raise await foreign.explained(store, [create.schema], [create], error) from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, record, create)
     return outcome
@@ -193,7 +201,10 @@ async def collect(store: Store, record: Record, name: str, command: Sequence[Arg
     """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
-    outcome = await _settle(store, [schema], call, collect_outcome)
+    try:
+        outcome = await _settle(store, [schema], call, collect_outcome)
+    except WrongType:
+        raise WrongType(schema.keys.collection(name, record.__state__.id)) from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, record, Change(schema, record.__state__.id, "update"))
     return outcome
@@ -258,6 +269,4 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
-            return StoreError(
-                f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
-            )
+            return WrongType(change.schema.keys.record(change.id), record=True)

@@ -15,7 +15,7 @@ from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, StoreError, UniqueViolation
-from aioredisca.persistence import readiness
+from aioredisca.persistence import foreign, readiness
 from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.schema import COLLECTION_ENTRY, IDS_ENTRY, Schema, entries_of, fields_of
 from aioredisca.types import Call, Raw, Store
@@ -141,7 +141,10 @@ async def _index_batch(
         changes = await _changes(store, schema, model, rest, done)
         if not changes:
             return
-        outcome = write_outcome(await readiness.read(store, write_call(changes)))
+        try:
+            outcome = write_outcome(await readiness.read(store, write_call(changes)))
+        except RediscaError as error:
+            raise await foreign.explained(store, [schema], changes, error) from None
         if not isinstance(outcome, Refusal):
             done.records += len(changes)
             return

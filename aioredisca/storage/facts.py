@@ -33,6 +33,7 @@ class StoreFacts:
     ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
+    ``eviction_told``      it was warned of that the server may throw records away.
     ``round_trips``        made so far, connecting not counted.
     ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
     ``index_states``       by key base and signature of a class.
@@ -45,6 +46,7 @@ class StoreFacts:
     sort_in_scripts: bool | None = None
     sort_alone: bool = True
     tracking: bool = True
+    eviction_told: bool = False
     round_trips: int = 0
     stale_rows: dict[str, int] = field(default_factory=dict[str, int])
     index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])
