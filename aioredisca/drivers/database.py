@@ -80,7 +80,7 @@ class Database:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
         if eviction not in EVICTION:
             raise UsageError(f"Database(eviction={eviction!r}): is one of {', '.join(EVICTION)}")
-        self._eviction = eviction
+        self._eviction: Literal["warn", "refuse", "allow"] = eviction
         address, self._name = _read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )

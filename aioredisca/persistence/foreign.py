@@ -41,7 +41,7 @@ async def _named(store: Store, schemas: Collection[Schema], changes: Sequence[Ch
         return found
     named = list[Place]()
     for change, reply in zip(changes, replies[len(places) :], strict=True):
-        if isinstance(reply, list):
+        if not isinstance(reply, RediscaError):
             named += _of_values(change, dict(zip(_names(change), reply, strict=True)))
     return _first(named, await store.transport().send_all([*map(_type, named)]))
 
