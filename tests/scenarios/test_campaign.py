@@ -69,6 +69,11 @@ class Writers:
         self.stopped = True
         await asyncio.gather(*tasks)
 
+    async def go_on(self, writes: int) -> None:
+        """Until so many more writes were acknowledged."""
+        wanted = sum(self.acknowledged.values()) + writes
+        await until(lambda: sum(self.acknowledged.values()) > wanted)
+
     def missing(self, raw: Any) -> list[str]:
         """Acknowledged writes that are not there."""
         stored = {id: int(raw.hget(f"note:{id}", "age") or 0) for id in self.sent}
@@ -96,8 +101,7 @@ async def test_a_server_that_is_killed_or_frozen_loses_no_acknowledged_write(
     writers = Writers()
     async with writers.at_work():
         for _ in range(20 if full else 1):
-            before = len(writers.acknowledged), sum(writers.acknowledged.values())
-            await until(lambda before=before: sum(writers.acknowledged.values()) > before[1] + 100)
+            await writers.go_on(100)
             if fault == "killed":
                 durable.kill()
                 durable.restart()
@@ -105,8 +109,7 @@ async def test_a_server_that_is_killed_or_frozen_loses_no_acknowledged_write(
                 durable.process.send_signal(signal.SIGSTOP)
                 await asyncio.sleep(1.2)
                 durable.process.send_signal(signal.SIGCONT)
-        before = len(writers.acknowledged), sum(writers.acknowledged.values())
-        await until(lambda: sum(writers.acknowledged.values()) > before[1] + 20)
+        await writers.go_on(20)
     with durable.client() as raw:
         assert drift(raw, [Note]) == []
         assert writers.missing(raw) == []
