@@ -38,6 +38,7 @@ def records(raw: Any) -> dict[bytes, Any]:
     found = {key: raw.hgetall(key) for key in raw.keys("*:*") if raw.type(key) == b"hash"}
     for fields in found.values():
         fields.pop(b"_", None)
+    found |= {key: raw.get(key) for key in raw.keys("*/l/hits/*") if raw.type(key) == b"string"}
     return found | {
         key: raw.lrange(key, 0, -1) for key in raw.keys("*/l/parts/*") if raw.type(key) == b"list"
     }
