@@ -16,6 +16,7 @@ from aioredisca.errors import (
     Conflict,
     CorruptRecord,
     DriverMisuse,
+    EvictionWarning,
     FieldUnset,
     Gone,
     MultipleFound,
@@ -36,6 +37,7 @@ from aioredisca.errors import (
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
@@ -81,6 +83,7 @@ __all__ = (
     "Enum",
     "Explanation",
     "Field",
+    "EvictionWarning",
     "FieldUnset",
     "Float",
     "Gone",
@@ -119,6 +122,7 @@ __all__ = (
     "UniqueViolation",
     "UsageError",
     "ValidationError",
+    "WrongType",
     "conf",
     "exclusive",
     "hexid",

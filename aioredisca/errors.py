@@ -12,7 +12,7 @@
         BulkError
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
-        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
+        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied WrongType
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
 travel between processes without the data of the record.
@@ -325,3 +325,29 @@ class PermissionDenied(StoreError):
         return f"the database user may not do this: add the rule {self.rule!r}" + (
             f" ({self.detail})" if self.detail else ""
         )
+
+
+class WrongType(StoreError):
+    """A key of the library holds another type of value than belongs there: somebody else has written it.
+
+    ``key`` is its name; ``*`` stands in it for a value, and it is empty where nobody knows which key it is.
+    ``held`` is the type that was found, as TYPE says it. A write that meets one has changed no record.
+    """
+
+    def __init__(self, key: str = "", held: str = "", *, record: bool = False) -> None:
+        super().__init__(key, held)
+        self.key, self.held, self.record = key, held, record
+
+    def __str__(self) -> str:
+        where = f"the key {self.key!r}" if self.key else "a key of this model"
+        if self.record:
+            return f"{where} holds something that is no record: move it away, or take another id"
+        what = f"a {self.held}" if self.held else "a type of value"
+        return (
+            f"{where} holds {what} that does not belong there: rename it if it is of use to anybody, "
+            f"then run `aioredisca reindex --everything`, which puts its own in that place"
+        )
+
+
+class EvictionWarning(RuntimeWarning):
+    """The database may throw records away when its memory is full; given once per Database."""

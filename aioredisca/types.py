@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from aioredisca.storage.facts import StoreFacts
@@ -129,6 +129,8 @@ class Store(Protocol):
 
     @property
     def namespace(self) -> str: ...
+    @property
+    def eviction(self) -> Literal["warn", "refuse", "allow"]: ...
     @property
     def facts(self) -> StoreFacts:
         """What this process learned of the database."""

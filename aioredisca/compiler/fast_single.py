@@ -17,7 +17,7 @@ from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
 
 MAX_TRACKED = 16
-"""Indexed fields of a class that the whole of it is written out for."""
+"""Indexed fields and collections of a class that the whole of it is written out for."""
 
 MAX_SINGLE = 400
 """Fields that a fast path takes."""
@@ -30,7 +30,7 @@ _BLOCK = re.compile(r"^ *--each ([\w, ]+)\n(.*?)^ *--end\n", re.DOTALL | re.MULT
 
 def is_simple(schema: Schema) -> bool:
     """Whether the template knows all indexes of a class, and its text stays short."""
-    few = len(schema.tracked) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
+    few = len(schema.tracked) + len(schema.collections) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
     return (
         few and not schema.compounds and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
     )
@@ -58,8 +58,9 @@ def _whole(schema: Schema) -> Part:
         "asks": quote(ASKS_FAST),
         "signature": quote(schema.signature),
         "fields": listed([witness(schema), *schema.tracked_keys]),
+        "found": " or ".join(f"old[{n}]" for n in range(1, len(schema.tracked) + 2)),
         "declared": listed(schema.by_key),
-        "collections": listed(schema.collections),
+        "with_it": "".join(f", {key}" for key in collection_keys(schema)),
     }
     return _written_out("whole", known, [_class_row("whole", schema), *tracked, *required])
 
@@ -70,7 +71,13 @@ def _plain(schema: Schema) -> Part:
 
 
 def _class_row(way: str, schema: Schema) -> Row:
-    return {way: ""} if schema.required else {way: "", "marker": ""}
+    row = {way: ""} if schema.required else {way: "", "marker": ""}
+    return row | {"collections": ", ".join(collection_keys(schema))} if schema.collections else row
+
+
+def collection_keys(schema: Schema) -> list[str]:
+    """The keys of the collections of a record, as Lua has them."""
+    return [f"base .. {quote(f'/l/{name}/')} .. id" for name in schema.collections]
 
 
 def _written_out(way: str, known: Row, rows: list[Row]) -> Part:

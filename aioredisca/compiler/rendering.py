@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aioredisca.compiler.fast_single import fast_paths, witness
+from aioredisca.compiler.fast_single import collection_keys, fast_paths, witness
 from aioredisca.compiler.parts import Part, listed, quote
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
@@ -19,9 +19,9 @@ from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
 class Rendered:
     """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
 
-    ``judges`` answer a refusal or nothing, ``enters`` add entries in keys that values name, ``leaves``
-    do the rest. ``kinds`` are the parts that have the functions. ``fast`` is what a script of this one
-    class begins with.
+    ``judges`` answer a refusal or nothing, ``enters`` add entries before the hashes, ``leaves`` follow them:
+    see ``lua/write/indexes.lua``. ``kinds`` are the parts that have the functions. ``fast`` is what a script
+    of this one class begins with.
     """
 
     declaration: str
@@ -43,7 +43,7 @@ def rendered(schema: Schema, first: int) -> Rendered:
 
 def rendered_for_cascade(schema: Schema, first: int, referrers: Sequence[str]) -> Rendered:
     """The same with what ``cascade.lua`` must know, and the references to it, see :func:`referrer`."""
-    tracked = _maker("tracked", [spec.key for spec in schema.tracked], always=True)
+    tracked = _maker("tracked", [spec.key for spec in schema.tracked])
     more = f"name={quote(schema.model)},{tracked}"
     return _rendered(schema, first, more + (f"referrers={{{','.join(referrers)}}}," if referrers else ""))
 
@@ -55,7 +55,8 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})
     for compound in schema.compounds:
         _call_compound(calls, schema.keys, compound, keys)
-    calls.leaves.append(f"write_ids(list, {keys[schema.keys.ids]})")
+    calls.enters.append(f"enter_ids(list, {keys[schema.keys.ids]})")
+    calls.leaves.append(f"leave_ids(list, {keys[schema.keys.ids]})")
     return Rendered(
         _declaration(schema, first, more),
         len(keys),
@@ -81,14 +82,13 @@ def _call_field(calls: _Calls, spec: FieldSpec, slots: Mapping[str, str]) -> Non
     name = quote(spec.key)
     if spec.unique:
         calls.judges.append(f"claim(list, {slots['unique']}, {name}, change)")
-    if spec.index in ("exact", "tags"):
-        calls.enters.append(f"enter_{spec.index}(list, {name})")
-        digests = f", {slots['digests']}" if spec.index == "exact" else ""
-        calls.leaves.append(f"leave_{spec.index}(list, {name}{digests})")
-    elif spec.index:
-        calls.leaves.append(f"write_{spec.index}(list, {name}, {slots[spec.index]})")
+    if spec.index:
+        key = "" if spec.index == "tags" else ", " + slots["digests" if spec.index == "exact" else spec.index]
+        calls.enters.append(f"enter_{spec.index}(list, {name}{key})")
+        calls.leaves.append(f"leave_{spec.index}(list, {name}{key})")
     if spec.nullable:
-        calls.leaves.append(f"write_none(list, {name}, {slots['none']})")
+        calls.enters.append(f"enter_none(list, {name}, {slots['none']})")
+        calls.leaves.append(f"leave_none(list, {name}, {slots['none']})")
 
 
 def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping[str, str]) -> None:
@@ -115,8 +115,9 @@ def _kinds(schema: Schema) -> frozenset[str]:
 def _declaration(schema: Schema, first: int, more: str) -> str:
     """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
     lists = _missing(schema.required)
-    lists += "" if schema.required else _maker("declared", tuple(schema.by_key), always=True)
-    lists += _maker("collections", schema.collections)
+    lists += "" if schema.required else _maker("declared", tuple(schema.by_key))
+    if schema.collections:
+        lists += f"collections=function(base, id) return {{{','.join(collection_keys(schema))}}} end,"
     head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
 
@@ -128,9 +129,9 @@ def _missing(required: Sequence[str]) -> str:
     return f"missing=function(columns) {body} end," if required else ""
 
 
-def _maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
-    """A function that makes a list of strings, left out where it would be empty."""
-    return f"{name}=function() return {{{listed(items)}}} end," if items or always else ""
+def _maker(name: str, items: Sequence[str]) -> str:
+    """A function that makes a list of strings."""
+    return f"{name}=function() return {{{listed(items)}}} end,"
 
 
 def referrer(one: Referrer, number: int) -> str:

@@ -34,11 +34,15 @@ def probe_call(schema: Schema) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right."""
+    """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right.
+
+    ``eviction``  the policy by which the server may throw away keys of the library, or nothing.
+    """
 
     signature: str
     unbuilt: frozenset[str]
     missing: tuple[tuple[str, str], ...]
+    eviction: str = ""
 
 
 @reader
@@ -47,8 +51,14 @@ def read_probe(reply: Reply) -> Probe:
     return Probe(
         texts[0],
         entries_of("/" + texts[1]) if texts[1] else frozenset(),
-        tuple(zip(texts[2::2], texts[3::2], strict=True)),
+        tuple(zip(texts[3::2], texts[4::2], strict=True)),
+        texts[2],
     )
+
+
+def eviction_call() -> Call:
+    """Ask for the policy alone, see :class:`Probe`."""
+    return Call((), small_script("evicts"))
 
 
 def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:

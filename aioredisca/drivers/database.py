@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DEFAULT_URL = "redis://localhost:6379/0"
 
 TRANSPORTS = ("auto", "fast", "public", "pool")
+EVICTION = ("warn", "refuse", "allow")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
@@ -57,6 +58,10 @@ class Database:
     ``transport``        how asyncio code connects. ``"auto"``: one connection per event loop carries the
                          calls of all tasks, in the fastest form that its class allows. ``"public"``: the
                          same over public methods of redis-py only. ``"pool"``: a connection per call.
+    ``eviction``         what to do where the server may throw records away when its memory is full, by a
+                         ``maxmemory-policy`` of all keys: ``"warn"`` once (EvictionWarning), ``"refuse"``
+                         the first write of each class (StoreError), or ``"allow"`` it. It is looked at
+                         where the user may INFO.
     """
 
     def __init__(
@@ -68,6 +73,7 @@ class Database:
         timeout: float | None = None,
         connect_timeout: float | None = None,
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
+        eviction: Literal["warn", "refuse", "allow"] = "warn",
     ) -> None:
         namespace = plain(namespace)
         if reason := bad_namespace(namespace):
@@ -78,6 +84,9 @@ class Database:
         )
         if transport not in TRANSPORTS:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
+        if eviction not in EVICTION:
+            raise UsageError(f"Database(eviction={eviction!r}): is one of {', '.join(EVICTION)}")
+        self._eviction: Literal["warn", "refuse", "allow"] = eviction
         address, self._name = _read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
@@ -95,6 +104,11 @@ class Database:
     def namespace(self) -> str:
         """What goes before every key."""
         return self._namespace
+
+    @property
+    def eviction(self) -> Literal["warn", "refuse", "allow"]:
+        """What is done where the server may throw records away."""
+        return self._eviction
 
     @property
     def stale_rows(self) -> dict[str, int]:

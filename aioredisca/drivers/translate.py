@@ -9,7 +9,14 @@ import re
 
 import redis.exceptions as client
 
-from aioredisca.errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
+from aioredisca.errors import (
+    OutcomeUnknown,
+    PermissionDenied,
+    RediscaError,
+    StoreError,
+    Unavailable,
+    WrongType,
+)
 
 BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
 """What the client raises when a connection cannot be had, or breaks."""
@@ -66,7 +73,7 @@ def refusal(error: Exception) -> RediscaError:
         return Unavailable(
             f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
         )
-    return StoreError(_first_line(text))
+    return WrongType() if "WRONGTYPE" in text else StoreError(_first_line(text))
 
 
 def _trouble(error: Exception, text: str) -> str:

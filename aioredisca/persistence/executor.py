@@ -30,13 +30,13 @@ from aioredisca.errors import (
     Restricted,
     SchemaMismatch,
     StaleWrite,
-    StoreError,
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
 from aioredisca.fields.access import decoded, to_be_deleted
-from aioredisca.persistence import pending, readiness
+from aioredisca.persistence import foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
@@ -141,6 +141,9 @@ async def carry_out(
         pending.put_back_all(prepared.begun, error)
         if isinstance(error, OutcomeUnknown):
             error.cure = _cure(prepared.begun) or error.cure
+        if isinstance(error, RediscaError):
+            changes = [change for _, change in prepared.begun]
+            raise await foreign.explained(store, schemas, changes, error) from None
         raise
     if finishes:
         finish(prepared, outcomes)
@@ -209,10 +212,13 @@ async def get_or_create(
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key, waiting)
-    with _told("called again, it finds the record that it has created or changed, but cannot say which"):
-        outcome = await _settle(
-            store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
-        )
+    try:
+        with _told("called again, it finds the record that it has created or changed, but cannot say which"):
+            outcome = await _settle(
+                store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+            )
+    except RediscaError as error:
+        raise await foreign.explained(store, [create.schema], [create], error) from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, create)])
     return outcome
@@ -227,8 +233,11 @@ async def collect(
     """
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
-    with _told("to do it again may do it twice: read the collection first"):
-        outcome = await _settle(store, [schema], call, collect_outcome)
+    try:
+        with _told("to do it again may do it twice: read the collection first"):
+            outcome = await _settle(store, [schema], call, collect_outcome)
+    except WrongType:
+        raise WrongType(schema.keys.collection(name, record.__state__.id)) from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
     return of_kind(outcome, kinds, call)
@@ -302,6 +311,4 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
-            return StoreError(
-                f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
-            )
+            return WrongType(change.schema.keys.record(change.id), record=True)

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from aioredisca.compiler.changes import Change, Mode
 from aioredisca.compiler.writes import Outcome
-from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
+from aioredisca.errors import (
+    Conflict,
+    Gone,
+    NotLoaded,
+    OutcomeUnknown,
+    PermissionDenied,
+    UsageError,
+    ValidationError,
+)
 from aioredisca.fields.access import (
     check_changeable,
     check_writable,
@@ -212,7 +220,7 @@ def put_back(record: Record, change: Change, error: BaseException) -> None:
     layers.put_back()
     if isinstance(error, Gone) and change.mode == "update":
         layers.vanish()
-    layers.uncertain = _unanswered(error) or (layers.uncertain and not isinstance(error, Conflict))
+    layers.uncertain = _unanswered(change, error) or (layers.uncertain and not isinstance(error, Conflict))
 
 
 def put_back_all(begun: Begun, error: BaseException) -> None:
@@ -221,6 +229,12 @@ def put_back_all(begun: Begun, error: BaseException) -> None:
         put_back(record, change, error)
 
 
-def _unanswered(error: BaseException) -> bool:
-    """Whether a write may have happened: it was sent and lost, or cancelled on the way."""
+def _unanswered(change: Change, error: BaseException) -> bool:
+    """Whether a write may have happened: it was sent and lost, or cancelled on the way.
+
+    Where a right was taken away meanwhile, a record may be written whose old entries could not be removed; a
+    new one has none.
+    """
+    if isinstance(error, PermissionDenied):
+        return change.mode != "create"
     return isinstance(error, OutcomeUnknown) or not isinstance(error, Exception)

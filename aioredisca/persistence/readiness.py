@@ -6,6 +6,7 @@ process and model, compared by the server in every write, and read again only wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
@@ -18,7 +19,13 @@ from aioredisca.compiler.signature import (
     read_meta,
     read_probe,
 )
-from aioredisca.errors import NotIndexed, PermissionDenied, SchemaMismatch
+from aioredisca.errors import (
+    EvictionWarning,
+    NotIndexed,
+    PermissionDenied,
+    SchemaMismatch,
+    StoreError,
+)
 from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage.facts import IndexState
@@ -147,9 +154,25 @@ async def _probe(store: Store, schema: Schema) -> Probe:
         seen = read_probe(await read(store, probe_call(schema)))
     except PermissionDenied as error:
         raise _sharper(error, schema) from None
+    judge_eviction(store, seen.eviction)
     for command, key in seen.missing:
         raise PermissionDenied(f"+{command.lower()} {_pattern(schema)}", f"{command} on {key!r} is denied")
     return seen
+
+
+def judge_eviction(store: Store, policy: str) -> None:
+    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
+    if not policy or store.eviction == "allow":
+        return
+    text = (
+        f"the database may throw away records when its memory is full (maxmemory-policy {policy}), and what "
+        f"the indexes say of them stays: set the policy to noeviction or volatile-lru"
+    )
+    if store.eviction == "refuse":
+        raise StoreError(f"{text}, or allow it by Database(eviction='allow')")
+    if not store.facts.eviction_told:
+        store.facts.eviction_told = True
+        warnings.warn(f"{text}, or silence this by Database(eviction='allow')", EvictionWarning, stacklevel=2)
 
 
 def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:

@@ -26,6 +26,7 @@ from aioredisca.errors import (
     UniqueViolation,
 )
 from aioredisca.persistence import adoption, asking, readiness, sweeping
+from aioredisca.persistence.foreign import explained
 from aioredisca.storage.entries import places_of
 from aioredisca.storage.keys import MARKER, id_text
 from aioredisca.storage.replies import LIST, check_values
@@ -196,7 +197,10 @@ class _Run:
         for _ in range(ATTEMPTS + len(ids)):
             if not rest or not self.looked_at:
                 return self._note(rest)
-            outcome = write_outcome(await asking.read(self.store, write_call(rest)))
+            try:
+                outcome = write_outcome(await asking.read(self.store, write_call(rest)))
+            except RediscaError as error:
+                raise await explained(self.store, [self.schema], rest, error) from None
             if not isinstance(outcome, Refusal):
                 self.done.records += len(rest)
                 return self._note(rest)

@@ -42,6 +42,7 @@ class StoreFacts:
     ``tracking``           CLIENT TRACKING is there, and allowed.
     ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
     ``given_up``           connections to be ended before anything else is sent: writes were on their way.
+    ``eviction_told``      it was warned of that the server may throw records away.
     ``round_trips``        made so far, connecting not counted.
     ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
     ``index_states``       by key base and signature of a class.
@@ -57,6 +58,7 @@ class StoreFacts:
     tracking: bool = True
     fences: bool = True
     given_up: set[Peer] = field(default_factory=set[Peer])
+    eviction_told: bool = False
     round_trips: int = 0
     stale_rows: dict[str, int] = field(default_factory=dict[str, int])
     index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])

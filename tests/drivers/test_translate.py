@@ -8,7 +8,7 @@ import pytest
 import redis.exceptions as client
 from redis._parsers.base import BaseParser
 
-from aioredisca import OutcomeUnknown, PermissionDenied, StoreError, Unavailable
+from aioredisca import OutcomeUnknown, PermissionDenied, StoreError, Unavailable, WrongType
 from aioredisca.drivers.translate import (
     ANSWERS,
     BROKEN,
@@ -94,7 +94,7 @@ def test_any_other_refusal_is_its_first_line_without_the_trace() -> None:
     assert str(refusal(client.ResponseError(INSIDE + "ERR it broke"))) == "ERR it broke"
     assert str(refusal(client.ResponseError())) == "the database answered with an error"
     found = refusal(client.ResponseError("WRONGTYPE Operation against a key"))
-    assert (type(found), found.__cause__) == (StoreError, None)
+    assert (type(found), found.__cause__) == (WrongType, None)
 
 
 @pytest.mark.parametrize(

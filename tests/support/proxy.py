@@ -50,6 +50,8 @@ class Proxy:
         self.swallow_replies = 0
         self.hold_requests = 0
         self.held: list[_Held] = []
+        self.answered_bytes = 0
+        self.cut_at: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -95,6 +97,10 @@ class Proxy:
         """Let the server have what was kept back, and wait until it has executed it, or hung up before."""
         self._call(self._let_go())
 
+    def cut_after(self, size: int) -> None:
+        """Cut the connection once, when *size* more bytes of answers have passed."""
+        self.cut_at = self.answered_bytes + size
+
     def close(self) -> None:
         self._call(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -114,6 +120,13 @@ class Proxy:
         for count in (self.counted, *self._counts):
             count.trips += trip
             count.commands += commands
+
+    def passing(self, data: bytes) -> bytes:
+        """What of an answer may pass."""
+        if self.cut_at is not None and self.answered_bytes + len(data) > self.cut_at:
+            data, self.cut_at = data[: self.cut_at - self.answered_bytes], None
+        self.answered_bytes += len(data)
+        return data
 
     def take(self, fault: str) -> bool:
         """Whether this fault is due for this request; it is due once."""
@@ -238,8 +251,11 @@ class _Relay:
         while data := await self._server_reader.read(1 << 16):
             self._answered = True
             if not self._mute:
-                self._writer.write(data)
+                passing = self._proxy.passing(data)
+                self._writer.write(passing)
                 await self._writer.drain()
+                if len(passing) < len(data):
+                    return
 
     def _counted(self, commands: list[list[str]]) -> list[str]:
         """The names of those commands that belong to no handshake."""

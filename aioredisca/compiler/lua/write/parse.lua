@@ -1,4 +1,4 @@
--- needs: call, signature_refusal, FIXED, CLASSES
+-- needs: signature_refusal, FIXED, CLASSES
 -- gives: SLICE, min, send, groups, at, reading, careful, RULES
 -- The records of a write, taken from ARGV in groups. README.md tells what stands there; the names of what a
 -- group begins with are filled in from positions.py.
@@ -27,10 +27,10 @@ for number, class in ipairs(CLASSES) do
   class.base = string.sub(KEYS[class.meta], 1, -6)
 end
 
--- One command on one key in slices, of an even length, so that pairs stay together.
-local function send(command, key, list, first, last)
+-- One command on one key, sent by *way* (call or leave), in slices of an even length, so that pairs stay together.
+local function send(way, command, key, list, first, last)
   for i = first, last, SLICE do
-    call(command, key, unpack(list, i, min(i + SLICE - 1, last)))
+    way(command, key, unpack(list, i, min(i + SLICE - 1, last)))
   end
 end
 
