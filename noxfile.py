@@ -55,6 +55,17 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", "--matrix", *(session.posargs or ["-n", WORKERS]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Run the campaign of faults with the full figures. Takes half an hour."""
+    session.install("-e", ".[test]")
+    tests = [
+        f"tests/scenarios/test_{name}.py"
+        for name in ("campaign", "foreign_types", "revoked_rights", "faults")
+    ]
+    session.run("pytest", *(session.posargs or ["-n", WORKERS, *tests]), env={"REDISCA_FULL": "1"})
+
+
 @nox.session(name="web-full")
 def web_full(session: nox.Session) -> None:
     """Run the tests on real web servers and workers with the full figures. Takes a quarter of an hour."""

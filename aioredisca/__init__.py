@@ -4,6 +4,7 @@ Declare a class, ``await`` it. A write is one atomic round trip, indexes and uni
 query is one round trip per thousand rows. The blocking face is :mod:`aioredisca.sync`.
 """
 
+from importlib import import_module
 from typing import Any
 
 from aioredisca.compiler.conditions import exclusive
@@ -15,6 +16,7 @@ from aioredisca.errors import (
     Conflict,
     CorruptRecord,
     DriverMisuse,
+    EvictionWarning,
     FieldUnset,
     Gone,
     MultipleFound,
@@ -35,6 +37,7 @@ from aioredisca.errors import (
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
@@ -47,6 +50,7 @@ from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
+from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session, session
 from aioredisca.persistence.expiry import sweep
 from aioredisca.persistence.reindexing import Reindexed, reindex
@@ -80,6 +84,7 @@ __all__ = (
     "Enum",
     "Explanation",
     "Field",
+    "EvictionWarning",
     "FieldUnset",
     "Float",
     "Gone",
@@ -118,6 +123,7 @@ __all__ = (
     "UniqueViolation",
     "UsageError",
     "ValidationError",
+    "WrongType",
     "conf",
     "exclusive",
     "hexid",
@@ -144,9 +150,21 @@ def _fastapi_loader(model: Any, parameter: str) -> Any:
     return loader(model, parameter)
 
 
+def _fastapi_encoder() -> None:
+    encoders = import_module("fastapi.encoders")
+    encoders.encoders_by_class_tuples[_as_json] = (Record,)
+
+
+def _as_json(record: Record) -> Any:
+    from aioredisca.pydantic import as_json
+
+    return as_json(record)
+
+
 hooks.open_database = open_database
 hooks.pydantic_schema = _pydantic_schema
 hooks.fastapi_loader = _fastapi_loader
+hooks.fastapi_encoder = _fastapi_encoder
 
 
 def __dir__() -> list[str]:

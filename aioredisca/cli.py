@@ -22,7 +22,7 @@ except ImportError:
     sys.exit("the command line needs its extra: pip install 'aioredisca[cli]'")
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools for stores that aioredisca writes.")
-console = Console()
+console = Console(emoji=False)  # `shop:Book:` is a model
 
 
 @app.callback()
@@ -34,7 +34,8 @@ def main() -> None:
 def reindex_command(
     model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
     url: Annotated[str, typer.Option(help="the database, where the class and conf.db name none")] = "",
-    everything: Annotated[bool, typer.Option(help="build all indexes anew, built or not")] = False,
+    everything: Annotated[bool, typer.Option(help="look through built indexes too, and mend them")] = False,
+    canonical: Annotated[bool, typer.Option(help="rewrite values that are not written as usual")] = False,
 ) -> None:
     """Build the indexes of a model from its records, and drop those it no longer has.
 
@@ -47,7 +48,14 @@ def reindex_command(
             conf.db = url
         with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
             task = bar.add_task(f"indexing {kind.__name__}", total=None)
-            done = run(reindex(kind, everything=everything, progress=lambda n: bar.update(task, completed=n)))
+            done = run(
+                reindex(
+                    kind,
+                    everything=everything,
+                    canonical=canonical,
+                    progress=lambda n: bar.update(task, completed=n),
+                )
+            )
     except RediscaError as error:
         raise _failure(str(error)) from None
     _tell(kind, done)
@@ -94,12 +102,24 @@ def _failure(text: str) -> typer.Exit:
 
 
 def _tell(kind: type[Record], done: Reindexed) -> None:
-    if not done.built and not done.problems:
+    if not (done.records or done.built or done.left_out):
         console.print(f"{kind.__name__}: every index is built.")
     else:
         records = "1 record" if done.records == 1 else f"{done.records:,} records"
-        console.print(f"{kind.__name__}: {records} indexed; built: {', '.join(done.built) or 'none'}")
+        built = escape(", ".join(done.built)) or "none"
+        console.print(f"{kind.__name__}: {records} indexed; built: {built}", highlight=False)
     for id, error in done.problems:
-        console.print(f"[yellow]left out[/yellow] {escape(f'{id!r}: {error}')}", highlight=False)
-    if done.problems:
+        _warn("left out", f"{id!r}: {error}")
+    if (more := done.left_out - len(done.problems)) > 0:
+        _warn("left out", f"{more:,} more")
+    for name, count in done.incomplete.items():
+        cure = f"{kind.__name__}.{name}.is_none().scan() finds them, missing= lets them be read"
+        _warn("incomplete", f"{count:,} records lack {name}, which is required: {cure}")
+    if done.foreign:
+        _warn("passed over", f"not known to be records: {', '.join(map(repr, done.foreign))}")
+    if done.left_out or done.incomplete:
         raise typer.Exit(2)
+
+
+def _warn(title: str, text: str) -> None:
+    console.print(f"[yellow]{title}[/yellow] {escape(text)}", highlight=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from aioredisca.errors import UsageError
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 from aioredisca.storage.moments import Duration, milliseconds
 from aioredisca.types import MISSING, Missing
@@ -24,11 +26,15 @@ class Hooks:
     ``open_database``    a Database of whatever names one.
     ``pydantic_schema``  how pydantic shows and takes the records of a class.
     ``fastapi_loader``   the dependency of FastAPI that loads a record of a class.
+    ``fastapi_encoder``  tells FastAPI how to show a record where no annotation names its class.
     """
 
     open_database: Callable[[Any], Any]
     pydantic_schema: Callable[[Any, Any], Any]
     fastapi_loader: Callable[[Any, str], Any]
+
+    def __init__(self) -> None:
+        self.fastapi_encoder: Callable[[], None] = lambda: None  # while the package is being imported
 
 
 hooks = Hooks()
@@ -44,6 +50,8 @@ class Conf:
     ``max_rows``        how many records one list of a query may hold (100,000); None for no limit.
     ``secret``          bytes that sign the cursors of pages, so that none can be forged; empty by default.
     ``allow_blocking``  let blocking models work inside a running task, whose loop they block.
+    ``cheap_passwords`` hash new passwords at next to no cost, for tests: they are not protected by that, so
+                        that setting it warns (RuntimeWarning). Stored hashes are verified as ever.
 
     As a decorator, ``@conf(prefix="usr")`` sets one class; see :meth:`__call__`.
     """
@@ -54,6 +62,7 @@ class Conf:
 
     def __init__(self) -> None:
         self._db: Any = None
+        self._cheap_passwords = False
 
     if not TYPE_CHECKING:
 
@@ -80,6 +89,20 @@ class Conf:
         @db.setter
         def db(self, value):
             self._db = None if value is None else hooks.open_database(value)
+
+    @property
+    def cheap_passwords(self) -> bool:
+        return self._cheap_passwords
+
+    @cheap_passwords.setter
+    def cheap_passwords(self, value: bool) -> None:
+        self._cheap_passwords = value
+        if value:
+            warnings.warn(
+                "conf.cheap_passwords: new passwords are not protected by their hashes; for tests only",
+                RuntimeWarning,
+                stacklevel=3,  # the line that sets it: __setattr__ lies between
+            )
 
     def __call__(
         self,
@@ -137,7 +160,7 @@ class Conf:
             "index": index,
             "cache": cache,
         }
-        given = {name: value for name, value in settings.items() if value is not None}
+        given = {name: plain(value) for name, value in settings.items() if value is not None}
         if ttl is not MISSING:
             given["ttl"] = 0 if ttl is None else milliseconds(ttl, "conf(ttl)")
         if sliding is not MISSING:
@@ -175,7 +198,7 @@ def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:
     """What ``unique=`` or ``index=`` of a class lists, as tuples of attribute names."""
     if isinstance(given, str) or not all(isinstance(names, list | tuple) for names in given):
         raise UsageError(f'conf({setting}=) takes lists of attribute names, as in {setting}=[("a", "b")]')
-    lists: list[tuple[Any, ...]] = [tuple(names) for names in given]
+    lists: list[tuple[Any, ...]] = [tuple(map(plain, names)) for names in given]
     for names in lists:
         if not all(isinstance(name, str) for name in names) or len({*names}) < len(names) or len(names) < 2:
             raise UsageError(f"conf({setting}=): {names!r} names no two or more different attributes")

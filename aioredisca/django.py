@@ -14,7 +14,7 @@ from typing import Any
 from aioredisca import sync
 from aioredisca.asgi import finish
 from aioredisca.model.sessions import BaseSession, Session
-from aioredisca.web import STATUS, database_of, detail_of, headers_of, status_of, succeeded
+from aioredisca.web import STATUS, Sent, database_of, detail_of, headers_of, status_of, succeeded
 
 _django: Any = import_module("django.conf")
 _asgiref: Any = import_module("asgiref.sync")
@@ -40,7 +40,7 @@ def autosave(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
             try:
                 await finish(session.flush(), SECONDS)
             except Exception as error:
-                return _refused(session, response, error)
+                return _refused(session, request, response, error)
             return response
 
     def serve_blocking(request: Any) -> Any:
@@ -51,7 +51,7 @@ def autosave(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
             try:
                 session.flush()
             except Exception as error:
-                return _refused(session, response, error)
+                return _refused(session, request, response, error)
             return response
 
     middleware: Any = serve if _asgiref.iscoroutinefunction(get_response) else serve_blocking
@@ -68,7 +68,9 @@ def answer_error(request: Any, error: Exception) -> Any:
     if not isinstance(error, tuple(STATUS)):
         return None
     known: Any = error
-    body = {"detail": detail_of(known)}
+    path: Any = request.resolver_match.kwargs if request.resolver_match else {}
+    sent: Sent = {"path": path, "query": request.GET, "cookie": request.COOKIES, "header": request.headers}
+    body = {"detail": detail_of(known, sent)}
     return _http.JsonResponse(body, status=status_of(known), headers=headers_of(known))
 
 
@@ -80,10 +82,10 @@ def _saves(session: BaseSession, response: Any) -> bool:
     return False
 
 
-def _refused(session: BaseSession, response: Any, error: Exception) -> Any:
+def _refused(session: BaseSession, request: Any, response: Any, error: Exception) -> Any:
     session.discard()
     response.close()
-    answer = answer_error(None, error)
+    answer = answer_error(request, error)
     if answer is None:
         raise error
     return answer

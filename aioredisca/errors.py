@@ -12,7 +12,7 @@
         BulkError
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
-        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied
+        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied WrongType
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
 travel between processes without the data of the record.
@@ -42,7 +42,10 @@ class UsageError(RediscaError):
 
 
 class NotIndexed(UsageError):
-    """A query on a field that has no index, or whose index is not built yet."""
+    """A query on a field that has no index, or whose index is not built yet.
+
+    ``field`` is empty where the set of all records is not.
+    """
 
     def __init__(self, model: str, field: str, reason: str = "") -> None:
         super().__init__(model, field, reason)
@@ -50,6 +53,8 @@ class NotIndexed(UsageError):
         self.reason = reason or f"declare it with index=True or unique=True to query {field!r}"
 
     def __str__(self) -> str:
+        if not self.field:
+            return f"the records of {self.model} are not listed: {self.reason}"
         return f"{self.model}.{self.field} is not indexed: {self.reason}"
 
 
@@ -283,9 +288,15 @@ class Unavailable(StoreError):
 class OutcomeUnknown(StoreError):
     """A write was sent and no answer came: it may have happened or not.
 
-    Nothing was sent twice. ``save()`` of the same instance settles it: a record that holds already what
-    was meant counts as saved.
+    Nothing was sent twice. What settles it depends on what was asked, and stands in ``cure``. ``save()`` of
+    the same instance does: a record that holds already what was meant counts as saved. To count or to append
+    once more may do it twice.
     """
+
+    cure = "look at what is stored before you do it again"
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}; {self.cure}"
 
 
 class SchemaMismatch(StoreError):
@@ -314,3 +325,29 @@ class PermissionDenied(StoreError):
         return f"the database user may not do this: add the rule {self.rule!r}" + (
             f" ({self.detail})" if self.detail else ""
         )
+
+
+class WrongType(StoreError):
+    """A key of the library holds another type of value than belongs there: somebody else has written it.
+
+    ``key`` is its name; ``*`` stands in it for a value, and it is empty where nobody knows which key it is.
+    ``held`` is the type that was found, as TYPE says it. A write that meets one has changed no record.
+    """
+
+    def __init__(self, key: str = "", held: str = "", *, record: bool = False) -> None:
+        super().__init__(key, held)
+        self.key, self.held, self.record = key, held, record
+
+    def __str__(self) -> str:
+        where = f"the key {self.key!r}" if self.key else "a key of this model"
+        if self.record:
+            return f"{where} holds something that is no record: move it away, or take another id"
+        what = f"a {self.held}" if self.held else "a type of value"
+        return (
+            f"{where} holds {what} that does not belong there: rename it if it is of use to anybody, "
+            f"then run `aioredisca reindex --everything`, which puts its own in that place"
+        )
+
+
+class EvictionWarning(RuntimeWarning):
+    """The database may throw records away when its memory is full; given once per Database."""

@@ -22,21 +22,26 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, Query
+from fastapi.exception_handlers import request_validation_exception_handler
+from fastapi.exceptions import RequestValidationError
 from pydantic import StringConstraints
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 
 from aioredisca.asgi import KEY, AutosaveMiddleware
-from aioredisca.config import conf
+from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import open_database
 from aioredisca.errors import RediscaError, UsageError
 from aioredisca.health import check
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session
 from aioredisca.pydantic import Create, Read, Update
+from aioredisca.query.paging import MAX_SIZE
 from aioredisca.storage.keys import MAX_ID
-from aioredisca.web import STATUS, detail_of, headers_of, log, status_of
+from aioredisca.web import STATUS, detail_of, headers_of, log, sent_in, status_of, writable
+
+hooks.fastapi_encoder()  # which no class could do that was made before FastAPI was imported
 
 HEALTH_SECONDS = 1.0
 """How long the health route waits for the database."""
@@ -71,14 +76,35 @@ def install(
 
 
 def add_handlers(app: FastAPI) -> None:
-    """Answer errors of the library: 404, 409, 422, 503, with names of fields and without values."""
+    """Answer errors of the library: 404, 409, 422, 503, with names of fields and without values.
+
+    And 422 where a client sent what FastAPI would repeat and JSON cannot write: NaN, half a character.
+    """
     for kind in STATUS:
         app.add_exception_handler(kind, cast("Any", answer_error))
+    if app.exception_handlers.get(RequestValidationError) is request_validation_exception_handler:
+        app.add_exception_handler(RequestValidationError, cast("Any", answer_invalid))
 
 
 async def answer_error(request: Request, error: RediscaError) -> Response:
     """The answer of the library to an error of its own; for ``app.add_exception_handler``."""
-    return JSONResponse({"detail": detail_of(error)}, status_of(error), headers_of(error))
+    return JSONResponse({"detail": detail_of(error, sent_in(request))}, status_of(error), headers_of(error))
+
+
+async def answer_invalid(request: Request, error: RequestValidationError) -> Response:
+    """The answer of FastAPI to what it refuses; without the ``input`` where JSON cannot write that."""
+    try:
+        return await request_validation_exception_handler(request, error)
+    except (ValueError, RecursionError):
+        told = [
+            {
+                "type": item["type"],
+                "loc": [writable(part) if isinstance(part, str) else part for part in item["loc"]],
+                "msg": writable(item["msg"]),
+            }
+            for item in error.errors()
+        ]
+        return JSONResponse({"detail": told}, 422)
 
 
 def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Callable[[Any], Any]:
@@ -145,6 +171,10 @@ SessionDep = Annotated[Session, Depends(request_session, scope="function")]
 """``unit: SessionDep``. In the default scope a dependency would end after the answer: too late to save."""
 
 
+PageSize = Annotated[int, Query(ge=1, le=MAX_SIZE)]
+"""``size: PageSize = 20``: how many records of a page a client asks for; 422 where no page has so many."""
+
+
 def loader(model: type[Record], parameter: str) -> Any:
     """The dependency of :meth:`Record.depends`: loads by the path parameter, whose length it declares."""
     if not parameter.isidentifier():
@@ -167,11 +197,13 @@ def loader(model: type[Record], parameter: str) -> Any:
 __all__ = (
     "AutosaveMiddleware",
     "Create",
+    "PageSize",
     "Read",
     "SessionDep",
     "Update",
     "add_handlers",
     "answer_error",
+    "answer_invalid",
     "health_route",
     "install",
     "lifespan",

@@ -1,39 +1,54 @@
-"""Whether a database can be used: it answers, it runs scripts, and the user has the rights they need.
+"""Whether a database can be used: it answers, takes writes, runs scripts, and grants the rights they need.
 
-A PING alone stays green while every script fails.
+A PING alone stays green while every script fails, and on a replica, where every write does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from aioredisca.compiler.scripts import script_of
-from aioredisca.compiler.signature import probe_call, read_probe
+from aioredisca.compiler.signature import eviction_call, probe_call, read_probe
 from aioredisca.config import conf
 from aioredisca.drivers.database import Database
 from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.persistence import readiness
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call
 
-_ONE = script_of("return 1")
-
 
 async def check(db: Database | None = None) -> None:
-    """Raise unless the database (conf.db) answers, runs scripts, and grants the rights of all models in use.
+    """Raise unless the database (conf.db) answers, takes writes, runs scripts, and grants the rights of all
+    models in use.
 
-    Unavailable, PermissionDenied or another StoreError says what is wrong. PING, and one EVALSHA more than
-    there are models in use; one round trip. Changes nothing that stays.
+    Unavailable, PermissionDenied or another StoreError says what is wrong: a replica, full memory, too few
+    replicas, a disk that cannot be written. A server that may throw records away is judged as
+    ``Database(eviction=)`` says. PING, an EVALSHA, and an EVALSHA and a ZADD per model in use;
+    one round trip. Changes nothing that stays.
     """
     store = db or conf.db
     schemas = list(_in_use(store))
-    calls = [Call(("PING",)), Call((), _ONE), *map(probe_call, schemas)]
+    calls = [
+        Call(("PING",)),
+        eviction_call(),
+        *map(probe_call, schemas),
+        *_idle_writes(store, schemas),
+    ]
     replies = await store.transport().send_all(calls)
+    if not schemas and isinstance(replies[-1], PermissionDenied):
+        replies.pop()  # nobody knows which keys this user may write
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
-    for reply in replies[2:]:
+    readiness.judge_eviction(store, replies[1].decode())
+    for reply in replies[2 : 2 + len(schemas)]:
         for command, key in read_probe(reply).missing:
             raise PermissionDenied(f"+{command.lower()}", f"{command} on {key!r} is denied")
+
+
+def _idle_writes(store: Database, schemas: Sequence[Schema]) -> list[Call]:
+    """Writes that change nothing, for the server to refuse as it would any: a score for what is not there."""
+    keys = [schema.keys.ids for schema in schemas] or [f"{store.namespace}aioredisca/health"]
+    return [Call(("ZADD", key, "XX", 0, ""), writes=True) for key in keys]
 
 
 def _in_use(store: Database) -> Iterator[Schema]:

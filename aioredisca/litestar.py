@@ -15,7 +15,7 @@ from litestar.middleware import DefineMiddleware
 from aioredisca.asgi import AutosaveMiddleware, Scope
 from aioredisca.drivers.database import open_database
 from aioredisca.errors import RediscaError
-from aioredisca.web import STATUS, detail_of, headers_of, status_of
+from aioredisca.web import STATUS, detail_of, headers_of, sent_in, status_of
 
 
 def autosave(db: object = None, **options: Any) -> DefineMiddleware:
@@ -28,7 +28,8 @@ def autosave(db: object = None, **options: Any) -> DefineMiddleware:
 def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The answer to an error of the library: names of fields, no values."""
     known = cast("RediscaError", error)
-    return Response({"detail": detail_of(known)}, status_code=status_of(known), headers=headers_of(known))
+    detail = detail_of(known, sent_in(request))
+    return Response({"detail": detail}, status_code=status_of(known), headers=headers_of(known))
 
 
 HANDLERS: dict[Any, Any] = dict.fromkeys(STATUS, answer_error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from aioredisca.storage.facts import StoreFacts
@@ -62,7 +62,8 @@ class Call:
 
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
     never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered in a
-    ``cache_region`` until that key changes. Its repr shows no values.
+    ``cache_region`` until that key changes. A write that may change records which only the server finds
+    ``reaches`` the regions where these are remembered. Its repr shows no values.
     """
 
     args: tuple[Arg, ...] = field(repr=False)
@@ -77,6 +78,7 @@ class Call:
     """
     commands: int = 0
     """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
+    reaches: tuple[str, ...] = ()
 
 
 class Lock(Protocol):
@@ -127,6 +129,8 @@ class Store(Protocol):
 
     @property
     def namespace(self) -> str: ...
+    @property
+    def eviction(self) -> Literal["warn", "refuse", "allow"]: ...
     @property
     def facts(self) -> StoreFacts:
         """What this process learned of the database."""

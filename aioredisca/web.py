@@ -6,8 +6,8 @@ An answer never carries a value, an id, a key or the holder of a unique value: n
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 import redis
 
@@ -36,6 +36,8 @@ STATUS: dict[type[RediscaError], int] = {
 }
 """The errors that are an answer to a client, by HTTP status. All others are the server's own: 500."""
 
+_NOTHING: Mapping[str, Mapping[str, Any]] = {}
+
 RETRY_AFTER = 1
 """Seconds after which a client may try again when the database could not be reached."""
 
@@ -55,26 +57,66 @@ def headers_of(error: RediscaError) -> dict[str, str]:
     return {"Retry-After": str(RETRY_AFTER)} if isinstance(error, Unavailable) else {}
 
 
-def detail_of(error: RediscaError) -> str | list[dict[str, Any]]:
-    """What a client may know: a phrase, or a list of ``{"type", "loc", "msg"}`` as FastAPI gives it."""
+Sent: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""What came with a request, by place and name: ``{"path": {"id": "7"}, "query": {"after": "..."}}``."""
+
+
+def detail_of(error: RediscaError, sent: Sent = _NOTHING) -> str | list[dict[str, Any]]:
+    """What a client may know: a phrase, or a list of ``{"type", "loc", "msg"}`` as FastAPI gives it.
+
+    ``loc`` is the place and the name under which *sent* holds what is refused; else ``body`` and the field.
+    """
     if isinstance(error, ValidationError):
-        return [_item("value_error", error.field, error.reason)]
+        return [_item("value_error", place_of(error.field, error.value, sent), error.reason)]
     if isinstance(error, UniqueViolation):
-        return [_item("unique_violation", name, "is taken already") for name in error.fields]
+        taken = [place_of(name, None, sent) for name in error.fields]
+        return [_item("unique_violation", place, "is taken already") for place in taken]
     if isinstance(error, StaleWrite):
-        return [_item("stale_write", name, "was changed by somebody else") for name in error.fields]
+        stale = [place_of(name, None, sent) for name in error.fields]
+        return [_item("stale_write", place, "was changed by somebody else") for place in stale]
     if isinstance(error, AlreadyExists):
-        return [_item("already_exists", "id", "exists already")]
+        return [_item("already_exists", place_of("id", error.id, sent), "exists already")]
     if isinstance(error, Gone):
-        return [_item("gone", "id", "does not exist")]
+        return [_item("gone", place_of("id", error.id, sent), "does not exist")]
     return _PHRASES.get(status_of(error), "Internal Server Error")
 
 
 _PHRASES = {404: "Not Found", 409: "Conflict", 503: "Service Unavailable"}
 
 
-def _item(kind: str, field: str, reason: str) -> dict[str, Any]:
-    return {"type": kind, "loc": ["body", field], "msg": reason}
+def _item(kind: str, place: Sequence[str], reason: str) -> dict[str, Any]:
+    return {"type": kind, "loc": [writable(part) for part in place], "msg": writable(reason)}
+
+
+def place_of(field: str, value: object, sent: Sent) -> tuple[str, str]:
+    """Where a client gave the *value* of a field: under its name, or a text under any other.
+
+    None is a value that nobody may know: then the name decides.
+    """
+    for place, given in sent.items():
+        if field in given and (value is None or str(given[field]) == str(value)):
+            return place, field
+    if isinstance(value, str):
+        for place, given in sent.items():
+            for name, text in given.items():
+                if text == value:
+                    return place, name
+    return "body", field
+
+
+def sent_in(request: Any) -> Sent:
+    """What came with a request of Starlette, FastAPI or Litestar, its body left out."""
+    return {
+        "path": request.path_params,
+        "query": request.query_params,
+        "cookie": request.cookies,
+        "header": dict(request.headers),  # itself it refuses to look for names in other letters
+    }
+
+
+def writable(text: str) -> str:
+    """*text* as UTF-8 can write it: of half a character its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def database_of(source: Any) -> Database | None:

@@ -71,9 +71,34 @@ def test_records_that_cannot_be_indexed_are_listed_without_their_values(user: An
     assert drift(raw, [user]) == []
 
 
+def test_what_it_does_not_take_over_and_what_records_lack_is_told(
+    user: Any, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Item(sync.Model):
+        name = String(index=True)
+        note = String(required=True)
+
+    monkeypatch.setattr(sys.modules[MODULE], "Item", Item, raising=False)
+    raw.hset("item:1", "name", "tea")
+    raw.hset("item:1:[red]", "name", "of another")
+    code, text = reindex(f"{MODULE}:Item")
+    assert code == 2
+    assert "incomplete 1 records lack note, which is required: Item.note.is_none().scan() finds them" in text
+    assert "passed over not known to be records: '1:[red]'" in text
+
+
+def test_values_written_otherwise_are_rewritten_on_demand(user: Any, raw: Any) -> None:
+    raw.hset("user:1", "email", "1@X.yz")
+    code, text = reindex(f"{MODULE}:User")
+    assert (code, "--canonical` rewrites such values" in text) == (2, True)
+    assert reindex(f"{MODULE}:User", "--canonical")[0] == 0
+    assert raw.hget("user:1", "email") == b"1@x.yz"
+
+
 @pytest.mark.parametrize(
     ("path", "text"),
     [
+        ("no_such_module:Book:", "no_such_module:Book:: "),
         ("no_such_module:User", "No module named 'no_such_module'"),
         (f"{MODULE}:Usr", "has no attribute 'Usr'"),
         (f"{MODULE}:number", f"{MODULE}:number is no model class"),

@@ -43,6 +43,7 @@ from aioredisca import (
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
     session,
 )
 from aioredisca.web import detail_of
@@ -150,8 +151,21 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         "the stored value of User.age in 'user:1' cannot be read",
     ),
     (StoreError("x"), (RediscaError,), {}, "x"),
+    (
+        WrongType("user/r/age", "string"),
+        (StoreError,),
+        {"key": "user/r/age", "held": "string"},
+        "the key 'user/r/age' holds a string that does not belong there: rename it if it is of use to anybody, "
+        "then run `aioredisca reindex --everything`, which puts its own in that place",
+    ),
+    (
+        WrongType("user:1", record=True),
+        (StoreError,),
+        {"key": "user:1", "held": ""},
+        "the key 'user:1' holds something that is no record: move it away, or take another id",
+    ),
     (Unavailable("x"), (StoreError,), {}, "x"),
-    (OutcomeUnknown("x"), (StoreError,), {}, "x"),
+    (OutcomeUnknown("x"), (StoreError,), {}, f"x; {OutcomeUnknown.cure}"),
     (
         SchemaMismatch("User", ["x:age"]),
         (StoreError,),

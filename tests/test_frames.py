@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,25 +13,39 @@ import pytest
 
 import aioredisca
 from aioredisca import (
+    UUID,
     AlreadyExists,
     BulkError,
+    Bytes,
+    CorruptRecord,
     Database,
+    DateTime,
+    Email,
     Gone,
     Integer,
+    Json,
+    ListOf,
+    MD5Pass,
     Model,
     NotFound,
     NotIndexed,
     OutcomeUnknown,
     OutOfBounds,
+    Password,
+    Reference,
+    SetOf,
+    SortedSet,
     StaleWrite,
     StoreError,
     String,
     Tags,
     Unavailable,
     UniqueViolation,
+    UsageError,
     ValidationError,
     conf,
     session,
+    sync,
 )
 from aioredisca.compiler.conditions import exclusive, spelled
 from aioredisca.types import Call
@@ -148,6 +162,108 @@ async def test_no_frame_shows_a_value_that_may_not_have_arrived(proxy: Proxy, tr
     database.close()
 
 
+# -- one record, without a server ------------------------------------------------------------------
+
+
+class Small(Model):
+    """Refuses what is planted, in every kind of field."""
+
+    name = String(maxlen=3)
+    number = Integer(maxval=5)
+    mail = Email()
+    when = DateTime()
+    uid = UUID()
+    data = Json[Any](maxbytes=5)
+    tags = Tags(maxlen=3)
+    other = Reference("Small")
+    blob = Bytes(maxbytes=3)
+    password = Password(maxlen=3)
+    md5 = MD5Pass(maxlen=3)
+    log = ListOf(Integer())
+    marks = SetOf(Integer())
+    top = SortedSet(Integer())
+
+
+REFUSED: dict[str, Any] = {
+    **dict.fromkeys(("name", "mail", "when", "uid", "data", "password", "md5", "number"), SECRET),
+    "tags": {SECRET}, "other": [SECRET], "blob": SECRET.encode(),
+}  # fmt: skip
+KINDS = [kind for kind in REFUSED if kind != "other"]
+
+
+@pytest.mark.parametrize("colour", [Model, sync.Model])
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_frame_of_a_refused_assignment_shows_the_value(name: str, colour: Any) -> None:
+    model: Any = type("Small", (colour,), {"name": Small.name.field, name: getattr(Small, name).field})
+    record = model("1")
+    ways: list[Callable[[], object]] = [
+        lambda: setattr(record, name, REFUSED[name]),
+        lambda: model.new("1", **{name: REFUSED[name]}),
+        lambda: record.__setitem__(name, SECRET if name not in ("name", "other") else [SECRET]),
+        lambda: record.__setitem__("undeclared", [SECRET]),
+        lambda: record.__setitem__("", SECRET),
+        lambda: model.new("1", nobody=SECRET),
+        lambda: model.new(SECRET * 100),
+    ]
+    if name == "md5":  # whose raw text is the digest itself
+        del ways[2]
+    for way in ways:
+        with pytest.raises(ValidationError) as caught:
+            way()
+        assert not leaks(caught.value)
+    with pytest.raises(AttributeError) as missing:
+        record.nobody = SECRET
+    assert not leaks(missing.value)
+
+
+async def test_no_frame_of_a_value_that_changed_in_place_shows_it(db: Database) -> None:
+    record = await Small.new("1", tags=["a"], data=[1]).save()
+    record.tags.add(SECRET)  # type: ignore[union-attr]
+    errors = [await refused(ValidationError, record.save())]
+    with pytest.raises(ValidationError) as caught:
+        record.getdiff()
+    assert not [found for error in (*errors, caught.value) for found in leaks(error)]
+    assert errors[0].instance is record  # type: ignore[attr-defined]
+
+
+async def test_no_frame_of_what_cannot_be_read_shows_the_stored_bytes(db: Database, raw: Any) -> None:
+    stored = b"\xff" + SECRET.encode()
+    names = [name for name in KINDS if name != "blob"]
+    raw.hset("small:1", mapping=dict.fromkeys(names, stored) | {"blob": SECRET})
+    for name in names:
+        record = await Small.get("1")
+        assert record.blob == SECRET.encode()  # decoded, and held beside
+        for look in (lambda r=record, n=name: getattr(r, n), record.export):
+            with pytest.raises(CorruptRecord) as caught:
+                look()
+            assert not leaks(caught.value)
+    await Small.new("2").save()
+    raw.rpush("small/l/log/2", stored)
+    raw.sadd("small/l/marks/2", stored)
+    raw.zadd("small/l/top/2", {stored: 1})
+    two = Small("2")
+    for reads in (two.log.range(), two.log.get(0), two.marks.members(), two.top.top(1), two.log.pop()):
+        assert not leaks(await refused(CorruptRecord, reads))
+
+
+async def test_no_frame_of_a_password_shows_it(db: Database, raw: Any) -> None:
+    raw.hset("small:1", "password", SECRET)
+    errors = [
+        await refused(ValidationError, Small.password.hash(SECRET)),
+        await refused(CorruptRecord, Small.password.verify(await Small.get("1"), SECRET)),
+        await refused(UsageError, Small.password.verify(Safe("1"), SECRET)),  # type: ignore[arg-type]
+    ]
+    assert not [found for error in errors for found in leaks(error)]
+
+
+def test_the_lines_of_a_refused_assignment_are_still_told() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Small.new("1", number=SECRET)
+    told = [frame.f_code.co_name for frame in frames(caught.value)]
+    assert told[0] == "new"
+    assert "accept" in told
+
+
 def test_control_a_planted_value_is_found() -> None:
     def raising(value: str) -> None:
         raise ValueError
@@ -157,7 +273,7 @@ def test_control_a_planted_value_is_found() -> None:
     frame = next(f for f, _ in traceback.walk_tb(caught.value.__traceback__) if f.f_code.co_name == "raising")
     assert SECRET in repr(frame.f_locals)
     with pytest.raises(ValidationError) as told:
-        Safe("1").number = SECRET  # type: ignore[assignment]
+        Safe.__mapper__.fields["number"].__codec__.accept(SECRET, Safe.__mapper__)
     assert any(frame.f_locals.get("value") == SECRET for frame in frames(told.value))
 
 

@@ -172,9 +172,11 @@ class _Group:
             others=len(others),
             extras=len(extras),
             expected=len(change.expect),
+            parents=len(change.parents),
         )
         ends = [change.ends] if known.ends else []
         self.head: list[Arg] = [*counted, *ends, *free, *drops, *reads, *sets, *others, *extras]
+        self.head += [name for name, _ in change.parents]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -185,13 +187,14 @@ class _Group:
             and change.drops == first.drops
             and extras.keys() == self._extras.keys()
             and [*change.expect] == [*first.expect]
+            and len(change.parents) == len(first.parents)
             and change.again == first.again
             and change.ends == first.ends
             and not (change.skip or first.skip or change.increment or first.increment)
         )
 
-    def row(self, change: Change, extras: Mapping[str, bytes]) -> list[Arg]:
-        """The values of one of them."""
+    def row(self, change: Change, extras: Mapping[str, bytes], places: Mapping[str, int]) -> list[Arg]:
+        """The values of one of them; *places* are the numbers of keys that are no record of the batch."""
         if change.increment is not None:
             room = [""] * (1 + len(extras))
             return [*room, *_expected(change.expect), *_added(change.increment)]
@@ -201,6 +204,8 @@ class _Group:
             row += [extras[name] for name in self._extras]
         if change.expect:
             row += _expected(change.expect)
+        if change.parents:
+            row += [places[key] for _, key in change.parents]
         return row
 
 
@@ -213,8 +218,13 @@ def _added(one: Increment) -> positions.Increment:
     return positions.Increment(by=one.by, low=low, high=high, places=one.places)
 
 
-def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: bool) -> list[Arg]:
-    """*changes* in groups, or each *alone* in one; *numbers* are those of the classes, by key base."""
+def grouped(
+    changes: Sequence[Change], numbers: Mapping[str, int], places: Mapping[str, int], *, alone: bool
+) -> list[Arg]:
+    """*changes* in groups, or each *alone* in one.
+
+    *numbers* are those of the classes, by key base, *places* those of the keys of parents.
+    """
     found: list[Arg] = [0]
     groups = count = count_at = 0
     for schema, own in groupby(changes, key=lambda change: change.schema):
@@ -228,7 +238,7 @@ def grouped(changes: Sequence[Change], numbers: Mapping[str, int], *, alone: boo
                 found += group.head
             count += 1
             found[count_at] = count
-            found += group.row(change, extras)
+            found += group.row(change, extras, places)
     found[0] = groups
     return found
 
@@ -239,8 +249,9 @@ def fast_call(change: Change) -> Call | None:
     By groups an update takes 1.4 times the CPU of the client, 1.6 of the server (benchmarks/fast_paths.py).
     """
     sets, mode = change.sets, change.mode
-    special = change.expect or change.again or change.skip or change.increment or change.referrers
-    if special or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
+    special = change.expect or change.again or change.skip or change.increment
+    others = change.referrers or change.parents
+    if special or others or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
     known = _layouts_of(change.schema)
     if mode == "update" and sets and not change.drops and known.tracked.isdisjoint(sets):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Raw
+
+Parents: TypeAlias = tuple[tuple[str, str], ...]
+"""Hash fields of references, each with the key of the record that it names."""
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
 
@@ -37,7 +40,8 @@ class Increment:
 class Change:
     """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
 
-    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches.
+    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches. *parents* are
+    references in *sets*, each with the key of the record that must be there when all is done.
     """
 
     schema: Schema
@@ -53,6 +57,7 @@ class Change:
     """When the record ends, as ``lua/shared/ends.lua`` reads it; empty to leave that as it is."""
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
+    parents: Parents = ()
 
 
 def schemas_of(changes: Sequence[Change], referrers: Sequence[Referrer]) -> dict[str, Schema]:

@@ -34,7 +34,8 @@ def decode(query: str, secret: bytes, cursor: object, ranks: int) -> tuple[list[
     if not isinstance(cursor, str) or len(cursor) > 1 << 16:
         raise BadCursor("a cursor is a string")
     try:
-        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        text = str.__str__(cursor) + "=" * (-len(cursor) % 4)
+        data = base64.b64decode(text, altchars=b"-_", validate=True)
     except ValueError:
         raise BadCursor("it is no cursor") from None
     digest, body = data[:DIGEST], data[DIGEST:]

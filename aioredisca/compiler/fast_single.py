@@ -28,7 +28,7 @@ from aioredisca.storage.keys import MARKER
 from aioredisca.storage.schema import Schema
 
 MAX_TRACKED = 16
-"""Indexed fields of a class that the whole of it is written out for."""
+"""Indexed fields and collections of a class that the whole of it is written out for."""
 
 MAX_SINGLE = 400
 """Fields that a fast path takes."""
@@ -45,7 +45,7 @@ _BLOCK = re.compile(r"^ *--each ([\w, ]+)\n(.*?)^ *--end\n", re.DOTALL | re.MULT
 
 def is_simple(schema: Schema) -> bool:
     """Whether the template knows all indexes of a class, and its text stays short."""
-    few = len(schema.tracked) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
+    few = len(schema.tracked) + len(schema.collections) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
     return (
         few and not schema.compounds and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
     )
@@ -92,8 +92,9 @@ def _whole(schema: Schema) -> Part:
         "asks": quote(ASKS_FAST),
         "signature": quote(schema.signature),
         "fields": listed([witness(schema), *schema.tracked_keys]),
+        "found": " or ".join(f"old[{n}]" for n in range(1, len(schema.tracked) + 2)),
         "declared": listed(schema.by_key),
-        "collections": listed(schema.collections),
+        "with_it": "".join(f", {key}" for key in collection_keys(schema)),
     }
     return _written_out("whole", known, [_class_row("whole", schema), *tracked, *required])
 
@@ -104,13 +105,20 @@ def _plain(schema: Schema) -> Part:
 
 
 def _class_row(way: str, schema: Schema) -> Row:
-    marker = {} if schema.required else {"marker": ""}
-    if not schema.expires:
-        return {way: "", **marker}
-    made = maker("collections", schema.collections).removeprefix("collections=").removesuffix(",")
-    noting = joined("noting", parts(*_NOTING)).code
-    ends = {"ends": "", "class": f"{{{ending(schema)}}}", "collections_of": made or "nil", "noting": noting}
-    return {way: "", **marker, **ends}
+    row = {way: ""} if schema.required else {way: "", "marker": ""}
+    if schema.collections:
+        row["collections"] = ", ".join(collection_keys(schema))
+    row["first"] = "2" if schema.expires else "1"  # place of the pairs: before them stands the end
+    if schema.expires:
+        noting = joined("noting", parts(*_NOTING)).code
+        made = f"function(base, id) return {{{row['collections']}}} end" if schema.collections else "nil"
+        row |= {"ends": "", "class": f"{{{ending(schema)}}}", "collections_of": made, "noting": noting}
+    return row
+
+
+def collection_keys(schema: Schema) -> list[str]:
+    """The keys of the collections of a record, as Lua has them."""
+    return [f"base .. {quote(f'/l/{name}/')} .. id" for name in schema.collections]
 
 
 def _written_out(way: str, known: Row, rows: list[Row]) -> Part:

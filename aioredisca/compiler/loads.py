@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from aioredisca.storage.keys import MARKER
+from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw
 
@@ -39,6 +40,7 @@ def exists_call(schema: Schema, id: str) -> Call:
     return Call(("EXISTS", schema.keys.record(id)))
 
 
+@reader
 def read_fields(fields: Sequence[str], values: Sequence[bytes | None]) -> Raw | None:
     """The fields of one record by name, or None where there is no such record."""
     if values.count(None) == len(values):
@@ -48,6 +50,7 @@ def read_fields(fields: Sequence[str], values: Sequence[bytes | None]) -> Raw | 
     return raw
 
 
+@reader
 def read_all_fields(schema: Schema, reply: Sequence[bytes]) -> Raw | None:
     """Every field of one record by name, declared ones always, or None where there is no such record."""
     if not reply:

@@ -364,7 +364,7 @@ def _why(spec: FieldSpec, leaf: Leaf) -> str:
     cure = "; or allow reading every record by .scan()"
     match leaf:
         case IsNone() if spec.required:
-            return "required fields are never None"
+            return "it is required: those stored before it was are found by reading every record, .scan()"
         case _ if not spec.indexable:
             return "fields of this kind have none; allow reading every record by .scan()"
         case IsNone() if spec.unique:

@@ -50,7 +50,7 @@ class Choose(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Before the names of a group of changes; the last seven tell how many of each kind follow."""
+    """Before the names of a group of changes; the last eight tell how many of each kind follow."""
 
     class_number: int
     mode: str
@@ -64,6 +64,7 @@ class Group(NamedTuple):
     others: int
     extras: int
     expected: int
+    parents: int
 
 
 class Increment(NamedTuple):
@@ -76,11 +77,12 @@ class Increment(NamedTuple):
 
 
 class Unique(NamedTuple):
-    """Behind the groups of a get-or-create, before its fields and their values."""
+    """Behind the groups of a get-or-create, before fields, values, and ids that are not to be updated."""
 
     index_key: int
     value: bytes
     members: int
+    waiting: int
 
 
 class Fast(NamedTuple):
@@ -117,6 +119,13 @@ class Declare(NamedTuple):
     always: str
 
 
+class Sweep(NamedTuple):
+    """Before the fields and the entries of a sweep."""
+
+    kind: str
+    width: int
+
+
 RUNS: dict[str, type[tuple[object, ...]]] = {
     "QUERY": Query,
     "ORDER": Order,
@@ -128,6 +137,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "PLAIN": Plain,
     "COLLECT": Collect,
     "DECLARE": Declare,
+    "SWEEP": Sweep,
 }
 """What Lua calls each run."""
 

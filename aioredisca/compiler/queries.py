@@ -11,6 +11,7 @@ from aioredisca.compiler.planner import Index, Plan, Tree, Walk
 from aioredisca.compiler.positions import Choose, Order, Query
 from aioredisca.compiler.scripts import Answer, query_script, small_script
 from aioredisca.storage.keys import id_text, sortable
+from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Reply, Stored
 
@@ -143,11 +144,15 @@ class Step:
     found: Reply = field(repr=False)
 
 
+@reader
 def read_step(reply: Reply) -> Step:
     cursor, offset, found = reply
+    if type(cursor) is not bytes or type(offset) is not int:
+        raise TypeError
     return Step(cursor, offset, found)
 
 
+@reader
 def whole_page(reply: Reply) -> Sequence[bytes | None] | None:
     """What SORT_RO has answered, if a step is no more than that and there is no other."""
     cursor, _, found = reply
@@ -156,6 +161,7 @@ def whole_page(reply: Reply) -> Sequence[bytes | None] | None:
     return found[0] if found else []
 
 
+@reader
 def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a reply: ids, each followed by a list of its *width* values, or replies of SORT_RO."""
     if not reply:
@@ -169,17 +175,20 @@ def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
     return list(zip(_texts(names), rows, strict=True))
 
 
+@reader
 def read_flat(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a flat reply of ids, each followed by its *width* values."""
     return named(cut(reply, width))
 
 
+@reader
 def cut(reply: Sequence[Any], width: int) -> list[Stored]:
     """The same without ids as text."""
     # As many at once from one iterator: no slice for each row.
     return list(zip(*[iter(reply)] * (width + 1), strict=True))
 
 
+@reader
 def named(rows: Sequence[Stored]) -> list[Row]:
     """Rows that begin with the id, each with that as text."""
     ids: list[Any] = [row[0] for row in rows]

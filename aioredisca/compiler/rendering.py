@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aioredisca.compiler.fast_single import ending, fast_paths, tracked, witness
+from aioredisca.compiler.fast_single import collection_keys, ending, fast_paths, tracked, witness
 from aioredisca.compiler.parts import Part, listed, maker, quote
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
@@ -19,9 +19,9 @@ from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
 class Rendered:
     """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
 
-    ``judges`` answer a refusal or nothing, ``enters`` add entries in keys that values name, ``leaves``
-    do the rest. ``kinds`` are the parts that have the functions. ``fast`` is what a script of this one
-    class begins with.
+    ``judges`` answer a refusal or nothing, ``enters`` add entries before the hashes, ``leaves`` follow them:
+    see ``lua/write/indexes.lua``. ``kinds`` are the parts that have the functions. ``fast`` is what a script
+    of this one class begins with.
     """
 
     declaration: str
@@ -58,7 +58,8 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})
     for compound in schema.compounds:
         _call_compound(calls, schema.keys, compound, keys)
-    calls.leaves.append(f"write_ids(list, {keys[schema.keys.ids]})")
+    calls.enters.append(f"enter_ids(list, {keys[schema.keys.ids]})")
+    calls.leaves.append(f"leave_ids(list, {keys[schema.keys.ids]})")
     return Rendered(
         _declaration(schema, first, more),
         len(keys),
@@ -85,14 +86,13 @@ def _call_field(calls: _Calls, spec: FieldSpec, slots: Mapping[str, str]) -> Non
     name = quote(spec.key)
     if spec.unique:
         calls.judges.append(f"claim(list, {slots['unique']}, {name}, change)")
-    if spec.index in ("exact", "tags"):
-        calls.enters.append(f"enter_{spec.index}(list, {name})")
-        digests = f", {slots['digests']}" if spec.index == "exact" else ""
-        calls.leaves.append(f"leave_{spec.index}(list, {name}{digests})")
-    elif spec.index:
-        calls.leaves.append(f"write_{spec.index}(list, {name}, {slots[spec.index]})")
+    if spec.index:
+        key = "" if spec.index == "tags" else ", " + slots["digests" if spec.index == "exact" else spec.index]
+        calls.enters.append(f"enter_{spec.index}(list, {name}{key})")
+        calls.leaves.append(f"leave_{spec.index}(list, {name}{key})")
     if spec.nullable:
-        calls.leaves.append(f"write_none(list, {name}, {slots['none']})")
+        calls.enters.append(f"enter_none(list, {name}, {slots['none']})")
+        calls.leaves.append(f"leave_none(list, {name}, {slots['none']})")
 
 
 def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping[str, str]) -> None:
@@ -119,8 +119,9 @@ def _kinds(schema: Schema) -> frozenset[str]:
 def _declaration(schema: Schema, first: int, more: str) -> str:
     """The class as a Lua table. What few changes need is made by functions, for each call builds all."""
     lists = _missing(schema.required)
-    lists += "" if schema.required else maker("declared", tuple(schema.by_key), always=True)
-    lists += maker("collections", schema.collections)
+    lists += "" if schema.required else maker("declared", tuple(schema.by_key))
+    if schema.collections:
+        lists += f"collections=function(base, id) return {{{','.join(collection_keys(schema))}}} end,"
     head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
 

@@ -7,6 +7,7 @@ declarations, the parts that they and the changes need, and one call per index (
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Literal
@@ -28,19 +29,19 @@ QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
-SMALL_PARTS = ("choose", "declare", "probe")
+SMALL_PARTS = ("choose", "declare", "evicts", "probe", "sweep")
 
-WriteExtra = Literal["increment", "cascade"]
+WriteExtra = Literal["increment", "cascade", "parents"]
 
-WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade")
+WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade", "parents")
 """Parts of a write that only some changes need."""
 
 INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
 """The parts of the kinds of indexes. The script of a class has those that it uses."""
 
 SHARED_PARTS = (
-    *("shared/call", "shared/signature", "shared/holds", "shared/sortable", "shared/joined"),
-    *("shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
+    *("shared/call", "shared/signature", "shared/holds", "shared/leave", "shared/evicts", "shared/sortable"),
+    *("shared/joined", "shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
 )
 """What several parts need, put in where it is needed first."""
 
@@ -93,16 +94,17 @@ def small_script(name: str) -> Script:
 def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
-    counts, cascades = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
-    judged = parts(*_ending(classes), *counts, "write/judge", *cascades)
-    reply = Part("the reply", ("reply",), (), "return reply")
+    counts, cascades, checks = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
+    judged = parts(*_ending(classes), *counts, "write/judge", *cascades, *checks)
+    reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
     return composed([*fast, *_taken(classes), *judged, *_written(classes), reply])
 
 
 @lru_cache(maxsize=1024)
-def get_or_create_script(classes: tuple[Rendered, ...]) -> Script:
+def get_or_create_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that creates a record of the one class in *classes*, or finds it, or updates it."""
-    judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge")
+    checks = ["write/parents"] if "parents" in extras else []
+    judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge", *checks)
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
 
@@ -116,7 +118,7 @@ def collect_script(expires: bool) -> Script:
 @lru_cache(maxsize=1024)
 def sweep_script(one: Rendered) -> Script:
     """A script that takes away what is left of records of the class that are over."""
-    return composed([_declarations((one,)), part("small/sweep")])
+    return composed([_declarations((one,)), part("small/bury")])
 
 
 def _ending(classes: Sequence[Rendered]) -> list[str]:
@@ -139,24 +141,24 @@ def _declarations(classes: Sequence[Rendered]) -> Part:
 
 
 def _written(classes: Sequence[Rendered]) -> list[Part]:
-    """What a script does to the indexes, if any changes, and to the hashes."""
+    """What a script does to the hashes, and to the indexes, if any changes."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
-    swept = parts("write/sweep") if _ending(classes) else []
-    return [part("write/touched"), only_if("touched", indexes), part("write/commit"), *swept]
+    hashes = Part("hashes alone", ("touched", "write_hashes"), (), "if not touched then write_hashes() end")
+    ended = parts("write/ended") if _ending(classes) else []
+    return [*parts("write/touched", "write/commit"), only_if("touched", indexes), hashes, *ended]
 
 
 def _index_calls(classes: Sequence[Rendered]) -> Part:
-    """One call per index, in the order that ``lua/write/indexes.lua`` tells."""
-    claims = ["write_claims()"] if any("unique" in one.kinds for one in classes) else []
+    """The calls for each index, in the order that ``lua/write/indexes.lua`` tells."""
+    claims = any("unique" in one.kinds for one in classes)
     lines = ["local list, refusal"]
     lines += _for_each([[_judged(call) for call in one.judges] for one in classes])
     lines += _for_each([one.enters for one in classes])
-    lines += claims
-    lines += _for_each([one.leaves for one in classes])
-    calls = [call for one in classes for call in (*one.judges, *one.enters, *one.leaves)]
-    needs = {call.partition("(")[0]: None for call in (*calls, *claims)}
-    return Part("calls of the indexes", ("CLASSES", *needs), (), "\n".join(lines))
+    lines += ["write_hashes()", *(["write_claims()"] if claims else [])]
+    lines += ["if reading then", *_for_each([one.leaves for one in classes]), "end"]
+    needs = dict.fromkeys(re.findall(r"\b\w+(?=\()", "\n".join(lines)))
+    return Part("calls of the indexes", ("CLASSES", "reading", *needs), (), "\n".join(lines))
 
 
 def _for_each(calls: Iterable[Sequence[str]]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aioredisca.compiler.positions import Declare
 from aioredisca.compiler.scripts import small_script
+from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Arg, Call, Reply
 
@@ -35,20 +36,31 @@ def probe_call(schema: Schema) -> Call:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right."""
+    """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right.
+
+    ``eviction``  the policy by which the server may throw away keys of the library, or nothing.
+    """
 
     signature: str
     unbuilt: frozenset[str]
     missing: tuple[tuple[str, str], ...]
+    eviction: str = ""
 
 
+@reader
 def read_probe(reply: Reply) -> Probe:
     texts = [text.decode("utf-8", "replace") for text in reply]
     return Probe(
         texts[0],
         entries_of("/" + texts[1]) if texts[1] else frozenset(),
-        tuple(zip(texts[2::2], texts[3::2], strict=True)),
+        tuple(zip(texts[3::2], texts[4::2], strict=True)),
+        texts[2],
     )
+
+
+def eviction_call() -> Call:
+    """Ask for the policy alone, see :class:`Probe`."""
+    return Call((), small_script("evicts"))
 
 
 def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
@@ -80,6 +92,7 @@ def meta_call(schema: Schema) -> Call:
     return Call(("HMGET", schema.keys.meta, "signature", "unbuilt"))
 
 
+@reader
 def read_meta(reply: Reply) -> Probe:
     signature, unbuilt = (text.decode() if text else "" for text in reply)
     return Probe(signature, entries_of("/" + unbuilt) if unbuilt else frozenset(), ())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aioredisca.compiler import batches, positions
@@ -17,6 +17,7 @@ from aioredisca.compiler.scripts import (
     write_script,
 )
 from aioredisca.storage.keys import id_text, joined
+from aioredisca.storage.replies import MISREAD, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Raw, Reply
 
@@ -28,24 +29,42 @@ def write_call(changes: Sequence[Change]) -> Call:
     referrers = referrers_in(changes)
     scope = _scope(changes, referrers)
     records = [change.schema.keys.record(change.id) for change in changes]
-    arguments = batches.grouped(changes, scope.numbers, alone=bool(referrers))
-    script = write_script(scope.classes, _extras(changes, referrers))
-    return Call((*arguments,), script, (*scope.fixed, *records), writes=True)
+    parents = _numbered(changes, len(scope.fixed) + len(records))
+    arguments = batches.grouped(changes, scope.numbers, parents, alone=bool(referrers))
+    script = write_script(scope.classes, _extras(changes, referrers, parents))
+    reaches = _reached([one.schema for one in referrers if one.action != "restrict"])
+    return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
 
 
-def get_or_create_call(create: Change, update: Change | None, key: Mapping[str, bytes]) -> Call:
+def get_or_create_call(
+    create: Change, update: Change | None, key: Mapping[str, bytes], waiting: Collection[str] = ()
+) -> Call:
     """One script call: *create*, unless a record holds the unique values of *key*; then *update* that one.
 
-    A record that was there is answered with its ``read_fields``.
+    A record that was there is answered with its ``read_fields``. One of the ids *waiting* is not updated.
     """
     schema = create.schema
     changes = [create] if update is None else [create, update]
     scope = _scope(changes, ())
-    arguments = batches.grouped(changes, scope.numbers, alone=True)
-    arguments += [*_unique_index(schema, key), *schema.read_fields]
     records = [schema.keys.record(create.id)] * len(changes)
-    script = get_or_create_script(scope.classes)
-    return Call((*arguments,), script, (*scope.fixed, *records), writes=True)
+    parents = _numbered(changes, len(scope.fixed) + len(records))
+    arguments = batches.grouped(changes, scope.numbers, parents, alone=True)
+    held = waiting if update else ()
+    arguments += [*_unique_index(schema, key, len(held)), *held, *schema.read_fields]
+    script = get_or_create_script(scope.classes, _extras(changes, (), parents))
+    reaches = _reached([schema] if update else ())
+    return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
+
+
+def _reached(schemas: Iterable[Schema]) -> tuple[str, ...]:
+    """The regions of the cache that hold records of *schemas*, some of which only the server finds."""
+    return tuple({schema.cache_region.name: None for schema in schemas if schema.cache_region})
+
+
+def _numbered(changes: Sequence[Change], before: int) -> dict[str, int]:
+    """The keys of the parents in *changes*, each once, with their numbers after so many keys *before*."""
+    keys = dict.fromkeys(key for change in changes for _, key in change.parents)
+    return {key: number for number, key in enumerate(keys, before + 1)}
 
 
 def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
@@ -68,21 +87,22 @@ def sweep_outcome(reply: Reply) -> tuple[int, int] | Refusal:
     return _refusal(reply) or (reply[1], reply[2])
 
 
+@write_reader
 def collect_outcome(reply: Reply) -> Reply | Refusal:
     """What the command answered, or why it did not run."""
     return _refusal(reply) or reply[1]
 
 
-def _unique_index(schema: Schema, key: Mapping[str, bytes]) -> list[Arg]:
+def _unique_index(schema: Schema, key: Mapping[str, bytes], waiting: int) -> list[Arg]:
     """The unique index of the fields in *key*, with them and their values."""
     names = next((c.fields for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
     if names is None:
         ((name, value),) = key.items()
         number = schema.fixed_keys.index(schema.keys.unique(name)) + 1
-        return [*positions.Unique(index_key=number, value=value, members=1), name, value]
+        return [*positions.Unique(index_key=number, value=value, members=1, waiting=waiting), name, value]
     values = [key[name] for name in names]
     number = schema.fixed_keys.index(schema.keys.unique_together(names)) + 1
-    head = positions.Unique(index_key=number, value=joined(values), members=len(names))
+    head = positions.Unique(index_key=number, value=joined(values), members=len(names), waiting=waiting)
     return [*head, *names, *values]
 
 
@@ -107,13 +127,17 @@ def _scope(changes: Sequence[Change], referrers: Sequence[Referrer]) -> _Scope:
     return _Scope(tuple(classes), numbers, fixed)
 
 
-def _extras(changes: Sequence[Change], referrers: Sequence[Referrer]) -> tuple[WriteExtra, ...]:
+def _extras(
+    changes: Sequence[Change], referrers: Sequence[Referrer], parents: Collection[str]
+) -> tuple[WriteExtra, ...]:
     """What the script needs beside what every write does."""
     found = list[WriteExtra]()
     if any(change.increment for change in changes):
         found.append("increment")
     if referrers:
         found.append("cascade")
+    if parents:
+        found.append("parents")
     return tuple(found)
 
 
@@ -129,7 +153,7 @@ class Refusal:
 Outcome = bool | bytes | None
 """What became of a change: whether it created (or deleted) something, or the new text of its number.
 
-None where it was passed over.
+None where it was passed over, or went along with a record that was deleted.
 """
 
 _OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
@@ -137,9 +161,13 @@ _OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     """The outcome of each change, or why nothing was written."""
-    if reply[0] != b"OK":
-        return _refused(reply)
-    return [_OUTCOMES[flag] if type(flag) is int else flag for flag in reply[1:]]
+    try:
+        if reply[0] != b"OK":
+            return _refused(reply)
+        return [flag if type(flag) is bytes else _OUTCOMES[flag] for flag in reply[1:]]
+    except MISREAD:
+        pass
+    raise strange(writes=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +179,7 @@ class FoundOrCreated:
     fields: Raw = field(repr=False)
 
 
+@write_reader
 def get_or_create_outcome(schema: Schema, reply: Reply) -> FoundOrCreated | Refusal:
     """The record that *reply* names, or why nothing was written."""
     if refusal := _refusal(reply):

@@ -77,6 +77,12 @@ class Address:
             return f"unix://{self.options['path']}"
         return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
 
+    @property
+    def database(self) -> object:
+        """Equal for addresses of one database, as far as they tell: another name of its host does not."""
+        server = self.options.get("server")
+        return (self.place if server is None else id(server), self.options.get("db") or 0)
+
     def async_options(self) -> dict[str, Any]:
         # No socket timeout: on Python 3.11 it swallows cancellations. The deadline is the transport's.
         return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": self.connect_timeout}

@@ -11,11 +11,13 @@ import threading
 from asyncio import get_running_loop
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakSet, WeakValueDictionary
 
 from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace
 from aioredisca.types import Transport
@@ -31,9 +33,13 @@ if TYPE_CHECKING:
 DEFAULT_URL = "redis://localhost:6379/0"
 
 TRANSPORTS = ("auto", "fast", "public", "pool")
+EVICTION = ("warn", "refuse", "allow")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
+
+_known: WeakValueDictionary[object, WeakSet[StoreFacts]] = WeakValueDictionary()
+"""What was learned of each database by all Databases of it."""
 
 _opening = threading.Lock()
 
@@ -52,6 +58,10 @@ class Database:
     ``transport``        how asyncio code connects. ``"auto"``: one connection per event loop carries the
                          calls of all tasks, in the fastest form that its class allows. ``"public"``: the
                          same over public methods of redis-py only. ``"pool"``: a connection per call.
+    ``eviction``         what to do where the server may throw records away when its memory is full, by a
+                         ``maxmemory-policy`` of all keys: ``"warn"`` once (EvictionWarning), ``"refuse"``
+                         the first write of each class (StoreError), or ``"allow"`` it. It is looked at
+                         where the user may INFO.
     """
 
     def __init__(
@@ -63,7 +73,9 @@ class Database:
         timeout: float | None = None,
         connect_timeout: float | None = None,
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
+        eviction: Literal["warn", "refuse", "allow"] = "warn",
     ) -> None:
+        namespace = plain(namespace)
         if reason := bad_namespace(namespace):
             raise UsageError(f"Database(namespace={namespace!r}): {reason}")
         self._namespace = namespace
@@ -72,19 +84,31 @@ class Database:
         )
         if transport not in TRANSPORTS:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
+        if eviction not in EVICTION:
+            raise UsageError(f"Database(eviction={eviction!r}): is one of {', '.join(EVICTION)}")
+        self._eviction: Literal["warn", "refuse", "allow"] = eviction
         address, self._name = _read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
         self._address = replace(address, transport=transport, **limits)
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
-        self.facts = StoreFacts(read_only_scripts=not fake, sort_in_scripts=True if fake else None)
+        self.facts = StoreFacts(
+            read_only_scripts=not fake, sort_in_scripts=True if fake else None, fences=not fake
+        )
+        self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
+        self.facts.neighbours.add(self.facts)
         self._transports = Transports(self._address, self.facts)
 
     @property
     def namespace(self) -> str:
         """What goes before every key."""
         return self._namespace
+
+    @property
+    def eviction(self) -> Literal["warn", "refuse", "allow"]:
+        """What is done where the server may throw records away."""
+        return self._eviction
 
     @property
     def stale_rows(self) -> dict[str, int]:

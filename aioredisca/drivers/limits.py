@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 
 from aioredisca.errors import UsageError
+
+BACKOFF = 0.01
+"""Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
 
 MAX_CONNECTIONS = 100_000
 MAX_SECONDS = 1_000_000
@@ -21,3 +25,8 @@ def check_limits(where: str, given: Mapping[str, object]) -> None:
         # NaN is neither more nor less than anything.
         if not fits or isinstance(value, bool) or not 0 < value <= most:  # type: ignore[operator]
             raise UsageError(f"{where.format(name, value)}: must be more than 0 and at most {most:,}, {what}")
+
+
+def pause(failures: int) -> float:
+    """Seconds before the next try to connect: at random, so that many processes do not come back at once."""
+    return random.uniform(0, BACKOFF * 2 ** min(failures, 6))

@@ -9,7 +9,14 @@ import re
 
 import redis.exceptions as client
 
-from aioredisca.errors import OutcomeUnknown, PermissionDenied, RediscaError, StoreError, Unavailable
+from aioredisca.errors import (
+    OutcomeUnknown,
+    PermissionDenied,
+    RediscaError,
+    StoreError,
+    Unavailable,
+    WrongType,
+)
 
 BROKEN = (client.ConnectionError, client.TimeoutError, client.InvalidResponse, OSError)
 """What the client raises when a connection cannot be had, or breaks."""
@@ -22,16 +29,20 @@ ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
 
 _UNAVAILABLE = {
     "BUSY": "a script is running",
-    "CLUSTERDOWN": "the cluster is down",
-    "LOADING": "it is loading its data",
-    "MASTERDOWN": "its primary is down",
-    "MISCONF": "it cannot save to disk and refuses writes",
-    "NOREPLICAS": "too few replicas are connected",
-    "OOM": "its memory is full: it refuses writes that need more",
-    "READONLY": "it is a read-only replica",
+    "CLUSTERDOWN": "the cluster is down: some of its slots have no server",
+    "DENIED": "it is in protected mode: give it a password, or a network of its own",
+    "LOADING": "it is loading its data: try again in a moment",
+    "MASTERDOWN": "its primary is down, and it is a replica: name another server",
+    "MISCONF": "it cannot save to disk and refuses writes: see its log and its disk",
+    "NOREPLICAS": "too few replicas are connected: see its min-replicas-to-write",
+    "OOM": "its memory is full: it refuses writes that need more until maxmemory is raised or data deleted",
+    "READONLY": "it is a read-only replica: name its primary in the URL",
     "TRYAGAIN": "the cluster is moving these keys",
     "UNBLOCKED": "it changed its role",
 }
+_FULL_HOUSE = "max number of clients"
+_OTHER_NODE = (client.MovedError, client.AskError, client.ClusterCrossSlotError)
+_CLUSTER = re.compile(r"^(MOVED|ASK|CROSSSLOT)\b|non local key in a cluster")
 _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
@@ -53,11 +64,16 @@ def refusal(error: Exception) -> RediscaError:
         return _denied(text)
     if trouble := _trouble(error, text):
         return Unavailable(f"the database does not take this now: {trouble}")
+    if isinstance(error, _OTHER_NODE) or _CLUSTER.search(text):
+        return StoreError(
+            "this server is a node of a cluster, and the keys are on others as well: name a server in the "
+            "URL that is none, for clusters are not supported yet"
+        )
     if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
         return Unavailable(
             f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
         )
-    return StoreError(_first_line(text))
+    return WrongType() if "WRONGTYPE" in text else StoreError(_first_line(text))
 
 
 def _trouble(error: Exception, text: str) -> str:
@@ -97,6 +113,13 @@ def _first_line(text: str) -> str:
 def no_connection(place: str, error: BaseException) -> Unavailable:
     """Nothing was sent: no connection could be had."""
     reason = _first_line(str(error)) if str(error) else "no answer in time"
+    if _FULL_HOUSE in reason:
+        return Unavailable(
+            f"{place} has no room for another client: raise its maxclients, or lower max_connections of the "
+            f"Database"
+        )
+    if reason.startswith("DENIED"):
+        return Unavailable(f"{place} does not let this client in: {_UNAVAILABLE['DENIED']}")
     return Unavailable(
         f"cannot connect to {place} ({reason}): start a server there, or set conf.db or "
         f"$REDISCA_URL to where yours is (memory:// needs none)"
@@ -124,7 +147,7 @@ def lost(place: str, error: BaseException | None, *, writes: bool) -> StoreError
     if writes:
         return OutcomeUnknown(
             f"{place}: {reason} after a write was sent, so it may have happened or not; "
-            f"nothing was sent twice: save() again settles it"
+            f"nothing was sent twice"
         )
     return Unavailable(f"{place}: {reason}; only reads were on the way, try again")
 

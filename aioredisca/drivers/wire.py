@@ -28,7 +28,7 @@ def _pack_command(command: tuple[Arg, ...]) -> bytes:
 
 def pack(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
     """A call as it goes over the wire, its script by its name or in *full*."""
-    if call.packed and not full:
+    if call.packed and not (full and call.script):
         return call.packed
     return _pack_command(call.args if call.script is None else _script_command(call, facts, full))
 
@@ -92,12 +92,15 @@ class Exchange:
 
     def _sort_out(self, answers: list[Reply | Exception]) -> None:
         self.replies = self.replies or [None] * len(self.calls)
-        pending = list[int]()
+        pending, behind = list[int](), False
         for place, answer in zip(self.pending, answers, strict=True):
-            if not isinstance(answer, Exception):
+            if behind and not self.calls[place].writes:
+                pending.append(place)
+            elif not isinstance(answer, Exception):
                 self.replies[place] = answer
             elif self._has_another_form(place, answer):
                 pending.append(place)
+                behind = behind or self.calls[place].writes  # what follows reads too early
             else:
                 self.replies[place] = translate.refusal(answer)
         self.pending = pending

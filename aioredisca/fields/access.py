@@ -6,9 +6,11 @@ Functions of a record, of which they use two things: ``__state__`` (what is know
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, ValidationError
+from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
+from aioredisca.storage.replies import strange
 from aioredisca.types import MISSING, Raw
 
 if TYPE_CHECKING:
@@ -28,7 +30,12 @@ def value_of(record: Record, field: Field[Any]) -> Any:
         raw = _known(record, field)
     if raw is None:
         return _nothing(record, field)
-    value = state.values[field.name] = decoded(record, field, raw)
+    try:
+        value = state.values[field.name] = decoded(record, field, raw)
+    except CorruptRecord as error:
+        hide_values(error)
+        row = raw = None
+        raise
     if field.mutable:
         _hold_mutable(record)
     return value
@@ -50,17 +57,23 @@ def _hold_mutable(record: Record) -> None:
         unit.hold(record)
 
 
-def _nothing(record: Record, field: Field[Any]) -> None:
+def _nothing(record: Record, field: Field[Any]) -> Any:
+    """What reading a field gives that holds no value."""
     if not field.required:
-        return
+        return None
     model, layers = record.__mapper__.name, record.__state__.layers
     if layers.blank or layers.mode == "create":
         raise FieldUnset(model, field.name)
+    if field.missing is not None:
+        given = field.missing() if callable(field.missing) else field.missing
+        return field.__codec__.accept(given, record.__mapper__)[0]
     raise CorruptRecord(model, record.getkey(), field.name, "is missing, though the field is required")
 
 
 def decoded(record: Record, field: Field[Any], raw: bytes) -> Any:
     """The value of stored bytes. CorruptRecord where they cannot be read."""
+    if type(raw) is not bytes:
+        raise strange()
     try:
         return field.__codec__.read(raw, record.__mapper__)
     except ValueError as error:
@@ -73,6 +86,11 @@ def not_loaded(record: Record, name: str, *, raw: bool) -> None:
     """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
     cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
     raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
+
+
+def hide_values(error: BaseException) -> None:
+    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
+    traceback.clear_frames(error.__traceback__)
 
 
 # -- assigning -------------------------------------------------------------------------------------
@@ -92,8 +110,26 @@ def check_changeable(record: Record) -> None:
         unit.refuse_deleted(record)
 
 
+def need_record(record: object) -> None:
+    """UsageError where a verb of records was called on their class, with an id."""
+    if not hasattr(record, "__state__"):
+        given = type(record).__name__
+        raise UsageError(
+            f'this is a verb of one record, and not of the class with a {given}: User("5").delete(), say'
+        )
+
+
+def to_be_deleted(model: str, id: str) -> UsageError:
+    """Why a record takes no changes that the next flush deletes: what it is given now would go with it."""
+    return UsageError(
+        f"{model}({id!r}) is to be deleted by the next flush, and a change would go with it: "
+        f"flush() first, or take the delete back by discard()"
+    )
+
+
 def need_id(record: Record) -> None:
     """ValidationError for a handle without an id, which names no record."""
+    need_record(record)
     if not record.__state__.id:
         raise ValidationError(record.__mapper__.name, "id", "an empty id names no record")
 
@@ -123,20 +159,23 @@ def set_raw(record: Record, key: str, raw: bytes | None) -> None:
 def touched(record: Record) -> Raw:
     """Mutable values that changed in place since they were read."""
     changed: Raw = {}
-    values = record.__state__.values
-    for name, field in record.__mapper__.mutable.items():
-        if (value := values.get(name)) is not None:
-            raw = _accepted(record, field, value)
-            if raw is not None and not _holds(record, field, raw):
-                changed[field.key] = raw
+    for field in record.__mapper__.mutable.values():
+        raw = _accepted(record, field)
+        if raw is not None and not _holds(record, field, raw):
+            changed[field.key] = raw
     return changed
 
 
-def _accepted(record: Record, field: Field[Any], value: Any) -> bytes | None:
+def _accepted(record: Record, field: Field[Any]) -> bytes | None:
     """A value that may have changed in place, as it is stored. ValidationError where it cannot be."""
+    value = record.__state__.values.get(field.name)
+    if value is None:
+        return None
     try:
         return field.__codec__.accept(value, record.__mapper__)[1]
     except ValidationError as error:
+        hide_values(error)
+        del value
         error.instance = record
         raise
 
@@ -152,8 +191,13 @@ def _holds(record: Record, field: Field[Any], raw: bytes) -> bool:
 def is_changed(record: Record) -> bool:
     """Whether there is something to save, which a value that cannot be saved is as well."""
     layers = record.__state__.layers
+    return bool(layers.diff) or layers.fresh or changed_in_place(record)
+
+
+def changed_in_place(record: Record) -> bool:
+    """Whether a mutable value is not what it was when it was read, one that cannot be saved included."""
     try:
-        return bool(layers.diff) or layers.fresh or bool(touched(record))
+        return bool(touched(record))
     except Exception:  # whatever a field of the user's raises: to save it will tell
         return True
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, overl
 
 from typing_extensions import TypeVar, Unpack
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import CorruptRecord, UsageError
 from aioredisca.fields.access import assign, value_of
 from aioredisca.fields.codec import Access, Codec
-from aioredisca.storage.codecs import as_text
+from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
+from aioredisca.storage.replies import MISREAD
 from aioredisca.storage.schema import IndexKind
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Options(TypedDict, total=False):
     index: bool | IndexKind
     unique: bool
     new: Any
+    missing: Any
     secret: bool
     readonly: bool
 
@@ -51,6 +53,8 @@ class Field(Generic[T]):
     ``unique``    no two records of the class hold the same value. None may repeat.
     ``new``       the value in ``Model.new()``: a value, or a function that is called for each.
     ``required``  always holds a value: a record is not created without it and reading never gives None.
+    ``missing``   what reading a stored record gives that is older than ``required=True``: a value, or a
+                  function that is called for each. Nothing is stored by that, and no query finds it.
     ``secret``    never shown: not in repr, export, errors or logs.
     ``readonly``  left out of generated input models; code may assign it.
 
@@ -80,9 +84,12 @@ class Field(Generic[T]):
         self.unique = options.get("unique", False)
         self.index: IndexKind | None = _index_kind(self, options.get("index", False))
         self.new = options.get("new")
+        self.missing = options.get("missing")
+        if self.missing is not None and not required:
+            raise UsageError("missing= goes with required=True: without, what is missing reads as None")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
-        self.key = options.get("field", "")
+        self.key: str = plain(options.get("field", ""))
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
             raise UnknownOption(type(self).__name__, unknown)
@@ -102,7 +109,7 @@ class Field(Generic[T]):
         self.__codec__.settle()
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name  # under a second name it is refused, when the class is complete
+        self.name = self.name or plain(name)  # under a second name it is refused, when the class is complete
         self.key = self.key or self.name
 
     # -- the descriptor ----------------------------------------------------------------------------
@@ -127,15 +134,23 @@ class Field(Generic[T]):
                     if (raw := row[state.places[key]]) is not None:
                         value = values[name] = decode_fast(raw)
                         return value
-                except (KeyError, ValueError):
+                except MISREAD:
                     pass  # what is wrong is told below
-            return value_of(obj, self)
+            try:
+                return value_of(obj, self)
+            except CorruptRecord:
+                values = row = raw = None  # as hide_values() does for the frames below
+                raise
         mapper = getattr(owner, "__mapper__", None)
         return self if mapper is None else mapper.colour.column(self, owner)
 
     def __set__(self, obj: Any, value: T) -> None:
         codec = self.__codec__
         assign(obj, self, *(codec.accept_fast(value) or codec.accept(value, obj.__mapper__)))
+
+    def __delete__(self, obj: Any) -> None:
+        name = f"{type(obj).__name__}.{self.name}"
+        raise AttributeError(f"{name} is a field of every record: set it to None to take its value away")
 
     # -- what a kind of field overrides ------------------------------------------------------------
 

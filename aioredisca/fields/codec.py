@@ -136,7 +136,12 @@ class Codec:
 
     def accept_stored(self, text: Any, mapper: Mapper) -> tuple[Any, bytes | None]:
         """The same for the text of a raw write."""
-        return self._accept(self.coerce_stored, text, mapper)
+        try:
+            return self._accept(self.coerce_stored, text, mapper)
+        except (TypeError, AttributeError):
+            if not isinstance(text, bytes):
+                raise
+        raise self.refused(mapper, "is no text in UTF-8", text)
 
     def _accept(
         self, coerce: Callable[[Any, Mapper], Any], value: Any, mapper: Mapper

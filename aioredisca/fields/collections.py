@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
+from aioredisca.storage.codecs import plain
 
 if TYPE_CHECKING:
     from aioredisca import sync
@@ -36,21 +37,25 @@ class Collection:
     """The attribute's name."""
 
     def __init__(self, *, field: str | None = None) -> None:
-        self.__key = field
+        self.__key = plain(field)
 
     @property
     def key(self) -> str:
         """What the keys of this collection are called by."""
-        return self.__key or self.name
+        key: str = self.__key or self.name
+        return key
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self.name = self.name or name
+        self.name = self.name or plain(name)
 
     def __get__(self, obj: Any, owner: Any) -> Any:
         return self if obj is None else obj.__mapper__.colour.handles[self.__kind__](self, obj)
 
     def __set__(self, obj: Any, value: Never) -> None:
         raise UsageError(f"{type(obj).__name__}.{self.name} is a collection: change it by its own verbs")
+
+    def __delete__(self, obj: Any) -> None:
+        raise AttributeError(f"{type(obj).__name__}.{self.name} is a collection: clear() empties it")
 
 
 class _Of(Collection, Generic[V]):
@@ -63,6 +68,8 @@ class _Of(Collection, Generic[V]):
         super().__init__(field=field)
         if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
+        if getattr(of, "__checks__", False):
+            raise UsageError("the values of a collection are not checked: leave out check=")
         if self.__distinct__ and of.mutable:
             raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
         self.of: Field[Any] = of

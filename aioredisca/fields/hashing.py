@@ -6,6 +6,8 @@
     $scrypt$ln=17,r=8,p=1$<salt>$<hash>             the same for scrypt, base64 without padding
     <32 hex digits>                                 MD5, as redisca stored it: read only
     md5+$...                                        one of the first two, over the hex digits of an MD5
+    argon2$argon2id$v=19$...                        the first, as Django stores it; argon2i too
+    $2b$12$...  pbkdf2:...  scrypt:...              and others that are read only: foreign_hashes.py
 
 What comes from the database is not trusted: a stored hash may not ask for more memory than MAX_MEMORY.
 """
@@ -20,7 +22,10 @@ import re
 import unicodedata
 from typing import Any
 
+from aioredisca.config import conf
 from aioredisca.errors import UsageError
+from aioredisca.fields import foreign_hashes
+from aioredisca.fields.foreign_hashes import MAX_MEMORY, scrypt_memory
 
 try:
     import argon2
@@ -33,30 +38,42 @@ hasher: Any = argon2 and argon2.PasswordHasher()
 SCRYPT = (17, 8, 1)
 """log2 of N, r and p, as OWASP advises: 128 MiB."""
 
-MAX_MEMORY = 1 << 30
+CHEAP = (4, 8, 1)
+"""The same for tests, by ``conf.cheap_passwords``: 16 KiB, which protects nothing."""
 
 _MD5 = re.compile(r"[0-9a-f]{32}\Z")
 _ARGON2 = re.compile(
-    r"\$argon2id\$v=19\$m=([0-9]{1,8}),t=([0-9]{1,2}),p=([0-9]{1,2})\$[\w+/]{8,128}\$[\w+/]{16,128}\Z",
+    r"\$(argon2id|argon2i)\$v=19\$m=([0-9]{1,8}),t=([0-9]{1,2}),p=([0-9]{1,2})\$[\w+/]{8,128}\$[\w+/]{16,128}\Z",
     re.ASCII,
 )
 _SCRYPT = re.compile(
     r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,2}),p=([0-9]{1,2})\$([\w+/]{11,128})\$([\w+/]{22,128})\Z", re.ASCII
 )
 _OVER_MD5 = "md5+"
+_DJANGO = "argon2"
+"""What Django writes before a hash of argon2, which begins with a $ itself."""
 
 
 def scheme(stored: str) -> str:
-    """argon2id, scrypt, md5, md5+argon2id or md5+scrypt. ValueError if *stored* is none of these."""
+    """What *stored* was made by: argon2id, scrypt, md5, md5+argon2id, md5+scrypt, or what is read of others.
+
+    ValueError if it is no hash.
+    """
     if _MD5.match(stored):
         return "md5"
     inner = stored.removeprefix(_OVER_MD5)
     over = stored[: len(stored) - len(inner)]
-    if (found := _ARGON2.match(inner)) and int(found[1]) * 1024 <= MAX_MEMORY:
-        return f"{over}argon2id"
+    if (found := _ARGON2.match(inner if over else _of_argon2(stored))) and int(found[2]) * 1024 <= MAX_MEMORY:
+        return f"{over}{found[1]}"
     if (found := _SCRYPT.match(inner)) and _scrypt_memory(*map(int, found.groups()[:3])) <= MAX_MEMORY:
         return f"{over}scrypt"
+    if not over and (foreign := foreign_hashes.read(stored)):
+        return foreign.scheme
     raise ValueError("is no password hash")
+
+
+def _of_argon2(stored: str) -> str:
+    return stored.removeprefix(_DJANGO)
 
 
 def make(plain: str) -> str:
@@ -67,9 +84,10 @@ def make(plain: str) -> str:
 def check(plain: str, stored: str) -> tuple[bool, str | None]:
     """Whether *plain* is what *stored* was made of; and if so, the better hash to store instead, if any."""
     right = _matches(plain, stored)
-    quick = scheme(stored) == "md5"
+    quick = scheme(stored).startswith(("md5", "pbkdf2")) and not stored.startswith(_OVER_MD5)
     better = make(plain) if quick or (right and _outdated(stored)) else None
-    return right, better if right else None  # a wrong guess at a quick hash takes as long as any
+    # A wrong guess at a quick hash takes as long as any.
+    return right, better if right and _outdated(stored) else None
 
 
 def over_md5(stored: str) -> str:
@@ -83,27 +101,32 @@ def _bytes(plain: str) -> bytes:
 
 
 def _make(secret: bytes) -> str:
-    if hasher is not None:
+    if hasher is not None and not conf.cheap_passwords:
         return str(hasher.hash(secret))
     salt = os.urandom(16)
-    log_n, r, p = SCRYPT
-    return f"$scrypt$ln={log_n},r={r},p={p}${_text64(salt)}${_text64(_scrypt(secret, salt, *SCRYPT))}"
+    log_n, r, p = cost = CHEAP if conf.cheap_passwords else SCRYPT
+    return f"$scrypt$ln={log_n},r={r},p={p}${_text64(salt)}${_text64(_scrypt(secret, salt, *cost))}"
 
 
 def _matches(plain: str, stored: str) -> bool:
+    if foreign := foreign_hashes.read(stored):
+        return foreign.matches(plain.encode())  # without NFC, which they do not know of
     kind = scheme(stored)
     digest = hashlib.md5(plain.encode(), usedforsecurity=False).hexdigest()
     if kind == "md5":
         return hmac.compare_digest(digest, stored)
     secret = digest.encode() if kind.startswith(_OVER_MD5) else _bytes(plain)
-    stored = stored.removeprefix(_OVER_MD5)
-    return _argon2_matches(secret, stored) if kind.endswith("argon2id") else _scrypt_matches(secret, stored)
+    if kind.endswith("scrypt"):
+        return _scrypt_matches(secret, stored.removeprefix(_OVER_MD5))
+    if stored.startswith(_DJANGO):
+        secret = plain.encode()
+    return _argon2_matches(secret, _of_argon2(stored.removeprefix(_OVER_MD5)))
 
 
 def _argon2_matches(secret: bytes, stored: str) -> bool:
     if hasher is None:
         raise UsageError(
-            "a stored password is hashed by argon2id: pip install 'aioredisca[password]' to verify it"
+            "a stored password is hashed by argon2: pip install 'aioredisca[password]' to verify it"
         )
     try:
         return bool(hasher.verify(stored, secret))
@@ -121,11 +144,12 @@ def _scrypt_matches(secret: bytes, stored: str) -> bool:
 
 
 def _outdated(stored: str) -> bool:
-    kind = scheme(stored)
+    if conf.cheap_passwords:
+        return False  # what protects is not replaced by what does not
     if hasher is not None:
-        return kind != "argon2id" or bool(hasher.check_needs_rehash(stored))
+        return not stored.startswith("$argon2id$") or bool(hasher.check_needs_rehash(stored))
     log_n, r, p = SCRYPT
-    return not (kind == "argon2id" or stored.startswith(f"$scrypt$ln={log_n},r={r},p={p}$"))
+    return not stored.startswith(("$argon2id$", f"$scrypt$ln={log_n},r={r},p={p}$"))
 
 
 def _scrypt(secret: bytes, salt: bytes, log_n: int, r: int, p: int) -> bytes:
@@ -134,7 +158,7 @@ def _scrypt(secret: bytes, salt: bytes, log_n: int, r: int, p: int) -> bytes:
 
 
 def _scrypt_memory(log_n: int, r: int, p: int) -> int:
-    return 128 * r * ((1 << log_n) + p + 2)
+    return scrypt_memory(1 << log_n, r, p)
 
 
 def _text64(raw: bytes) -> str:

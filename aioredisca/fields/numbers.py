@@ -24,6 +24,9 @@ V = TypeVar("V")
 
 ORDERED: tuple[IndexKind, ...] = ("range", "exact")
 
+MAX_DECIMAL_DIGITS = 1000
+"""Digits of a Decimal, unless ``maxdigits`` says otherwise."""
+
 
 class Number(Field[V], Generic[V]):
     """What Integer, Float and Decimal share: bounds."""
@@ -39,6 +42,13 @@ class Number(Field[V], Generic[V]):
             raise ValueError(f"is less than {self.minval}")
         if self.maxval is not None and value > self.maxval:
             raise ValueError(f"is more than {self.maxval}")
+
+
+def _digits(given: int, least: int, cure: str = "") -> int:
+    """What ``maxdigits=`` says. Longer numbers could be written, and never read again."""
+    if not least <= given <= codecs.MAX_DIGITS:
+        raise UsageError(f"maxdigits={given}: is a number from {least} to {codecs.MAX_DIGITS:,}{cure}")
+    return given
 
 
 def increment(field: Number[Any], by: Any, low: Any, high: Any, mapper: Mapper) -> Increment:
@@ -184,9 +194,10 @@ class DecimalCodec(NumberCodec):
 
 
 class Integer(Number[int | Opt], Generic[Opt]):
-    """A whole number of any size. Takes int, whole float and Decimal, and text of digits.
+    """A whole number. Takes int, whole float and Decimal, and text of digits.
 
     ``minval`` ``maxval``  limits, both included.
+    ``maxdigits``          digits of a value: at least 16, at most the 4,300 that Python reads, the default.
 
     A range index holds integers up to 2**53 either side of zero; beyond, use ``index="exact"``.
     """
@@ -200,6 +211,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
         *,
         minval: int | None = ...,
         maxval: int | None = ...,
+        maxdigits: int = ...,
         required: Literal[False] = ...,
         **options: Unpack[Options],
     ) -> None: ...
@@ -209,6 +221,7 @@ class Integer(Number[int | Opt], Generic[Opt]):
         *,
         minval: int | None = ...,
         maxval: int | None = ...,
+        maxdigits: int = ...,
         required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -217,15 +230,22 @@ class Integer(Number[int | Opt], Generic[Opt]):
         *,
         minval: int | None = None,
         maxval: int | None = None,
+        maxdigits: int = codecs.MAX_DIGITS,
         required: bool = False,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
         ordered_limits(minval, maxval, "minval, maxval")
         self.minval, self.maxval = minval, maxval
+        self.maxdigits = _digits(maxdigits, 16, "; minval= and maxval= set narrower limits")
 
     def coerce(self, value: Any) -> int:
         return codecs.read_integer(value)
+
+    def check(self, value: int) -> None:
+        super().check(value)
+        if abs(value) > codecs.EXACT_INTEGERS and abs(value) >= 10**self.maxdigits:
+            raise ValueError(f"has more than {self.maxdigits:,} digits")
 
     def to_db(self, value: int) -> str:
         return codecs.integer_text(value)
@@ -309,6 +329,8 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
                            are refused. Needed for a range index, which orders by the number scaled to an
                            integer of up to 2**53.
     ``minval`` ``maxval``  limits, both included.
+    ``maxdigits``          digits of a value, before and after the point together, without zeros at the
+                           end; 1,000 by default, 4,300 at most.
     """
 
     __codec_type__ = DecimalCodec
@@ -320,6 +342,7 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         places: int | None = ...,
         minval: decimal.Decimal | int | None = ...,
         maxval: decimal.Decimal | int | None = ...,
+        maxdigits: int = ...,
         required: Literal[False] = ...,
         **options: Unpack[Options],
     ) -> None: ...
@@ -330,6 +353,7 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         places: int | None = ...,
         minval: decimal.Decimal | int | None = ...,
         maxval: decimal.Decimal | int | None = ...,
+        maxdigits: int = ...,
         required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -339,6 +363,7 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         places: int | None = None,
         minval: decimal.Decimal | int | None = None,
         maxval: decimal.Decimal | int | None = None,
+        maxdigits: int = MAX_DECIMAL_DIGITS,
         required: bool = False,
         **options: Unpack[Options],
     ) -> None:
@@ -350,6 +375,7 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         self.places = places
         ordered_limits(minval, maxval, "minval, maxval")
         self.minval, self.maxval = minval, maxval
+        self.maxdigits = _digits(maxdigits, 1)
 
     def coerce(self, value: Any) -> decimal.Decimal:
         return codecs.read_decimal(value)
@@ -358,6 +384,8 @@ class Decimal(Number[decimal.Decimal | Opt], Generic[Opt]):
         super().check(value)
         if self.places is not None and codecs.decimal_places(value) > self.places:
             raise ValueError(f"has more than {self.places} digits after the point")
+        if codecs.decimal_digits(value) > self.maxdigits:
+            raise ValueError(f"has more than {self.maxdigits:,} digits")
 
     def to_db(self, value: decimal.Decimal) -> str:
         return codecs.decimal_text(value)

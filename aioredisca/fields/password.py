@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, TypeVar, cast, overload
 
 from typing_extensions import Unpack
 
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import hashing
-from aioredisca.fields.access import value_of
+from aioredisca.fields.access import hide_values, value_of
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec
 from aioredisca.fields.text import String
@@ -40,7 +41,7 @@ class Hash:
     """What a Password field holds: a salted hash that shows itself nowhere. ``encoded`` is its text.
 
     Make one by ``await User.password.hash("plain text")``; ``Hash(text)`` takes one over from elsewhere
-    (see hashing.py for the forms; ValueError for any other).
+    (see hashing.py and foreign_hashes.py for the forms; ValueError for any other).
     """
 
     __slots__ = ("_encoded", "_scheme")
@@ -56,7 +57,7 @@ class Hash:
 
     @property
     def scheme(self) -> str:
-        """argon2id, scrypt, md5, md5+argon2id or md5+scrypt."""
+        """argon2id, scrypt, md5, md5+argon2id or md5+scrypt; bcrypt, pbkdf2_sha256 and others too."""
         return self._scheme
 
     def __repr__(self) -> str:
@@ -92,7 +93,8 @@ class Password(Field[Hash | Opt], Generic[Opt]):
     """A password, stored as a salted hash: argon2id with the extra ``password``, else scrypt.
 
     Takes what ``hash`` made: ``user.password = await User.password.hash("plain text")``. Blocking models
-    take the plain text too. Reads the MD5 that redisca stored. It is always ``secret``, unless
+    take the plain text too. Reads the MD5 that redisca stored, and hashes of bcrypt, Werkzeug and Django, and
+    replaces them when the password is verified. It is always ``secret``, unless
     ``secret=False``, and has no index.
 
     ``minlen`` ``maxlen``  limits of the plain text, in characters; at most 1,024 by default.
@@ -238,8 +240,21 @@ def plain_text(field: Password[Any], value: object) -> str:
     return text
 
 
-async def make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Hash:
+async def _hidden(work: Coroutine[Any, Any, T]) -> T:
+    """What *work* returns. No frame of an error holds the plain text that it was given."""
+    try:
+        return await work
+    except Exception as error:
+        hide_values(error)
+        raise
+
+
+def make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Coroutine[Any, Any, Hash]:
     """The hash of *plain*, made where it stalls no event loop. ValidationError if the field refuses it."""
+    return _hidden(_make_hash(field, mapper, plain))
+
+
+async def _make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Hash:
     try:
         text = plain_text(field, plain)
     except ValueError as error:
@@ -247,8 +262,12 @@ async def make_hash(field: Password[Any], mapper: Mapper, plain: str) -> Hash:
     return Hash(await _transport(mapper, None).offload(hashing.make, text))
 
 
-async def verify(field: Password[Any], mapper: Mapper, record: Any, plain: object) -> bool:
+def verify(field: Password[Any], mapper: Mapper, record: Any, plain: object) -> Coroutine[Any, Any, bool]:
     """Whether *plain* is the password of *record*, in the same time if there is none."""
+    return _hidden(_verify(field, mapper, record, plain))
+
+
+async def _verify(field: Password[Any], mapper: Mapper, record: Any, plain: object) -> bool:
     stored = _stored(field, mapper, record)
     if not isinstance(plain, str):
         raise ValidationError(mapper.name, field.name, f"takes a string, not {kind(plain)}")

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar, Unpack
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options
 from aioredisca.fields.codec import Codec
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.schema import OnDelete
 
 if TYPE_CHECKING:
@@ -45,6 +46,14 @@ class ReferenceCodec(Codec):
             return [(target, "")]
         return [(family, f"{family.getprefix()}:") for family in (target, *target.inheritors())]
 
+    def named(self, text: str, mapper: Mapper) -> tuple[type[Any], str]:
+        """The class and the id that a stored text names. ValueError where it names none."""
+        families = [(found, stem) for found, stem in self.stems(mapper) if text.startswith(stem)]
+        if not families:
+            raise ValueError(f"names no {self.target(mapper).__name__}")
+        family, stem = max(families, key=lambda one: len(one[1]))
+        return family, text.removeprefix(stem)
+
     def coerce(self, value: Any, mapper: Mapper) -> Record:
         target = self.target(mapper)
         if isinstance(value, str | bytes | int) and not isinstance(value, bool):
@@ -54,20 +63,21 @@ class ReferenceCodec(Codec):
             if not record.__state__.id:
                 raise ValueError("takes a record with an id")
             return record
-        raise ValueError(f"takes a record of {target.__name__} or its id, not {type(value).__name__}")
+        raise ValueError(f"takes a record of {target.__name__} or its id, not {stranger(target, value)}")
 
     def coerce_stored(self, text: str, mapper: Mapper) -> Record:
         return self.read(text.encode(), mapper)
 
     def read(self, raw: bytes, mapper: Mapper) -> Record:
-        target, text = self.target(mapper), raw.decode()
-        if not self.field.children:
-            return _handle(target, text)
-        families = [c for c in (target, *target.inheritors()) if text.startswith(f"{c.getprefix()}:")]
-        if not families:
-            raise ValueError(f"names no {target.__name__}")
-        family = max(families, key=lambda c: len(c.getprefix()))
-        return _handle(family, text.removeprefix(f"{family.getprefix()}:"))
+        return _handle(*self.named(raw.decode(), mapper))
+
+
+def stranger(model: type[Any], value: object) -> str:
+    """What to call *value*, which is no record of *model*: another class may have the same name."""
+    name = type(value).__name__
+    if name != model.__name__:
+        return name
+    return f"one of another class {name}: if {name} was defined anew, make or load the record anew"
 
 
 def _handle(target: type[Any], id: str | bytes | int) -> Record:
@@ -83,6 +93,9 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
                   later), or its name (typed Any; looked up among the classes of the owner's colour).
     ``children``  take records of subclasses too, and store their keys instead of ids.
 
+    ``check``     refuse a write that sets the reference to a record which is not there when the call is
+                  done, by ValidationError. It is judged in the same atomic call, which may create that
+                  record, too. On where ``on_delete`` is set, else off.
     ``on_delete`` what becomes of this record when the other one is deleted by a class that this process
                   knows both of: "cascade" deletes it too, "nullify" takes the reference away, "restrict"
                   refuses the delete by Restricted. Needs ``index=True``. All of it happens in the same
@@ -94,6 +107,9 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
 
     __codec_type__ = ReferenceCodec
 
+    __checks__: bool
+    """Whether a write that sets the field is refused where there is no such record."""
+
     @overload
     def __init__(
         self: Reference[R, None],
@@ -101,6 +117,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = ...,
         on_delete: OnDelete | None = ...,
+        check: bool | None = ...,
         required: Literal[False] = ...,
         **options: Unpack[Options],
     ) -> None: ...
@@ -111,6 +128,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = ...,
         on_delete: OnDelete | None = ...,
+        check: bool | None = ...,
         required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -121,6 +139,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = ...,
         on_delete: OnDelete | None = ...,
+        check: bool | None = ...,
         required: Literal[False] = ...,
         **options: Unpack[Options],
     ) -> None: ...
@@ -131,6 +150,7 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = ...,
         on_delete: OnDelete | None = ...,
+        check: bool | None = ...,
         required: Literal[True],
         **options: Unpack[Options],
     ) -> None: ...
@@ -140,12 +160,13 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
         *,
         children: bool = False,
         on_delete: OnDelete | None = None,
+        check: bool | None = None,
         required: bool = False,
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        self.to, self.children = to, children
-        self.on_delete: OnDelete | None = on_delete
+        self.to, self.children = plain(to), children
+        self.on_delete: OnDelete | None = plain(on_delete)
         if on_delete not in (None, "cascade", "restrict", "nullify"):
             raise UsageError(f"on_delete={on_delete!r}: it is 'cascade', 'restrict', 'nullify' or None")
         if on_delete is not None and self.index is None:
@@ -154,6 +175,9 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
             )
         if on_delete == "nullify" and required:
             raise UsageError("on_delete='nullify' would take away a required reference")
+        if check not in (None, True, False):
+            raise UsageError(f"check={check!r}: it is True or False, or left out for what on_delete= wants")
+        self.__checks__ = on_delete is not None if check is None else check
 
     def to_db(self, value: Record) -> str:
         id = value.__state__.id

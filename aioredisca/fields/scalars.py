@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 import uuid
-from typing import Any, ClassVar, Generic, Literal, Never, overload
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import TypeVar, Unpack
 
@@ -13,6 +14,15 @@ from aioredisca.fields.base import Field, Opt, Options
 from aioredisca.fields.codec import MAX_BYTES, Codec, FastAccept, FastDecode, LimitedCodec
 from aioredisca.storage import codecs
 from aioredisca.storage.schema import IndexKind
+
+if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
+
+MAX_DEPTH = 100
+"""How deep JSON may be nested, unless ``maxdepth`` says otherwise."""
+
+MOST_DEPTH = 190
+"""pydantic reads bodies that are 200 deep and writes what is 255 deep, with all that the value stands in."""
 
 V = TypeVar("V")
 E = TypeVar("E", bound=enum.Enum)
@@ -84,7 +94,10 @@ class UUID(Field[uuid.UUID | Opt], Generic[Opt]):
 
 
 class Enum(Field[V | Opt], Generic[V, Opt]):
-    """A member of an enumeration whose values are strings or integers. Takes a member or its value."""
+    """A member of an enumeration whose values are strings or integers. Takes a member or its value.
+
+    Of a ``Flag``, members may be combined, as in ``Right.READ | Right.WRITE``.
+    """
 
     @overload
     def __init__(
@@ -97,7 +110,7 @@ class Enum(Field[V | Opt], Generic[V, Opt]):
     def __init__(self, of: type[enum.Enum], *, required: bool = False, **options: Unpack[Options]) -> None:
         super().__init__(required=required, **options)
         self.of = of
-        self.__by_text: dict[str, enum.Enum] = {str(member.value): member for member in of}
+        self.__by_text: dict[str, enum.Enum] = {str(codecs.plain(m.value)): m for m in of}
         values = [member.value for member in of]
         if any(isinstance(value, bool) or not isinstance(value, str | int) for value in values):
             raise UsageError(f"the values of {of.__name__} must be strings or integers to be stored")
@@ -105,22 +118,46 @@ class Enum(Field[V | Opt], Generic[V, Opt]):
             raise UsageError(f"two values of {of.__name__} have the same text")
 
     def coerce(self, value: Any) -> enum.Enum:
-        try:
-            return self.of(value)
-        except ValueError:
-            raise ValueError(f"is no {self.of.__name__}") from None
+        with suppress(ValueError):
+            member = self.of(value)
+            # `_missing_` may make what no text stands for, and a Flag a number
+            if isinstance(member, self.of) and self.from_db(self.to_db(member)) == member:
+                return member
+        raise ValueError(f"is no {self.of.__name__}")
 
     def to_db(self, value: enum.Enum) -> str:
-        return str(value.value)
+        return str(codecs.plain(value.value))
 
     def from_db(self, text: str) -> enum.Enum:
-        if text not in self.__by_text:
-            raise ValueError(f"is no {self.of.__name__}")
-        return self.__by_text[text]
+        if text in self.__by_text:
+            return self.__by_text[text]
+        if issubclass(self.of, enum.Flag):  # several of its members, or none
+            with suppress(ValueError):
+                member = self.of(codecs.text_integer(text))
+                if isinstance(member, self.of):
+                    return member
+        raise ValueError(f"is no {self.of.__name__}")
+
+
+class JsonCodec(LimitedCodec):
+    """Of JSON."""
+
+    __slots__ = ()
+
+    def _check_stored(self, value: Any, raw: bytes, mapper: Mapper) -> None:
+        super()._check_stored(value, raw, mapper)
+        most: int = self.field.maxdepth
+        # Hardly a value has as many brackets.
+        if raw.count(b"[") + raw.count(b"{") > most and codecs.json_depth(raw.decode()) > most:
+            raise ValueError(f"has lists and objects more than {most} deep")
 
 
 class Json(Field[V | Opt], Generic[V, Opt]):
     """Whatever JSON can hold, as canonical text.
+
+    ``maxbytes``  limit in bytes, 1 MiB by default.
+    ``maxdepth``  how many lists and objects may lie in each other, 100 by default and 190 at most: what
+                  lies deeper, readers of JSON refuse.
 
     ``Json[dict[str, int]]()`` types it for checkers, ``Json[dict[str, int], Never](required=True)`` where
     it is never None. The value can be changed in place: once read, it is compared again at every save.
@@ -129,13 +166,20 @@ class Json(Field[V | Opt], Generic[V, Opt]):
 
     index_kinds: ClassVar[tuple[IndexKind, ...]] = ()
     mutable: ClassVar[bool] = True
-    __codec_type__ = LimitedCodec
+    __codec_type__ = JsonCodec
 
     def __init__(
-        self, *, maxbytes: int = MAX_BYTES, required: bool = False, **options: Unpack[Options]
+        self,
+        *,
+        maxbytes: int = MAX_BYTES,
+        maxdepth: int = MAX_DEPTH,
+        required: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        self.maxbytes = maxbytes
+        if not 1 <= maxdepth <= MOST_DEPTH:
+            raise UsageError(f"maxdepth={maxdepth}: is a number from 1 to {MOST_DEPTH}")
+        self.maxbytes, self.maxdepth = maxbytes, maxdepth
 
     def to_db(self, value: Any) -> str:
         return codecs.json_text(value)

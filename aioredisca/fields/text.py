@@ -9,7 +9,7 @@ from typing_extensions import Unpack
 
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import MAX_BYTES, Codec, FastAccept, FastDecode, LimitedCodec
-from aioredisca.storage import codecs
+from aioredisca.storage import codecs, emails
 from aioredisca.storage.keys import LONG_VALUE
 from aioredisca.storage.schema import IndexKind
 
@@ -53,7 +53,7 @@ class EmailCodec(Codec):
 
     def _fast_accept(self) -> FastAccept:
         def accept(value: Any) -> tuple[Any, bytes] | None:
-            if type(value) is str and value.isascii() and codecs.is_email(value):
+            if type(value) is str and value.isascii() and emails.is_email(value):
                 return value, value.encode()
             return None
 
@@ -63,7 +63,7 @@ class EmailCodec(Codec):
         return bytes.decode
 
     def _plain_prefix(self, text: str) -> str:
-        return codecs.email_form(text)
+        return emails.email_form(text)
 
 
 class String(Field[str | Opt], Generic[Opt]):
@@ -147,7 +147,7 @@ class Email(Field[str | Opt], Generic[Opt]):
         super().__init__(required=required, **options)
 
     def coerce(self, value: Any) -> str:
-        return codecs.read_email(value)
+        return emails.read_email(value)
 
 
 class BytesCodec(LimitedCodec):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from aioredisca.errors import FieldUnset, ValidationError
-from aioredisca.fields.access import assign, set_raw, touched
+from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError
+from aioredisca.fields.access import assign, hide_values, set_raw, touched
 from aioredisca.model.state import Stateful
-from aioredisca.storage.codecs import as_text, plain
+from aioredisca.storage.codecs import as_text, plain, read_string
 from aioredisca.storage.keys import bad_field
 from aioredisca.types import MISSING, Raw
 
@@ -29,6 +29,7 @@ class HashAPI(Stateful):
 
     def __getitem__(self, name: str) -> str | bytes | int | None:
         """The hash field *name* as it is stored: int, str, or bytes where it is no UTF-8; None if unset."""
+        name = _key(self.__mapper__, name)
         raw = _stored(self, name)
         field = self.__mapper__.by_key.get(name)
         if raw is None:
@@ -37,21 +38,18 @@ class HashAPI(Stateful):
 
     def __setitem__(self, name: str, value: str | bytes | int | float | None) -> None:
         """Set the hash field *name*. A declared one is checked by its field; None removes."""
-        record: Any = self
-        mapper = self.__mapper__
-        _check_name(mapper, name)
-        field = mapper.by_key.get(name)
-        if field is not None:
-            text = None if value is None else _stored_text(mapper, field, value)
-            assign(record, field, *field.__codec__.accept_stored(text, mapper))
-        else:
-            set_raw(record, name, None if value is None else _raw_value(mapper, name, value))
+        try:
+            _set(self, name, value)
+        except ValidationError as error:
+            hide_values(error)
+            del value
+            raise
 
     def __delitem__(self, name: str) -> None:
         self[name] = None
 
     def __contains__(self, name: str) -> bool:
-        return _stored(self, name) is not None
+        return _stored(self, _key(self.__mapper__, name)) is not None
 
     def __len__(self) -> int:
         return len(self.raw_export())
@@ -86,14 +84,28 @@ class HashAPI(Stateful):
                 value = field.__get__(self, type(self))
             except FieldUnset:
                 value = None
+            except CorruptRecord:
+                values.clear()
+                value = None
+                raise
             if keep_none or value is not None:
                 values[name] = value
         return values
 
 
+def _set(record: Any, name: str, value: Any) -> None:
+    mapper = record.__mapper__
+    name = _key(mapper, name)
+    field = mapper.by_key.get(name)
+    if field is not None:
+        text = None if value is None else _stored_text(mapper, field, value)
+        assign(record, field, *field.__codec__.accept_stored(text, mapper))
+    else:
+        set_raw(record, name, None if value is None else _raw_value(mapper, name, value))
+
+
 def _stored(record: Any, name: str) -> bytes | None:
     mapper = record.__mapper__
-    _check_name(mapper, name)
     raw, declared = record.__state__.layers.stored(name), name in mapper.by_key
     if raw is MISSING and (declared or not record.__state__.layers.complete):
         mapper.colour.load_missing(record, name, raw=not declared)
@@ -118,9 +130,12 @@ def _shown(record: HashAPI, raw: Raw) -> dict[str, Any]:
     }
 
 
-def _check_name(mapper: Mapper, name: object) -> None:
-    if reason := bad_field(name, indexed=False):
-        raise ValidationError(mapper.name, str(name), reason)
+def _key(mapper: Mapper, name: Any) -> str:
+    """The hash field that a program means. ValidationError for what names none."""
+    key: str = plain(name)
+    if reason := bad_field(key, indexed=False):
+        raise ValidationError(mapper.name, str(key), reason)
+    return key
 
 
 def _raw_value(mapper: Mapper, name: str, value: object) -> bytes:
@@ -129,10 +144,9 @@ def _raw_value(mapper: Mapper, name: str, value: object) -> bytes:
         return bytes(value)
     if isinstance(value, str | int | float | decimal.Decimal) and not isinstance(value, bool):
         try:
-            return str(plain(value)).encode()
-        except UnicodeEncodeError:
-            reason = "holds a lone surrogate, which UTF-8 cannot write"
-            raise ValidationError(mapper.name, name, reason) from None
+            return read_string(value).encode()
+        except ValueError as error:  # a lone surrogate, or more digits than Python writes
+            raise ValidationError(mapper.name, name, str(error)) from None
     raise ValidationError(
         mapper.name, name, f"a hash field takes text, bytes or a number, not {type(value).__name__}"
     )

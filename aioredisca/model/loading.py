@@ -16,8 +16,9 @@ from aioredisca.compiler.loads import (
 from aioredisca.errors import NotFound
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
-from aioredisca.persistence import expiry, readiness
+from aioredisca.persistence import asking, expiry, readiness
 from aioredisca.storage.moments import AS_IT_WAS
+from aioredisca.storage.replies import NUMBER, check_row
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw, Reply, Store, Stored
 
@@ -78,6 +79,7 @@ async def _asked(store: Store, schema: Schema, id: str, ends: str, call: Call) -
 
 def take_row(record: Record, schema: Schema, row: Stored) -> None:
     """Believe what a load of the declared fields has told."""
+    check_row(row, schema.read_fields)
     state = record.__state__
     if state.untouched and not _is_nothing(row):
         state.fold(schema.places, row)
@@ -120,6 +122,7 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     row = transport.cached(region, schema.records + id) if region else None
     if row is None:
         row = await transport.send(record_call(schema, id))
+        check_row(row, schema.read_fields)
     if row[0] is None and _is_nothing(row):
         raise NotFound(mapper.name, id)
     return mapper.hydrate(schema.places, id, row)
@@ -167,4 +170,4 @@ async def exists(record: Record) -> bool:
     need_id(record)
     mapper, state = record.__mapper__, record.__state__
     store = mapper.store(state.unit)
-    return bool(await readiness.read(store, exists_call(mapper.schema(store), state.id)))
+    return bool(await asking.read(store, exists_call(mapper.schema(store), state.id), NUMBER))

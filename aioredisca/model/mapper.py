@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
+from aioredisca.compiler.changes import Parents
 from aioredisca.config import Settings, conf
 from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import access
@@ -20,10 +21,10 @@ from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
 from aioredisca.model import declaration, loading, registry
 from aioredisca.model.lifetime import Lifetime
-from aioredisca.model.referrers import referrers_of
+from aioredisca.model.referrers import checked, parents_of, referrers_of
 from aioredisca.model.state import State, set_state
 from aioredisca.model.unit_of_work import UnitOfWork, current
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import integer_text, plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
 from aioredisca.storage.schema import Referrer, Schema
@@ -72,6 +73,7 @@ class Mapper:
     """Of one class.
 
     ``fields``   by attribute name; ``by_key`` by hash field; ``mutable`` those whose values change in place.
+    ``checked``  references that must name a record which is there.
     ``filling``  what it takes to fill a new record.
     ``lifetime`` when its records end.
     ``plain``    whether instances are made as this library makes them: no class of a user's has a say in it.
@@ -113,6 +115,7 @@ class Mapper:
             field.__codec__.settle()
         self.by_key = {field.key: field for field in self.fields.values()}
         self.mutable = {name: field for name, field in self.fields.items() if field.mutable}
+        self.checked = checked(self.fields.values())
         self.plain = declaration.makes_plainly(self.model)
         self.filling = declaration.fillings(self.fields, plain=self.plain)
         self.version += 1
@@ -135,6 +138,7 @@ class Mapper:
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
         if name not in self.fields:
+            name = str(plain(name))
             raise ValidationError(self.name, name, f"there is no such field{self.nearest(name)}")
         return self.fields[name]
 
@@ -176,6 +180,10 @@ class Mapper:
     def referrers(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
         """The references that a delete of a record of *schema* reaches, those by way of others too."""
         return referrers_of(schema, store, unit)
+
+    def parents(self, sets: Mapping[str, bytes], store: Store, unit: UnitOfWork | None) -> Parents:
+        """The records that must be there for *sets* to be written, as checked references in it name them."""
+        return parents_of(self, sets, store, unit) if self.checked else ()
 
     # -- settings ----------------------------------------------------------------------------------
 
@@ -282,15 +290,18 @@ class Mapper:
         if isinstance(model_id, str):
             model_id = str.__str__(model_id)  # of an enum, say, whose text is its name
         elif isinstance(model_id, bytes):
-            model_id = model_id.decode("utf-8", "surrogateescape")
+            model_id = bytes.decode(model_id, "utf-8", "surrogateescape")
         elif isinstance(model_id, int) and not isinstance(model_id, bool):
-            model_id = str(plain(model_id))
+            try:
+                model_id = integer_text(plain(model_id))
+            except ValueError as error:
+                raise ValidationError(self.name, "id", str(error)) from None
         else:
             raise ValidationError(
                 self.name, "id", f"takes a string or an integer, not {type(model_id).__name__}"
             )
         if model_id and (reason := bad_id(model_id)):
-            raise ValidationError(self.name, "id", reason)
+            raise ValidationError(self.name, "id", reason, model_id)
         return model_id
 
     def record_id(self, model_id: object) -> str:
@@ -299,7 +310,7 @@ class Mapper:
             return model_id
         id = self.id_text(model_id)
         if not id:
-            raise ValidationError(self.name, "id", "an empty id names no record")
+            raise ValidationError(self.name, "id", "an empty id names no record", id)
         return id
 
     def new_id(self) -> str:
@@ -401,6 +412,20 @@ class Mapper:
         mine = [record for record in list(unit.mapped.values()) if type(record) is self.model] if unit else []
         states: list[State] = [record.__state__ for record in mine]
         return {state.id: {**state.layers.diff} for state in states if state.row is None}
+
+    def waiting(self) -> frozenset[str]:
+        """The ids of the records of the class that the next flush of the open session deletes."""
+        unit = current()
+        return unit.waiting(self.model) if unit else frozenset()
+
+    def known(self, id: str) -> Any:
+        """The stored record of that id which the open session knows, or None."""
+        unit = current()
+        if unit is None:
+            return None
+        store = self.store_in(unit)
+        found: Any = unit.mapped.get((store, self.stem(store) + id))
+        return found if type(found) is self.model and not found.__state__.layers.fresh else None
 
     @staticmethod
     def take_row(record: Any, schema: Schema, row: Stored) -> None:

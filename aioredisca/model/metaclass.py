@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from aioredisca.config import hooks
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
@@ -36,12 +37,16 @@ class ModelType(type):
         lookalikes.check_body(cls)
         cls.__mapper__.collect()
         registry.register(cls)
+        if "fastapi" in sys.modules:
+            hooks.fastapi_encoder()  # else it would show the attributes of the object, private ones too
 
     if not TYPE_CHECKING:
         # Hidden: a visible __setattr__ would let every typo on a class pass the checkers, and a visible
         # __call__ would make every instance Any.
 
-        def __call__(cls, model_id=None, /):
+        def __call__(cls, model_id=None, /, *more, **values):
+            if more or values:
+                raise _WrongCall(cls.__name__, [*values])
             id = cls.__mapper__.id_text(model_id)
             unit = current()
             if unit is None:
@@ -68,6 +73,15 @@ class ModelType(type):
                 _refuse_in_use(cls, found)
             super().__delattr__(name)
             cls.__mapper__.collect_all()
+
+
+class _WrongCall(UsageError, TypeError):
+    """A handle was to be made of more than an id. TypeError, as for the arguments of any function."""
+
+    def __init__(self, model: str, names: list[str]) -> None:
+        given = ", ".join(f"{name}=..." for name in names if name not in ("id", "model_id"))
+        cure = f"{model}.new({given or '...'}) makes a new one with values"
+        super().__init__(f"{model}(...) takes the id alone, of a record that may be stored: {cure}")
 
 
 class _Unmade:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from aioredisca.config import hooks
-from aioredisca.errors import UsageError
-from aioredisca.fields.access import keep_touched, touched
+from aioredisca.errors import UsageError, ValidationError
+from aioredisca.fields.access import hide_values, keep_touched, touched
 from aioredisca.model.hash_api import HashAPI
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.state import State, set_state
@@ -37,9 +37,8 @@ class Record(HashAPI, metaclass=ModelType):
 
     __slots__ = ()
 
-    __colour__: ClassVar[Colour]
-
-    if TYPE_CHECKING:
+    if TYPE_CHECKING:  # no annotations that get_type_hints() of a model would have to find
+        __colour__: ClassVar[Colour]
         __mapper__: Mapper
 
     def __init__(self, model_id: str | None = None, /) -> None:
@@ -51,9 +50,15 @@ class Record(HashAPI, metaclass=ModelType):
             cls = type(self)
             mapper = cls.__mapper__
             if (field := mapper.fields.get(name)) is not None:
-                field.__set__(self, value)
+                try:
+                    field.__set__(self, value)
+                except ValidationError as error:
+                    hide_values(error)
+                    del value
+                    raise
                 return
             if name[:1] != "_" and not hasattr(cls, name):
+                del value
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{mapper.nearest(name)}")
             object.__setattr__(self, name, value)
 
@@ -182,12 +187,17 @@ class Record(HashAPI, metaclass=ModelType):
         mapper = cls.__mapper__
         if model_id is None and "model_id" in values and "model_id" not in mapper.fields:
             model_id = values.pop("model_id")
-        id = mapper.new_id() if model_id is None else mapper.record_id(model_id)
-        if not values.keys() <= mapper.fields.keys():
-            for name in values:
-                mapper.field(name)
-        record: Self = mapper.fresh(id)
-        mapper.fill(record, values)
+        try:
+            id = mapper.new_id() if model_id is None else mapper.record_id(model_id)
+            if not values.keys() <= mapper.fields.keys():
+                for name in values:
+                    mapper.field(name)
+            record: Self = mapper.fresh(id)
+            mapper.fill(record, values)
+        except ValidationError as error:
+            hide_values(error)
+            del values, model_id
+            raise
         return record
 
     def fill_new(self) -> Self:

@@ -1,4 +1,4 @@
-"""Who refers to a class, with ``on_delete=``: what a delete must look at.
+"""Who refers to a class, with ``on_delete=``: what a delete must look at. And whom a write refers to.
 
 Only classes that this process knows count. What was found is kept per database until a class is defined,
 changed or configured.
@@ -6,11 +6,13 @@ changed or configured.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from aioredisca.compiler.changes import Parents
 from aioredisca.errors import UsageError
+from aioredisca.fields.base import Field
 from aioredisca.fields.reference import Reference, ReferenceCodec
 from aioredisca.model.registry import generation, live_models
 from aioredisca.storage.schema import Referrer, Schema
@@ -43,6 +45,33 @@ def referrers_of(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple
         found = _closure(schema, store, unit)
         kept[schema.keys.base] = (generation(), found)
     return found
+
+
+def checked(fields: Iterable[Field[Any]]) -> tuple[Reference[Any, Any], ...]:
+    """The references among *fields* that say ``check=``."""
+    found: list[Reference[Any, Any]] = [field for field in fields if isinstance(field, Reference)]
+    return tuple(field for field in found if field.__checks__)
+
+
+def parents_of(mapper: Mapper, sets: Mapping[str, bytes], store: Store, unit: UnitOfWork | None) -> Parents:
+    """The records that must be there for *sets* to be written, as checked references in it name them."""
+    asked = [(field, sets[field.key]) for field in mapper.checked if field.key in sets]
+    return tuple((field.key, _parent(mapper, field, raw, store, unit)) for field, raw in asked)
+
+
+def _parent(
+    mapper: Mapper, field: Reference[Any, Any], raw: bytes, store: Store, unit: UnitOfWork | None
+) -> str:
+    codec: Any = field.__codec__
+    target, id = codec.named(raw.decode("utf-8", "surrogateescape"), mapper)
+    mine, theirs = mapper.keys(store), target.__mapper__.keys(store)
+    where = f"{mapper.name}.{field.name}"
+    if target.__mapper__.store(unit) is not store:
+        raise UsageError(f"{where} refers to another database, where it cannot be checked: check=False")
+    if mine != theirs and (mine.tag or theirs.tag):
+        raise UsageError(f"{where} refers to another slot, where it cannot be checked: check=False")
+    key: str = theirs.record(id)
+    return key
 
 
 def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:

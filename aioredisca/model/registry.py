@@ -66,13 +66,21 @@ def named(owner: ModelType, name: str) -> ModelType:
 
 
 def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
-    """UsageError where another class of this process keeps other things under the same prefix."""
+    """UsageError where another class of this process keeps other things under the same prefix.
+
+    Keys that could be of either are refused in other Databases of the same server as well, where their
+    addresses tell that it is the same.
+    """
     claims = store.facts.classes
     base = schema.keys.base
+    for facts in list(store.facts.neighbours):
+        for other_base, other in _live(facts.classes):
+            if facts is store.facts or _rivals(model, other):
+                _refuse_nested(model, base, other, other_base)
     for other_base, other in _live(claims):
         if other_base != base:
-            _refuse_nested(model, base, other, other_base)
-        elif _rivals(model, other) and _meet_by_name(model, other):
+            continue
+        if _rivals(model, other) and _meet_by_name(model, other):
             raise UsageError(
                 f"{_full(model)} and {_full(other)} are two classes of one name and would share the records "
                 f"of {base!r}: give one of them another prefix by @conf(prefix=...), or the same to both, "
@@ -91,7 +99,8 @@ def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: st
     if long.startswith(f"{short}:"):
         raise UsageError(
             f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + ':'!r}, "
-            f"so a key could belong to either; give one of them another by @conf(prefix=...)"
+            f"so a key could belong to either; give one of them another by @conf(prefix=...), or another "
+            f"namespace"
         )
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from aioredisca.compiler.changes import MAX_BATCH
 from aioredisca.errors import RediscaError, UsageError
-from aioredisca.fields.access import check_writable, is_changed
+from aioredisca.fields.access import (
+    changed_in_place,
+    check_writable,
+    is_changed,
+    keep_touched,
+    to_be_deleted,
+)
 from aioredisca.persistence import executor, pending
 from aioredisca.types import Store
 
@@ -93,15 +100,30 @@ class UnitOfWork:
         if state is None or state.unit is not self:
             raise UsageError(f"{record!r} does not belong to this session")
         check_writable(record)
+        with suppress(Exception):  # what cannot be saved need not be
+            keep_touched(record)  # what changed in place so far goes with it, and is told from what will
         self._deleted[id(record)] = record
 
     def refuse_deleted(self, record: Record) -> None:
         """UsageError for a record that the next flush deletes: what it is given now would go with it."""
         if id(record) in self._deleted:
-            raise UsageError(
-                f"{record.__mapper__.name}({record.__state__.id!r}) is to be deleted by the next flush, and "
-                f"a change would go with it: flush() first, or take the delete back by discard()"
-            )
+            raise to_be_deleted(record.__mapper__.name, record.__state__.id)
+
+    def _refuse_changed_in_place(self, only: type[Any] | None) -> None:
+        """The same for a value that changed in place since the delete: only now can that be seen."""
+        for record in self._deleted.values():
+            if (only is None or isinstance(record, only)) and changed_in_place(record):
+                name = f"{record.__mapper__.name}({record.__state__.id!r})"
+                error = UsageError(
+                    f"{name} is to be deleted by this flush, and a value in it changed in place after "
+                    f"delete(), which would go with it: revert() lets it go, discard() takes the delete back"
+                )
+                error.instance = record
+                raise error
+
+    def waiting(self, model: type[Any]) -> frozenset[str]:
+        """The ids of the records of a class that the next flush deletes."""
+        return frozenset(one.__state__.id for one in self._deleted.values() if type(one) is model)
 
     def was_deleted(self, record: Record) -> None:
         """*record* was deleted: there is nothing left to delete with the next flush."""
@@ -125,6 +147,7 @@ class UnitOfWork:
 
     async def flush(self, only: type[Any] | None = None) -> None:
         """Save and delete all that is to be, or the records of one class: one atomic call per database."""
+        self._refuse_changed_in_place(only)
         groups = dict[Store, "list[Record]"]()
         for record in self.dirty:
             if only is None or isinstance(record, only):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change, Mode
@@ -10,10 +11,11 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
-from aioredisca.persistence.pending import learn, split
+from aioredisca.persistence.pending import learn, split, supersede
 from aioredisca.storage.moments import Duration
+from aioredisca.storage.replies import strange
 from aioredisca.storage.schema import Schema
-from aioredisca.types import MISSING, Missing, Raw
+from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -40,8 +42,10 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         ends = mapper.lifetime.of_save()
         change = Change(mapper.schema(store), state.id, "incr", increment=wanted, ends=ends)
         (text,) = await executor.write(store, [(record, change)])
-    assert isinstance(text, bytes)
-    return field.__codec__.read(text, mapper)
+    if isinstance(text, bytes):
+        with suppress(ValueError):
+            return field.__codec__.read(text, mapper)
+    raise strange(writes=True)
 
 
 def _refuse_pending(record: Record, field: Field[Any]) -> None:
@@ -65,6 +69,8 @@ async def get_or_create(
 
     With *update* a record that was there is given the *defaults*, else they are for a new one alone.
     """
+    if not isinstance(defaults, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("defaults= takes attributes with their values, as in defaults={'name': 'Ada'}")
     mapper, values = model.__mapper__, dict(defaults or {})
     store = mapper.store()
     schema = mapper.schema(store)
@@ -77,18 +83,19 @@ async def get_or_create(
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
     ends = mapper.lifetime.of_save(ttl)
-    create = _change(schema, fresh, "create", ends)
+    create = _change(schema, fresh, store, "create", ends)
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
-    updates = _change(schema, overlay, "update", ends) if changed or (update and ends) else None
+    updates = _change(schema, overlay, store, "update", ends) if changed or (update and ends) else None
     before = mapper.pending() if changed else {}
-    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry)
+    waiting = mapper.waiting()
+    found = await executor.get_or_create(store, fresh, create, updates, wanted, entry, waiting)
     record = mapper.handle(found.id)
     layers = record.__state__.layers
     if changed and not found.created:
-        _supersede(record, changed, before.get(found.id, {}))
+        supersede(record, changed, before.get(found.id, {}))
     if found.created:
         _believe(record, {**dict.fromkeys(schema.by_key), **create.sets}, complete=True)
     elif layers.blank or not layers.known():
@@ -98,28 +105,15 @@ async def get_or_create(
     return record, found.created
 
 
-def _supersede(record: Record, changed: Raw, before: Raw) -> None:
-    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
-
-    Of a value that changed in place nobody knows when: it waited.
-    """
-    keep_touched(record)
-    state, mapper = record.__state__, record.__mapper__
-    for key in changed.keys() & state.layers.diff.keys():
-        field = mapper.by_key[key]
-        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
-            del state.layers.diff[key]
-            state.values.pop(field.name, None)
-
-
 def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
     keep_touched(record)
     record.__state__.layers.take(raw, complete=complete)
 
 
-def _change(schema: Schema, record: Any, mode: Mode, ends: str) -> Change:
+def _change(schema: Schema, record: Any, store: Store, mode: Mode, ends: str) -> Change:
     sets, drops = split(record.__state__.layers.diff)
-    return Change(schema, record.__state__.id, mode, sets, drops, ends=ends)
+    parents = record.__mapper__.parents(sets, store, None)
+    return Change(schema, record.__state__.id, mode, sets, drops, ends=ends, parents=parents)
 
 
 def _unique_key(mapper: Mapper, schema: Schema, key: Mapping[str, Any]) -> tuple[str, dict[str, bytes]]:

@@ -10,6 +10,7 @@ from aioredisca.compiler.changes import MAX_BATCH, Change, Mode
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, check_writable, need_id
+from aioredisca.fields.reference import stranger
 from aioredisca.persistence import executor, pending
 from aioredisca.storage.moments import Duration
 from aioredisca.types import MISSING, Missing, Store
@@ -49,17 +50,19 @@ def as_list(items: Iterable[T]) -> list[T]:
     """What a verb takes many of, as a list. UsageError for one text: nobody means its characters."""
     if isinstance(items, str | bytes):
         raise UsageError("takes a list of records or ids: one id alone would be read letter by letter")
+    if not isinstance(items, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"takes a list of records or ids, not {type(items).__name__}")
     return list(items)
 
 
 def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Record], None]) -> list[R]:
     """*objs*, each once. Before any I/O, all are refused if one of them is no good."""
-    if not 1 <= batch <= MAX_BATCH:
+    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
     found: dict[tuple[type, str], R] = {}
     for record in objs:
         if not isinstance(record, model):
-            raise UsageError(f"{model.__name__} writes its own records, not {type(record).__name__}")
+            raise UsageError(f"{model.__name__} writes its own records, not {stranger(model, record)}")
         check(record)
         need_id(record)
         if found.setdefault((type(record), record.__state__.id), record) is not record:

@@ -6,14 +6,16 @@ coroutines: the blocking ones of sync/ run them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import asking, executor
+from aioredisca.storage.codecs import plain
+from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, strange
 from aioredisca.types import Arg, Call
 
 if TYPE_CHECKING:
@@ -44,24 +46,24 @@ class CollectionHandle:
 
     async def clear(self) -> bool:
         """Empty the collection; return whether it held something. EVALSHA, one round trip."""
-        return bool(await self._write("UNLINK"))
+        return bool(await self._write(NUMBER, "UNLINK"))
 
-    async def _write(self, command: str, *arguments: Arg) -> Any:
+    async def _write(self, kinds: tuple[type, ...], command: str, *arguments: Arg) -> Any:
+        """What *command* answers, which is of one of *kinds*."""
         record = self._record
         check_changeable(record)
         need_id(record)
         if record.__state__.layers.fresh:
             raise UsageError(f"{self!r}: save() the record first, for its collections live with it")
-        return await executor.collect(
-            self._mapper.store(record.__state__.unit), record, self._of.key, (command, *arguments)
-        )
+        store = self._mapper.store(record.__state__.unit)
+        return await executor.collect(store, record, self._of.key, (command, *arguments), kinds)
 
-    async def _read(self, command: str, *arguments: Arg) -> Any:
+    async def _read(self, kinds: tuple[type, ...], command: str, *arguments: Arg) -> Any:
         record = self._record
         need_id(record)
         store = self._mapper.store(record.__state__.unit)
         key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
-        return await readiness.read(store, Call((command, key, *arguments)))
+        return await asking.read(store, Call((command, key, *arguments)), kinds)
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)
@@ -78,14 +80,18 @@ class CollectionHandle:
             raise UsageError(f"{self!r}: one call takes 1 to {MOST:,} values, not {len(values):,}")
         return [self._raw(value) for value in values]
 
-    def _value(self, raw: bytes) -> Any:
+    def _values(self, raws: Sequence[bytes | None]) -> list[Any]:
+        read = self._of.of.__codec__.read
         try:
-            return self._of.of.__codec__.read(raw, self._mapper)
-        except ValueError:
-            raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name) from None
+            return [None if raw is None else read(raw, self._mapper) for raw in raws]
+        except MISREAD:
+            check_values(raws)
+        del raws  # error trackers send away what frames hold
+        raise CorruptRecord(self._mapper.name, self._record.getkey(), self._of.name)
 
-    def _optional(self, raw: bytes | None) -> Any:
-        return None if raw is None else self._value(raw)
+    async def _value(self, command: str, *arguments: Arg, writes: bool = False) -> Any:
+        """The one value that a command answers, None where there is none."""
+        return self._values([await (self._write if writes else self._read)(TEXT, command, *arguments)])[0]
 
 
 class ListHandle(CollectionHandle, Generic[V]):
@@ -95,45 +101,51 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     async def append(self, *values: V) -> int:
         """Add *values* at the end; return the new length. RPUSH in EVALSHA, one round trip."""
-        length: int = await self._write("RPUSH", *self._raws(values))
+        length: int = await self._write(NUMBER, "RPUSH", *self._raws(values))
         return length
 
     async def prepend(self, *values: V) -> int:
         """Add *values* before the first, in this order; return the new length. LPUSH in EVALSHA."""
-        length: int = await self._write("LPUSH", *reversed(self._raws(values)))
+        length: int = await self._write(NUMBER, "LPUSH", *reversed(self._raws(values)))
         return length
 
     async def pop(self) -> V | None:
         """Take away the last value and return it; None from an empty list. RPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("RPOP"))
+        value: V | None = await self._value("RPOP", writes=True)
         return value
 
     async def pop_first(self) -> V | None:
         """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
-        value: V | None = self._optional(await self._write("LPOP"))
+        value: V | None = await self._value("LPOP", writes=True)
         return value
 
     async def remove(self, value: V) -> int:
         """Take away all that equals *value*; return how many there were. LREM in EVALSHA."""
-        removed: int = await self._write("LREM", 0, self._raw(value))
+        removed: int = await self._write(NUMBER, "LREM", 0, self._raw(value))
         return removed
 
     async def trim(self, start: int, stop: int) -> None:
         """Keep the values from *start* to *stop*, both included, and drop the rest. LTRIM in EVALSHA."""
-        await self._write("LTRIM", start, stop)
+        await self._write((bytes,), "LTRIM", self._place(start), self._place(stop))
 
     async def range(self, start: int = 0, stop: int = -1) -> list[V]:
         """Return the values from *start* to *stop*, both included. LRANGE, one round trip."""
-        return [self._value(raw) for raw in await self._read("LRANGE", start, stop)]
+        return self._values(await self._read(LIST, "LRANGE", self._place(start), self._place(stop)))
 
     async def get(self, index: int) -> V | None:
         """Return the value at *index*, None beyond the ends. LINDEX, one round trip."""
-        value: V | None = self._optional(await self._read("LINDEX", index))
+        value: V | None = await self._value("LINDEX", self._place(index))
         return value
+
+    def _place(self, index: Any) -> int:
+        index = plain(index)
+        if isinstance(index, bool) or not isinstance(index, int) or not -INT64 <= index < INT64:
+            raise UsageError(f"{self!r}: a place in a list is a whole number of 64 bits, not {index!r:.50}")
+        return index
 
     async def len(self) -> int:
         """Return how many values there are. LLEN, one round trip."""
-        length: int = await self._read("LLEN")
+        length: int = await self._read(NUMBER, "LLEN")
         return length
 
 
@@ -144,25 +156,25 @@ class SetHandle(CollectionHandle, Generic[V]):
 
     async def add(self, *values: V) -> int:
         """Add *values*; return how many are new. SADD in EVALSHA, one round trip."""
-        added: int = await self._write("SADD", *self._raws(values))
+        added: int = await self._write(NUMBER, "SADD", *self._raws(values))
         return added
 
     async def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. SREM in EVALSHA, one round trip."""
-        removed: int = await self._write("SREM", *self._raws(values))
+        removed: int = await self._write(NUMBER, "SREM", *self._raws(values))
         return removed
 
     async def contains(self, value: V) -> bool:
         """Return whether *value* is in the set. SISMEMBER, one round trip."""
-        return bool(await self._read("SISMEMBER", self._raw(value)))
+        return bool(await self._read(NUMBER, "SISMEMBER", self._raw(value)))
 
     async def members(self) -> set[V]:
         """Return all values. SMEMBERS, one round trip."""
-        return {self._value(raw) for raw in await self._read("SMEMBERS")}
+        return {*self._values(await self._read(LIST, "SMEMBERS"))}
 
     async def len(self) -> int:
         """Return how many values there are. SCARD, one round trip."""
-        size: int = await self._read("SCARD")
+        size: int = await self._read(NUMBER, "SCARD")
         return size
 
 
@@ -173,56 +185,61 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     async def add(self, value: V, score: float) -> bool:
         """Give *value* this score; return whether it is new. ZADD in EVALSHA, one round trip."""
-        return bool(await self._write("ZADD", self._score(score), self._raw(value)))
+        return bool(await self._write(NUMBER, "ZADD", self._score(score), self._raw(value)))
 
     async def update(self, scores: Mapping[V, float]) -> int:
         """Give many values their scores; return how many are new. ZADD in EVALSHA, one round trip."""
+        if not isinstance(scores, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"{self!r}: update() takes values with their scores, as in {{'a': 1.5}}")
         values = self._raws(tuple(scores))
         pairs = zip(scores.values(), values, strict=True)
         added: int = await self._write(
-            "ZADD", *(part for score, raw in pairs for part in (self._score(score), raw))
+            NUMBER, "ZADD", *(part for score, raw in pairs for part in (self._score(score), raw))
         )
         return added
 
     async def incr(self, value: V, by: float = 1) -> float:
         """Add *by* to the score of *value*, 0 where it is new; return the score. ZINCRBY in EVALSHA."""
-        return float(await self._write("ZINCRBY", self._score(by), self._raw(value)))
+        return _number(await self._write(TEXT, "ZINCRBY", self._score(by), self._raw(value)), writes=True)
 
     async def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. ZREM in EVALSHA, one round trip."""
-        removed: int = await self._write("ZREM", *self._raws(values))
+        removed: int = await self._write(NUMBER, "ZREM", *self._raws(values))
         return removed
 
     async def score(self, value: V) -> float | None:
         """Return the score of *value*, None where it is not there. ZSCORE, one round trip."""
-        found = await self._read("ZSCORE", self._raw(value))
-        return None if found is None else float(found)
+        found = await self._read(TEXT, "ZSCORE", self._raw(value))
+        return None if found is None else _number(found)
 
     async def rank(self, value: V) -> int | None:
         """Return how many stand above *value*, None where it is not there. ZREVRANK, one round trip."""
-        rank: int | None = await self._read("ZREVRANK", self._raw(value))
+        rank: int | None = await self._read((int, type(None)), "ZREVRANK", self._raw(value))
         return rank
 
     async def top(self, count: int) -> list[tuple[V, float]]:
         """Return the values of the highest scores with these, highest first. ZREVRANGE, one round trip."""
-        return self._scored(await self._read("ZREVRANGE", 0, self._last(count), "WITHSCORES"))
+        return self._scored(await self._read(LIST, "ZREVRANGE", 0, self._last(count), "WITHSCORES"))
 
     async def bottom(self, count: int) -> list[tuple[V, float]]:
         """Return the values of the lowest scores with these, lowest first. ZRANGE, one round trip."""
-        return self._scored(await self._read("ZRANGE", 0, self._last(count), "WITHSCORES"))
+        return self._scored(await self._read(LIST, "ZRANGE", 0, self._last(count), "WITHSCORES"))
 
     async def between(self, low: float, high: float) -> list[tuple[V, float]]:
         """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
-        return self._scored(await self._read("ZRANGEBYSCORE", self._end(low), self._end(high), "WITHSCORES"))
+        return self._scored(
+            await self._read(LIST, "ZRANGEBYSCORE", self._end(low), self._end(high), "WITHSCORES")
+        )
 
     async def len(self) -> int:
         """Return how many values there are. ZCARD, one round trip."""
-        size: int = await self._read("ZCARD")
+        size: int = await self._read(NUMBER, "ZCARD")
         return size
 
-    def _last(self, count: int) -> int:
-        if count < 1:
-            raise UsageError(f"{self!r}: a count is at least 1, not {count}")
+    def _last(self, count: Any) -> int:
+        count = plain(count)
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count < INT64:
+            raise UsageError(f"{self!r}: a count is a whole number of at least 1, not {count!r:.50}")
         return count - 1
 
     def _score(self, score: Any) -> str:
@@ -233,6 +250,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     def _end(self, score: Any) -> str:
         """One end of a range of scores, which may be infinite."""
+        score = plain(score)
         if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
             raise self._refuse("takes a finite number as score")
         try:
@@ -241,8 +259,23 @@ class SortedHandle(CollectionHandle, Generic[V]):
             return "inf" if score > 0 else "-inf"
 
     def _scored(self, flat: list[bytes]) -> list[tuple[V, float]]:
-        pairs = zip(flat[::2], flat[1::2], strict=True)
-        return [(self._value(raw), float(score)) for raw, score in pairs]
+        if len(flat) % 2:
+            raise strange()
+        scores = [_number(score) for score in flat[1::2]]
+        try:
+            return [*zip(self._values(flat[::2]), scores, strict=True)]
+        except CorruptRecord:
+            flat.clear()  # error trackers send away what frames hold
+            raise
+
+
+def _number(text: Any, kind: type[float] = float, *, writes: bool = False) -> float:
+    """A number that the server answers as text."""
+    try:
+        return kind(text)
+    except MISREAD:
+        pass
+    raise strange(writes=writes)
 
 
 class CounterHandle(CollectionHandle):
@@ -255,17 +288,18 @@ class CounterHandle(CollectionHandle):
 
         Numbers have 64 bits: StoreError where the sum has more.
         """
-        return int(await self._write("INCRBY", self._whole(by)))
+        return int(_number(await self._write(TEXT, "INCRBY", self._whole(by)), int, writes=True))
 
     async def get(self) -> int:
         """Return the number. GET, one round trip."""
-        found = await self._read("GET")
-        return 0 if found is None else int(found)
+        found = await self._read(TEXT, "GET")
+        return 0 if found is None else int(_number(found, int))
 
     def _whole(self, by: Any) -> int:
-        if isinstance(by, bool) or not isinstance(by, int) or not -INT64 <= by < INT64:
+        number = plain(by)
+        if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
             raise self._refuse("counts in integers of 64 bits")
-        return by
+        return number
 
 
 HANDLES: dict[str, type[Any]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,19 +26,21 @@ from aioredisca.errors import (
     AlreadyExists,
     CorruptRecord,
     Gone,
+    OutcomeUnknown,
     OutOfBounds,
     RediscaError,
     Restricted,
     SchemaMismatch,
     StaleWrite,
-    StoreError,
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
-from aioredisca.fields.access import decoded
-from aioredisca.persistence import pending, readiness
+from aioredisca.fields.access import decoded, to_be_deleted
+from aioredisca.persistence import foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
+from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
@@ -135,12 +137,30 @@ async def carry_out(
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
+        if len(outcomes) != len(prepared.begun):
+            raise strange(writes=True)
     except BaseException as error:
         pending.put_back_all(prepared.begun, error)
+        if isinstance(error, OutcomeUnknown):
+            error.cure = _cure(prepared.begun) or error.cure
+        if isinstance(error, RediscaError):
+            changes = [change for _, change in prepared.begun]
+            raise await foreign.explained(store, schemas, changes, error) from None
         raise
     if finishes:
         finish(prepared, outcomes)
     return outcomes
+
+
+def _cure(begun: Begun) -> str:
+    """What settles these changes, of which nobody knows whether they were made."""
+    changes = [change for _, change in begun]
+    if any(change.mode == "incr" for change in changes):
+        return "to count again may count twice: reload() the record and look first"
+    if any(change.skip for change in changes):
+        return "each batch was changed as a whole or not at all: look at the records before you do it again"
+    deletes = all(change.mode == "delete" for change in changes)
+    return f"{'delete' if deletes else 'save'}() again settles it"
 
 
 async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[Outcome]:
@@ -150,7 +170,7 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
         readiness.forget(store, prepared.schemas)
         outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
     if isinstance(outcomes, Refusal):
-        raise _error(outcomes, *prepared.begun[outcomes.place])
+        raise _error(outcomes, prepared.begun)
     return outcomes
 
 
@@ -167,6 +187,16 @@ async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None
         await readiness.ready_to_read(store, one.schema, {entry: one.field})
 
 
+@contextmanager
+def _told(cure: str) -> Generator[None]:
+    """Tell by *cure* what settles this, where nobody knows whether it was done."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        error.cure = cure
+        raise
+
+
 async def get_or_create(
     store: Store,
     record: Record,
@@ -174,20 +204,25 @@ async def get_or_create(
     update: Change | None,
     key: Mapping[str, bytes],
     entry: str,
+    waiting: Collection[str],
 ) -> FoundOrCreated:
-    """Create *record*, unless another one holds *key*: then update that one.
+    """Create *record*, unless another one holds *key*: then update that one, unless it is one of *waiting*.
 
     NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
     """
     names = ", ".join(map(record.__mapper__.attribute, key))
     await readiness.ready_to_write(store, create.schema)
     await readiness.ready_to_read(store, create.schema, {entry: names})
-    call = get_or_create_call(create, update, key)
-    outcome = await _settle(
-        store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
-    )
+    call = get_or_create_call(create, update, key, waiting)
+    try:
+        with _told("called again, it finds the record that it has created or changed, but cannot say which"):
+            outcome = await _settle(
+                store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+            )
+    except RediscaError as error:
+        raise await foreign.explained(store, [create.schema], [create], error) from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, create)
+        raise _error(outcome, [(record, create)])
     return outcome
 
 
@@ -198,14 +233,23 @@ async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
     return outcome
 
 
-async def collect(store: Store, record: Record, name: str, command: Sequence[Arg]) -> Reply:
-    """Run *command* on the collection *name* of a record. Gone without one. EVALSHA, one round trip."""
+async def collect(
+    store: Store, record: Record, name: str, command: Sequence[Arg], kinds: tuple[type, ...]
+) -> Reply:
+    """Run *command* on the collection *name* of a record, which answers with one of *kinds*.
+
+    Gone where there is no record. EVALSHA, one round trip.
+    """
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
-    outcome = await _settle(store, [schema], call, collect_outcome)
+    try:
+        with _told("to do it again may do it twice: read the collection first"):
+            outcome = await _settle(store, [schema], call, collect_outcome)
+    except WrongType:
+        raise WrongType(schema.keys.collection(name, record.__state__.id)) from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, record, Change(schema, record.__state__.id, "update"))
-    return outcome
+        raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
+    return of_kind(outcome, kinds, call)
 
 
 async def _settle(
@@ -226,7 +270,9 @@ async def _settle(
     raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
 
 
-def _error(refusal: Refusal, record: Record, change: Change) -> RediscaError:
+@write_reader
+def _error(refusal: Refusal, begun: Begun) -> RediscaError:
+    record, change = begun[refusal.place]
     error = _plain_error(refusal, record, change)
     error.instance = record
     return error
@@ -259,6 +305,13 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return CorruptRecord(model, key, names[0], "is no number that can be counted on exactly")
         case "RESTRICTED":
             return Restricted(*refusal.details)
+        case "WAITS":
+            return to_be_deleted(model, refusal.details[0])
+        case "ORPHAN":
+            shown = _shown(record, *refusal.details)
+            name = "a record" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"
+            reason = f"refers to {name}, which is not stored: save it first, or in the same batch or flush"
+            return ValidationError(model, names[0], reason, shown)
         case "MANY":
             return UsageError(
                 f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "
@@ -267,6 +320,4 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
-            return StoreError(
-                f"the key {change.schema.keys.record(change.id)!r} holds something that is no record"
-            )
+            return WrongType(change.schema.keys.record(change.id), record=True)

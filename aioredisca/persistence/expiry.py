@@ -10,7 +10,7 @@ from aioredisca.compiler.changes import Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import NotFound, SchemaMismatch, StoreError
 from aioredisca.fields.access import check_changeable, need_id
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import asking, executor, readiness
 from aioredisca.storage.moments import NEVER, Duration, ending, moment
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Reply, Store
@@ -58,7 +58,7 @@ async def prolonged(
     call = write_call(changes)
     for _ in range(executor.ATTEMPTS):
         await readiness.ready_to_write(store, schema)
-        reply, *replies = await readiness.read_together(store, [call, *reads])
+        reply, *replies = await asking.read_together(store, [call, *reads])
         outcome = write_outcome(reply)
         if not isinstance(outcome, Refusal) or outcome.code == "GONE":
             return replies
@@ -85,7 +85,7 @@ async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
     store = mapper.store(state.unit)
     keys = mapper.schema(store).keys
     calls = [Call(("PTTL", keys.record(state.id))), Call(("ZSCORE", keys.moments, state.id)), Call(("TIME",))]
-    left, score, (seconds, micros) = await readiness.read_together(store, calls)
+    left, score, (seconds, micros) = await asking.read_together(store, calls)
     if left == -2:
         raise NotFound(mapper.name, state.id)
     if left == -1:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.changes import Change, Mode
 from aioredisca.compiler.writes import Outcome
-from aioredisca.errors import Conflict, Gone, NotLoaded, OutcomeUnknown, UsageError, ValidationError
+from aioredisca.errors import (
+    Conflict,
+    Gone,
+    NotLoaded,
+    OutcomeUnknown,
+    PermissionDenied,
+    UsageError,
+    ValidationError,
+)
 from aioredisca.fields.access import (
     check_changeable,
     check_writable,
@@ -18,6 +26,7 @@ from aioredisca.fields.access import (
     touched,
 )
 from aioredisca.storage.moments import AS_IT_WAS, Duration
+from aioredisca.storage.replies import check_values
 from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
@@ -55,6 +64,8 @@ def begin(
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
     sets, drops = split(changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain, ends=ends)
+    if mapper.checked:
+        change.parents = mapper.parents(sets, store, state.unit)
     if schema.required and change.mode == "create":
         _need_required(record, change)
     layers.depart(changes)
@@ -142,6 +153,7 @@ def _expectation(record: Record, changes: Raw, if_unchanged: IfUnchanged) -> Raw
         else:
             cure = "if_unchanged compares with what was loaded: load() first"
             raise NotLoaded(mapper.name, record.__state__.id, mapper.attribute(key), cure)
+    check_values(expect.values())
     return expect
 
 
@@ -169,11 +181,12 @@ def _own_field(mapper: Mapper, column: object) -> Any:
 
 def finish(record: Record, change: Change, outcome: Outcome) -> None:
     """The server wrote *change*: what was on its way is stored now."""
-    if isinstance(outcome, bytes):
-        learn(record, {cast("Increment", change.increment).key: outcome})
+    if change.increment is not None:
+        if isinstance(outcome, bytes):
+            learn(record, {change.increment.key: outcome})
         return
     state = record.__state__
-    if change.mode == "delete":
+    if change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
         state.layers.be_gone()
         if state.unit is not None:
             state.unit.was_deleted(record)
@@ -193,6 +206,20 @@ def learn(record: Record, raw: Raw) -> None:
             state.values.pop(record.__mapper__.by_key[key].name, None)
 
 
+def supersede(record: Record, changed: Raw, before: Raw) -> None:
+    """What waited in *record* when *changed* was sent is older than that. What was set since is not.
+
+    Of a value that changed in place nobody knows when: it waited.
+    """
+    keep_touched(record)
+    state, mapper = record.__state__, record.__mapper__
+    for key in changed.keys() & state.layers.diff.keys():
+        field = mapper.by_key[key]
+        if field.mutable or state.layers.diff[key] is before.get(key, MISSING):
+            del state.layers.diff[key]
+            state.values.pop(field.name, None)
+
+
 def put_back(record: Record, change: Change, error: BaseException) -> None:
     """The write failed: its changes are pending again, below those made since."""
     if change.mode == "incr":
@@ -201,7 +228,7 @@ def put_back(record: Record, change: Change, error: BaseException) -> None:
     layers.put_back()
     if isinstance(error, Gone) and change.mode == "update":
         layers.vanish()
-    layers.uncertain = _unanswered(error) or (layers.uncertain and not isinstance(error, Conflict))
+    layers.uncertain = _unanswered(change, error) or (layers.uncertain and not isinstance(error, Conflict))
 
 
 def put_back_all(begun: Begun, error: BaseException) -> None:
@@ -210,6 +237,12 @@ def put_back_all(begun: Begun, error: BaseException) -> None:
         put_back(record, change, error)
 
 
-def _unanswered(error: BaseException) -> bool:
-    """Whether a write may have happened: it was sent and lost, or cancelled on the way."""
+def _unanswered(change: Change, error: BaseException) -> bool:
+    """Whether a write may have happened: it was sent and lost, or cancelled on the way.
+
+    Where a right was taken away meanwhile, a record may be written whose old entries could not be removed; a
+    new one has none.
+    """
+    if isinstance(error, PermissionDenied):
+        return change.mode != "create"
     return isinstance(error, OutcomeUnknown) or not isinstance(error, Exception)

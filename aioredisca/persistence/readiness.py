@@ -6,7 +6,9 @@ process and model, compared by the server in every write, and read again only wh
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 from aioredisca.compiler.loads import record_call, records_call
 from aioredisca.compiler.signature import (
@@ -17,32 +19,28 @@ from aioredisca.compiler.signature import (
     read_meta,
     read_probe,
 )
-from aioredisca.errors import NotIndexed, PermissionDenied, RediscaError, SchemaMismatch
+from aioredisca.errors import (
+    EvictionWarning,
+    NotIndexed,
+    PermissionDenied,
+    SchemaMismatch,
+    StoreError,
+)
+from aioredisca.persistence import adoption
+from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.replies import NUMBER, check_rows, of_kind, strange
 from aioredisca.storage.schema import Schema, entries_of
-from aioredisca.types import Call, Reply, Store, Stored
+from aioredisca.types import Call, Store, Stored
+
+_NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
+
+DECLARATIONS = 100
+"""How often the indexes of a class may be found to be declared otherwise meanwhile."""
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
-
-
-async def read(store: Store, call: Call) -> Reply:
-    """The reply to one call in one round trip; a refusal is raised."""
-    return await store.transport().send(call)
-
-
-async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
-    """The replies to several calls in one round trip; the first refusal is raised."""
-    return unrefused(await store.transport().send_all(calls))
-
-
-def unrefused(replies: list[Reply]) -> list[Reply]:
-    """Replies as they are; the first refusal is raised."""
-    for reply in replies:
-        if isinstance(reply, RediscaError):
-            raise reply
-    return replies
 
 
 async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
@@ -50,9 +48,15 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
     transport = store.transport()
     if any(schema.cache_region for schema, _ in wanted):
         calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
-        return unrefused(await transport.send_all(calls))
-    call = records_call(wanted)
-    found: list[Stored] = await transport.send(call) if call.commands else []
+        found: list[Stored] = unrefused(await transport.send_all(calls))
+    else:
+        call = records_call(wanted)
+        found = await transport.send(call) if call.commands else []
+    if type(found) is not list or len(found) != sum(len(ids) for _, ids in wanted):
+        raise strange()
+    rest = iter(found)
+    for schema, ids in wanted:
+        check_rows([*islice(rest, len(ids))], len(schema.read_fields))
     return found
 
 
@@ -62,7 +66,7 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
 async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> None:
     """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text."""
     for name in (await lacking(store, schema, entries)).values():
-        raise NotIndexed(schema.model, name, "the index is not built yet: run `aioredisca reindex` once")
+        raise NotIndexed(schema.model, name, _NOT_BUILT)
 
 
 def complete(store: Store, schema: Schema) -> bool:
@@ -85,7 +89,7 @@ async def _look(store: Store, schema: Schema) -> IndexState:
     if not meta.signature:
         legacy = await _has_records(store, schema)
         return IndexState("", schema.entries if legacy else frozenset())
-    if not size:
+    if not of_kind(size, NUMBER, meta_call(schema)):
         # An index that is not declared yet is empty all the same.
         return IndexState(schema.signature, meta.unbuilt)
     return IndexState(meta.signature, meta.unbuilt)
@@ -93,14 +97,12 @@ async def _look(store: Store, schema: Schema) -> IndexState:
 
 async def _has_records(store: Store, schema: Schema) -> bool:
     """Whether records stand under the prefix of a model that nobody declared, as redisca left them."""
-    cursor: bytes | str = "0"
-    pattern = glob_literal(schema.keys.records) + "*"
-    for _ in range(SCAN_CALLS):
-        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, "TYPE", "hash"))
-        cursor, found = await read(store, call)
-        if found:
+    pages = 0
+    async for ids in adoption.ids_of_hashes(store, schema):
+        if ids and (await adoption.records_among(store, schema, ids))[0]:
             return True
-        if cursor == b"0":
+        pages += 1
+        if pages == SCAN_CALLS:
             break
     return False
 
@@ -121,8 +123,12 @@ def declared(store: Store, schemas: Iterable[Schema]) -> bool:
 async def ready_to_write(store: Store, schema: Schema) -> None:
     """Probe rights and declare the signature of *schema*, once per process and model."""
     known = store.facts.index_states.get(schema.name)
-    while known is None or not known.declared:
+    for _ in range(DECLARATIONS):
+        if known is not None and known.declared:
+            break
         known = await _declare(store, schema)
+    else:
+        raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
     store.facts.index_states[schema.name] = known
 
 
@@ -148,9 +154,25 @@ async def _probe(store: Store, schema: Schema) -> Probe:
         seen = read_probe(await read(store, probe_call(schema)))
     except PermissionDenied as error:
         raise _sharper(error, schema) from None
+    judge_eviction(store, seen.eviction)
     for command, key in seen.missing:
         raise PermissionDenied(f"+{command.lower()} {_pattern(schema)}", f"{command} on {key!r} is denied")
     return seen
+
+
+def judge_eviction(store: Store, policy: str) -> None:
+    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
+    if not policy or store.eviction == "allow":
+        return
+    text = (
+        f"the database may throw away records when its memory is full (maxmemory-policy {policy}), and what "
+        f"the indexes say of them stays: set the policy to noeviction or volatile-lru"
+    )
+    if store.eviction == "refuse":
+        raise StoreError(f"{text}, or allow it by Database(eviction='allow')")
+    if not store.facts.eviction_told:
+        store.facts.eviction_told = True
+        warnings.warn(f"{text}, or silence this by Database(eviction='allow')", EvictionWarning, stacklevel=2)
 
 
 def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:

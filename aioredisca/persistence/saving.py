@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from aioredisca.errors import UsageError
+from aioredisca.fields.access import need_record
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import begin, begin_delete
 from aioredisca.types import MISSING
@@ -42,6 +43,7 @@ async def save(
 
 async def delete(record: Record) -> bool:
     """Delete *record*; whether there was one. EVALSHA, one round trip."""
+    need_record(record)
     state = record.__state__
     store = record.__mapper__.store(state.unit)
     lock = state.lock(store.transport())

@@ -12,6 +12,7 @@ from aioredisca.fields.numbers import Decimal, Float, Integer
 from aioredisca.query import execution
 from aioredisca.query.scan import Found
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.replies import strange
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -39,6 +40,8 @@ def _value(row: Found[Any], field: Field[Any]) -> Any:
     raw = scan.value(values, field.key)
     if raw is None:
         return None
+    if type(raw) is not bytes:
+        raise strange()
     try:
         return field.__codec__.read(raw, scan.mapper)
     except ValueError as error:
@@ -95,8 +98,8 @@ def _aggregated(rows: Iterable[Found[Any]], field: Field[Any] | None) -> Aggrega
     held = [row for row in rows if _raw(row, key) is not None]
     if not held:
         return Aggregate()
+    total = _sum([_value(row, field) for row in held], field)  # first, for it tells what cannot be read
     least, most = (one(held, key=lambda row: execution.rank(row, key)) for one in (min, max))
-    total = _sum([_value(row, field) for row in held], field)
     average = None if total is None else total / len(held)
     return Aggregate(len(held), total, _value(least, field), _value(most, field), average)
 

@@ -156,7 +156,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, Or)
 
     def _having(self, elements: Iterable[Any], join: type[And | Or]) -> Q:
-        if isinstance(elements, str):
+        if isinstance(elements, str | bytes) or not isinstance(elements, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{self!r}: has_all() and has_any() take several elements; ask has() for one")
         return self._query(
             join(tuple(predicates.has(self._field, element, self._mapper) for element in elements))
@@ -250,7 +250,9 @@ class PasswordColumn(Column[M, T]):
 
     async def hash(self, plain: str) -> Hash:
         """Return the hash of *plain*, made in a thread. ValidationError if the field refuses it. No I/O."""
-        return await password.make_hash(password_field(self), self._mapper, plain)
+        work = password.make_hash(password_field(self), self._mapper, plain)
+        del plain  # no frame of an error holds it
+        return await work
 
     async def verify(self, record: M | None, plain: str) -> bool:
         """Return whether *plain* is the password of *record*, found out in a thread. No I/O.
@@ -260,7 +262,9 @@ class PasswordColumn(Column[M, T]):
         is), the right password puts a better one into the record; save it to keep that. NotLoaded for a
         handle that was never loaded.
         """
-        return await password.verify(password_field(self), self._mapper, record, plain)
+        work = password.verify(password_field(self), self._mapper, record, plain)
+        del plain  # no frame of an error holds it
+        return await work
 
     async def upgrade(self, record: M) -> bool:
         """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.

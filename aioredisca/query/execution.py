@@ -12,10 +12,11 @@ from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
 from aioredisca.config import conf
 from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, together
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.replies import strange
 from aioredisca.types import Call, Store
 
 if TYPE_CHECKING:
@@ -295,11 +296,17 @@ async def count(spec: QuerySpec[R]) -> int:
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
     """Go on from the first step of a count to its end."""
     step = read_step(reply)
-    total: int = step.found
+    total = _number(step.found)
     while step.cursor:
-        step = read_step(await readiness.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
-        total += step.found
+        step = read_step(await asking.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
+        total += _number(step.found)
     return total
+
+
+def _number(found: Any) -> int:
+    if not isinstance(found, int):
+        raise strange()
+    return found
 
 
 def _count_call(plan: Plan) -> Call:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aioredisca.compiler.conditions import All, And, Condition, Not, Or
 from aioredisca.compiler.planner import Plan, indexes
 from aioredisca.compiler.queries import query_call, read_step
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.replies import reader
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -78,25 +79,33 @@ async def explain(spec: QuerySpec[R]) -> Explanation:
     plan = scan.plan
     walk = None if spec.limit is None else plan.walk
     call = query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
-    way, estimate, *flat = read_step(await readiness.read(scan.store, call)).found
     shown = _Shown(scan)
-    drivers = tuple(
-        Driver(_KINDS[kind.decode()], shown.key(key), size)
-        for kind, key, size in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
-    )
+    way, estimate, drivers = _read_plan(shown, read_step(await asking.read(scan.store, call)).found)
     count = await execution.count(spec)
     candidates = sum(driver.size for driver in drivers)
     return Explanation(
         describe(plan.condition),
-        _WAYS[way.decode()],
+        _WAYS[way],
         drivers,
         estimate,
         count,
-        _round_trips(way.decode(), candidates, count),
+        _round_trips(way, candidates, count),
         ("EVALSHA_RO" if scan.store.facts.read_only_scripts else "EVALSHA",),
         tuple(shown.key(key) for key in call.keys),
-        tuple(_warnings(spec, plan, way.decode(), candidates, count)),
+        tuple(_warnings(spec, plan, way, candidates, count)),
     )
+
+
+@reader
+def _read_plan(shown: _Shown, found: Any) -> tuple[str, int, tuple[Driver, ...]]:
+    """The way, the estimate and the drivers that the server tells of."""
+    way, estimate, *flat = found
+    drivers = tuple(
+        Driver(_KINDS[kind.decode()], shown.key(key), int(size))
+        for kind, key, size in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+    )
+    name = way.decode()
+    return name if name in _WAYS else _WAYS[name], int(estimate), drivers
 
 
 def _round_trips(way: str, candidates: int, count: int) -> int:

@@ -19,9 +19,10 @@ from aioredisca.compiler.queries import PAGE, Row, cut, named, whole_index_call,
 from aioredisca.errors import StoreError, Unavailable
 from aioredisca.persistence import readiness
 from aioredisca.query.scan import Scan
+from aioredisca.storage.replies import LIST, MISREAD, check_values, of_kind
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Reply, Store
+from aioredisca.types import Call, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -91,7 +92,8 @@ class Lookup:
         key, few, now = self._keys.exact(condition.key, condition.value), _small_values(store), monotonic()
         if few.get(key, 0.0) > now and store.facts.sort_alone:
             try:
-                flat = await store.transport().send(Call((), packed=self._command % (len(key), key)))
+                call = Call((), packed=self._command % (len(key), key))
+                flat = of_kind(await store.transport().send(call), LIST, call)
             except StoreError:  # perhaps it is refused as a command of its own
                 store.facts.sort_alone = False
                 raise
@@ -106,17 +108,26 @@ class Lookup:
 
     def matches(self, store: Store, page: Sequence[bytes | None], condition: Equals | Between) -> list[Row]:
         """The rows of a flat reply that meet *condition*, in order, each with its id."""
-        rows, at = cut(page, len(self.places)), self._at
+        rows = cut(page, len(self.places))
+        try:
+            held = self._held(rows, condition)
+        except MISREAD:
+            for row in rows:
+                check_values(row)
+            raise
+        if len(held) < len(rows):
+            store.facts.count_stale(self._keys.base, len(rows) - len(held))
+        return named(held)
+
+    def _held(self, rows: list[Stored], condition: Equals | Between) -> list[Stored]:
+        at = self._at
         if isinstance(condition, Equals):
             value = condition.value
             held = [row for row in rows if row[at] == value]
             held.sort(key=_raw_id)
-        else:
-            admits = condition.admits
-            held = [row for row in rows if admits(row[at])]
-        if len(held) < len(rows):
-            store.facts.count_stale(self._keys.base, len(rows) - len(held))
-        return named(held)
+            return held
+        admits = condition.admits
+        return [row for row in rows if admits(row[at])]
 
 
 def _lookup_of(schema: Schema, condition: Equals | Between) -> Lookup | None:

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
+from aioredisca.fields.access import to_be_deleted
 from aioredisca.fields.numbers import Number
-from aioredisca.persistence import executor, readiness
-from aioredisca.persistence.pending import begin_delete, split
+from aioredisca.persistence import asking, executor
+from aioredisca.persistence.pending import begin_delete, learn, split, supersede
 from aioredisca.query import execution
-from aioredisca.query.scan import Scan
+from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import AS_IT_WAS
+from aioredisca.storage.replies import check_rows
 from aioredisca.types import Raw
 
 if TYPE_CHECKING:
@@ -75,6 +77,8 @@ async def _change(
     spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work, ends: str = AS_IT_WAS
 ) -> int:
     found = await execution.rows(spec, fields, bounded=False)
+    if mode != "delete":
+        _refuse_waiting(found, fields)
     changed = 0
     for scan in dict.fromkeys(scan for _, _, scan in found):
         mine = {id: scan.raw(values) for id, values, of in found if of is scan}
@@ -88,16 +92,40 @@ async def _change(
     return changed
 
 
+def _refuse_waiting(found: Sequence[Found[Any]], counted: Sequence[str]) -> None:
+    """UsageError for a match that the open session is to delete, or to give a value that is *counted* on."""
+    mappers = {scan.mapper: (scan.mapper.waiting(), scan.mapper.pending()) for _, _, scan in found}
+    for id, _, scan in found:
+        deleted, pending = mappers[scan.mapper]
+        if id in deleted:
+            raise to_be_deleted(scan.mapper.name, id)
+        for key in pending.get(id, {}).keys() & {*counted}:
+            where = f"{scan.mapper.name}({id!r}).{scan.mapper.attribute(key)}"
+            raise UsageError(f"{where} has a change that is not saved: save() or revert() it first")
+
+
 async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work: Work, ends: str) -> int:
     """Change the records of one batch, trying those again that were changed by others meanwhile."""
     changed = 0
     while batch:
         begun = [_begin(scan, id, raw, mode, work, ends) for id, raw in batch.items()]
+        before = scan.mapper.pending()
         flags = await executor.write(scan.store, begun)
+        for (_, change), flag in zip(begun, flags, strict=True):
+            if mode != "delete" and flag is not None:
+                _tell(scan.mapper.known(change.id), change, before)
         changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
         passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
         batch = await _judged_again(scan, passed)
     return changed
+
+
+def _tell(record: Any, change: Change, before: Mapping[str, Raw]) -> None:
+    """The session's own instance of a record learns what was set, newer than what waited there *before*."""
+    if record is not None:
+        raw: Raw = {**change.sets, **dict.fromkeys(change.drops)}
+        supersede(record, raw, before.get(change.id, {}))
+        learn(record, raw)
 
 
 def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work, ends: str) -> tuple[Record, Change]:
@@ -111,7 +139,8 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work, ends: str
         error.instance = record
         raise
     sets, drops = split({**wanted})
-    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, ends=ends)
+    parents = scan.mapper.parents(sets, scan.store, None)
+    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, ends=ends, parents=parents)
 
 
 async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
@@ -119,7 +148,8 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
     if not ids:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
-    replies = await readiness.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    replies = await asking.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
+    check_rows(replies, len(fields))
     there = [
         (id, (b"", *values))
         for id, values in zip(ids, replies, strict=True)

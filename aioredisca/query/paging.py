@@ -13,6 +13,7 @@ from aioredisca.errors import UsageError, ValidationError
 from aioredisca.query import execution, prefetch
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.codecs import plain
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -41,6 +42,7 @@ async def page(spec: QuerySpec[R], size: int, after: str | None) -> Page[R]:
     """*size* records of *spec* behind the cursor *after*."""
     if not spec.whole:
         raise UsageError("page() takes its own size: leave limit, offset and slices away")
+    size = plain(size)
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
     scan = Scan(spec, spec.model, ())
@@ -73,7 +75,7 @@ def _row_of(scan: Scan[R], after: str) -> Found[R]:
         for one, raw in zip(order, ranks, strict=True):
             _check_rank(scan, one.key, raw)
     except ValueError as error:
-        raise ValidationError(scan.model.__name__, "cursor", str(error)) from None
+        raise ValidationError(scan.model.__name__, "cursor", str(error), after) from None
     known = {one.key: raw for one, raw in zip(order, ranks, strict=True)}
     return id, [None, *(known.get(key) for key in scan.fields)], scan
 

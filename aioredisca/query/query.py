@@ -19,6 +19,7 @@ from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
+from aioredisca.storage.codecs import plain
 from aioredisca.storage.moments import NEVER, Duration, ending
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class Select(Asked[R]):
     @staticmethod
     def _spec_of(condition: Any) -> QuerySpec[Any]:
         if not isinstance(condition, Asked):
-            hint = ": a chained comparison or `and` became a bool" if isinstance(condition, bool) else ""
+            hint = _OF_BOOL if isinstance(condition, bool) else ""
             kind = type(condition).__name__
             raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
         return condition._spec
@@ -154,16 +155,27 @@ class Select(Asked[R]):
         return self._with(prefetch=tuple(dict.fromkeys((*self._spec.prefetch, *paths))))
 
 
+_OF_BOOL = (
+    ": a chained comparison or `and` became a bool, or what was compared is no column, as an id is none: "
+    "get() and get_many() find by ids"
+)
+
+
 def whole(count: Any, what: str) -> int:
     """*count*, if it is a whole number that is not negative."""
-    if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+    number = plain(count)
+    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
-    return count
+    return number
 
 
 def field_of(model: type[Any], column: Any) -> Field[Any]:
     """The field of a column of *model*."""
     field: Field[Any] | None = model.__mapper__.field_of(column)
+    if isinstance(column, property):
+        name = model.__name__
+        cure = "ids are the order where no other is asked, and get() and get_many() find by them"
+        raise UsageError(f"a property of {name} is no column, nor is {name}.id: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field

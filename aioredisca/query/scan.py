@@ -9,9 +9,10 @@ from aioredisca.compiler.conditions import judge
 from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
 from aioredisca.errors import StoreError, Unavailable
-from aioredisca.persistence import readiness
+from aioredisca.persistence import asking, readiness
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER
+from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw, Reply, Store, Stored
 
@@ -57,8 +58,8 @@ class Scan(Generic[R]):
         self._offset, self._cursor = 0, b""
         self._seen: set[str] = set()
         # A record that holds nothing of what is read must be proved to be there, if that is enough to match.
-        known = any(name in self.fields for name in (*self.schema.required, MARKER))
-        self._prove = not known and self._blank
+        # A required field would not tell: it may be younger than the record.
+        self._prove = self._blank and MARKER not in self.fields
 
     def begin(self, reply: Reply) -> None:
         """Take *reply*, which somebody else has got, as that to the first step."""
@@ -90,7 +91,8 @@ class Scan(Generic[R]):
             await readiness.ready_to_read(self.store, self.schema, names)
 
     def _name(self, key: str) -> str:
-        return self.mapper.attribute(key) if key else "id"
+        """What an index is of; nothing for the set of all records."""
+        return self.mapper.attribute(key) if key else ""
 
     # -- how to read -------------------------------------------------------------------------------
 
@@ -137,7 +139,7 @@ class Scan(Generic[R]):
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
-        reply = await readiness.read(self.store, self._call(sort=False))
+        reply = await asking.read(self.store, self._call(sort=False))
         self.store.facts.sort_in_scripts = False
         return reply
 
@@ -148,7 +150,10 @@ class Scan(Generic[R]):
             self.rows, self.gave_up = [], True
             return
         self.gave_up = False
-        self.rows = self.judged(read_rows(step.found, len(self.fields)))
+        found = read_rows(step.found, len(self.fields))
+        if {len(row) for _, row in found} - {1 + len(self.fields)}:
+            raise strange()
+        self.rows = self.judged(found)
         if not self.ordered:
             self.rows = self._fresh(self.rows) if step.cursor or self._seen else self.rows
         elif self._want is not None:
@@ -167,6 +172,14 @@ class Scan(Generic[R]):
 
     def judged(self, found: Sequence[Row]) -> list[Found[R]]:
         """The rows whose records hold what was asked for."""
+        try:
+            return self._judged(found)
+        except MISREAD:
+            for _, row in found:
+                check_values(row)
+            raise
+
+    def _judged(self, found: Sequence[Row]) -> list[Found[R]]:
         holds, width = self.holds, len(self.fields)
         if self._blank and not self._prove:  # else the server has left out what does not exist
             rows: list[Found[R]] = [
@@ -191,7 +204,7 @@ class Scan(Generic[R]):
     def rank(self, row: Stored, key: str) -> Any:
         """What orders *row* by a hash field, or None where it holds nothing that can be read."""
         raw = self.value(row, key)
-        if raw is None:
+        if type(raw) is not bytes:
             return None
         try:
             return self.mapper.by_key[key].__codec__.rank(raw)

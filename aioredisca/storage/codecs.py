@@ -14,7 +14,7 @@ import decimal
 import json
 import math
 import re
-import unicodedata
+import sys
 import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
@@ -23,12 +23,16 @@ EXACT_INTEGERS = 2**53
 """Up to here, either side of zero, a double tells every integer from the next."""
 
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-MAX_DECIMAL_DIGITS = 1000
+MAX_DIGITS = 4300
+"""Digits of the longest whole number that Python reads and writes, unless it is told otherwise."""
 
-_INTEGER = re.compile(r"[+-]?[0-9]{1,4000}\Z")
+_INTEGER = re.compile(rf"[+-]?[0-9]{{1,{MAX_DIGITS}}}\Z")
 _NUMBER = re.compile(
     r"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf|infinity|nan)\Z", re.I | re.A
 )
+_MARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
+"""Strings of a JSON text, and the brackets outside of them."""
+
 _TRUTHS = {"1": True, "true": True, "0": False, "false": False}
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _MOMENT = re.compile(
@@ -37,10 +41,6 @@ _MOMENT = re.compile(
 )
 _UUID_CHARACTERS = set("0123456789abcdefABCDEFurnURNidID-{}:")
 _SECONDS = re.compile(r"(-?)([0-9]{1,18})(?:\.([0-9]{1,6}))?\Z")
-_ATOM = r"[^\s@.<>()\[\],;:\\\"\x00-\x1f\x7f]+"
-_LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_EMAIL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+[a-z](?:[a-z0-9-]{{0,61}}[a-z0-9])\Z")
-MAX_EMAIL = 254
 
 
 def kind(value: object) -> str:
@@ -70,9 +70,9 @@ def read_string(value: object) -> str:
     value = plain(value)
     if isinstance(value, str):
         return writable(value)
-    if isinstance(value, int | float | decimal.Decimal) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError(f"takes a string, not {kind(value)}")
+    if isinstance(value, bool) or not isinstance(value, int | float | decimal.Decimal):
+        raise ValueError(f"takes a string, not {kind(value)}")
+    return integer_text(value) if isinstance(value, int) else str(value)
 
 
 def as_text(raw: bytes) -> str | bytes:
@@ -103,29 +103,6 @@ def _is_several(value: object) -> bool:
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | bytearray | Mapping)
 
 
-def read_email(value: object) -> str:
-    """Lower-cased and NFC. The length is judged first and the pattern is linear: no slow input exists."""
-    value = plain(value)
-    if not isinstance(value, str):
-        raise ValueError(f"takes a string, not {kind(value)}")
-    if len(value) > MAX_EMAIL:
-        raise ValueError(f"is longer than {MAX_EMAIL} characters")
-    email = email_form(writable(value))
-    if not _EMAIL.match(email):
-        raise ValueError("is no e-mail address")
-    return email
-
-
-def email_form(text: str) -> str:
-    """An e-mail address, or the beginning of one, in its one form: lower-cased and NFC."""
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
-
-
-def is_email(text: str) -> bool:
-    """Whether ASCII *text* is an e-mail address in its one canonical form already."""
-    return len(text) <= MAX_EMAIL and text.islower() and _EMAIL.match(text) is not None
-
-
 def read_bytes(value: object) -> bytes:
     if isinstance(value, bytes | bytearray):
         return bytes(value)
@@ -150,7 +127,10 @@ def read_integer(value: object) -> int:
 
 
 def integer_text(value: int) -> str:
-    return str(value)
+    try:
+        return str(value)
+    except ValueError:
+        raise ValueError(f"has more than {sys.get_int_max_str_digits():,} digits") from None
 
 
 def text_integer(text: str) -> int:
@@ -224,14 +204,13 @@ def text_decimal(text: Any) -> decimal.Decimal:
 def _normal_decimal(number: decimal.Decimal) -> decimal.Decimal:
     """Without trailing zeros and exponent: 1.10, 1.1 and 11E-1 are one value. Exact at any precision."""
     sign, digits, exponent = number.as_tuple()
-    whole = int("".join(map(str, digits)))
-    if not whole:
+    text = "".join(map(str, digits)).lstrip("0")
+    if not text:
         return decimal.Decimal(0)
-    text, places = str(whole), -int(exponent)
-    if max(len(text), abs(places)) > MAX_DECIMAL_DIGITS:
-        raise ValueError(f"has more than {MAX_DECIMAL_DIGITS} digits")
     stripped = text.rstrip("0")
-    places -= len(text) - len(stripped)
+    places = len(stripped) - len(text) - int(exponent)
+    if max(len(stripped), places, len(stripped) - places) > MAX_DIGITS:
+        raise ValueError(f"has more than {MAX_DIGITS:,} digits")
     if places < 0:
         stripped, places = stripped + "0" * -places, 0
     return decimal.Decimal((sign, tuple(map(int, stripped)), -places))
@@ -248,6 +227,11 @@ def to_scale(value: decimal.Decimal, places: int) -> decimal.Decimal:
     sign, digits, exponent = value.as_tuple()
     zeros = places + int(exponent)
     return decimal.Decimal((sign, digits + (0,) * zeros, -places)) if zeros > 0 else value
+
+
+def decimal_digits(value: decimal.Decimal) -> int:
+    """How many digits it takes to write *value*, with those after the point; a 0 before the point is none."""
+    return len(decimal_text(value).lstrip("-").replace(".", "").removeprefix("0"))
 
 
 def decimal_places(value: decimal.Decimal) -> int:
@@ -435,6 +419,15 @@ def text_json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("is no JSON") from None
+
+
+def json_depth(text: str) -> int:
+    """How many lists and objects of a JSON *text* lie in each other at most."""
+    depth = deepest = 0
+    for mark in _MARKS.findall(text):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(mark, 0)
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def text_strings(text: str) -> set[str]:

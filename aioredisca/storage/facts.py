@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
-from weakref import ReferenceType
+from typing import Any, NamedTuple
+from weakref import ReferenceType, WeakSet
 
 from aioredisca.storage.schema import Referrer, entries_of
 
@@ -25,7 +25,14 @@ class IndexState:
         return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
 
 
-@dataclass(slots=True)
+class Peer(NamedTuple):
+    """A connection, as the server calls it."""
+
+    id: str
+    address: str
+
+
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class StoreFacts:
     """Of one database, for as long as the process lives.
 
@@ -33,11 +40,15 @@ class StoreFacts:
     ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
+    ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
+    ``given_up``           connections to be ended before anything else is sent: writes were on their way.
+    ``eviction_told``      it was warned of that the server may throw records away.
     ``round_trips``        made so far, connecting not counted.
     ``stale_rows``         rows of an index dropped because their record said otherwise, by key base.
     ``index_states``       by key base and signature of a class.
     ``small_values``       keys of the sets of values that few records held, and until when that is believed.
     ``classes``            the classes that keep a prefix, by key base and full name.
+    ``neighbours``         those of all Databases known to be the same one, whose keys may meet: itself, too.
     ``referrers``          what a delete must look at, by key base; good for one generation of classes.
     """
 
@@ -45,6 +56,9 @@ class StoreFacts:
     sort_in_scripts: bool | None = None
     sort_alone: bool = True
     tracking: bool = True
+    fences: bool = True
+    given_up: set[Peer] = field(default_factory=set[Peer])
+    eviction_told: bool = False
     round_trips: int = 0
     stale_rows: dict[str, int] = field(default_factory=dict[str, int])
     index_states: dict[tuple[str, str], IndexState] = field(default_factory=dict[tuple[str, str], IndexState])
@@ -52,6 +66,7 @@ class StoreFacts:
     classes: dict[tuple[str, str], ReferenceType[Any]] = field(
         default_factory=dict[tuple[str, str], "ReferenceType[Any]"]
     )
+    neighbours: WeakSet[StoreFacts] = field(default_factory=WeakSet["StoreFacts"])
     referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
         default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]
     )

@@ -97,6 +97,14 @@ class Keys:
         """Hash: id -> digest of its value, for values too long for a key name."""
         return f"{self.base}/h/{field}"
 
+    def values(self, field: str) -> str:
+        """What the keys of the sets per value begin with."""
+        return f"{self.base}/x/{field}/"
+
+    def long_values(self, field: str) -> str:
+        """The same of values that stand there by their digest."""
+        return f"{self.base}/y/{field}/"
+
     def exact(self, field: str, value: bytes) -> bytes:
         """Set of the ids that hold *value*."""
         digest = long_digest(value)
@@ -132,8 +140,8 @@ def bad_prefix(prefix: object) -> str:
     """Why *prefix* cannot be one, or the empty string."""
     if not isinstance(prefix, str) or not prefix:
         return "a prefix is a string of at least one character"
-    if bad := next((c for c in prefix if c in "/{}*" or c.isspace()), None):
-        return f"a prefix holds no / {{ }} * and no white space, this one has {bad!r}"
+    if bad := next((c for c in prefix if c in "/{}*\0" or c.isspace()), None):
+        return f"a prefix holds no / {{ }} *, no NUL and no white space, this one has {bad!r}"
     return _bad_text(prefix, 128)
 
 
@@ -141,8 +149,8 @@ def bad_namespace(namespace: object) -> str:
     """Why *namespace* cannot be one, or the empty string."""
     if not isinstance(namespace, str):
         return "a namespace is a string"
-    if bad := next((c for c in namespace if c in "{}*" or c.isspace()), None):
-        return f"a namespace holds no {{ }} * and no white space, this one has {bad!r}"
+    if bad := next((c for c in namespace if c in "{}*\0" or c.isspace()), None):
+        return f"a namespace holds no {{ }} *, no NUL and no white space, this one has {bad!r}"
     return _bad_text(namespace, 128)
 
 
@@ -150,6 +158,8 @@ def bad_field(name: object, *, indexed: bool) -> str:
     """Why *name* cannot be a hash field (of an index), or the empty string."""
     if not isinstance(name, str) or not name:
         return "a hash field is a string of at least one character"
+    if name.startswith("\0"):
+        return "a hash field does not begin with NUL, where servers take it for none"
     if name == MARKER:
         return f"{MARKER!r} marks empty records and cannot be a field"
     if indexed and "/" in name:

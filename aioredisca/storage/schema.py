@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from aioredisca.storage.keys import LONG_VALUE, Keys, long_digest
+from aioredisca.storage.keys import LONG_VALUE, MARKER, Keys, long_digest
 from aioredisca.storage.resp import layout
 from aioredisca.types import CacheRegion, Raw
 
@@ -179,9 +179,11 @@ class Schema:
 
     @cached_property
     def read_fields(self) -> tuple[str, ...]:
-        """What a load asks for: the declared fields, and the marker where none of them must be there."""
-        names = tuple(spec.key for spec in self.fields)
-        return names if self.required else (*names, "_")
+        """What a load asks for: the declared fields, and the marker of records that hold none of them.
+
+        A class with required fields, too: they may be younger than the record.
+        """
+        return (*(spec.key for spec in self.fields), MARKER)
 
     @cached_property
     def name(self) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from aioredisca.errors import (
     Conflict,
     CorruptRecord,
     DriverMisuse,
+    EvictionWarning,
     FieldUnset,
     Gone,
     MultipleFound,
@@ -34,6 +35,7 @@ from aioredisca.errors import (
     UniqueViolation,
     UsageError,
     ValidationError,
+    WrongType,
 )
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
@@ -75,6 +77,7 @@ __all__ = (
     "Enum",
     "Explanation",
     "Field",
+    "EvictionWarning",
     "FieldUnset",
     "Float",
     "Gone",
@@ -112,6 +115,7 @@ __all__ = (
     "UniqueViolation",
     "UsageError",
     "ValidationError",
+    "WrongType",
     "allow_blocking",
     "conf",
     "exclusive",

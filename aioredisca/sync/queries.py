@@ -245,7 +245,9 @@ class PasswordColumn(Column[B, T]):
 
     def hash(self, plain: str) -> Hash:
         """Return the hash of *plain*. ValidationError if the field refuses it. No I/O."""
-        return run(password.make_hash(password_field(self), self._mapper, plain))
+        work = password.make_hash(password_field(self), self._mapper, plain)
+        del plain  # no frame of an error holds it
+        return run(work)
 
     def verify(self, record: B | None, plain: str) -> bool:
         """Return whether *plain* is the password of *record*; False for None, in the same time.
@@ -253,7 +255,9 @@ class PasswordColumn(Column[B, T]):
         Where the stored hash is weaker than new ones, the right password puts a better one into the
         record; save it to keep that. No I/O, but for a record that is not loaded: HMGET, one round trip.
         """
-        return run(password.verify(password_field(self), self._mapper, record, plain))
+        work = password.verify(password_field(self), self._mapper, record, plain)
+        del plain  # no frame of an error holds it
+        return run(work)
 
     def upgrade(self, record: B) -> bool:
         """Put a strong hash over a bare MD5, whose plain text nobody knows; return whether there was one.

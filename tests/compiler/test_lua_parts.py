@@ -46,7 +46,9 @@ from aioredisca.types import Script
 
 from ..support.lua_names import names_of
 
-SERVER = set("redis KEYS ARGV cjson ipairs math next pairs pcall string table tonumber type unpack".split())
+SERVER = set(
+    "redis KEYS ARGV cjson ipairs math next pairs pcall string table tonumber tostring type unpack".split()
+)
 """What the server gives every script."""
 
 FOLDER = resources.files("aioredisca.compiler").joinpath("lua")
@@ -80,11 +82,14 @@ def test_a_part_needs_and_gives_what_it_says(name: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "why"),
     [
-        (("-- needs: send,", "-- needs:"), "uses send, and does not need it"),
-        (("-- needs: send,", "-- needs: send, groups,"), "needs groups, and does not use it"),
-        (("-- gives: write_range", "-- gives: write_range, come"), "gives come, and does not have it"),
-        (("local function write_range", "local function write_scores"), "gives write_range, and does not"),
-        (("local come, gone = 0, 0", "come, gone = 0, 0"), "uses come, and does not need it"),
+        (("-- needs: call, leave, send,", "-- needs: call, leave,"), "uses send, and does not need it"),
+        (
+            ("-- needs: call, leave, send,", "-- needs: call, leave, send, groups,"),
+            "needs groups, and does not use it",
+        ),
+        (("-- gives: enter_range", "-- gives: enter_range, come"), "gives come, and does not have it"),
+        (("local function enter_range", "local function write_scores"), "gives enter_range, and does not"),
+        (("local come, gone = 0, 0", "come, gone = 0, 0"), "uses gone, and does not need it"),
     ],
 )
 def test_control_a_wrong_declaration_is_found(wrong: tuple[str, str], why: str) -> None:
@@ -138,7 +143,12 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     found += [sweep_script(rendered(schema, 1)) for schema in ending]
     for schema in schemas + ending:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
-        found += [get_or_create_script(alone), write_script(alone, ()), write_script(alone, ("increment",))]
+        found += [
+            get_or_create_script(alone, ()),
+            get_or_create_script(alone, ("parents",)),
+            write_script(alone, ()),
+            write_script(alone, ("increment",)),
+        ]
         found += [write_script(cascades, ("cascade",)), write_script(cascades, WRITE_EXTRAS)]
     both = (rendered(schemas[0], 1), rendered(schemas[-1], 1 + len(schemas[0].fixed_keys)))
     return [*found, write_script(both, ())]
@@ -272,7 +282,7 @@ def test_a_comment_that_is_edited_changes_no_sha(monkeypatch: pytest.MonkeyPatch
 
 def test_control_code_that_is_edited_changes_the_sha(monkeypatch: pytest.MonkeyPatch) -> None:
     before = edited(monkeypatch, lambda text: text)
-    after = edited(monkeypatch, lambda text: text.replace("redis.call", "redis.pcall"))
+    after = edited(monkeypatch, lambda text: text + "\nlocal more\n")
     assert all(after[name] != before[name] for name in before)
 
 

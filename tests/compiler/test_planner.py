@@ -153,7 +153,7 @@ WHY: list[tuple[Condition, str]] = [
     (Equals("bare", b"x"), f"declare it with index=True or unique=True to query 'bare'{SCAN}"),
     (IsNone("bare"), f"declare it with index=True to ask for None{SCAN}"),
     (IsNone("email"), f"declare it with index=True to ask for None{SCAN}"),
-    (IsNone("code"), "required fields are never None"),
+    (IsNone("code"), "it is required: those stored before it was are found"),
     (Between("city", Bound("1"), None, score), f"its index has no order{SCAN}"),
     (Between("bare", Bound("1"), None, score), f"index=True or unique=True to query 'bare'{SCAN}"),
     (TextBetween("city", Edge(b"a"), None), 'index="sorted" to ask for its order or its beginning'),

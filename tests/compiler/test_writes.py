@@ -47,6 +47,7 @@ ROW = Schema(
 )
 SIMPLE = Schema("Simple", Keys("", "simple"), ROW.fields[1:3] + ROW.fields[4:])
 NUMBERS = {"row": 1, "simple": 2}
+PLACES = {"a:1": 7, "a:2": 8}
 
 
 # -- groups, read as write/parse.lua reads them ----------------------------------------------------
@@ -65,6 +66,7 @@ class Packed:
     reads: list[str]
     extras: dict[str, Any]
     expected: list[Any]
+    parents: dict[str, Any]
     added: list[Any]
 
 
@@ -78,10 +80,13 @@ def arrived(arguments: list[Arg]) -> Iterator[Packed]:
         head = Group(*take(len(Group._fields)))
         names = [take(n) for n in (head.free, head.drops, head.reads, head.sets, head.others, head.extras)]
         free, drops, reads, sets, others, extras = names
+        parents = take(head.parents)
         for _ in range(head.rows):
             values = dict(zip(sets + others, take(head.sets + head.others), strict=True))
             along = dict(zip(extras, take(head.extras), strict=True))
-            expected, added = take(head.expected), take(len(Added._fields) if head.mode == "n" else 0)
+            expected = take(head.expected)
+            checked = dict(zip(parents, take(head.parents), strict=True))
+            added = take(len(Added._fields) if head.mode == "n" else 0)
             yield Packed(
                 head.class_number,
                 head.mode,
@@ -92,6 +97,7 @@ def arrived(arguments: list[Arg]) -> Iterator[Packed]:
                 reads,
                 along,
                 expected,
+                checked,
                 added,
             )
     assert [*left] == []
@@ -119,7 +125,9 @@ def changes(draw: Any) -> Change:
         sets = {name: value for name, value in sets.items() if name not in ("email", "slug")}
     drops = tuple(names[2:]) if mode == "update" else ()
     again, skip = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
-    return Change(schema, draw(st.text(min_size=1, max_size=3)), mode, sets, drops, expect, again, skip)
+    parents = tuple((name, draw(st.sampled_from([*PLACES]))) for name in names[:1] if name in sets)
+    id = draw(st.text(min_size=1, max_size=3))
+    return Change(schema, id, mode, sets, drops, expect, again, skip, parents=parents)
 
 
 @given(st.lists(changes(), min_size=1, max_size=6), st.booleans())
@@ -139,6 +147,8 @@ VARIATIONS: list[dict[str, Any]] = [
     {"again": True},
     {"skip": True},
     {"mode": "upsert"},
+    {"parents": (("email", "a:1"),)},
+    {"parents": (("email", "a:2"),)},
     {"schema": SIMPLE, "sets": {}},
     {"sets": {"email": b"e", "size": b"1"}},
     {"sets": {"email": b"e", "size": b"01"}},
@@ -157,7 +167,7 @@ def test_neighbours_that_differ_in_one_thing_keep_what_is_theirs(
 
 
 def check(asked: list[Change], alone: bool) -> None:
-    found = [*arrived(grouped(asked, NUMBERS, alone=alone))]
+    found = [*arrived(grouped(asked, NUMBERS, PLACES, alone=alone))]
     assert len(found) == len(asked)
     for one, change in zip(found, asked, strict=True):
         tracked = change.schema.tracked_keys
@@ -173,6 +183,7 @@ def check(asked: list[Change], alone: bool) -> None:
         assert one.reads[: len(change.expect)] == [*change.expect]
         wanted = [b"" if value is None else b"=" + value for value in change.expect.values()]
         assert one.expected == wanted
+        assert one.parents == {name: PLACES[key] for name, key in change.parents}
         long = {n: long_digest(v).encode() for n, v in change.sets.items() if n == "city" and len(v) > 512}
         scores = {
             n: score(v).encode() for n, v in change.sets.items() if n == "size" and score(v).encode() != v
@@ -182,16 +193,16 @@ def check(asked: list[Change], alone: bool) -> None:
 
 def test_changes_alike_are_one_group_and_one_that_may_be_passed_over_is_alone() -> None:
     several = [Change(ROW, str(n), "create", {"email": b"%d" % n}) for n in range(5)]
-    assert grouped(several, NUMBERS, alone=False)[0] == 1
-    assert grouped(several, NUMBERS, alone=True)[0] == 5
+    assert grouped(several, NUMBERS, {}, alone=False)[0] == 1
+    assert grouped(several, NUMBERS, {}, alone=True)[0] == 5
     for one in several:
         one.skip = True
-    assert grouped(several, NUMBERS, alone=False)[0] == 5
+    assert grouped(several, NUMBERS, {}, alone=False)[0] == 5
 
 
 def test_the_other_members_of_a_compound_are_read() -> None:
     ((by_size,), (by_slug,), (by_note,)) = (
-        [*arrived(grouped([Change(ROW, "1", "update", {name: b"1"})], NUMBERS, alone=False))]
+        [*arrived(grouped([Change(ROW, "1", "update", {name: b"1"})], NUMBERS, {}, alone=False))]
         for name in ("size", "slug", "note")
     )
     assert (by_size.reads, by_slug.reads, by_note.reads) == (["city"], ["email"], [])
@@ -199,7 +210,7 @@ def test_the_other_members_of_a_compound_are_read() -> None:
 
 def test_an_increment_brings_its_bounds() -> None:
     change = Change(ROW, "1", "incr", increment=Increment("size", 5, low=0))
-    (found,) = arrived(grouped([change], NUMBERS, alone=False))
+    (found,) = arrived(grouped([change], NUMBERS, {}, alone=False))
     assert (found.mode, found.sets, found.added) == ("n", {"size": ""}, [5, 0, "", 0])
 
 

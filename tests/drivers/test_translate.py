@@ -8,7 +8,7 @@ import pytest
 import redis.exceptions as client
 from redis._parsers.base import BaseParser
 
-from aioredisca import OutcomeUnknown, PermissionDenied, StoreError, Unavailable
+from aioredisca import OutcomeUnknown, PermissionDenied, StoreError, Unavailable, WrongType
 from aioredisca.drivers.translate import (
     ANSWERS,
     BROKEN,
@@ -94,7 +94,7 @@ def test_any_other_refusal_is_its_first_line_without_the_trace() -> None:
     assert str(refusal(client.ResponseError(INSIDE + "ERR it broke"))) == "ERR it broke"
     assert str(refusal(client.ResponseError())) == "the database answered with an error"
     found = refusal(client.ResponseError("WRONGTYPE Operation against a key"))
-    assert (type(found), found.__cause__) == (StoreError, None)
+    assert (type(found), found.__cause__) == (WrongType, None)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_a_connection_that_broke(error: Any, writes: bool) -> None:
     assert type(found) is (OutcomeUnknown if writes else Unavailable)
     timed_out = isinstance(error, TimeoutError | client.TimeoutError)
     assert f"{PLACE}: {'no answer in time' if timed_out else 'the connection was lost'}" in str(found)
-    assert ("save() again settles it" in str(found)) is writes
+    assert ("look at what is stored before you do it again" in str(found)) is writes
 
 
 def test_where_nothing_was_sent() -> None:
@@ -145,3 +145,45 @@ def test_which_errors_are_answers_and_which_end_a_connection() -> None:
     ):
         assert not isinstance(error, ANSWERS)
         assert isinstance(error, BROKEN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "MOVED 8620 127.0.0.1:7001",
+        "ASK 8620 127.0.0.1:7001",
+        "CROSSSLOT Keys in request don't hash to the same slot",
+        "Script attempted to access a non local key in a cluster node" + TRACE,
+    ],
+)
+def test_a_node_of_a_cluster_is_told_as_that(text: str) -> None:
+    found = refusal(of(text))
+    assert type(found) is StoreError
+    assert str(found).startswith("this server is a node of a cluster")
+    assert "8620" not in str(found)
+
+
+def test_a_server_that_lets_nobody_in() -> None:
+    full = no_entry(PLACE, of("ERR max number of clients reached"))
+    assert (type(full), str(full).partition(":")[0]) == (Unavailable, PLACE.partition(":")[0])
+    assert "raise its maxclients, or lower max_connections" in str(full)
+    for error in (
+        of("DENIED Redis is running in protected mode"),
+        client.ConnectionError("DENIED Redis is"),
+    ):
+        assert "it is in protected mode" in str(no_entry(PLACE, error))
+
+
+def test_each_trouble_tells_its_cure() -> None:
+    cures = {
+        "READONLY You can't write": "name its primary in the URL",
+        "OOM command not allowed": "until maxmemory is raised or data deleted",
+        "NOREPLICAS Not enough": "see its min-replicas-to-write",
+        "MISCONF Redis is": "see its log and its disk",
+        "MASTERDOWN Link": "name another server",
+        "LOADING Redis is": "try again in a moment",
+        "CLUSTERDOWN Hash slot": "some of its slots have no server",
+        "NOAUTH Authentication required.": "see user and password in its URL",
+    }
+    for text, cure in cures.items():
+        assert cure in str(refusal(of(text))), text

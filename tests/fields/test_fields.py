@@ -201,7 +201,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("decimal", "NaN", "NaN and infinity are not values"),
     ("decimal", D("Infinity"), "NaN and infinity are not values"),
     ("decimal", "1,5", "is no decimal number"),
-    ("decimal", "1E+2000", "has more than 1000 digits"),
+    ("decimal", "1E+2000", "has more than 1,000 digits"),
     ("price", "1.999", "has more than 2 digits after the point"),
     ("boolean", "yes", "takes True or False, not str"),
     ("boolean", 2, "takes True or False, not int"),

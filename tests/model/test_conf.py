@@ -79,7 +79,8 @@ def test_settings_unknown_to_conf_are_refused_by_python() -> None:
 def test_a_setting_that_conf_does_not_have_is_refused() -> None:
     """Else a slip would leave the default in force: here, records would go to another server."""
     with pytest.raises(
-        AttributeError, match="conf has no setting 'url'; there are allow_blocking, db, max_rows"
+        AttributeError,
+        match="conf has no setting 'url'; there are allow_blocking, cheap_passwords, db, max_rows",
     ):
         conf.url = "redis://db.example.com/0"  # type: ignore[attr-defined]
 

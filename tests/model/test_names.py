@@ -43,7 +43,7 @@ FIELD_NAMES = frozenset(
     """
     name key required unique index new secret readonly mutable index_kinds
     coerce check to_db from_db score coerce_stored view
-    minlen maxlen maxbytes normalize minval maxval places
+    minlen maxlen maxbytes maxdigits maxdepth normalize minval maxval places
     """.split()
 )
 """What docs/fields.md reserves in a field of one's own: options, hooks, and the options of what it extends."""

@@ -28,7 +28,7 @@ from aioredisca import (
 from aioredisca.compiler.changes import Change, Mode
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.fields.access import is_changed
-from aioredisca.persistence import readiness as storage
+from aioredisca.persistence import asking as storage
 
 from ..support.drift import drift
 from ..support.patience import limit, until

@@ -164,7 +164,7 @@ def test_scripts_set_no_globals_and_compile_everywhere(url: str, db: Database, r
     texts += [query_script(answer, False).text for answer in QUERY_PARTS]
     everything = wide_class_of_all_kinds().__mapper__.schema(db)
     for one in (schema, everything, Loose.__mapper__.schema(db)):
-        texts.append(get_or_create_script((rendered(one, 1),)).text)
+        texts.append(get_or_create_script((rendered(one, 1),), WRITE_EXTRAS).text)
         texts.append(write_script((rendered(one, 1),), ()).text)
         texts.append(write_script((rendered_for_cascade(one, 1, ()),), WRITE_EXTRAS).text)
     for text in texts:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aioredisca.storage import codecs
+from aioredisca.storage import codecs, emails
 
 D = decimal.Decimal
 UTC = dt.UTC
@@ -65,8 +65,8 @@ def test_floats(value: float) -> None:
 @example(D("-0.00"))
 @example(D("110e-2"))
 def test_decimals(value: D) -> None:
-    digits = max(len(value.as_tuple().digits), abs(int(value.as_tuple().exponent)))
-    if digits > codecs.MAX_DECIMAL_DIGITS:
+    digits = len(value.as_tuple().digits) + abs(int(value.as_tuple().exponent))
+    if digits > codecs.MAX_DIGITS:
         return
     with decimal.localcontext(prec=1):  # exact at any precision
         read = codecs.read_decimal(value)
@@ -78,7 +78,7 @@ def test_decimals(value: D) -> None:
     assert text == "0" or not text.startswith("-0.") or text.rstrip("0") == text
     assert "." not in text or not text.endswith("0")
     places = codecs.decimal_places(read)
-    assert D(codecs.scaled(read, places)).scaleb(-places, decimal.Context(prec=2100)) == value
+    assert D(codecs.scaled(read, places)).scaleb(-places, decimal.Context(prec=9000)) == value
     assert codecs.scaled(read, places + 3) == codecs.scaled(read, places) * 1000
 
 
@@ -156,12 +156,12 @@ def test_bytes(value: bytes) -> None:
 @given(st.emails())
 def test_emails_are_read_to_one_form_which_stays(value: str) -> None:
     try:
-        read = codecs.read_email(value)
+        read = emails.read_email(value)
     except ValueError:  # quoted ones, and addresses of hosts, are none for us
         return
-    assert codecs.read_email(read) == codecs.read_email(value.upper()) == read
-    assert codecs.is_email(read)
-    assert codecs.is_email(value) is (read == value)
+    assert emails.read_email(read) == emails.read_email(value.upper()) == read
+    assert emails.is_email(read)
+    assert emails.is_email(value) is (read == value)
 
 
 # -- what is taken for what ------------------------------------------------------------------------
@@ -192,8 +192,8 @@ GIVEN: list[tuple[Callable[[Any], Any], Any, Any]] = [
     (codecs.text_datetime, "-0.5", dt.datetime(1969, 12, 31, 23, 59, 59, 500000, UTC)),
     (codecs.text_datetime, "1.000001", codecs.EPOCH + dt.timedelta(seconds=1, microseconds=1)),
     (codecs.plain_datetime, b"1.5", codecs.EPOCH + dt.timedelta(seconds=1.5)),
-    (codecs.read_email, "Foo@Bar.COM", "foo@bar.com"),
-    (codecs.read_email, "JOSE\u0301@x.es", "jos\u00e9@x.es"),
+    (emails.read_email, "Foo@Bar.COM", "foo@bar.com"),
+    (emails.read_email, "JOSE\u0301@x.es", "jos\u00e9@x.es"),
     (codecs.read_items, ("a", "b"), ["a", "b"]),
     (codecs.read_items, iter("ab"), ["a", "b"]),
 ]
@@ -211,14 +211,14 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
     (codecs.read_string, True, "takes a string, not bool"),
     (codecs.read_string, b"a", "takes a string, not bytes"),
     (codecs.read_string, "a\ud800", "lone surrogate"),
-    (codecs.read_email, 5, "takes a string, not int"),
-    (codecs.read_email, "a@b", "is no e-mail address"),
-    (codecs.read_email, "a@b.c", "is no e-mail address"),
-    (codecs.read_email, "a@b.cc\n", "is no e-mail address"),
-    (codecs.read_email, "a@-b.cc", "is no e-mail address"),
-    (codecs.read_email, "a..b@c.dd", "is no e-mail address"),
-    (codecs.read_email, "a" * 248 + "@b.info", "longer than 254"),
-    (codecs.read_email, "\udc00@b.cc", "lone surrogate"),
+    (emails.read_email, 5, "takes a string, not int"),
+    (emails.read_email, "a@b", "is no e-mail address"),
+    (emails.read_email, "a@b.c", "is no e-mail address"),
+    (emails.read_email, "a@b.cc\n", "is no e-mail address"),
+    (emails.read_email, "a@-b.cc", "is no e-mail address"),
+    (emails.read_email, "a..b@c.dd", "is no e-mail address"),
+    (emails.read_email, "a" * 248 + "@b.info", "longer than 254"),
+    (emails.read_email, "\udc00@b.cc", "lone surrogate"),
     (codecs.read_bytes, "a", "takes bytes, not str"),
     (codecs.read_bytes, memoryview(b"a"), "takes bytes, not memoryview"),
     (codecs.read_items, "ab", "not str"),
@@ -235,7 +235,7 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
     (codecs.read_integer, "1\n", "takes a whole number, not str"),
     (codecs.text_integer, "", "is no integer"),
     (codecs.text_integer, " 1", "is no integer"),
-    (codecs.text_integer, "1" * 4001, "is no integer"),
+    (codecs.text_integer, "1" * 4301, "is no integer"),
     (codecs.digits_integer, b"-1", "is no plain integer"),
     (codecs.digits_integer, b"", "is no plain integer"),
     (codecs.digits_integer, b"1_0", "is no plain integer"),
@@ -251,9 +251,9 @@ REFUSED: list[tuple[Callable[[Any], Any], Any, str]] = [
     (codecs.read_decimal, "x", "is no decimal number"),
     (codecs.read_decimal, D("NaN"), "NaN and infinity"),
     (codecs.read_decimal, "-Infinity", "NaN and infinity"),
-    (codecs.read_decimal, D("1e1001"), "has more than 1000 digits"),
-    (codecs.read_decimal, D("1e-1001"), "has more than 1000 digits"),
-    (codecs.read_decimal, 10**1000 + 1, "has more than 1000 digits"),
+    (codecs.read_decimal, D("1e4300"), "has more than 4,300 digits"),
+    (codecs.read_decimal, D("1e-4301"), "has more than 4,300 digits"),
+    (codecs.read_decimal, D("1" + "0" * 4299 + "1"), "has more than 4,300 digits"),
     (codecs.read_bool, 2, "takes True or False, not int"),
     (codecs.read_bool, "yes", "takes True or False, not str"),
     (codecs.read_bool, 1.0, "takes True or False, not float"),
@@ -314,7 +314,7 @@ def test_json_that_never_ends_is_refused() -> None:
 @given(st.text() | st.binary().map(lambda raw: raw.decode("latin-1")))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
     for read in (
-        codecs.read_email,
+        emails.read_email,
         codecs.read_integer,
         codecs.text_integer,
         codecs.read_float,

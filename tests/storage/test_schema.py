@@ -100,7 +100,7 @@ def test_a_compound_hangs_on_the_index_that_it_takes_its_scores_from() -> None:
 
 
 def test_a_load_asks_for_the_marker_where_nothing_must_be_there() -> None:
-    assert ROW.read_fields == tuple(spec.key for spec in ROW.fields)
+    assert ROW.read_fields == (*(spec.key for spec in ROW.fields), "_")
     loose = Schema("Row", KEYS, (FieldSpec("a"), FieldSpec("b")))
     assert loose.read_fields == ("a", "b", "_")
     assert loose.places == {"a": 0, "b": 1}

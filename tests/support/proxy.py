@@ -16,7 +16,7 @@ from .patience import limit
 HANDSHAKE = {"HELLO", "AUTH", "SELECT", "READONLY"}
 """Commands of connecting, which are no round trips; so are some CLIENT ones, and PING before all others."""
 
-CLIENT_HANDSHAKE = {"SETINFO", "SETNAME", "MAINT_NOTIFICATIONS"}
+CLIENT_HANDSHAKE = {"SETINFO", "SETNAME", "MAINT_NOTIFICATIONS", "INFO", "KILL"}
 
 SETTLE = 0.03
 """Seconds of silence after which what a client sent counts as one request.
@@ -48,6 +48,10 @@ class Proxy:
         self.lose_replies = 0
         self.refuse_requests = 0
         self.swallow_replies = 0
+        self.hold_requests = 0
+        self.held: list[_Held] = []
+        self.answered_bytes = 0
+        self.cut_at: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -85,6 +89,18 @@ class Proxy:
         """Let the server execute the next request and never answer on its connection again."""
         self.swallow_replies += 1
 
+    def hold_next_request(self) -> None:
+        """Keep the next request back, as a buffer of the network may, also when its client has gone."""
+        self.hold_requests += 1
+
+    def release(self) -> None:
+        """Let the server have what was kept back, and wait until it has executed it, or hung up before."""
+        self._call(self._let_go())
+
+    def cut_after(self, size: int) -> None:
+        """Cut the connection once, when *size* more bytes of answers have passed."""
+        self.cut_at = self.answered_bytes + size
+
     def close(self) -> None:
         self._call(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -105,11 +121,24 @@ class Proxy:
             count.trips += trip
             count.commands += commands
 
+    def passing(self, data: bytes) -> bytes:
+        """What of an answer may pass."""
+        if self.cut_at is not None and self.answered_bytes + len(data) > self.cut_at:
+            data, self.cut_at = data[: self.cut_at - self.answered_bytes], None
+        self.answered_bytes += len(data)
+        return data
+
     def take(self, fault: str) -> bool:
         """Whether this fault is due for this request; it is due once."""
         due: int = getattr(self, fault)
         setattr(self, fault, max(due - 1, 0))
         return due > 0
+
+    async def _let_go(self) -> None:
+        held, self.held = self.held, []
+        for one in held:
+            one.go.set()
+            await one.gone.wait()
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -139,6 +168,13 @@ class Proxy:
             await _Relay(self, reader, writer, server_reader, server_writer).run()
         finally:
             _drop(server_writer)
+
+
+class _Held:
+    """A request that is kept back: when it may go, and when it is no more."""
+
+    def __init__(self) -> None:
+        self.go, self.gone = asyncio.Event(), asyncio.Event()
 
 
 def _drop(writer: asyncio.StreamWriter) -> None:
@@ -189,9 +225,20 @@ class _Relay:
             await asyncio.sleep(self._proxy.delay)
             if commands and self._proxy.take("lose_replies"):
                 return await self._execute_and_end(data)
+            if commands and self._proxy.take("hold_requests"):
+                return await self._keep_back(data)
             self._mute = self._mute or (bool(commands) and self._proxy.take("swallow_replies"))
             self._server_writer.write(data)
             await self._server_writer.drain()
+
+    async def _keep_back(self, data: bytes) -> None:
+        held = _Held()
+        self._proxy.held.append(held)
+        try:
+            await held.go.wait()
+            await self._execute_and_end(data)
+        finally:
+            held.gone.set()
 
     async def _execute_and_end(self, data: bytes) -> None:
         """Say goodbye to the server after the request: it ends the connection when all of it is executed."""
@@ -204,8 +251,11 @@ class _Relay:
         while data := await self._server_reader.read(1 << 16):
             self._answered = True
             if not self._mute:
-                self._writer.write(data)
+                passing = self._proxy.passing(data)
+                self._writer.write(passing)
                 await self._writer.drain()
+                if len(passing) < len(data):
+                    return
 
     def _counted(self, commands: list[list[str]]) -> list[str]:
         """The names of those commands that belong to no handshake."""

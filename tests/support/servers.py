@@ -111,6 +111,7 @@ class Server:
     def __init__(self, kind: str, binary: Path, *options: str) -> None:
         self.kind = kind
         self._folder = tempfile.TemporaryDirectory(prefix="aioredisca-test-")
+        self._binary, self._options = binary, options
         for _ in range(5):  # another process may take the port between the probe and the start
             self.port = free_port()
             if self._start(binary, options):
@@ -176,6 +177,16 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def kill(self) -> None:
+        """End it as a power cut does."""
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self) -> None:
+        """Start it again, on its port and with what its folder holds."""
+        if not self._start(self._binary, self._options):
+            raise RuntimeError(f"{self._binary} does not start again")
 
     def stop(self) -> None:
         self._end()

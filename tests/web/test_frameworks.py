@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from typing import Any
@@ -197,6 +198,9 @@ async def test_litestar(db: Database, raw: Any, handled: bool) -> None:
         app, raw, ("plain", "sync", "redirect", "stream"), ("raised", "broken"), 409 if handled else 500
     )
     assert (await ask(app, "/missing?id=1&slug=a")).status == (404 if handled else 500)
+    if handled:
+        refused = json.loads((await ask(app, "/plain?id=x&slug=taken")).body)
+        assert refused["detail"][0]["loc"] == ["query", "slug"]
 
 
 # -- Django ----------------------------------------------------------------------------------------
@@ -293,7 +297,7 @@ def test_django_under_wsgi(db: Database, raw: Any, django: Any) -> None:
         assert raw.hget(f"note:{kind}", "slug") == kind.encode()
         answer = web.get(f"/{kind}?id=x&slug=taken")
         assert answer.status_code == 409
-        assert answer.json()["detail"][0]["loc"] == ["body", "slug"]
+        assert answer.json()["detail"][0]["loc"] == ["query", "slug"]
         assert not raw.exists("note:x")
     for kind in ("raised", "returned", "broken", "missing"):
         assert web.get(f"/{kind}?id={kind}&slug={kind}").status_code >= 400

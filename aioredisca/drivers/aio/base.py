@@ -11,7 +11,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.drivers import translate
-from aioredisca.storage.facts import StoreFacts
+from aioredisca.drivers.fence import Talk, introduction
+from aioredisca.storage.facts import Peer, StoreFacts
 from aioredisca.types import CacheRegion, Call, Lock, Overlap, Reply
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ class AsyncTransport(ABC):
         """Let go of the connections of a loop that is closed already."""
 
 
-async def connect(address: Address) -> Any:
-    """A new connection. redis-py connects, logs in and selects the database.
+async def connect(address: Address, facts: StoreFacts) -> tuple[Any, Peer | None]:
+    """A new connection, and what the server calls it. redis-py connects, logs in and selects the database.
 
     In a task with an empty context: what reads a socket runs in that of whoever connected it.
     """
@@ -89,10 +90,24 @@ async def connect(address: Address) -> Any:
     loop = asyncio.get_running_loop()
     try:
         await loop.create_task(connection.connect(), context=contextvars.Context())
+        peer = await hold(connection, introduction(facts))
     except BaseException:
         await connection.disconnect(nowait=True)
         raise
-    return connection
+    return connection, peer
+
+
+async def hold(raw: Any, talk: Talk) -> Peer | None:
+    """Say over a connection what *talk* says, and tell it the answers; what it comes to."""
+    answer: Reply = None
+    while True:
+        try:
+            command = talk.send(answer)
+        except StopIteration as done:
+            peer: Peer | None = done.value
+            return peer
+        await raw.send_command(*command, check_health=False)
+        answer = await read_reply(raw)
 
 
 async def read_reply(raw: Any) -> Reply:

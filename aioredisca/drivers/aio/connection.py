@@ -21,6 +21,7 @@ from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect, read_reply
 from aioredisca.drivers.aio.requests import Owner, Request
+from aioredisca.storage.facts import Peer
 from aioredisca.types import Reply
 
 HIGH_WATER = 256 * 1024
@@ -95,16 +96,17 @@ class Connection(ABC):
     ``proven``   it has answered at least once.
     """
 
-    def __init__(self, owner: Owner, raw: Any, address: Address) -> None:
+    def __init__(self, owner: Owner, raw: Any, peer: Peer | None, address: Address) -> None:
         self.usable = self.accepts = True
         self.proven = False
-        self._owner, self._raw, self._address = ref(owner), raw, address
+        self._owner, self._raw, self._peer, self._address = ref(owner), raw, peer, address
         self._facts = owner.facts
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.Context()
         self._heard = self._loop.time()
         self._sent = deque[Request]()
         self._unsent = list[Request]()
+        self._held: list[Request] | None = None
         self._size = 0
         self._deadlines = Deadlines(self._sent, address.timeout, self._late)
         self._closed = self._loop.create_future()
@@ -115,6 +117,8 @@ class Connection(ABC):
 
     def _leaving(self) -> bytes:
         """What was kept, and whose callers still wait, as bytes. It counts as sent from now on."""
+        if self._held is not None:  # what is to be sent before is not known yet
+            return b""
         requests = [request for request in self._unsent if not request.future.done()]
         self._unsent.clear()
         self._size = 0
@@ -134,8 +138,41 @@ class Connection(ABC):
         self._heard, self.proven = self._loop.time(), True
         sent = self._sent
         for reply in replies:
-            if sent[0].take(reply):
+            if sent[0].take(reply) if self._held is None else self._take_held(sent[0], reply):
                 sent.popleft()
+                if self._held is not None and not sent:
+                    self._send_held()
+
+    # An unknown script goes once more, in full. What was sent after it was executed before it. So nothing
+    # more is sent until all of that is answered, and what only reads among it is asked once more behind it.
+
+    def hold_back(self, request: Request) -> bool:
+        """Send *request*, just refused, once more before all else; whether it is of this connection."""
+        if not (self.usable and self._sent and self._sent[0] is request):
+            return False
+        self._held = [*(self._held or ()), request]
+        return True
+
+    def _take_held(self, request: Request, reply: Reply) -> bool:
+        if request.writes or request.future.done():
+            return request.take(reply)
+        last = request.pass_over(reply)
+        if last and self._held is not None:
+            self._held.append(request)
+        return last
+
+    def _send_held(self) -> None:
+        held, self._held = self._held or [], None
+        now = self._loop.time()
+        for request in held:
+            request.started = now
+            self._size += len(request.data)
+        self._unsent[:0] = held
+        self._send_kept()
+
+    @abstractmethod
+    def _send_kept(self) -> None:
+        """Send what was kept, now."""
 
     def _has_room(self) -> None:
         """Take requests again."""
@@ -152,6 +189,7 @@ class Connection(ABC):
         for request in self._sent:
             if request.started <= since and not request.future.done():
                 request.fail(translate.lost(self._address.place, TimeoutError(), writes=request.writes))
+        self._give_up()
         self._retire()
         if all(request.future.done() for request in self._sent):
             self._lose(TimeoutError())
@@ -165,13 +203,20 @@ class Connection(ABC):
     def _lose(self, error: BaseException) -> None:
         """The connection is of no more use: hand the requests back."""
         self.usable = self.accepts = False
-        sent, unsent = list(self._sent), list(self._unsent)
+        self._give_up()
+        sent, unsent = list(self._sent), [*(self._held or ()), *self._unsent]
+        self._held = None
         self._sent.clear()
         self._unsent.clear()
         self._deadlines.stop()
         self._hang_up()
         if owner := self._owner():
             owner.lost(self, sent, unsent, error)
+
+    def _give_up(self) -> None:
+        """Whatever writes and was not answered must not happen any more, once others go on."""
+        if self._peer is not None and True in [request.writes for request in self._sent]:
+            self._facts.given_up.add(self._peer)
 
     def _hang_up(self) -> None:
         """Close the connection now, whatever is on the way."""
@@ -186,6 +231,7 @@ class Connection(ABC):
 
     def abandon(self) -> None:
         """Let go of the connection: its loop is closed already."""
+        self._give_up()
         with suppress(RuntimeError):  # the loop cannot be told any more
             self._hang_up()
 
@@ -193,8 +239,10 @@ class Connection(ABC):
 class SocketConnection(Connection, asyncio.Protocol):
     """Reads and writes the socket itself, the *stream*, once redis-py has connected and logged in."""
 
-    def __init__(self, owner: Owner, raw: Any, address: Address, stream: asyncio.Transport) -> None:
-        super().__init__(owner, raw, address)
+    def __init__(
+        self, owner: Owner, raw: Any, peer: Peer | None, address: Address, stream: asyncio.Transport
+    ) -> None:
+        super().__init__(owner, raw, peer, address)
         self._transport = stream
         self._paused, self._packet = False, PACKET
         self._now = self._heard
@@ -235,6 +283,8 @@ class SocketConnection(Connection, asyncio.Protocol):
         if not self._paused:
             self._has_room()
 
+    _send_kept = _flush
+
     def data_received(self, data: bytes) -> None:
         reader = self._parser
         try:
@@ -262,8 +312,8 @@ class SocketConnection(Connection, asyncio.Protocol):
 class StreamConnection(Connection):
     """Sends and reads by the public methods of redis-py's connection: one task writes, another reads."""
 
-    def __init__(self, owner: Owner, raw: Any, address: Address) -> None:
-        super().__init__(owner, raw, address)
+    def __init__(self, owner: Owner, raw: Any, peer: Peer | None, address: Address) -> None:
+        super().__init__(owner, raw, peer, address)
         self._wake = asyncio.Event()
         self._jobs = [self._start(self._write()), self._start(self._read())]
 
@@ -279,6 +329,9 @@ class StreamConnection(Connection):
         self._size += len(request.data)
         if self._size > HIGH_WATER:
             self.accepts = False
+        self._wake.set()
+
+    def _send_kept(self) -> None:
         self._wake.set()
 
     async def _write(self) -> None:
@@ -317,8 +370,8 @@ class StreamConnection(Connection):
 
 async def open_connection(owner: Owner, address: Address) -> Connection:
     """A new connection, in the fastest form that its class allows."""
-    raw = await connect(address)
+    raw, peer = await connect(address, owner.facts)
     stream = internals.stream_of(raw) if address.transport != "public" else None
     if stream is None:
-        return StreamConnection(owner, raw, address)
-    return SocketConnection(owner, raw, address, stream)
+        return StreamConnection(owner, raw, peer, address)
+    return SocketConnection(owner, raw, peer, address, stream)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -26,12 +25,10 @@ from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
 from aioredisca.drivers.aio.requests import Batch, Request
+from aioredisca.drivers.limits import pause
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
-
-BACKOFF = 0.01
-"""Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
 
 
 class Multiplexer(AsyncTransport):
@@ -91,6 +88,11 @@ class Multiplexer(AsyncTransport):
             self._waiting.append(request)
             self.changed()
 
+    def ask_again(self, request: Request) -> None:
+        if not any(connection.hold_back(request) for connection in self._connections):
+            request.started = 0.0
+            self.submit(request)
+
     def changed(self) -> None:
         """Send what waits, as far as there is a connection with room; open one where there is none."""
         if self._connection is not None and not self._connection.usable:
@@ -125,7 +127,7 @@ class Multiplexer(AsyncTransport):
     async def _open(self) -> None:
         try:
             if self._failures:
-                await asyncio.sleep(self._pause())
+                await asyncio.sleep(pause(self._failures))
             async with asyncio.timeout(self._address.timeout):
                 connection = await self._connect()
         except TimeoutError:
@@ -144,10 +146,6 @@ class Multiplexer(AsyncTransport):
     async def _connect(self) -> Connection:
         """A new connection."""
         return await open_connection(self, self._address)
-
-    def _pause(self) -> float:
-        """Some time at random, so that many processes do not come back at the same moment."""
-        return random.uniform(0, BACKOFF * 2 ** min(self._failures, 6))
 
     def _refuse(self, error: Exception) -> None:
         """There is no connection: all that waits is told so."""

@@ -7,16 +7,20 @@ whoever asks.
 from __future__ import annotations
 
 import asyncio
+import copy
 from contextlib import suppress
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
-from aioredisca.drivers.aio.base import AsyncTransport, connect, read_reply
+from aioredisca.drivers.aio.base import AsyncTransport, connect, hold, read_reply
+from aioredisca.drivers.fence import endings
+from aioredisca.drivers.limits import pause
 from aioredisca.drivers.pooled import PooledTransport
-from aioredisca.errors import StoreError
-from aioredisca.storage.facts import StoreFacts
+from aioredisca.errors import RediscaError, StoreError
+from aioredisca.storage.facts import Peer, StoreFacts
 from aioredisca.types import Overlap, Reply
 
 
@@ -38,8 +42,11 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     def __init__(self, address: Address, facts: StoreFacts) -> None:
         super().__init__(address, facts)
-        self._slots = asyncio.Semaphore(address.max_connections)
+        self._slots, self._turn = asyncio.Semaphore(address.max_connections), asyncio.Lock()
+        self._made = self._failures = 0
+        self._error: RediscaError | None = None
         self._all, self._idle = set[Any](), list[Any]()
+        self._peers = WeakKeyDictionary[Any, Peer]()
         # In the process's own memory nothing is waited for: the loop would get no turn, nor a time limit.
         self._travels = "server" not in address.options
 
@@ -62,21 +69,24 @@ class PoolTransport(PooledTransport, AsyncTransport):
     async def _exchange(self, data: bytes, count: int, writes: bool, progress: _Progress) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
         try:
-            return await self._talk(data, count, progress)
+            return await self._talk(data, count, writes, progress)
         except translate.BROKEN as error:
             if writes:
                 data = b""
                 raise translate.lost(self._address.place, error, writes=True) from None
         try:
-            return await self._talk(data, count, progress)
+            return await self._talk(data, count, writes, progress)
         except translate.BROKEN as error:
             raise translate.lost(self._address.place, error, writes=False) from None
         finally:
             data = b""
 
-    async def _talk(self, data: bytes, count: int, progress: _Progress) -> list[Reply]:
+    async def _talk(self, data: bytes, count: int, writes: bool, progress: _Progress) -> list[Reply]:
         connection, finished = await self._borrow(progress), False
         try:
+            if self.facts.given_up:
+                await self._end_others(connection)
+            progress.stage = "talk"
             self.facts.round_trips += 1
             await connection.send_packed_command(data)
             replies = [await read_reply(connection) for _ in range(count)]
@@ -86,13 +96,24 @@ class PoolTransport(PooledTransport, AsyncTransport):
             if finished and connection in self._all:
                 self._idle.append(connection)
             else:  # half a reply may be left in it, or the transport was closed meanwhile
+                if writes and not finished and progress.stage == "talk":
+                    self._give_up(connection)
                 await self._drop(connection)
+
+    async def _end_others(self, connection: Any) -> None:
+        try:
+            await hold(connection, endings(self.facts))
+        except translate.BROKEN as error:
+            raise translate.no_connection(self._address.place, error) from None
+
+    def _give_up(self, connection: Any) -> None:
+        """What was on its way over *connection* must not happen any more, once others go on."""
+        if peer := self._peers.get(connection):
+            self.facts.given_up.add(peer)
 
     async def _borrow(self, progress: _Progress) -> Any:
         progress.stage = "connect"
-        connection = await self._ready() or await self._connect()
-        progress.stage = "talk"
-        return connection
+        return await self._ready() or await self._connect()
 
     async def _ready(self) -> Any:
         """An idle connection that the server has not closed, if there is one."""
@@ -105,11 +126,37 @@ class PoolTransport(PooledTransport, AsyncTransport):
         return None
 
     async def _connect(self) -> Any:
+        """A new connection. While the server is away one task tries at a time, for all."""
+        if not self._failures:
+            return await self._try()
+        made = self._made
+        async with self._turn:
+            if self._error is not None and self._made != made:
+                raise copy.copy(self._error)
+            if self._failures:
+                await asyncio.sleep(pause(self._failures))
+            return await self._try()
+
+    async def _try(self) -> Any:
         try:
-            connection = await connect(self._address)
+            connection = await self._opened()
+        except RediscaError as error:
+            self._failures, self._error = self._failures + 1, copy.copy(error)
+            raise
+        else:
+            self._failures, self._error = 0, None
+            return connection
+        finally:
+            self._made += 1
+
+    async def _opened(self) -> Any:
+        try:
+            connection, peer = await connect(self._address, self.facts)
         except (*translate.NO_LOGIN, *translate.BROKEN) as error:
             raise translate.no_entry(self._address.place, error) from None
         self._all.add(connection)
+        if peer is not None:
+            self._peers[connection] = peer
         self._own(partial(_close_all, self._all))
         return connection
 

@@ -61,8 +61,8 @@ class Request:
         exchange.take(answers)
         if exchange.pending:
             self._expect(len(exchange.pending))
-            self.data, self.started, self.resent = exchange.packed(), 0.0, False
-            self._owner.submit(self)
+            self.data, self.resent = exchange.packed(), False
+            self._owner.ask_again(self)
         else:
             self._hand_on(exchange.replies)
 
@@ -86,6 +86,12 @@ class Request:
     def resend(self) -> None:
         """It is to be sent once more: forget what part of the replies is there."""
         self.resent = True
+
+    def pass_over(self, reply: Reply) -> bool:
+        """Let the next reply go: all of it is asked once more, in full. Whether it was the last."""
+        self._exchange = None
+        self.data = wire.pack_all(self.calls, self._owner.facts, range(len(self.calls)))
+        return True
 
 
 class Batch(Request):
@@ -141,6 +147,13 @@ class Batch(Request):
         super().resend()
         self._answers = []
 
+    def pass_over(self, reply: Reply) -> bool:
+        self._answers.append(reply)
+        if len(self._answers) < self._size:
+            return False
+        self._expect(self.calls[0].commands or len(self.calls))
+        return super().pass_over(reply)
+
 
 class Owner(Protocol):
     """Whoever gives requests to a connection."""
@@ -152,6 +165,9 @@ class Owner(Protocol):
 
     def submit(self, request: Request) -> None:
         """Send *request*, over whatever connection there is."""
+
+    def ask_again(self, request: Request) -> None:
+        """Send *request*, which was just refused as it was, before all that came after it."""
 
     def changed(self) -> None:
         """The connection takes requests again, or will take none any more."""

@@ -94,6 +94,14 @@ class ClientCache:
             for replies in self._regions.values():
                 replies.pop(name, None)
 
+    def forget_regions(self, names: Sequence[str]) -> None:
+        """Any record of these regions may not be what it was."""
+        if names:
+            for region in [region for region in self._regions if region.name in names]:
+                del self._regions[region]
+            expected = list(self._expected.values())
+            self.give_up(call for call in expected if call.cache_region and call.cache_region.name in names)
+
     def clear(self) -> None:
         """Forget everything."""
         self._regions.clear()
@@ -115,7 +123,7 @@ class TrackedConnection(SocketConnection):
     def __init__(
         self, owner: Owner, raw: Any, address: Address, stream: asyncio.Transport, cache: ClientCache
     ) -> None:
-        super().__init__(owner, raw, address, stream)
+        super().__init__(owner, raw, None, address, stream)  # it carries no writes
         self._cache = cache
 
     def silent(self) -> bool:
@@ -165,7 +173,7 @@ class TrackingMultiplexer(Multiplexer):
         self._cache = cache
 
     async def _connect(self) -> Connection:
-        raw = await connect(self._address)
+        raw, _ = await connect(self._address, self.facts)
         try:
             stream = await self._tracked(raw)
         except BaseException:
@@ -204,10 +212,13 @@ class CachingMultiplexer(Multiplexer):
 
         Whatever became of it: the server tells of a change a moment later than it answers.
         """
-        self._cache.forget(key for call in request.calls if call.writes for key in call.keys)
+        for call in request.calls:
+            if call.writes:
+                self._cache.forget(call.keys)
+                self._cache.forget_regions(call.reaches)
 
     async def load_all(self, calls: Sequence[Call]) -> list[Reply]:
-        if not self.facts.tracking:
+        if not self.facts.tracking or self.facts.given_up:  # which the other connection ends first
             return await self.request_all(calls)
         if self._tracker is None:
             self._tracker = TrackingMultiplexer(self._address, self.facts, self._cache)

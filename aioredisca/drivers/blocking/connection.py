@@ -13,6 +13,8 @@ from weakref import finalize
 
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
+from aioredisca.drivers.fence import Talk, introduction
+from aioredisca.storage.facts import Peer, StoreFacts
 from aioredisca.types import Reply
 
 READ_SIZE = 64 * 1024
@@ -20,10 +22,14 @@ READ_SIZE = 64 * 1024
 
 
 class Connection(ABC):
-    """Talks over a connection that redis-py makes, the raw one; closed when nobody refers to it any more."""
+    """Talks over a connection that redis-py makes, the raw one; closed when nobody refers to it any more.
 
-    def __init__(self, raw: Any) -> None:
-        self._raw = raw
+    ``peer``  what the server calls it.
+    """
+
+    def __init__(self, raw: Any, facts: StoreFacts) -> None:
+        self._raw, self._facts = raw, facts
+        self.peer: Peer | None = None
         # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
         finalizer: Any = finalize(self, raw.disconnect)
         finalizer.atexit = False
@@ -32,6 +38,25 @@ class Connection(ABC):
         """Connect and log in, anew if it was connected."""
         self._raw.disconnect()
         self._raw.connect()
+        self.peer = self.hold(introduction(self._facts))
+
+    def hold(self, talk: Talk) -> Peer | None:
+        """Say what *talk* says, and tell it the answers; what it comes to."""
+        answer: Reply = None
+        while True:
+            try:
+                command = talk.send(answer)
+            except StopIteration as done:
+                peer: Peer | None = done.value
+                return peer
+            self._raw.send_command(*command, check_health=False)
+            answer = self._read_one()
+
+    def _read_one(self) -> Reply:
+        try:
+            return self._raw.read_response(disable_decoding=True, disconnect_on_error=False)
+        except translate.ANSWERS as error:
+            return error
 
     def disconnect(self) -> None:
         self._raw.disconnect()
@@ -79,6 +104,8 @@ class SocketConnection(Connection):
             reader.feed(buffer, 0, size)
             while (reply := reader.gets()) is not internals.NOTHING:
                 replies.append(reply)
+        if len(replies) > count:
+            raise ConnectionError("more answers than questions")
         return replies
 
 
@@ -91,15 +118,9 @@ class StreamConnection(Connection):
     def read(self, count: int) -> list[Reply]:
         return [self._read_one() for _ in range(count)]
 
-    def _read_one(self) -> Reply:
-        try:
-            return self._raw.read_response(disable_decoding=True, disconnect_on_error=False)
-        except translate.ANSWERS as error:
-            return error
 
-
-def new_connection(address: Address, options: dict[str, Any]) -> Connection:
+def new_connection(address: Address, options: dict[str, Any], facts: StoreFacts) -> Connection:
     """A connection in the fastest form that its class and the system allow, not connected yet."""
     raw = address.sync_class(**options)
     fast = address.transport != "public" and internals.has_socket(raw) and hasattr(select, "poll")
-    return SocketConnection(raw) if fast else StreamConnection(raw)
+    return SocketConnection(raw, facts) if fast else StreamConnection(raw, facts)

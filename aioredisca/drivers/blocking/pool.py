@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -11,7 +11,10 @@ import redis.exceptions
 
 from aioredisca.drivers import translate
 from aioredisca.drivers.address import Address
+from aioredisca.drivers.blocking.attempts import Attempts
 from aioredisca.drivers.blocking.connection import Connection, new_connection
+from aioredisca.drivers.blocking.slots import Slot, Slots
+from aioredisca.drivers.fence import endings
 from aioredisca.drivers.pooled import PooledTransport
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import CacheRegion, Lock, Overlap, Reply
@@ -34,10 +37,8 @@ class BlockingTransport(PooledTransport):
     def __init__(self, address: Address, facts: StoreFacts) -> None:
         self._address, self.facts = address, facts
         self._options = address.sync_options()
-        # One for each connection there may be. (To take one takes a tenth of the time of a Semaphore.)
-        self._slots: queue.SimpleQueue[bool] = queue.SimpleQueue()
-        for _ in range(address.max_connections):
-            self._slots.put(True)
+        self._slots = Slots(address.max_connections)
+        self._attempts = Attempts()
         self._idle = list[Connection]()
 
     def cached(self, region: CacheRegion, key: str) -> Reply:
@@ -59,49 +60,66 @@ class BlockingTransport(PooledTransport):
             raise translate.lost(self._address.place, error, writes=writes) from None
         finally:
             data = b""
-            if slot:
-                self._slots.put(slot)
+            if slot is not None:
+                self._slots.give(slot)
 
-    def _slot(self) -> bool:
-        """A place for one connection, if need be waited for. False where there is none and no time to wait.
+    def _slot(self) -> Slot | None:
+        """A place for one connection, if need be waited for. None where there is none and no time to wait.
 
         Whoever holds one already must not wait for another: all might. It goes beyond the limit for once.
         """
         wait = 0 if _inside.overlap else self._address.timeout
-        try:
-            return self._slots.get(timeout=wait)
-        except queue.Empty:
-            if _inside.overlap:
-                return False
-            raise translate.busy(self._address.place, wait) from None
+        slot = self._slots.take(wait)
+        if slot is None and wait:
+            raise translate.busy(self._address.place, wait)
+        return slot
 
     def _send(self, data: bytes, count: int, writes: bool, overlap: Overlap | None) -> list[Reply]:
         """Send and read. Reads are sent once more if the connection breaks."""
         try:
-            return self._talk(self._borrow(check=writes), data, count, overlap)
+            return self._talk(self._borrow(), data, count, writes, overlap)
         except (redis.exceptions.TimeoutError, TimeoutError):
             raise
         except translate.BROKEN:
             if writes:
                 raise
-            return self._talk(self._borrow(check=True), data, count, None)
+            return self._talk(self._borrow(), data, count, writes, None)
 
-    def _borrow(self, *, check: bool) -> Connection:
-        """A connection to use. *check* tells whether it must not be one that the server has closed."""
+    def _borrow(self) -> Connection:
+        """A connection to use: on which nothing is to be read that would count as the answer to come."""
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._connected(new_connection(self._address, self._options))
-        return self._connected(connection) if check and connection.is_dirty() else connection
-
-    def _connected(self, connection: Connection) -> Connection:
-        try:
-            connection.connect()
-        except (*translate.NO_LOGIN, *translate.BROKEN) as error:
-            raise translate.no_entry(self._address.place, error) from None
+            return self._connected(new_connection(self._address, self._options, self.facts))
+        if connection.is_dirty():
+            return self._connected(connection)
+        if self.facts.given_up:
+            self._end_others(connection)
         return connection
 
-    def _talk(self, connection: Connection, data: bytes, count: int, overlap: Overlap | None) -> list[Reply]:
+    def _end_others(self, connection: Connection) -> None:
+        try:
+            connection.hold(endings(self.facts))
+        except translate.BROKEN as error:
+            raise translate.no_connection(self._address.place, error) from None
+
+    def _connected(self, connection: Connection) -> Connection:
+        self._attempts.make(lambda: self._connect(connection))
+        return connection
+
+    def _connect(self, connection: Connection) -> None:
+        start = time.monotonic()
+        try:
+            connection.connect()
+            if time.monotonic() - start > self._address.timeout:  # by looking up the name, above all
+                connection.disconnect()
+                raise TimeoutError
+        except (*translate.NO_LOGIN, *translate.BROKEN) as error:
+            raise translate.no_entry(self._address.place, error) from None
+
+    def _talk(
+        self, connection: Connection, data: bytes, count: int, writes: bool, overlap: Overlap | None
+    ) -> list[Reply]:
         finished, home = False, self._idle
         try:
             self.facts.round_trips += 1
@@ -115,6 +133,8 @@ class BlockingTransport(PooledTransport):
             if finished and home is self._idle and len(home) < self._address.max_connections:
                 home.append(connection)
             else:  # half a reply may be left in it, the transport was closed meanwhile, or it is one too many
+                if writes and not finished and connection.peer:  # must not happen any more, once others go on
+                    self.facts.given_up.add(connection.peer)
                 connection.disconnect()
 
     def close(self) -> None:

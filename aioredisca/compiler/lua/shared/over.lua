@@ -46,8 +46,8 @@ local function bury(base, id, collections)
       end
     end
   end
-  for _, name in ipairs(collections and collections() or {}) do
-    call('UNLINK', base .. '/l/' .. name .. '/' .. id)
+  if collections then
+    call('UNLINK', unpack(collections(base, id)))
   end
   call('ZREM', base .. '/ids', id)
   call('HDEL', base .. '/t/n', id)

@@ -14,8 +14,12 @@ end
 if call('EXISTS', KEYS[2]) == 0 then
   return {'GONE', 1}
 end
+local counts = ARGV[$COLLECT_COMMAND] == 'INCRBY'
+if counts then
+  call('GET', KEYS[3]) -- so that it cannot fail once the counter has changed
+end
 local answer = call(ARGV[$COLLECT_COMMAND], KEYS[3], unpack(ARGV, $COLLECT_SIZE + 1))
-if ARGV[$COLLECT_COMMAND] == 'INCRBY' then
+if counts then
   answer = call('GET', KEYS[3]) -- as text: a Lua number is exact up to 2^53 only
 end
 return {'OK', answer}

@@ -9,9 +9,9 @@
 if (call('HGET', KEYS[1], 'signature') or '') ~= ARGV[$DECLARE_SEEN] then
   return 0
 end
-local unbuilt = ARGV[$DECLARE_ALWAYS]
-if call('ZCARD', KEYS[2]) > 0 then
-  unbuilt = ARGV[$DECLARE_IF_RECORDS]
+local unbuilt, if_records = ARGV[$DECLARE_ALWAYS], ARGV[$DECLARE_IF_RECORDS]
+if if_records ~= unbuilt and call('ZCARD', KEYS[2]) > 0 then
+  unbuilt = if_records
 end
 call('HSET', KEYS[1], 'signature', ARGV[$DECLARE_SIGNATURE], 'unbuilt', unbuilt)
 return 1

@@ -1,6 +1,7 @@
 -- needs: call, holds_value, groups, read, CLASSES, RULES
 -- gives:
 -- A delete spreads: records that refer to a deleted one go with it, lose the reference, or forbid the delete.
+-- Those of the batch count by what it makes of them, new ones too; the others by what is stored.
 --
 -- class.referrers  {class = number of the class that refers, field = the reference there,
 --                  stem = what its value has before the id, act, label = how errors name it}
@@ -8,28 +9,48 @@
 --
 -- All is found and judged before anything is written, on the final state: a record that goes forbids nothing.
 -- In such a script each group has one record. Records found on the server become groups like those from ARGV.
+-- A group of the batch that goes along is overruled: it is passed over as what it was.
 
 local MOST = $MAX_BATCH
 
 local known = {} -- groups by the key of their record
+local joining = {} -- key of an index entry -> groups of the batch that set the reference so
 local deleted, restrict, nullify = {}, {}, {}
 
--- Whether a record will refer to a deleted one, as far as this batch is known.
-local function holds(base, id, key, field, value)
-  local g = known[key]
-  if g and g.mode == 'd' then
-    return false
-  elseif g and g.columns[field] ~= nil then
-    return g.columns[field] and ARGV[g.row + g.width + g.columns[field]] == value
+for _, class in ipairs(CLASSES) do
+  for _, reference in ipairs(class.referrers or {}) do
+    local from = CLASSES[reference.class]
+    from.references = from.references or {}
+    from.references[reference.field] = true
   end
-  return holds_value(key, field, value) and not (RULES.over and RULES.over(base, key, id))
 end
 
--- The ids and keys of the records that refer to that of g, or nothing where there are too many.
+local function entry_of(class, field, value)
+  return class.base .. '/x/' .. field .. '/' .. value
+end
+
+-- Notes the references that a group of the batch sets.
+local function note(g)
+  for field in pairs(g.class.references or {}) do
+    if g.columns[field] then
+      local entry = entry_of(g.class, field, ARGV[g.row + g.width + g.columns[field]])
+      joining[entry] = joining[entry] or {}
+      table.insert(joining[entry], g)
+    end
+  end
+end
+
+-- Whether a record that an index names refers to a deleted one, and the batch leaves it so.
+local function stays(key, field, value)
+  local g = known[key]
+  return not (g and (g.mode == 'd' or g.columns[field] ~= nil)) and holds_value(key, field, value)
+end
+
+-- The ids and keys of the records that will refer to that of g, or nothing where there are too many.
 local function holders_of(g, reference)
   local class = CLASSES[reference.class]
   local field, value = reference.field, reference.stem .. g.ids[1]
-  local entry = class.base .. '/x/' .. field .. '/' .. value
+  local entry = entry_of(class, field, value)
   local many = call('SCARD', entry) > MOST
   if #value > $LONG_VALUE or many and reference.act ~= 'restrict' then
     return
@@ -37,8 +58,13 @@ local function holders_of(g, reference)
   local found = {}
   for _, id in ipairs(many and call('SRANDMEMBER', entry, 100) or call('SMEMBERS', entry)) do
     local key = class.base .. ':' .. id
-    if holds(class.base, id, key, field, value) then
+    if stays(key, field, value) and not (RULES.over and RULES.over(class.base, key, id)) then
       found[#found + 1] = {id = id, key = key, class = class, of = g, reference = reference}
+    end
+  end
+  for _, other in ipairs(joining[entry] or {}) do
+    if other.mode ~= 'd' then
+      found[#found + 1] = {id = other.ids[1], key = KEYS[other.key_at + 1], class = class, of = g, reference = reference}
     end
   end
   return (#found > 0 or not many) and found or nil
@@ -87,22 +113,25 @@ local function lose(holder)
   return refusal
 end
 
--- Finds what refers to a record that goes.
+-- Finds what refers to a record that goes: one that was there, or that the batch would have made.
 local function spread(g)
-  for _, reference in ipairs(g.old[1] and g.class.referrers or {}) do
+  for _, reference in ipairs((g.old[1] or g.overruled) and g.class.referrers or {}) do
     local found = holders_of(g, reference)
-    if not found or #groups + #found > MOST then
+    if not found then
       return {'MANY', g.number + 1}
     end
     for _, holder in ipairs(found) do
       local refusal
-      if reference.act == 'cascade' then
+      if reference.act == 'restrict' then
+        restrict[#restrict + 1] = holder
+      elseif reference.act == 'cascade' then
         refusal = delete_holder(holder)
       else
-        table.insert(reference.act == 'restrict' and restrict or nullify, holder)
+        bring_in(holder)
+        nullify[#nullify + 1] = holder
       end
-      if refusal then
-        return refusal
+      if refusal or #groups > MOST then
+        return refusal or {'MANY', g.number + 1}
       end
     end
   end
@@ -112,6 +141,7 @@ for _, g in ipairs(groups) do
   if not g.passed then
     known[KEYS[g.key_at + 1]] = g
     deleted[#deleted + 1] = g.mode == 'd' and g or nil
+    note(g)
   end
 end
 local done = 0
@@ -129,7 +159,7 @@ for _, holder in ipairs(restrict) do
   end
 end
 for _, holder in ipairs(nullify) do
-  local refusal = lose(holder) or #groups > MOST and {'MANY', holder.of.number + 1}
+  local refusal = lose(holder)
   if refusal then
     return refusal
   end

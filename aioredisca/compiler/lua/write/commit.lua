@@ -1,6 +1,6 @@
--- needs: call, SLICE, min, send, groups, reading, RULES
--- gives: reply
--- Writes the hashes of a batch that was judged.
+-- needs: call, leave, SLICE, min, send, groups, reading
+-- gives: reply, write_hashes
+-- Writes the hashes of a batch that was judged. All of them are written, or none is.
 
 -- Whether a record still holds a declared field, after what was set and without what is dropped.
 local keeps_declared = reading and function(g, key)
@@ -17,32 +17,39 @@ local keeps_declared = reading and function(g, key)
 end
 
 local delete = reading and function(g, i, key)
-  for _, name in ipairs(g.class.collections and g.class.collections() or {}) do
-    call('UNLINK', g.class.base .. '/l/' .. name .. '/' .. g.ids[i])
+  if g.class.collections then
+    call('UNLINK', key, unpack(g.class.collections(g.class.base, g.ids[i])))
+  else
+    call('UNLINK', key)
   end
-  return call('UNLINK', key) > 0 and not g.overruled and 1 or 0
+  return g.overruled and 2 or g.old[i] and 1 or 0
 end
 
 local function write_hash(g, i, key, hash)
   local row, old, count = g.row + i * g.width, g.old and g.old[i], #hash
+  if not old and g.class.collections then -- a new record has nothing of one that went without the library
+    call('UNLINK', unpack(g.class.collections(g.class.base, g.ids[i])))
+  end
   for n = 2, count, 2 do
     row = row + 1
     hash[n] = ARGV[row]
   end
-  send('HSET', key, hash, 1, count)
-  if g.declared and not g.lost then
-    if old and old[$MARKER] then
-      call('HDEL', key, $MARKER)
-    end
-  elseif g.class.declared and (not old or (g.lost or g.last_drop) and not keeps_declared(g, key)) then
+  send(call, 'HSET', key, hash, 1, count)
+  local holds, unsure = g.declared, g.class.declared and (g.lost or old and g.last_drop and not g.declared)
+  if unsure then
+    holds = keeps_declared(g, key)
+  end
+  if holds and old and old[$MARKER] then
+    leave('HDEL', key, $MARKER)
+  elseif not holds and g.class.declared and (unsure or not old) then
     -- a record that would hold no declared field holds the marker, so that it can be told from none
     call('HSET', key, $MARKER, '1')
   end
   if old and g.last_drop then
-    send('HDEL', key, ARGV, g.first_drop, g.last_drop)
+    send(call, 'HDEL', key, ARGV, g.first_drop, g.last_drop)
   end
-  if old and g.lost then
-    send('HDEL', key, g.lost, 1, #g.lost)
+  if g.lost then
+    send(call, 'HDEL', key, g.lost, 1, #g.lost)
   end
   return g.mode == 'n' and hash[2] or old and 0 or 1
 end
@@ -58,16 +65,36 @@ local function pairs_of(g)
 end
 
 local reply = {'OK'}
-for _, g in ipairs(groups) do
-  local hash = pairs_of(g)
-  for i = 1, g.count do
-    local key = g.key or KEYS[g.key_at + i]
-    local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
-    if g.class.entries and not g.passed then
-      RULES.ended(g, i, key)
+
+-- The server judges the right to each command when it comes. Where several are to come, each is tried first, on what
+-- is not there or as it is already.
+local function write_hashes()
+  local sets, drops, unlinks = false, false, false
+  for _, g in ipairs(groups) do
+    if not g.passed then
+      sets = sets or g.mode ~= 'd'
+      drops = drops or g.last_drop or g.lost
+      unlinks = unlinks or g.mode == 'd' or g.class.collections and g.mode ~= 'u'
     end
-    if not g.follows then
-      reply[#reply + 1] = outcome
+  end
+  if sets and (drops or unlinks) then
+    local class = groups[1].class
+    call('HSET', KEYS[class.meta], 'signature', class.signature)
+    if drops then
+      call('HDEL', KEYS[class.meta], $MARKER)
+    end
+    if unlinks then
+      call('UNLINK', class.base .. '/-')
+    end
+  end
+  for _, g in ipairs(groups) do
+    local hash = pairs_of(g)
+    for i = 1, g.count do
+      local key = g.key or KEYS[g.key_at + i]
+      local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
+      if not g.follows then
+        reply[#reply + 1] = outcome
+      end
     end
   end
 end

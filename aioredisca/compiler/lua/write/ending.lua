@@ -1,5 +1,5 @@
 -- needs: call, is_over, bury, wanted_end, note_down, set_end, SLICE, min, groups, RULES
--- gives:
+-- gives: end_of
 -- Records that end, in a write. Before anything is judged, what is left of records of the call that are over goes:
 -- they are no more. After a record is written, its end is.
 
@@ -22,7 +22,7 @@ for _, g in ipairs(groups) do
   end
 end
 
-RULES.ended = function(g, i, key)
+local function end_of(g, i, key)
   local class, id = g.class, g.ids[i]
   local moments = class.base .. '/t'
   if g.mode == 'd' then

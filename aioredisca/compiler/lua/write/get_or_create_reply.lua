@@ -1,8 +1,10 @@
--- needs: call, SLICE, min, at, fresh, holder, holder_key
+-- needs: call, refused, SLICE, min, at, fresh, holder, holder_key
 -- gives:
 -- The reply of get_or_create_pick.lua.
 
-if not holder then
+if refused then
+  return refused
+elseif not holder then
   return {'OK', 1, fresh.ids[1]}
 end
 local found = {'OK', 0, holder}

@@ -1,4 +1,4 @@
--- needs: call, signature_refusal, FIXED, CLASSES
+-- needs: signature_refusal, FIXED, CLASSES
 -- gives: SLICE, min, send, groups, at, reading, careful, RULES
 -- The records of a write, taken from ARGV in groups. README.md tells what stands there; the names of what a
 -- group begins with are filled in from positions.py.
@@ -11,6 +11,7 @@
 --   extras                the same for scores and digests, if there are any
 --   first_set, last       where the names of what is set stand in ARGV; first_drop, last_drop: of what is dropped
 --   indexed, declared     whether it names a field that indexes know, whether it sets a declared one
+--   parents               see parents.lua; first_parent, parent_at: where the names and the numbers of keys stand
 --   old                   per record: field -> stored value of what was read, false where there is no record.
 --                         Records that are to be new have none: they are not read, nothing of them can be anywhere.
 --   ends                  of classes whose records end: see ends.lua
@@ -27,10 +28,10 @@ for number, class in ipairs(CLASSES) do
   class.base = string.sub(KEYS[class.meta], 1, -6)
 end
 
--- One command on one key in slices, of an even length, so that pairs stay together.
-local function send(command, key, list, first, last)
+-- One command on one key, sent by *way* (call or leave), in slices of an even length, so that pairs stay together.
+local function send(way, command, key, list, first, last)
   for i = first, last, SLICE do
-    call(command, key, unpack(list, i, min(i + SLICE - 1, last)))
+    way(command, key, unpack(list, i, min(i + SLICE - 1, last)))
   end
 end
 
@@ -47,7 +48,7 @@ for number = 1, tonumber(ARGV[1]) do
   local g = {
     class = class, ends = ends, mode = mode, count = tonumber(rows), number = records,
     key_at = FIXED + records, ids = {}, columns = {}, first_set = first_set, last = last,
-    indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected,
+    indexed = drops + sets > 0, declared = declared == '1', row = 0, width = sets + others + extras + expected + parents,
   }
   for i = first_set, last do
     g.columns[ARGV[i]] = i - first_set + 1
@@ -73,11 +74,14 @@ for number = 1, tonumber(ARGV[1]) do
       g.extras[ARGV[last + i]] = sets + others + i
     end
   end
+  if parents ~= '0' then
+    g.parents, g.first_parent, g.parent_at = tonumber(parents), last + extras, sets + others + extras + expected
+  end
   if mode == 'n' then
     g.width = g.width + $INCREMENT_SIZE
   end
-  g.row = last + extras - g.width
-  at = last + extras + g.count * g.width
+  at = last + extras + parents
+  g.row, at = at - g.width, at + g.count * g.width
   local head = #g.class.base + 2
   for i = 1, g.count do
     g.ids[i] = string.sub(KEYS[g.key_at + i], head)

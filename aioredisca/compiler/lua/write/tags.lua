@@ -1,12 +1,12 @@
--- needs: call, elements, change
+-- needs: call, elements, leave, reading, change
 -- gives: enter_tags, leave_tags
 -- Indexes of sets of strings, stored as JSON: a set of ids per element.
 
--- One command per element of *wanted* that is not in *but*.
-local function send_elements(command, g, i, field, wanted, but)
+-- One command, by call or leave, per element of *wanted* that is not in *but*.
+local function send_elements(way, command, g, i, field, wanted, but)
   for element in pairs(wanted) do
     if not but[element] then
-      call(command, g.class.base .. '/x/' .. field .. '/' .. element, g.ids[i])
+      way(command, g.class.base .. '/x/' .. field .. '/' .. element, g.ids[i])
     end
   end
 end
@@ -15,16 +15,16 @@ local function enter_tags(list, field)
   for _, g in ipairs(list) do
     for i = 1, g.columns[field] ~= nil and g.count or 0 do
       local before, after = change(g, i, field)
-      send_elements('SADD', g, i, field, elements(after), g.mode == 'i' and {} or elements(before))
+      send_elements(call, 'SADD', g, i, field, elements(after), g.mode == 'i' and {} or elements(before))
     end
   end
 end
 
-local function leave_tags(list, field)
+local leave_tags = reading and function(list, field)
   for _, g in ipairs(list) do
     for i = 1, g.columns[field] ~= nil and g.count or 0 do
       local before, after = change(g, i, field)
-      send_elements('SREM', g, i, field, elements(before), elements(after))
+      send_elements(leave, 'SREM', g, i, field, elements(before), elements(after))
     end
   end
 end

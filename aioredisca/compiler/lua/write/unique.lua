@@ -1,4 +1,4 @@
--- needs: call, holds_value, SLICE, min, send, reading, RULES, entered, left, numbers
+-- needs: call, leave, holds_value, SLICE, min, send, reading, RULES, entered, left, numbers
 -- gives: claim, write_claims
 -- Unique indexes: hashes, value -> id. They are judged on the final state of the batch: all releases first,
 -- then the claims.
@@ -64,15 +64,22 @@ local function claim(list, key, field, change_of, held_by)
   claims[#claims + 1] = {key = key, owned = owned, claimed = claimed}
 end
 
--- Writes the claims that were judged.
+-- Writes the claims that were judged, and removes those that nobody took over. Their keys were read, and hashes
+-- were written: it cannot fail.
 local function write_claims()
   for _, one in ipairs(claims) do
-    send('HDEL', one.key, one.owned, 1, #one.owned)
-    local count = 0
+    local count, gone = 0, 0
     for value, id in pairs(one.claimed) do
       entered[count + 1], entered[count + 2] = value, id
       count = count + 2
     end
-    send('HSET', one.key, entered, 1, count)
+    for _, value in ipairs(one.owned) do
+      if not one.claimed[value] then
+        gone = gone + 1
+        left[gone] = value
+      end
+    end
+    send(call, 'HSET', one.key, entered, 1, count)
+    send(leave, 'HDEL', one.key, left, 1, gone)
   end
 end

@@ -12,15 +12,9 @@ are ids. Nothing here does I/O: a record that was not loaded cannot be shown.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import datetime
-import decimal
-import enum
-import uuid
 import warnings
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, overload
 from weakref import WeakKeyDictionary
 
 import pydantic
@@ -28,14 +22,11 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import core_schema
 
 from aioredisca.drivers.run import run
-from aioredisca.errors import UsageError, ValidationError
-from aioredisca.fields import numbers, scalars, text, times
-from aioredisca.fields.base import Field
-from aioredisca.fields.password import MD5Pass, Password, make_hash, plain_text
-from aioredisca.fields.reference import Reference
+from aioredisca.errors import UsageError
+from aioredisca.fields.password import Password, make_hash
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import no_session
-from aioredisca.storage.keys import MAX_ID
+from aioredisca.pydantic.values import shown, taken
 
 if TYPE_CHECKING:
     from aioredisca import sync
@@ -44,125 +35,6 @@ if TYPE_CHECKING:
 M = TypeVar("M", bound="Model")
 B = TypeVar("B", bound="sync.Model")
 R = TypeVar("R", bound=Record)
-
-Json = dict[str, Any]
-
-
-# -- one field -------------------------------------------------------------------------------------
-
-
-class _Kept:
-    """A field in pydantic: the values that the field itself takes, under the JSON Schema of its kind."""
-
-    def __init__(self, field: Field[Any], owner: type[Record], validate: Callable[[Any], Any]) -> None:
-        self._field, self._owner, self._validate = field, owner, validate
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        shown = core_schema.plain_serializer_function_ser_schema(self._show, when_used="json-unless-none")
-        return core_schema.no_info_plain_validator_function(self._validate, serialization=shown)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> Json:
-        shape, more = _shape(self._field)
-        found = {**handler(shape), **more}
-        return found if self._field.required else {"anyOf": [found, {"type": "null"}]}
-
-    def _show(self, value: Any) -> Any:
-        """The JSON form of a value."""
-        if isinstance(value, bytes):
-            return base64.b64encode(value).decode()
-        if isinstance(value, enum.Enum):
-            return value.value
-        if isinstance(value, decimal.Decimal) and self._field.__codec__.keeps("to_db"):
-            return format(value, "f")
-        if isinstance(self._field, scalars.Json) or isinstance(value, _PLAIN):
-            return value
-        stored = self._field.to_db(value)
-        return stored if isinstance(stored, str) else base64.b64encode(stored).decode()
-
-
-_PLAIN: tuple[Any, ...] = (
-    str,
-    int,
-    float,
-    bool,
-    datetime.date,
-    datetime.datetime,
-    uuid.UUID,
-    set,
-    frozenset,
-    list,
-    tuple,
-)
-"""What pydantic writes as JSON by itself, as it should be."""
-
-
-def _shape(field: Field[Any]) -> tuple[core_schema.CoreSchema, Json]:
-    """The pydantic schema whose JSON Schema describes *field*, and what to add to it."""
-    for kind, shape in _SHAPES.items():
-        if isinstance(field, kind):
-            return shape(field)
-    return core_schema.any_schema(), {}
-
-
-def _text(field: Any, **more: Any) -> tuple[core_schema.CoreSchema, Json]:
-    limits: Any = getattr(field, "__limits__", field)  # passwords have limits of their plain text
-    return core_schema.str_schema(min_length=limits.minlen, max_length=limits.maxlen), more
-
-
-def _number(schema: Any) -> Callable[[Any], tuple[core_schema.CoreSchema, Json]]:
-    return lambda field: (schema(ge=field.minval, le=field.maxval), {})
-
-
-def _as_it_is(schema: Any, **more: Any) -> Callable[[Any], tuple[core_schema.CoreSchema, Json]]:
-    return lambda field: (schema(), more)
-
-
-_SHAPES: dict[type[Field[Any]], Callable[[Any], tuple[core_schema.CoreSchema, Json]]] = {
-    text.String: _text,
-    text.Email: _as_it_is(core_schema.str_schema, format="email", maxLength=254),
-    MD5Pass: lambda field: _text(field, format="password", writeOnly=True),
-    Password: lambda field: _text(field, format="password", writeOnly=True),
-    scalars.Bool: _as_it_is(core_schema.bool_schema),
-    scalars.UUID: _as_it_is(core_schema.uuid_schema),
-    scalars.Enum: lambda field: (core_schema.literal_schema([member.value for member in field.of]), {}),
-    text.Bytes: _as_it_is(core_schema.str_schema, contentEncoding="base64"),
-    numbers.Integer: _number(core_schema.int_schema),
-    numbers.Float: _number(core_schema.float_schema),
-    numbers.Decimal: _number(core_schema.decimal_schema),
-    times.DateTime: _as_it_is(core_schema.datetime_schema),
-    times.Date: _as_it_is(core_schema.date_schema),
-    Reference: _as_it_is(core_schema.str_schema, minLength=1, maxLength=MAX_ID),
-}
-
-
-def _taken(field: Field[Any], owner: type[Record]) -> Any:
-    """The annotation of *field* where a client gives its value."""
-
-    def take(value: Any) -> Any:
-        if isinstance(field, Password):
-            return None if value is None and not field.required else plain_text(field, value)
-        if isinstance(field, text.Bytes) and isinstance(value, str):
-            value = _from_base64(value)
-        try:
-            coerced = field.__codec__.accept(value, owner.__mapper__)[0]
-        except ValidationError as error:
-            raise ValueError(error.reason) from None
-        return value if isinstance(field, MD5Pass) else coerced  # which hashes once more when assigned
-
-    return Annotated[Any, _Kept(field, owner, take)]
-
-
-def _from_base64(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise ValueError("is no base64") from None
-
-
-def _shown(field: Field[Any], owner: type[Record]) -> Any:
-    """The annotation of *field* where a client sees its value, whatever is stored."""
-    return Annotated[Any, _Kept(field, owner, lambda value: value)]
-
 
 # -- generated models ------------------------------------------------------------------------------
 
@@ -219,18 +91,26 @@ class _Update(_Body):
 class _Read(BaseModel):
     model_config = ConfigDict(from_attributes=True, protected_namespaces=())
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _values_of(cls, given: Any) -> Any:
+        """The values of a record, read here, where what cannot be read raises the error of its own."""
+        if isinstance(given, Record):
+            return {name: getattr(given, name) for name in cls.model_fields}
+        return given
+
 
 def _create_fields(model: type[Record]) -> dict[str, Any]:
     given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
     return {
-        name: (_taken(field, model), ... if field.required and field.new is None else _left_out())
+        name: (taken(field, model), ... if field.required and field.new is None else _left_out())
         for name, field in given.items()
     }
 
 
 def _update_fields(model: type[Record]) -> dict[str, Any]:
     given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
-    return {name: (_taken(field, model), _left_out()) for name, field in given.items()}
+    return {name: (taken(field, model), _left_out()) for name, field in given.items()}
 
 
 def _left_out() -> Any:
@@ -240,7 +120,7 @@ def _left_out() -> Any:
 
 def _read_fields(model: type[Record]) -> dict[str, Any]:
     seen = {name: field for name, field in model.__mapper__.fields.items() if not field.secret}
-    return {"id": (str, ...), **{name: (_shown(field, model), ...) for name, field in seen.items()}}
+    return {"id": (str, ...), **{name: (shown(field, model), ...) for name, field in seen.items()}}
 
 
 _KINDS: dict[str, tuple[type[BaseModel], Callable[[type[Record]], dict[str, Any]]]] = {
@@ -339,8 +219,8 @@ def record_schema(model: type[Record], handler: Any) -> core_schema.CoreSchema:
     def show(record: Any, inner: Any) -> Any:
         return inner(read.model_validate(record))
 
-    def describe(schema: Any, inner: Any) -> Json:
-        return cast("Json", inner(read.__pydantic_core_schema__))
+    def describe(schema: Any, inner: Any) -> dict[str, Any]:
+        return cast("dict[str, Any]", inner(read.__pydantic_core_schema__))
 
     reference = f"{read.__module__}.{read.__qualname__}:{id(read)}"  # as pydantic makes it: one name for both
 
@@ -367,3 +247,9 @@ def _unsaved(model: type[Record], body: Any) -> Record:
             raise ValueError(f"{name} cannot be taken here: use Create[{model.__name__}]")
     with no_session():
         return model.new(**given)
+
+
+def as_json(record: Record) -> dict[str, Any]:
+    """The JSON form of a record, as ``Read`` of its class shows it, where no annotation names the class."""
+    read: type[BaseModel] = generated("Read", type(record))
+    return read.model_validate(record).model_dump(mode="json")

@@ -1,0 +1,48 @@
+"""Calls that are sent as they are, for whoever wants no more than the reply."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+from aioredisca.errors import RediscaError
+from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.replies import LIST, check_values, of_kind, reader
+from aioredisca.types import Arg, Call, Reply, Store
+
+
+async def read(store: Store, call: Call, kinds: tuple[type, ...] = ()) -> Reply:
+    """The reply to one call in one round trip, of one of *kinds* if they are given; a refusal is raised."""
+    reply = await store.transport().send(call)
+    return of_kind(reply, kinds, call) if kinds else reply
+
+
+async def read_together(store: Store, calls: Sequence[Call]) -> list[Reply]:
+    """The replies to several calls in one round trip; the first refusal is raised."""
+    return unrefused(await store.transport().send_all(calls))
+
+
+def unrefused(replies: list[Reply]) -> list[Reply]:
+    """Replies as they are; the first refusal is raised."""
+    for reply in replies:
+        if isinstance(reply, RediscaError):
+            raise reply
+    return replies
+
+
+async def scan_keys(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[bytes]]:
+    """The keys that start with *stem*: the pages of a SCAN of the keyspace, 1,000 keys looked at for each."""
+    cursor: Arg = "0"
+    while True:
+        call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, *of_type))
+        cursor, found = _page(await read(store, call, LIST))
+        yield found
+        if cursor == b"0":
+            return
+
+
+@reader
+def _page(reply: Reply) -> tuple[bytes, list[bytes]]:
+    """The next cursor and the keys that a SCAN answers with."""
+    cursor, found = reply
+    check_values([cursor, *found])
+    return cursor, found

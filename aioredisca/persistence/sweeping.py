@@ -1,0 +1,146 @@
+"""Removing what stands in indexes without right: each entry is looked at with the record that it is of.
+
+Nothing that a record demands is ever removed, not for a moment, so readers and writers go on meanwhile. The
+server removes an entry only if the record is still as it was when this process judged it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from aioredisca.compiler.changes import BATCH
+from aioredisca.compiler.positions import Sweep
+from aioredisca.compiler.scripts import small_script
+from aioredisca.errors import RediscaError
+from aioredisca.persistence import asking
+from aioredisca.persistence.adoption import nested
+from aioredisca.storage.entries import Entry, KeyType, Places, demanded, owner_of
+from aioredisca.storage.keys import id_text
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Arg, Call, Raw, Reply, Store
+
+MAX_ARGUMENTS = 3000
+_READ: dict[KeyType, str] = {"set": "SSCAN", "zset": "ZSCAN", "hash": "HSCAN"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """An entry, and what was seen of the record that it is of: ``raw`` holds its tracked fields."""
+
+    key: bytes
+    member: bytes
+    content: bytes
+    id: str
+    kind: bytes = b""
+    raw: tuple[bytes | None, ...] = ()
+
+
+async def sweep(store: Store, schema: Schema, places: Places) -> None:
+    """Remove the entries in *places* that their records deny, and keys there of another type.
+
+    SCAN over the keyspace where keys name values; TYPE and SSCAN, ZSCAN or HSCAN of each index, and TYPE and
+    HMGET of each record that stands in one, 100 to a round trip.
+    """
+    async for kinds in _keys(store, places):
+        await _sweep_keys(store, schema, kinds)
+
+
+async def unlink(store: Store, places: Places) -> None:
+    """Remove indexes that no class keeps any more, as a whole."""
+    async for kinds in _keys(store, places):
+        await asking.read(store, Call(("UNLINK", *kinds), writes=True))
+
+
+async def _keys(store: Store, places: Places) -> AsyncIterator[dict[bytes, KeyType]]:
+    """All keys in *places* with the type that each must have, a batch at a time."""
+    if places.fixed:
+        yield {key.encode(): kind for key, kind in places.fixed.items()}
+    for stem, kind in places.stems.items():
+        async for keys in asking.scan_keys(store, stem):
+            for first in range(0, len(keys), BATCH):
+                yield dict.fromkeys(keys[first : first + BATCH], kind)
+
+
+async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> None:
+    types = await asking.read_together(store, [Call(("TYPE", key)) for key in kinds])
+    cursors = dict[bytes, bytes]()
+    for (key, wanted), found in zip(kinds.items(), types, strict=True):
+        if found == wanted.encode():
+            cursors[key] = b"0"
+        elif found != b"none":
+            await asking.read(store, _removal(schema, wanted, key, []))
+    while cursors:
+        calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
+        pages = dict(zip(cursors, await asking.read_together(store, calls), strict=True))
+        entries = [seen for key, page in pages.items() for seen in _seen(schema, key, kinds[key], page[1])]
+        for first in range(0, len(entries), BATCH):
+            await _judge(store, schema, kinds, entries[first : first + BATCH])
+        cursors = {key: page[0] for key, page in pages.items() if page[0] != b"0"}
+
+
+def _seen(schema: Schema, key: bytes, kind: KeyType, page: Sequence[bytes]) -> list[_Seen]:
+    members = page if kind == "set" else page[::2]
+    contents = page[1::2] if kind == "hash" else [b""] * len(members)
+    return [
+        _Seen(key, member, content, id_text(owner_of(schema, key, member, content)))
+        for member, content in zip(members, contents, strict=True)
+    ]
+
+
+async def _judge(
+    store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], found: Sequence[_Seen]
+) -> None:
+    """Remove those of the entries *found* that their records deny."""
+    ids = list(dict.fromkeys(seen.id for seen in found))
+    states = await _states(store, schema, ids)
+    strange = await nested(store, schema, ids)
+    rights: dict[str, set[Entry]] = {
+        id: demanded(schema, id, _by_name(schema, raw)) if kind == b"hash" and id not in strange else set()
+        for id, (kind, raw) in states.items()
+    }
+    wrong = dict[bytes, list[_Seen]]()
+    for seen in found:
+        if (seen.key, seen.member) not in rights[seen.id]:
+            kind, raw = states[seen.id]
+            known = _Seen(seen.key, seen.member, seen.content, seen.id, kind, raw)
+            wrong.setdefault(seen.key, []).append(known)
+    size = max(1, MAX_ARGUMENTS // (3 + len(schema.tracked)))
+    for key, entries in wrong.items():
+        for first in range(0, len(entries), size):
+            await asking.read(store, _removal(schema, kinds[key], key, entries[first : first + size]))
+
+
+def _by_name(schema: Schema, values: Sequence[bytes | None]) -> Raw:
+    return {spec.key: value for spec, value in zip(schema.tracked, values, strict=True)}
+
+
+async def _states(
+    store: Store, schema: Schema, ids: Sequence[str]
+) -> dict[str, tuple[bytes, tuple[bytes | None, ...]]]:
+    """What each record is: the type of its key, and its tracked fields."""
+    fields = tuple(spec.key for spec in schema.tracked)
+    calls = [Call(("TYPE", schema.keys.record(id))) for id in ids]
+    reads = [Call(("HMGET", schema.keys.record(id), *fields)) for id in ids if fields]
+    replies = await store.transport().send_all([*calls, *reads])
+    kinds = asking.unrefused(replies[: len(ids)])
+    values: list[Reply] = replies[len(ids) :] or [()] * len(ids)
+    return {id: (kind, _values(kind, row)) for id, kind, row in zip(ids, kinds, values, strict=True)}
+
+
+def _values(kind: bytes, row: Reply) -> tuple[bytes | None, ...]:
+    if kind == b"hash" and isinstance(row, RediscaError):
+        raise row
+    return tuple(row) if kind == b"hash" else ()
+
+
+def _removal(schema: Schema, kind: KeyType, key: bytes, entries: Sequence[_Seen]) -> Call:
+    fields = tuple(spec.key for spec in schema.tracked)
+    rows = list[Arg]()
+    for one in entries:
+        raw = one.raw or (None,) * len(fields)
+        rows += [one.member, one.content, one.kind]
+        rows += [b"" if value is None else b"=" + value for value in raw]
+    head = Sweep(kind, len(fields))
+    keys = (key, *(schema.keys.record(one.id).encode("utf-8", "surrogateescape") for one in entries))
+    return Call((*head, *fields, *rows), small_script("sweep"), keys, writes=True)

@@ -1,0 +1,135 @@
+"""Somebody else's value of another type at any key of the library: nothing is lost, and the key is named."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Awaitable
+from typing import Any
+
+import pytest
+
+from aioredisca import Database, Model, String, WrongType, reindex
+
+from ..support.drift import drift, lost
+from .fault_models import MODELS, VERBS, Rich, Simple, stage
+
+INDEXES = "ids u/email r/age r/price h/name n/name n/age x/name/Ada x/name/Eve".split()
+KEYS = {
+    "simple": [*INDEXES, "meta", "l/parts/1", "l/hits/1", "child/x/parent/1", "guest/n/host"],
+    "rich": [
+        *INDEXES,
+        *"s/word n/word x/tags/red x/tags/green u/owner/slug c/city/age/Rome c/city/age/Bern".split(),
+    ],
+}
+PER_PUSH = 2
+
+
+def keys_for(model: str, verb: str, *, full: bool) -> list[str]:
+    """All keys, or a few that differ from verb to verb."""
+    keys = [name if name.startswith(("child", "guest")) else f"{model}/{name}" for name in KEYS[model]]
+    if full:
+        return keys
+    first = zlib.crc32(verb.encode())
+    return [keys[(first + 7 * n) % len(keys)] for n in range(PER_PUSH)]
+
+
+def records(raw: Any) -> dict[bytes, Any]:
+    """Every record without its marker, and every collection."""
+    found = {key: raw.hgetall(key) for key in raw.keys("*:*") if raw.type(key) == b"hash"}
+    for fields in found.values():
+        fields.pop(b"_", None)
+    found |= {key: raw.get(key) for key in raw.keys("*/l/hits/*") if raw.type(key) == b"string"}
+    return found | {
+        key: raw.lrange(key, 0, -1) for key in raw.keys("*/l/parts/*") if raw.type(key) == b"list"
+    }
+
+
+async def refused(verb: Awaitable[Any]) -> WrongType | None:
+    """The error that a verb meets."""
+    try:
+        await verb
+    except WrongType as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("model", [Simple, Rich], ids=["simple", "rich"])
+async def test_a_foreign_type_at_any_key_loses_nothing(
+    db: Database, raw: Any, full: bool, model: Any, verb: str
+) -> None:
+    for key in keys_for(model.getprefix(), verb, full=full):
+        raw.flushall()
+        db.facts.index_states.clear()
+        await stage(model)
+        foreign = raw.rpush if key.endswith("hits/1") else raw.set
+        foreign(key, "mine")
+        before = records(raw)
+        if (error := await refused(VERBS[verb](model))) is not None:
+            known = {key, f"{key.rpartition('/')[0]}/*"}
+            assert error.key in known or "query" in verb or key.endswith("meta"), key
+            assert "reindex --everything" in str(error)
+            assert records(raw) == before
+        assert lost(raw, MODELS, {key.encode()}) == [], key
+        assert raw.exists(key) or ("/l/" in key and "delete" in verb)
+        if full:
+            for one in MODELS:
+                await reindex(one, everything=True)
+            assert drift(raw, MODELS) == []
+
+
+async def test_reindex_takes_the_foreign_key_away(db: Database, raw: Any) -> None:
+    await stage(Rich)
+    for name in KEYS["rich"]:
+        raw.set(f"rich/{name}", "mine")
+    raw.delete("rich/x/name/Eve", "rich/c/city/age/Bern", "rich/x/tags/green")
+    assert (await reindex(Rich, everything=True)).problems == []
+    assert drift(raw, MODELS) == []
+
+
+class User(Model):
+    email = String(unique=True)
+    name = String(index=True)
+
+
+async def test_an_entry_that_is_to_go_needs_no_key_of_the_right_type(db: Database, raw: Any) -> None:
+    """The known-bad way: to stop there, with the claim released and the hash as it was."""
+    user = await User.new("1", email="a", name="Ada").save()
+    raw.set("user/x/name/Ada", "mine")
+    user.name, user.email = "Eve", "b"
+    await user.save()
+    assert raw.hgetall("user:1") == {b"email": b"b", b"name": b"Eve"}
+    assert raw.hgetall("user/u/email") == {b"b": b"1"}
+    assert lost(raw, [User]) == []
+
+
+async def test_the_error_names_the_key_without_the_value_and_the_type(db: Database, raw: Any) -> None:
+    user = await User.new("1", email="a", name="Ada").save()
+    raw.rpush("user/x/name/secret", "mine")
+    user.name, user.email = "secret", "b"
+    with pytest.raises(WrongType, match=r"the key 'user/x/name/\*' holds a list that does not") as caught:
+        await user.save()
+    assert (caught.value.key, caught.value.held) == ("user/x/name/*", "list")
+    assert "secret" not in repr(caught.value) + str(caught.value)
+    assert user.getdiff() == {"name": "secret", "email": "b"}
+    assert raw.hgetall("user/u/email") == {b"a": b"1"}
+    raw.delete("user/x/name/secret")
+    await user.save()
+    assert drift(raw, [User]) == []
+
+
+@pytest.mark.parametrize("compared", [False, True], ids=["fast", "general"])
+async def test_a_digest_that_a_failed_write_left_is_not_taken_for_an_old_one(
+    db: Database, raw: Any, compared: bool
+) -> None:
+    """The known-bad way: the next write of that value removes its own entry."""
+    long, other = "a" * 600, "b" * 600
+    user = await User.new("1", email="a", name=long).save()
+    await User.new("3", email="c", name=other).save()
+    digest: bytes = raw.hget("user/h/name", "3")
+    raw.hset("user/h/name", "1", digest)  # as a write leaves it that stops before the hash
+    raw.sadd(b"user/y/name/" + digest, "1")
+    user.name = other
+    await user.save(if_unchanged=compared)
+    assert raw.smembers(b"user/y/name/" + digest) == {b"1", b"3"}
+    assert lost(raw, [User]) == []
