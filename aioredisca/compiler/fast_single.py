@@ -61,7 +61,7 @@ def witness(schema: Schema) -> str:
     return schema.required[0] if schema.required else MARKER
 
 
-def ending(schema: Schema) -> str:
+def entries_of(schema: Schema) -> str:
     """What ``ends.lua`` must know of a class whose records end: its indexes, of each its kind and fields."""
     found = list[tuple[str, ...]]()
     for spec in schema.indexes:
@@ -79,12 +79,11 @@ def tracked(schema: Schema) -> str:
 
 
 def _whole(schema: Schema) -> Part:
-    living = "and not is_over(base, base .. ':' .. holder, holder)" if schema.expires else ""
     slots = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, 1)}
     tracked: list[Row] = [
-        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1), "living": living}
+        {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
         | {name: slots[key] for name, key in schema.slots(spec)}
-        | ({"ending": ""} if schema.expires else {})
+        | (_ending(spec.key) if schema.expires else {"endless": ""})
         for n, spec in enumerate(schema.tracked, 1)
     ]
     required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
@@ -104,6 +103,20 @@ def _plain(schema: Schema) -> Part:
     return _written_out("plain", known, [_class_row("plain", schema)])
 
 
+def _ending(key: str) -> Row:
+    """What stands of a field in the note of a record that ends, see noted.lua."""
+    row = {"ending": "", "over": _over(), "x_note": quote(f"x/{key}/"), "y_note": quote(f"y/{key}/")}
+    for name, kind, index in (("u", "u", "u"), ("h", "h", "h"), ("r", "z", "r"), ("n", "s", "n")):
+        entry = f"{index}/{key}".encode()
+        row[f"{name}_note"] = quote(f"{kind}{len(entry)}:{entry.decode()}")
+    return row
+
+
+def _over() -> str:
+    """What takes away records that are over, which is not even built where there is none."""
+    return joined("over", parts("shared/clock", "shared/over")).code
+
+
 def _class_row(way: str, schema: Schema) -> Row:
     row = {way: ""} if schema.required else {way: "", "marker": ""}
     if schema.collections:
@@ -112,7 +125,15 @@ def _class_row(way: str, schema: Schema) -> Row:
     if schema.expires:
         noting = joined("noting", parts(*_NOTING)).code
         made = f"function(base, id) return {{{row['collections']}}} end" if schema.collections else "nil"
-        row |= {"ends": "", "class": f"{{{ending(schema)}}}", "collections_of": made, "noting": noting}
+        row |= {
+            "ends": "",
+            "class": f"{{{entries_of(schema)}}}",
+            "collections_of": made,
+            "noting": noting,
+            "over": _over(),
+        }
+    else:
+        row["endless"] = ""
     return row
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from aioredisca.compiler.fast_single import collection_keys, ending, fast_paths, tracked, witness
+from aioredisca.compiler.fast_single import collection_keys, entries_of, fast_paths, tracked, witness
 from aioredisca.compiler.parts import Part, listed, maker, quote
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
@@ -52,7 +52,7 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
     keys = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, first)}
     fast = fast_paths(schema) if first == 1 and not more else ()
     if schema.expires:
-        more += ending(schema)
+        more += entries_of(schema)
     calls = _Calls()
     for spec in schema.tracked:
         _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})

@@ -1,4 +1,4 @@
--- needs: call, holds_value, is_over, bury, wanted_end, set_end, sweep
+-- needs: call, holds_value
 -- gives:
 -- One record by straight code, for what a single save costs is mostly what is built on the way. It does the same
 -- as the rest of the script, and returns, where the client asks for it in the place of the number of groups.
@@ -24,36 +24,20 @@ if ARGV[1] == $asks then
   if signature ~= $signature then -- the rule of signature.lua: to build its function here is 3 % of a call
     return {'SCHEMA', 1, signature or ''}
   end
-  --each plain
+  --each plain, endless
   local kind = call('TYPE', key).ok
   if kind ~= 'hash' then
     return {kind == 'none' and 'GONE' or 'TYPE', 1}
   end
   --end
+  --each plain, ends
+  local base, ends, exists, changed = string.sub(KEYS[1], 1, -6), ARGV[$PLAIN_SIZE + 1], true, false
+  local id, left = string.sub(key, #base + 2), call('PTTL', key)
+  --end
   --each whole
   local id, mode, declared = ARGV[$FAST_ID], ARGV[$FAST_MODE], ARGV[$FAST_DECLARED] == '1'
   local first_pair, last_pair, last_extra = $FAST_SIZE + $first, tonumber(ARGV[$FAST_LAST_PAIR]), tonumber(ARGV[$FAST_LAST_EXTRA])
   local new, extras, old, exists = {}, {}, nil, nil
-  --end
-  --each plain, ends
-  local id, ends, exists = string.sub(key, #KEYS[1] - 3), ARGV[$PLAIN_SIZE + 1], true
-  --end
-  --each whole, ends
-  local ends = ARGV[$FAST_SIZE + 1]
-  --end
-  --each ends
-  local base, changed = string.sub(KEYS[1], 1, -6), false
-  local moments = base .. '/t'
-  local moment = tonumber(call('ZSCORE', moments, id) or nil)
-  if moment and is_over(base, key, id) then
-    bury(base, id, $collections_of)
-    moment = nil
-  end
-  --end
-  --each plain, ends
-  if call('EXISTS', key) == 0 then
-    return {'GONE', 1}
-  end
   --end
   --each whole
   for i = first_pair, last_pair, 2 do
@@ -71,6 +55,43 @@ if ARGV[1] == $asks then
     old = redis.pcall('HMGET', key, $fields)
     exists = $found or not old.err and call('EXISTS', key) == 1
   end
+  --end
+  --each whole, ends
+  local base, ends, changed = string.sub(KEYS[1], 1, -6), ARGV[$FAST_SIZE + 1], false
+  local left = exists and not old.err and call('PTTL', key) or -2
+  --end
+  --each ends
+  if left == 0 then -- on older servers it may be over, and be seen all the same
+    $over
+    if is_over(base, key, id) then
+      bury(base, id, $collections_of)
+      left = -2
+    end
+  end
+  --end
+  --each plain, ends
+  if left == -2 then
+    return {'GONE', 1}
+  end
+  --end
+  --each whole, ends
+  if exists and left == -2 then
+    exists, old = false, {}
+  end
+  --end
+  --each ends
+  -- shared/ends.lua tells what *ends* says
+  local moments, how, number = base .. '/t', string.sub(ends, 1, 1), tonumber(string.sub(ends, 2))
+  local now, wanted
+  if how == 'r' or number and how == 'n' and not exists then
+    local time = call('TIME')
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
+    wanted = string.format('%.0f', now + number)
+  elseif how == 'a' then
+    wanted = string.sub(ends, 2)
+  end
+  --end
+  --each whole
   if (old.err or mode == 'c' and exists) and call('TYPE', key).ok ~= 'hash' then
     return {'TYPE', 1}
   elseif old.err then
@@ -103,8 +124,18 @@ if ARGV[1] == $asks then
   local owned$n = before$n and before$n ~= after$n and call('HGET', $unique, before$n) == id
   if after$n and after$n ~= before$n then
     local holder = call('HGET', $unique, after$n)
-    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) $living then
+    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) then
+  --end
+  --each unique, endless
       return {'UNIQUE', 1, holder, $field}
+  --end
+  --each unique, ending
+      $over
+      if not is_over(base, base .. ':' .. holder, holder) then
+        return {'UNIQUE', 1, holder, $field}
+      end
+  --end
+  --each unique
     end
   end
   --end
@@ -117,6 +148,18 @@ if ARGV[1] == $asks then
   --end
 
   -- what is added before the hash: if the server stops here, it is too much, and harms nobody
+  --each whole, ends
+  if not exists and mode ~= 'd' then -- what was left of one that is over goes first
+    local entered = wanted and call('ZADD', moments, wanted, id)
+    if entered == 0 or not wanted and call('ZSCORE', moments, id) then
+      $over
+      bury(base, id, $collections_of)
+    end
+    if entered == 0 then
+      call('ZADD', moments, wanted, id)
+    end
+  end
+  --end
   --each digests
   if after$n and after$n ~= before$n then
     call('SADD', #after$n <= $LONG_VALUE and stem$n .. after$n or base .. '/y/' .. $field .. '/' .. extras[$field], id)
@@ -253,25 +296,84 @@ if ARGV[1] == $asks then
   -- the end of the record
   --each whole, ends
   if mode == 'd' then
-    call('ZREM', moments, id)
-    call('HDEL', moments .. '/n', id)
-  else
-  --end
-  --each plain, ends
-  do
+    if call('ZREM', moments, id) == 1 then
+      call('HDEL', moments .. '/n', id)
+    end
+    wanted, ends, left = nil, '', -1
+  end
   --end
   --each ends
-    local wanted = wanted_end(ends, exists, key, moment)
-    if wanted and (changed or not moment) then
-      local class = $class
-      $noting
-      note_down(class, base, key, id)
-    end
-    if wanted ~= moment or ends == 'p' then
-      set_end(base, key, id, wanted, moment, $collections_of)
+  local noting = wanted and not exists
+  if wanted and exists then
+    noting = call('ZADD', moments, wanted, id) == 1 or changed
+  elseif ends == 'p' and left >= 0 then
+    call('PERSIST', key)
+    call('ZREM', moments, id)
+    call('HDEL', moments .. '/n', id)
+  elseif left >= 0 and changed then
+    noting = true
+    if not call('ZSCORE', moments, id) then -- somebody else gave it an end
+      $over
+      call('ZADD', moments, now + left, id)
     end
   end
-  sweep(base, 2, $collections_of)
+  --end
+  --each plain, ends
+  if noting then
+    local class = $class
+    $noting
+    note_down(class, base, key, id)
+  end
+  --end
+  --each whole, ends
+  if noting then -- as noted.lua does
+    local note = ''
+  --end
+    --each unique, ending
+    if after$n then
+      note = note .. $u_note .. #after$n .. ':' .. after$n
+    end
+    --end
+    --each digests, ending
+    local entry$n = after$n and $x_note .. after$n
+    if after$n and #after$n > $LONG_VALUE then
+      entry$n = $y_note .. (extras[$field] or call('HGET', $digests, id) or '')
+      note = note .. $h_note
+    end
+    if entry$n then
+      note = note .. 's' .. #entry$n .. ':' .. entry$n
+    end
+    --end
+    --each range, ending
+    if after$n then
+      note = note .. $r_note
+    end
+    --end
+    --each none, ending
+    if not after$n then
+      note = note .. $n_note
+    end
+    --end
+  --each whole, ends
+    if note ~= '' then
+      call('HSET', moments .. '/n', id, note)
+    end
+  end
+  --end
+  --each ends
+  if wanted then
+    call('PEXPIREAT', key, wanted)
+  end
+  if wanted and (how == 'a' or number < 100) and call('EXISTS', key) == 0 then -- that moment is past
+    $over
+    bury(base, id, $collections_of)
+  end
+  --end
+  --each whole, ends
+  if now and not exists and call('ZCOUNT', moments, '-inf', '(' .. now) > 0 then
+    $over
+    sweep(base, 2, $collections_of)
+  end
   --end
   --each whole
   if refused and not string.find(tostring(refused.err), 'WRONGTYPE', 1, true) then
