@@ -1,10 +1,11 @@
--- needs: call, clock, now, bury
+-- needs: call, now, bury
 -- gives: wanted_end, set_end
 -- The end of a record that was just written: when that is, and how it is kept.
 --
 -- A call says of it: '' as it was, p none, r and milliseconds from now on, n the same for a new record, a and a moment.
 
--- The millisecond, or nothing for a record that lives on. *moment*: so far. Whoever gave its key another end is heard.
+-- The millisecond, or nothing for a record that lives on. *moment*: its end so far. An end that somebody else gave to
+-- the key of a record that had none counts.
 local function wanted_end(ends, existed, key, moment)
   local how, number = string.sub(ends, 1, 1), tonumber(string.sub(ends, 2))
   if how == 'a' then
@@ -14,12 +15,8 @@ local function wanted_end(ends, existed, key, moment)
   elseif how == 'p' or not existed then
     return nil
   end
-  local left = call('PTTL', key)
-  if left < 0 then
-    return nil
-  end
-  local unchanged = moment and moment - now - left >= -50 and (moment - now - left <= 50 or moment - clock() - left <= 50)
-  return unchanged and moment or now + left -- of a slow script the time goes on
+  local left = moment and -1 or call('PTTL', key)
+  return moment or left >= 0 and now + left or nil
 end
 
 local function set_end(base, key, id, wanted, moment, collections)
