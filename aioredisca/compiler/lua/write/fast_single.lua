@@ -149,7 +149,7 @@ if ARGV[1] == $asks then
 
   -- what is added before the hash: if the server stops here, it is too much, and harms nobody
   --each whole, ends
-  if not exists and mode ~= 'd' then -- what was left of one that is over goes first
+  if not exists then -- what was left of one that is over goes first
     local entered = wanted and call('ZADD', moments, wanted, id)
     if entered == 0 or not wanted and call('ZSCORE', moments, id) then
       $over
