@@ -162,7 +162,7 @@ async def _probe(store: Store, schema: Schema) -> Probe:
 
 def judge_eviction(store: Store, policy: str) -> None:
     """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
-    if not policy or store.eviction == "allow":
+    if not policy.startswith("allkeys") or store.eviction == "allow":
         return
     text = (
         f"the database may throw away records when its memory is full (maxmemory-policy {policy}), and what "

@@ -10,6 +10,8 @@ from werkzeug.security import generate_password_hash
 from aioredisca import CorruptRecord, Database, Hash, Model, Password, UsageError, conf, sync
 from aioredisca.fields import foreign_hashes, hashing
 
+from ..support.django_site import configured
+
 PLAIN = "correct h\u00f6rse $:"
 LONG = "\u00e9" * 100
 
@@ -31,10 +33,7 @@ class BlockingLogin(sync.Model):
 
 
 def of_django(name: str, plain: str) -> str:
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure()
+    configured()
     from django.contrib.auth import hashers
 
     kind = getattr(hashers, name)()
