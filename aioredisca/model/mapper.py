@@ -435,6 +435,11 @@ def _own_mapper(owner: type) -> Mapper | None:
 def _become_new(record: Any) -> Any:
     access.check_changeable(record)
     state: State = record.__state__
+    if state.layers.diff:  # of the session's own instance: they would be lost without a word
+        name = f"{record.__mapper__.name}({state.id!r})"
+        raise UsageError(
+            f"{name} has changes in this session that are not saved: change it, or revert() it first"
+        )
     state.layers.become_new()
     if state.unit is not None:
         state.unit.hold(record)

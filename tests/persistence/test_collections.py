@@ -180,6 +180,13 @@ async def test_what_cannot_be_held_is_refused_before_any_io(db: Database, raw: A
 # -- they live and die with the record -------------------------------------------------------------
 
 
+@pytest.mark.parametrize("of", [str, "String", None, String])
+@pytest.mark.parametrize("kind", [ListOf, SetOf, SortedSet])
+def test_what_is_no_field_holds_no_values(kind: Any, of: Any) -> None:
+    with pytest.raises(UsageError, match=r"as in ListOf\(String\(\)\)"):
+        kind(of)
+
+
 async def fill(game: Game) -> None:
     await game.log.append("a")
     await game.moves.append(1)

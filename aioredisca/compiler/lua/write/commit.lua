@@ -87,13 +87,18 @@ local function write_hashes()
       call('UNLINK', class.base .. '/-')
     end
   end
+  for _, g in ipairs(groups) do -- keys of the call were judged by the server, those of records found by it were not
+    if g.follows then
+      call('HDEL', g.key, '\0')
+    end
+  end
   for _, g in ipairs(groups) do
     local hash = pairs_of(g)
     for i = 1, g.count do
       local key = g.key or KEYS[g.key_at + i]
       local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
       if not g.follows then
-        reply[#reply + 1] = outcome
+        reply[#reply + 1] = g.lost and {outcome, unpack(g.lost)} or outcome
       end
     end
   end
