@@ -38,7 +38,8 @@ async def _named(store: Store, schemas: Collection[Schema], changes: Sequence[Ch
     places = [place for schema in schemas for place in _fixed(schema)]
     replies = await store.transport().send_all([*map(_type, places), *stored])
     if found := _first(places, replies):
-        return found
+        metas = {schema.keys.meta for schema in schemas}
+        return WrongType(found.key, found.held, place="meta") if found.key in metas else found
     named = list[Place]()
     for change, reply in zip(changes, replies[len(places) :], strict=True):
         if not isinstance(reply, RediscaError):
