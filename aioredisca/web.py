@@ -24,6 +24,7 @@ from aioredisca.errors import (
     UniqueViolation,
     ValidationError,
 )
+from aioredisca.model.record import Record
 
 log = logging.getLogger("aioredisca.web")
 
@@ -91,8 +92,10 @@ def _item(kind: str, place: Sequence[str], reason: str) -> dict[str, Any]:
 def place_of(field: str, value: object, sent: Sent) -> tuple[str, str]:
     """Where a client gave the *value* of a field: under its name, or a text under any other.
 
-    None is a value that nobody may know: then the name decides.
+    None is a value that nobody may know: then the name decides. A record was given by its id.
     """
+    if isinstance(value, Record):
+        value = value.__state__.id
     for place, given in sent.items():
         if field in given and (value is None or str(given[field]) == str(value)):
             return place, field

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
-from aioredisca.errors import CorruptRecord, UsageError, ValidationError
+from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
 from aioredisca.storage.codecs import plain
@@ -63,7 +63,10 @@ class CollectionHandle:
         need_id(record)
         store = self._mapper.store(record.__state__.unit)
         key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
-        return await asking.read(store, Call((command, key, *arguments)), kinds)
+        try:
+            return await asking.read(store, Call((command, key, *arguments)), kinds)
+        except WrongType:
+            raise WrongType(key, place="collection") from None
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)

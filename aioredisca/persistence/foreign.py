@@ -12,6 +12,7 @@ from contextlib import suppress
 from aioredisca.compiler.changes import Change
 from aioredisca.errors import PermissionDenied, RediscaError, WrongType
 from aioredisca.persistence import readiness
+from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Raw, Store
 
@@ -27,6 +28,10 @@ async def explained(
     """What a write that met *error* is to raise: it names the key. Missing rights are probed for anew."""
     if isinstance(error, PermissionDenied):
         readiness.forget(store, schemas)
+        parents = dict.fromkeys(base for change in changes for _, _, base in change.parents)
+        if parents and not error.rule.startswith("+"):  # a key, and those of the classes were probed
+            rule = " ".join(f"~{glob_literal(base)}:*" for base in parents)
+            return PermissionDenied(rule, "a reference with check= looks at keys of another class")
     elif isinstance(error, WrongType) and not error.key:
         with suppress(RediscaError):  # what is told first is told in any case
             return await _named(store, schemas, changes) or error
@@ -38,7 +43,8 @@ async def _named(store: Store, schemas: Collection[Schema], changes: Sequence[Ch
     places = [place for schema in schemas for place in _fixed(schema)]
     replies = await store.transport().send_all([*map(_type, places), *stored])
     if found := _first(places, replies):
-        return found
+        metas = {schema.keys.meta for schema in schemas}
+        return WrongType(found.key, found.held, place="meta") if found.key in metas else found
     named = list[Place]()
     for change, reply in zip(changes, replies[len(places) :], strict=True):
         if not isinstance(reply, RediscaError):
