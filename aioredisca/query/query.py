@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from aioredisca.errors import UsageError
+from aioredisca.fields.access import hiding
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
@@ -281,6 +282,7 @@ class Query(Select[R]):
         figure, group = (None if one is None else self._field(one) for one in (column, by))
         return await aggregates.aggregate(self._spec, figure, group)
 
+    @hiding
     async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
@@ -293,6 +295,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return await explain.explain(self._spec)
 
+    @hiding
     async def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
@@ -306,6 +309,7 @@ class Query(Select[R]):
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return await mutations.delete(self._spec)
 
+    @hiding
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
 
