@@ -26,6 +26,8 @@ from aioredisca import (
     String,
     Tags,
     Unavailable,
+    UsageError,
+    conf,
     session,
     sync,
 )
@@ -182,3 +184,29 @@ async def test_a_verb_that_hides_is_what_it_was(db: Database) -> None:
         Kinds.number == SECRET
     names = [entry.name for entry in caught.traceback]
     assert names[-1] == "operand"
+
+
+def test_no_frame_of_a_malformed_url_shows_the_password() -> None:
+    from aioredisca import fastapi, litestar
+    from aioredisca.asgi import AutosaveMiddleware
+
+    app: Any = None
+    wrong = (
+        f"redis://user:{SECRET}/x@h",
+        f"default:{SECRET}@h:6379",
+        f"redis://:{SECRET}#x@h",
+        f"redis://:{SECRET}@h/x",
+        f"redis://h?password={SECRET}&socket_timeout=x",
+        f"redis://:{SECRET}@h?socket_timeout=-1",
+        f"rediss://:{SECRET}@h?ssl_cert_reqs=bogus",
+    )
+    takers: tuple[Callable[[Any], object], ...] = (
+        *(Database, session, sync.session, lambda url: setattr(conf, "db", url), lambda url: conf(db=url)),
+        *(lambda url: AutosaveMiddleware(app, url), lambda url: litestar.autosave(url)),
+        *(lambda url: fastapi.install(app, url), fastapi.lifespan, fastapi.health_route),
+    )
+    for url in wrong:
+        for place, take in enumerate(takers):
+            with pytest.raises(UsageError) as caught:
+                take(url)
+            assert not leaks(caught.value), (url, place)

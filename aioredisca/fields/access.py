@@ -6,20 +6,16 @@ Functions of a record, of which they use two things: ``__state__`` (what is know
 
 from __future__ import annotations
 
-import functools
-import inspect
-import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import (
     CorruptRecord,
     FieldUnset,
     NotLoaded,
-    RediscaError,
     SessionClosed,
     UsageError,
     ValidationError,
+    hide_values,
 )
 from aioredisca.storage.replies import strange
 from aioredisca.types import MISSING, Raw
@@ -27,8 +23,6 @@ from aioredisca.types import MISSING, Raw
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
     from aioredisca.model.record import Record
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 # -- reading ---------------------------------------------------------------------------------------
 
@@ -99,33 +93,6 @@ def not_loaded(record: Record, name: str, *, raw: bool) -> None:
     """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
     cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
     raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
-
-
-def hide_values(error: BaseException) -> None:
-    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
-    traceback.clear_frames(error.__traceback__)
-
-
-def hiding(verb: F) -> F:
-    """*verb*, whose errors hold nothing of what it was given: no frame of it, nor of what it called, does."""
-
-    def hidden(*given: Any, **named: Any) -> Any:
-        try:
-            return verb(*given, **named)
-        except RediscaError as error:
-            hide_values(error)
-            del given, named
-            raise
-
-    async def hidden_later(*given: Any, **named: Any) -> Any:
-        try:
-            return await verb(*given, **named)
-        except RediscaError as error:
-            hide_values(error)
-            del given, named
-            raise
-
-    return cast("F", functools.wraps(verb)(hidden_later if inspect.iscoroutinefunction(verb) else hidden))
 
 
 # -- assigning -------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from types import MethodType
 from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import RediscaError
-from aioredisca.fields.access import hiding, not_loaded
+from aioredisca.errors import RediscaError, hiding
+from aioredisca.fields.access import not_loaded
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get

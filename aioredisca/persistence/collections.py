@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
-from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType
-from aioredisca.fields.access import check_changeable, hiding, need_id
+from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType, hiding
+from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, strange

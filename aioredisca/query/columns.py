@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from aioredisca.compiler.conditions import And, IsNone, Not, Or, exclusive
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
 from aioredisca.fields import password, predicates
-from aioredisca.fields.access import hiding
 from aioredisca.query.spec import QuerySpec
 from aioredisca.types import MISSING, Missing
 

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from aioredisca.errors import UsageError
-from aioredisca.fields.access import hiding
+from aioredisca.errors import UsageError, hiding
+from aioredisca.fields.collections import Collection
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
@@ -175,6 +175,9 @@ def field_of(model: type[Any], column: Any) -> Field[Any]:
         name = model.__name__
         cure = "ids are the order where no other is asked, and get() and get_many() find by them"
         raise UsageError(f"a property of {name} is no column, nor is {name}.id: {cure}")
+    if isinstance(column, Collection):
+        cure = "it is a key of its own for each record, and read by its own verbs"
+        raise UsageError(f"{model.__name__}.{column.name} is a collection and no column: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field

@@ -9,8 +9,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.drivers.run import run
-from aioredisca.errors import RediscaError
-from aioredisca.fields.access import hiding
+from aioredisca.errors import RediscaError, hiding
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
+from aioredisca.errors import hiding
 from aioredisca.fields import password
-from aioredisca.fields.access import hiding
 from aioredisca.fields.password import Hash
 from aioredisca.model.record import Record
 from aioredisca.query import aggregates, execution, explain, mutations, paging
