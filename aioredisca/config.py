@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hide_values, hiding
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 
@@ -68,7 +68,12 @@ class Conf:
             if name[:1] != "_" and not hasattr(type(self), name):
                 known = ", ".join(sorted(n for n in dir(type(self)) if n[:1] != "_"))
                 raise AttributeError(f"conf has no setting {name!r}; there are {known}")
-            object.__setattr__(self, name, value)
+            try:
+                object.__setattr__(self, name, value)
+            except UsageError as error:
+                hide_values(error)
+                del value
+                raise
 
     if TYPE_CHECKING:
         # Reads back as a Database; takes also what names one.
@@ -102,6 +107,7 @@ class Conf:
                 stacklevel=3,  # the line that sets it: __setattr__ lies between
             )
 
+    @hiding
     def __call__(
         self,
         *,

@@ -23,6 +23,7 @@ from aioredisca.errors import (
     Unavailable,
     UniqueViolation,
     ValidationError,
+    hiding,
 )
 from aioredisca.model.record import Record
 
@@ -122,6 +123,7 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+@hiding
 def database_of(source: Any) -> Database | None:
     """The database that the settings of an app name: as for conf.db, or arguments of ``redis.Redis``."""
     if source is None:

@@ -129,6 +129,8 @@ class Mapper:
         """A hint at the field that was meant, for the text of an error."""
         if name == "id":
             return "; the id is the first argument of new(), and stays"
+        if name in self.collections:
+            return ": it is a collection, which changes by its own verbs once the record is saved"
         close = difflib.get_close_matches(name, self.fields, 1)
         return f"; did you mean {close[0]!r}?" if close else ""
 

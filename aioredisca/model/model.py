@@ -8,7 +8,7 @@ from types import MethodType
 from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, hiding
 from aioredisca.fields.access import not_loaded
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
@@ -139,6 +139,7 @@ class Model(Record):
         """
         return await saving.delete(self)
 
+    @hiding
     async def incr(
         self,
         column: Output[Self, N | None],
@@ -159,6 +160,7 @@ class Model(Record):
         return cast("N", await atomic.incr(self, column, by, min, max))
 
     @classmethod
+    @hiding
     async def get_or_create(
         cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:
@@ -176,6 +178,7 @@ class Model(Record):
         return await atomic.get_or_create(cls, unique, defaults, update=False)
 
     @classmethod
+    @hiding
     async def update_or_create(
         cls, /, *, defaults: Mapping[str, Any] | None = None, **unique: Any
     ) -> tuple[Self, bool]:

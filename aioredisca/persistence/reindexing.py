@@ -24,6 +24,7 @@ from aioredisca.errors import (
     StaleWrite,
     StoreError,
     UniqueViolation,
+    UsageError,
     WrongType,
 )
 from aioredisca.persistence import adoption, asking, readiness, sweeping
@@ -107,6 +108,8 @@ class _Run:
     ones that are looked through."""
 
     def __init__(self, model: type[Any], canonical: bool, is_record: adoption.IsRecord | None) -> None:
+        if not isinstance(model, type) or not hasattr(model, "__mapper__"):
+            raise UsageError(f"reindex() takes a model class, not {model!r}")
         self.model, self.canonical, self.is_record = model, canonical, is_record
         self.store: Store = model.__mapper__.store()
         self.schema: Schema = model.__mapper__.schema(self.store)

@@ -18,6 +18,7 @@ R = TypeVar("R", bound="Record")
 
 async def save(record: R, mode: SaveMode | None = None, if_unchanged: IfUnchanged = False) -> R:
     """Write what was changed in *record*, if anything was, and return it. EVALSHA, one round trip."""
+    need_record(record)
     if mode not in (None, "create", "update", "upsert"):
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
     state = record.__state__

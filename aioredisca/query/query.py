@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
+from aioredisca.fields.collections import Collection
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
@@ -174,6 +175,9 @@ def field_of(model: type[Any], column: Any) -> Field[Any]:
         name = model.__name__
         cure = "ids are the order where no other is asked, and get() and get_many() find by them"
         raise UsageError(f"a property of {name} is no column, nor is {name}.id: {cure}")
+    if isinstance(column, Collection):
+        cure = "it is a key of its own for each record, and read by its own verbs"
+        raise UsageError(f"{model.__name__}.{column.name} is a collection and no column: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field
@@ -281,6 +285,7 @@ class Query(Select[R]):
         figure, group = (None if one is None else self._field(one) for one in (column, by))
         return await aggregates.aggregate(self._spec, figure, group)
 
+    @hiding
     async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
@@ -293,6 +298,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return await explain.explain(self._spec)
 
+    @hiding
     async def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
@@ -306,6 +312,7 @@ class Query(Select[R]):
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return await mutations.delete(self._spec)
 
+    @hiding
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
 

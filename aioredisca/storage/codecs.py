@@ -112,11 +112,16 @@ def read_bytes(value: object) -> bytes:
 # -- numbers ---------------------------------------------------------------------------------------
 
 
+def _is_finite(value: float | decimal.Decimal) -> bool:
+    """As math does, which refuses a signaling NaN."""
+    return value.is_finite() if isinstance(value, decimal.Decimal) else math.isfinite(value)
+
+
 def read_integer(value: object) -> int:
     value = plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
+    if isinstance(value, float | decimal.Decimal) and _is_finite(value):
         whole: int = math.trunc(value)
         if whole == value:
             return whole

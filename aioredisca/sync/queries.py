@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
+from aioredisca.errors import hiding
 from aioredisca.fields import password
 from aioredisca.fields.password import Hash
 from aioredisca.model.record import Record
@@ -147,6 +148,7 @@ class Query(Select[R]):
         figure, group = (None if one is None else self._field(one) for one in (column, by))
         return run(aggregates.aggregate(self._spec, figure, group))
 
+    @hiding
     def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
@@ -159,6 +161,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return run(explain.explain(self._spec))
 
+    @hiding
     def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
@@ -172,6 +175,7 @@ class Query(Select[R]):
         """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
         return run(mutations.delete(self._spec))
 
+    @hiding
     def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
 
@@ -186,6 +190,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
 
     __slots__ = ()
 
+    @hiding
     def find(self, value: T, *, children: bool = False) -> list[B]:
         """Return the records that hold *value*, with ``children`` those of subclasses too.
 
@@ -193,6 +198,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         """
         return self._equals(value, children).load()
 
+    @hiding
     def range(
         self,
         minval: T | exclusive[T] | str | None = None,
@@ -211,6 +217,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         query = page(self._range(_bound(minval), _bound(maxval), children), start, num)
         return cast("list[B]", query.load())
 
+    @hiding
     def choice(self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False) -> list[B] | None:
         """Return up to *count* random records that hold *val* (any value if none is given), each once.
 
