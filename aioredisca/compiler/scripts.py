@@ -120,14 +120,12 @@ def _written(classes: Sequence[Rendered]) -> list[Part]:
 
 def _index_calls(classes: Sequence[Rendered]) -> Part:
     """The calls for each index, in the order that ``lua/write/indexes.lua`` tells."""
-    claims = any("unique" in one.kinds for one in classes)
     lines = ["local list, refusal"]
     lines += _for_each([[_judged(call) for call in one.judges] for one in classes])
-    lines += _for_each([one.enters for one in classes])
-    lines += ["write_hashes()", *(["write_claims()"] if claims else [])]
-    lines += ["if reading then", *_for_each([one.leaves for one in classes]), "end"]
+    lines += _for_each([one.writes for one in classes])
+    lines += ["write_hashes()", "write_waiting()"]
     needs = dict.fromkeys(re.findall(r"\b\w+(?=\()", "\n".join(lines)))
-    return Part("calls of the indexes", ("CLASSES", "reading", *needs), (), "\n".join(lines))
+    return Part("calls of the indexes", ("CLASSES", *needs), (), "\n".join(lines))
 
 
 def _for_each(calls: Iterable[Sequence[str]]) -> list[str]:
