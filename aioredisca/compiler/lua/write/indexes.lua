@@ -1,5 +1,5 @@
--- needs: call, leave, send
--- gives: entered, wait, write_waiting, change, write_none, write_ids
+-- needs: call, leave, send, waiting
+-- gives: entered, wait, change, write_none, write_ids
 -- What a write does to indexes. Each kind has a file of its own; rendering.py writes out one call per index, in
 -- this order, so that where the server stops in the middle (a key holds something foreign, a right was taken
 -- away), nothing is lost: an entry too many is a hint, which reads see through.
@@ -7,22 +7,14 @@
 --   claims are judged: their keys are read
 --   write_   entries are added; a score that is to be replaced is tried, so that it cannot fail later
 --   the hashes are written: commit.lua
---   what waited is written: claims and scores take the place of others, and entries that are no longer true go
+--   what waited is written, there too: claims and scores take the place of others, and entries that are no longer true go
 
 local entered = {} -- a list that these functions use one after the other, instead of new ones each time
-
-local waiting = {}
 
 -- Keeps one command on one key for when the hashes are written, if there is a list: see send() of parse.lua.
 local function wait(way, command, key, list)
   if list then
     waiting[#waiting + 1] = {way, command, key, list}
-  end
-end
-
-local function write_waiting()
-  for _, one in ipairs(waiting) do
-    send(one[1], one[2], one[3], one[4], 1, #one[4])
   end
 end
 
