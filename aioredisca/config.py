@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.errors import UsageError, hide_values, hiding
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class Conf:
         if "namespace" in given and (reason := bad_namespace(given["namespace"])):
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
         cache = given.get("cache", 0)
-        if not isinstance(cache, int) or isinstance(cache, bool) or cache < 0:
+        if whole_in(cache, 0, math.inf) is None:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")

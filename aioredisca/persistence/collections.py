@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType, hiding
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, strange
 from aioredisca.types import Arg, Call
 
@@ -144,10 +144,9 @@ class ListHandle(CollectionHandle, Generic[V]):
         return value
 
     def _place(self, index: Any) -> int:
-        index = plain(index)
-        if isinstance(index, bool) or not isinstance(index, int) or not -INT64 <= index < INT64:
+        if (place := whole_in(index, -INT64, INT64 - 1)) is None:
             raise UsageError(f"{self!r}: a place in a list is a whole number of 64 bits, not {index!r:.50}")
-        return index
+        return place
 
     async def len(self) -> int:
         """Return how many values there are. LLEN, one round trip."""
@@ -253,10 +252,9 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return size
 
     def _last(self, count: Any) -> int:
-        count = plain(count)
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count < INT64:
+        if (number := whole_in(count, 1, INT64 - 1)) is None:
             raise UsageError(f"{self!r}: a count is a whole number of at least 1, not {count!r:.50}")
-        return count - 1
+        return number - 1
 
     def _score(self, score: Any) -> str:
         text = self._end(score)
@@ -313,8 +311,7 @@ class CounterHandle(CollectionHandle):
         return 0 if found is None else int(_number(found, int))
 
     def _whole(self, by: Any) -> int:
-        number = plain(by)
-        if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
+        if (number := whole_in(by, -INT64, INT64 - 1)) is None:
             raise self._refuse("counts in integers of 64 bits")
         return number
 

@@ -140,8 +140,8 @@ def forget(store: Store, schemas: Iterable[Schema]) -> None:
 
 async def _declare(store: Store, schema: Schema) -> IndexState | None:
     seen = await _probe(store, schema)
-    if strange := entries_of(seen.signature) - schema.entries:
-        raise SchemaMismatch(schema.model, sorted(strange))
+    if unknown := entries_of(seen.signature) - schema.entries:
+        raise SchemaMismatch(schema.model, sorted(unknown))
     if seen.signature == schema.signature:
         return IndexState(seen.signature, seen.unbuilt, declared=True)
     legacy = not seen.signature and await _has_records(store, schema)

@@ -108,7 +108,7 @@ class _Run:
     ones that are looked through."""
 
     def __init__(self, model: type[Any], canonical: bool, is_record: adoption.IsRecord | None) -> None:
-        if not isinstance(model, type) or not hasattr(model, "__mapper__"):
+        if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"reindex() takes a model class, not {model!r}")
         self.model, self.canonical, self.is_record = model, canonical, is_record
         self.store: Store = model.__mapper__.store()

@@ -7,6 +7,7 @@ asyncio face, its sibling in sync/ the blocking one.
 from __future__ import annotations
 
 import decimal
+import math
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
@@ -19,7 +20,7 @@ from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import whole_in
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -132,10 +133,9 @@ class Select(Asked[R]):
 
     def _slice(self, wanted: slice) -> Self:
         """``query[a:b]``: counted from the start of what this query yields. No I/O."""
-        start, stop = wanted.start or 0, wanted.stop
+        start, stop = whole(wanted.start or 0, "slice"), wanted.stop
         if wanted.step not in (None, 1):
             raise UsageError("a query slices forward, step 1")
-        whole(start, "slice")
         return type(self)(self._spec.sliced(start, None if stop is None else whole(stop, "slice")))
 
     def only(self, *columns: Output[R, Any]) -> Self:
@@ -162,8 +162,7 @@ _OF_BOOL = (
 
 def whole(count: Any, what: str) -> int:
     """*count*, if it is a whole number that is not negative."""
-    number = plain(count)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+    if (number := whole_in(count, 0, math.inf)) is None:
         raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
     return number
 

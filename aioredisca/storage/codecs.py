@@ -61,6 +61,13 @@ def plain(value: Any) -> Any:
     return decimal.Decimal(value) if isinstance(value, decimal.Decimal) else value
 
 
+def whole_in(value: Any, least: float, most: float) -> int | None:
+    """*value*, if it is a whole number from *least* to *most*; a bool is none."""
+    number = plain(value)
+    fits = isinstance(number, int) and not isinstance(number, bool) and least <= number <= most
+    return number if fits else None
+
+
 _PLAIN = frozenset({str, int, bool, float, decimal.Decimal})
 
 # -- text ------------------------------------------------------------------------------------------

@@ -118,6 +118,25 @@ async def test_the_error_names_the_key_without_the_value_and_the_type(db: Databa
     assert drift(raw, [User]) == []
 
 
+async def test_the_key_is_named_beside_a_stored_value_that_cannot_be_read(db: Database, raw: Any) -> None:
+    raw.hset("rich:1", mapping={"tags": "no JSON", "age": "no number"})
+    raw.set("rich/x/tags/red", "mine")
+    rich = await Rich.get("1")
+    rich.tags = {"red"}
+    with pytest.raises(WrongType, match=r"the key 'rich/x/tags/\*' holds a string"):
+        await rich.save()
+
+
+async def test_the_key_of_a_long_value_is_named(db: Database, raw: Any) -> None:
+    user = await User.new("1", email="a", name="a" * 600).save()
+    (key,) = raw.keys("user/y/name/*")
+    raw.delete(key)
+    raw.set(key, "mine")
+    await user.delete()
+    with pytest.raises(WrongType, match=r"the key 'user/y/name/\*' holds a string"):
+        await User.new("2", email="b", name="a" * 600).save()
+
+
 @pytest.mark.parametrize("compared", [False, True], ids=["fast", "general"])
 async def test_a_digest_that_a_failed_write_left_is_not_taken_for_an_old_one(
     db: Database, raw: Any, compared: bool
