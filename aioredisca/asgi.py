@@ -17,7 +17,7 @@ import anyio.to_thread
 
 from aioredisca.drivers.database import open_database
 from aioredisca.drivers.limits import check_limits
-from aioredisca.errors import OutcomeUnknown, UsageError
+from aioredisca.errors import OutcomeUnknown, UsageError, hiding
 from aioredisca.model.sessions import Session, no_session
 from aioredisca.web import log, succeeded, warn_of_lost
 
@@ -53,6 +53,7 @@ class AutosaveMiddleware:
     and the lifespan have no session: open one there for each message.
     """
 
+    @hiding
     def __init__(
         self,
         app: App,

@@ -35,7 +35,9 @@ def reindex_command(
     model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
     url: Annotated[str, typer.Option(help="the database, where the class and conf.db name none")] = "",
     everything: Annotated[bool, typer.Option(help="look through built indexes too, and mend them")] = False,
-    canonical: Annotated[bool, typer.Option(help="rewrite values that are not written as usual")] = False,
+    canonical: Annotated[
+        bool, typer.Option(help="as --everything, and rewrite values that are not written as usual")
+    ] = False,
 ) -> None:
     """Build the indexes of a model from its records, and drop those it no longer has.
 

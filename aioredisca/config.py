@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from aioredisca.errors import UsageError
-from aioredisca.storage.codecs import plain
+from aioredisca.errors import UsageError, hide_values, hiding
+from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 from aioredisca.storage.moments import Duration, milliseconds
 from aioredisca.types import MISSING, Missing
@@ -70,7 +71,12 @@ class Conf:
             if name[:1] != "_" and not hasattr(type(self), name):
                 known = ", ".join(sorted(n for n in dir(type(self)) if n[:1] != "_"))
                 raise AttributeError(f"conf has no setting {name!r}; there are {known}")
-            object.__setattr__(self, name, value)
+            try:
+                object.__setattr__(self, name, value)
+            except UsageError as error:
+                hide_values(error)
+                del value
+                raise
 
     if TYPE_CHECKING:
         # Reads back as a Database; takes also what names one.
@@ -104,6 +110,7 @@ class Conf:
                 stacklevel=3,  # the line that sets it: __setattr__ lies between
             )
 
+    @hiding
     def __call__(
         self,
         *,
@@ -182,7 +189,7 @@ class Conf:
         if "namespace" in given and (reason := bad_namespace(given["namespace"])):
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
         cache = given.get("cache", 0)
-        if not isinstance(cache, int) or isinstance(cache, bool) or cache < 0:
+        if whole_in(cache, 0, math.inf) is None:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
         if given.get("sliding", "") not in ("", "save", "load"):
             raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")

@@ -20,8 +20,13 @@ travel between processes without the data of the record.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+import inspect
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class RediscaError(Exception):
@@ -116,15 +121,17 @@ class TooManyRows(UsageError):
 class ValidationError(RediscaError, ValueError):
     """A field refuses a value. The old value is kept and nothing was sent.
 
-    ``value`` is None for fields declared ``secret=True``.
+    ``value`` is None for fields declared ``secret=True``. ``reason`` names no value and no id, so that a
+    client may be told it; ``cure`` is what the text adds for the program, if anything.
     """
 
-    def __init__(self, model: str, field: str, reason: str, value: object = None) -> None:
+    def __init__(self, model: str, field: str, reason: str, value: object = None, cure: str = "") -> None:
         super().__init__(model, field, reason)  # without the value, which repr() would show
-        self.model, self.field, self.reason, self.value = model, field, reason, value
+        self.model, self.field, self.reason, self.value, self.cure = model, field, reason, value, cure
 
     def __str__(self) -> str:
-        return f"{self.model}.{self.field}: {self.reason}" if self.field else f"{self.model}: {self.reason}"
+        text = f"{self.reason}: {self.cure}" if self.cure else self.reason
+        return f"{self.model}.{self.field}: {text}" if self.field else f"{self.model}: {text}"
 
 
 class NotFound(RediscaError, LookupError):
@@ -332,22 +339,63 @@ class WrongType(StoreError):
 
     ``key`` is its name; ``*`` stands in it for a value, and it is empty where nobody knows which key it is.
     ``held`` is the type that was found, as TYPE says it. A write that meets one has changed no record.
+    *place* is what belongs there: "index", "record", "collection" or "meta"; each has its own ``cure``.
     """
 
-    def __init__(self, key: str = "", held: str = "", *, record: bool = False) -> None:
+    def __init__(self, key: str = "", held: str = "", *, place: str = "") -> None:
         super().__init__(key, held)
-        self.key, self.held, self.record = key, held, record
+        self.key, self.held = key, held
+        self.cure = _CURES[place or ("index" if key else "")]
+        self._what = "something that is no record" if place == "record" else ""
 
     def __str__(self) -> str:
         where = f"the key {self.key!r}" if self.key else "a key of this model"
-        if self.record:
-            return f"{where} holds something that is no record: move it away, or take another id"
-        what = f"a {self.held}" if self.held else "a type of value"
-        return (
-            f"{where} holds {what} that does not belong there: rename it if it is of use to anybody, "
-            f"then run `aioredisca reindex --everything`, which puts its own in that place"
+        what = (
+            self._what or f"{f'a {self.held}' if self.held else 'a type of value'} that does not belong there"
         )
+        return f"{where} holds {what}: {self.cure}"
+
+
+_CURES = {
+    "index": "rename it if it is of use to anybody, then run `aioredisca reindex --everything`, which puts "
+    "its own in that place",
+    "record": "move it away, or take another id",
+    "collection": "rename or delete it",
+    "meta": "rename or delete it, then run `aioredisca reindex`, which writes its own",
+    "": "in the place of an index `aioredisca reindex --everything` puts its own; what stands in that of a "
+    "record or a collection is to be renamed or deleted",
+}
 
 
 class EvictionWarning(RuntimeWarning):
     """The database may throw records away when its memory is full; given once per Database."""
+
+
+# -- what their frames hold -----------------------------------------------------------------------------
+
+
+def hide_values(error: BaseException) -> None:
+    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
+    traceback.clear_frames(error.__traceback__)
+
+
+def hiding(verb: F) -> F:
+    """*verb*, whose errors hold nothing of what it was given: no frame of it, nor of what it called, does."""
+
+    def hidden(*given: Any, **named: Any) -> Any:
+        try:
+            return verb(*given, **named)
+        except RediscaError as error:
+            hide_values(error)
+            del given, named
+            raise
+
+    async def hidden_later(*given: Any, **named: Any) -> Any:
+        try:
+            return await verb(*given, **named)
+        except RediscaError as error:
+            hide_values(error)
+            del given, named
+            raise
+
+    return cast("F", functools.wraps(verb)(hidden_later if inspect.iscoroutinefunction(verb) else hidden))

@@ -32,7 +32,7 @@ from starlette.responses import JSONResponse, Response
 from aioredisca.asgi import KEY, AutosaveMiddleware
 from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import open_database
-from aioredisca.errors import RediscaError, UsageError
+from aioredisca.errors import RediscaError, UsageError, hiding
 from aioredisca.health import check
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session
@@ -47,6 +47,7 @@ HEALTH_SECONDS = 1.0
 """How long the health route waits for the database."""
 
 
+@hiding
 def install(
     app: FastAPI,
     db: object = None,
@@ -107,6 +108,7 @@ async def answer_invalid(request: Request, error: RequestValidationError) -> Res
         return JSONResponse({"detail": told}, 422)
 
 
+@hiding
 def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Callable[[Any], Any]:
     """A lifespan that tries the database at the start and closes its connections at the end.
 
@@ -131,6 +133,7 @@ def lifespan(db: object = None, inner: Callable[[Any], Any] | None = None) -> Ca
     return around
 
 
+@hiding
 def health_route(db: object = None) -> Callable[[], Awaitable[Response]]:
     """An endpoint that answers 200 while the database can be used, else 503; why not stands in the log."""
 

@@ -12,6 +12,7 @@ from aioredisca.config import conf
 from aioredisca.drivers.database import Database
 from aioredisca.errors import PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
+from aioredisca.storage.replies import of_kind
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call
 
@@ -39,7 +40,7 @@ async def check(db: Database | None = None) -> None:
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
-    readiness.judge_eviction(store, replies[1].decode())
+    readiness.judge_eviction(store, of_kind(replies[1], (bytes,), calls[1]).decode())
     for reply in replies[2 : 2 + len(schemas)]:
         for command, key in read_probe(reply).missing:
             raise PermissionDenied(f"+{command.lower()}", f"{command} on {key!r} is denied")

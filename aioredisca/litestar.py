@@ -14,10 +14,11 @@ from litestar.middleware import DefineMiddleware
 
 from aioredisca.asgi import AutosaveMiddleware, Scope
 from aioredisca.drivers.database import open_database
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, hiding
 from aioredisca.web import STATUS, detail_of, headers_of, sent_in, status_of
 
 
+@hiding
 def autosave(db: object = None, **options: Any) -> DefineMiddleware:
     """The middleware for ``Litestar(middleware=[...])``; *options* are those of AutosaveMiddleware."""
     options.setdefault("error_response", error_response)

@@ -23,7 +23,9 @@ from aioredisca.errors import (
     Unavailable,
     UniqueViolation,
     ValidationError,
+    hiding,
 )
+from aioredisca.model.record import Record
 
 log = logging.getLogger("aioredisca.web")
 
@@ -91,8 +93,10 @@ def _item(kind: str, place: Sequence[str], reason: str) -> dict[str, Any]:
 def place_of(field: str, value: object, sent: Sent) -> tuple[str, str]:
     """Where a client gave the *value* of a field: under its name, or a text under any other.
 
-    None is a value that nobody may know: then the name decides.
+    None is a value that nobody may know: then the name decides. A record was given by its id.
     """
+    if isinstance(value, Record):
+        value = value.__state__.id
     for place, given in sent.items():
         if field in given and (value is None or str(given[field]) == str(value)):
             return place, field
@@ -119,6 +123,7 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+@hiding
 def database_of(source: Any) -> Database | None:
     """The database that the settings of an app name: as for conf.db, or arguments of ``redis.Redis``."""
     if source is None:

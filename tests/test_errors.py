@@ -159,7 +159,7 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         "then run `aioredisca reindex --everything`, which puts its own in that place",
     ),
     (
-        WrongType("user:1", record=True),
+        WrongType("user:1", place="record"),
         (StoreError,),
         {"key": "user:1", "held": ""},
         "the key 'user:1' holds something that is no record: move it away, or take another id",

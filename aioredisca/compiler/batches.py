@@ -176,7 +176,7 @@ class _Group:
         )
         ends = [change.ends] if known.ends else []
         self.head: list[Arg] = [*counted, *ends, *free, *drops, *reads, *sets, *others, *extras]
-        self.head += [name for name, _ in change.parents]
+        self.head += [name for name, _, _ in change.parents]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -205,7 +205,7 @@ class _Group:
         if change.expect:
             row += _expected(change.expect)
         if change.parents:
-            row += [places[key] for _, key in change.parents]
+            row += [places[key] for _, key, _ in change.parents]
         return row
 
 

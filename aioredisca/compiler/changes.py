@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Raw
 
-Parents: TypeAlias = tuple[tuple[str, str], ...]
-"""Hash fields of references, each with the key of the record that it names."""
+Parents: TypeAlias = tuple[tuple[str, str, str], ...]
+"""Hash fields of references, each with the key of the record that it names, and what such keys start with."""
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
 

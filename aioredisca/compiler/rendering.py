@@ -19,16 +19,14 @@ from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
 class Rendered:
     """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
 
-    ``judges`` answer a refusal or nothing, ``enters`` add entries before the hashes, ``leaves`` follow them:
-    see ``lua/write/indexes.lua``. ``kinds`` are the parts that have the functions. ``fast`` is what a script
-    of this one class begins with.
+    ``judges`` answer a refusal or nothing, ``writes`` change one index each: see ``lua/write/indexes.lua``.
+    ``kinds`` are the parts that have the functions. ``fast`` is what a script of this one class begins with.
     """
 
     declaration: str
     fixed: int
     judges: tuple[str, ...]
-    enters: tuple[str, ...]
-    leaves: tuple[str, ...]
+    writes: tuple[str, ...]
     kinds: frozenset[str]
     expires: bool
     fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
@@ -58,14 +56,12 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         _call_field(calls, spec, {name: keys[key] for name, key in schema.slots(spec)})
     for compound in schema.compounds:
         _call_compound(calls, schema.keys, compound, keys)
-    calls.enters.append(f"enter_ids(list, {keys[schema.keys.ids]})")
-    calls.leaves.append(f"leave_ids(list, {keys[schema.keys.ids]})")
+    calls.writes.append(f"write_ids(list, {keys[schema.keys.ids]})")
     return Rendered(
         _declaration(schema, first, more),
         len(keys),
         tuple(calls.judges),
-        tuple(calls.enters),
-        tuple(calls.leaves),
+        tuple(calls.writes),
         _kinds(schema),
         schema.expires,
         fast,
@@ -77,8 +73,7 @@ class _Calls:
     """The calls for the indexes of a class, by when they are made: see :class:`Rendered`."""
 
     judges: list[str] = field(default_factory=list[str])
-    enters: list[str] = field(default_factory=list[str])
-    leaves: list[str] = field(default_factory=list[str])
+    writes: list[str] = field(default_factory=list[str])
 
 
 def _call_field(calls: _Calls, spec: FieldSpec, slots: Mapping[str, str]) -> None:
@@ -88,11 +83,9 @@ def _call_field(calls: _Calls, spec: FieldSpec, slots: Mapping[str, str]) -> Non
         calls.judges.append(f"claim(list, {slots['unique']}, {name}, change)")
     if spec.index:
         key = "" if spec.index == "tags" else ", " + slots["digests" if spec.index == "exact" else spec.index]
-        calls.enters.append(f"enter_{spec.index}(list, {name}{key})")
-        calls.leaves.append(f"leave_{spec.index}(list, {name}{key})")
+        calls.writes.append(f"write_{spec.index}(list, {name}{key})")
     if spec.nullable:
-        calls.enters.append(f"enter_none(list, {name}, {slots['none']})")
-        calls.leaves.append(f"leave_none(list, {name}, {slots['none']})")
+        calls.writes.append(f"write_none(list, {name}, {slots['none']})")
 
 
 def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping[str, str]) -> None:
@@ -103,8 +96,7 @@ def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping
         calls.judges.append(f"claim(list, {key}, {{{fields}}}, change_together, held_together)")
     else:
         scores = keys[names.range(compound.fields[1])]
-        calls.enters.append(f"enter_pair(list, {fields}, {scores})")
-        calls.leaves.append(f"leave_pair(list, {fields})")
+        calls.writes.append(f"write_pair(list, {fields}, {scores})")
 
 
 def _kinds(schema: Schema) -> frozenset[str]:

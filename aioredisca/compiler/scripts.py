@@ -141,24 +141,20 @@ def _declarations(classes: Sequence[Rendered]) -> Part:
 
 
 def _written(classes: Sequence[Rendered]) -> list[Part]:
-    """What a script does to the hashes, and to the indexes, if any changes."""
+    """What a script does to the indexes, if any changes, and to the hashes."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
-    hashes = Part("hashes alone", ("touched", "write_hashes"), (), "if not touched then write_hashes() end")
     ended = parts("write/ended") if _ending(classes) else []
-    return [*parts("write/touched", "write/commit"), only_if("touched", indexes), hashes, *ended]
+    return [part("write/touched"), only_if("touched", indexes), part("write/commit"), *ended]
 
 
 def _index_calls(classes: Sequence[Rendered]) -> Part:
-    """The calls for each index, in the order that ``lua/write/indexes.lua`` tells."""
-    claims = any("unique" in one.kinds for one in classes)
+    """One call per index, in the order that ``lua/write/indexes.lua`` tells."""
     lines = ["local list, refusal"]
     lines += _for_each([[_judged(call) for call in one.judges] for one in classes])
-    lines += _for_each([one.enters for one in classes])
-    lines += ["write_hashes()", *(["write_claims()"] if claims else [])]
-    lines += ["if reading then", *_for_each([one.leaves for one in classes]), "end"]
+    lines += _for_each([one.writes for one in classes])
     needs = dict.fromkeys(re.findall(r"\b\w+(?=\()", "\n".join(lines)))
-    return Part("calls of the indexes", ("CLASSES", "reading", *needs), (), "\n".join(lines))
+    return Part("calls of the indexes", ("CLASSES", *needs), (), "\n".join(lines))
 
 
 def _for_each(calls: Iterable[Sequence[str]]) -> list[str]:

@@ -63,7 +63,7 @@ def _reached(schemas: Iterable[Schema]) -> tuple[str, ...]:
 
 def _numbered(changes: Sequence[Change], before: int) -> dict[str, int]:
     """The keys of the parents in *changes*, each once, with their numbers after so many keys *before*."""
-    keys = dict.fromkeys(key for change in changes for _, key in change.parents)
+    keys = dict.fromkeys(key for change in changes for _, key, _ in change.parents)
     return {key: number for number, key in enumerate(keys, before + 1)}
 
 
@@ -150,13 +150,27 @@ class Refusal:
     details: tuple[str, ...] = field(repr=False)
 
 
-Outcome = bool | bytes | None
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A change that was made but for *fields*: what they were to refer to was deleted by the same call."""
+
+    created: bool
+    fields: tuple[str, ...]
+
+
+Outcome = bool | bytes | Lost | None
 """What became of a change: whether it created (or deleted) something, or the new text of its number.
 
 None where it was passed over, or went along with a record that was deleted.
 """
 
-_OUTCOMES: dict[int, Outcome] = {0: False, 1: True, 2: None}
+_OUTCOMES: dict[int, bool | None] = {0: False, 1: True, 2: None}
+
+
+def _special(flag: Reply) -> Outcome:
+    if type(flag) is bytes:
+        return flag
+    return Lost(_OUTCOMES[flag[0]] is True, tuple(name.decode() for name in flag[1:]))
 
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
@@ -164,7 +178,7 @@ def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     try:
         if reply[0] != b"OK":
             return _refused(reply)
-        return [flag if type(flag) is bytes else _OUTCOMES[flag] for flag in reply[1:]]
+        return [_OUTCOMES[flag] if type(flag) is int else _special(flag) for flag in reply[1:]]
     except MISREAD:
         pass
     raise strange(writes=True)

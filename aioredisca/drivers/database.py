@@ -16,7 +16,7 @@ from weakref import WeakSet, WeakValueDictionary
 from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
-from aioredisca.errors import DriverMisuse, UsageError
+from aioredisca.errors import DriverMisuse, UsageError, hiding
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace
@@ -64,6 +64,7 @@ class Database:
                          where the user may INFO.
     """
 
+    @hiding
     def __init__(
         self,
         source: object = None,
@@ -232,6 +233,7 @@ def _memory_server(name: str) -> Any:
         return _servers[name]
 
 
+@hiding
 def open_database(source: object) -> Database:
     """A Database as it is, or one made of whatever names it."""
     return source if isinstance(source, Database) else Database(source)

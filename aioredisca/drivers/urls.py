@@ -42,7 +42,11 @@ _TAKEN = {
 """Options that text can give: what takes an object is given by a client."""
 
 _KNOWN = _TAKEN | LIMITS | OURS
-_TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+_TRUTHS = {
+    **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
+    **dict.fromkeys(("0", "false", "f", "no", "n", "off"), False),
+}
+_YES_OR_NO = ("socket_keepalive", "ssl_check_hostname", "ssl_validate_ocsp", "ssl_validate_ocsp_stapled")
 _CHECKS = ("none", "optional", "required")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _INVALID = re.compile(r"Invalid value for '(\w+)'")
@@ -126,9 +130,9 @@ def _parsed(url: str) -> dict[str, Any]:
     if invalid:  # raised out here, so that the error which may hold a part of it is not its context
         raise _refused(invalid)
     options.pop("connection_class", None)
-    for name in ("ssl_validate_ocsp", "ssl_validate_ocsp_stapled"):  # which redis-py leaves as text
-        if name in options:
-            options[name] = _TRUTHS.get(options[name].lower())
+    for name, text in parse_qsl(urlsplit(url).query):
+        if name in _YES_OR_NO:  # redis-py leaves some as text, and takes whatever it does not know for a yes
+            options[name] = _TRUTHS.get(text.lower())
             if options[name] is None:
                 raise _refused(f"invalid value for {name!r}: it is true or false")
     return options

@@ -6,10 +6,17 @@ Functions of a record, of which they use two things: ``__state__`` (what is know
 
 from __future__ import annotations
 
-import traceback
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
+from aioredisca.errors import (
+    CorruptRecord,
+    FieldUnset,
+    NotLoaded,
+    SessionClosed,
+    UsageError,
+    ValidationError,
+    hide_values,
+)
 from aioredisca.storage.replies import strange
 from aioredisca.types import MISSING, Raw
 
@@ -86,11 +93,6 @@ def not_loaded(record: Record, name: str, *, raw: bool) -> None:
     """A value was asked for that is not known. Async code must not do hidden I/O; blocking code does."""
     cure = "hash fields that are not declared come by `await record.load(raw=True)`" if raw else ""
     raise NotLoaded(record.__mapper__.name, record.__state__.id, name, cure)
-
-
-def hide_values(error: BaseException) -> None:
-    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
-    traceback.clear_frames(error.__traceback__)
 
 
 # -- assigning -------------------------------------------------------------------------------------

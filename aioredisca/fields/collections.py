@@ -66,6 +66,11 @@ class _Of(Collection, Generic[V]):
 
     def __init__(self, of: Field[V | None], *, field: str | None = None) -> None:
         super().__init__(field=field)
+        if not isinstance(of, Field):  # pyright: ignore[reportUnnecessaryIsInstance]
+            shown = of.__name__ if isinstance(of, type) else type(of).__name__
+            raise UsageError(
+                f"a collection takes a field for its values, as in ListOf(String()); not {shown}"
+            )
         if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
         if getattr(of, "__checks__", False):

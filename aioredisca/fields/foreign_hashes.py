@@ -8,6 +8,7 @@
     pbkdf2_sha256$600000$<salt>$<base64>               Django; pbkdf2_sha1 too
     scrypt$16384$<salt>$8$5$<base64>                   Django
     bcrypt_sha256$$2b$12$<...>   bcrypt$$2b$12$<...>   Django
+    !<40 characters>                                   Django, where there is no password
 
 Django's ``argon2$argon2id$...`` is argon2 with a word before it: hashing.py reads it.
 """
@@ -39,6 +40,9 @@ MAX_ROUNDS = 10_000_000
 MAX_COST = 17
 """The cost of bcrypt that it may ask for: some seconds."""
 
+UNUSABLE = "unusable"
+"""The scheme of what no password matches."""
+
 _BCRYPT = re.compile(r"(?:(bcrypt|bcrypt_sha256)\$)?(\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53})\Z")
 _PBKDF2 = re.compile(
     r"(?:pbkdf2:(sha1|sha256|sha512):([0-9]{1,8})\$([^$]{1,128})\$([0-9a-f]{40,128})"
@@ -48,6 +52,8 @@ _SCRYPT = re.compile(
     r"(?:scrypt:([0-9]{1,8}):([0-9]{1,2}):([0-9]{1,2})\$([^$]{1,128})\$([0-9a-f]{128})"
     r"|scrypt\$([0-9]{1,8})\$([^$]{1,128})\$([0-9]{1,2})\$([0-9]{1,2})\$([A-Za-z0-9+/]{86}==))\Z"
 )
+
+_UNUSABLE = re.compile(r"!(?:[A-Za-z0-9]{40})?\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class ForeignHash:
 
 def read(stored: str) -> ForeignHash | None:
     """The hash that *stored* is; None for other text, and for one that asks too much."""
+    if _UNUSABLE.match(stored):
+        return ForeignHash(UNUSABLE, lambda secret: False)
     return _read_bcrypt(stored) or _read_pbkdf2(stored) or _read_scrypt(stored)
 
 

@@ -81,13 +81,18 @@ def make(plain: str) -> str:
     return _make(_bytes(plain))
 
 
+_QUICK = ("md5", "pbkdf2", foreign_hashes.UNUSABLE)
+
+
 def check(plain: str, stored: str) -> tuple[bool, str | None]:
     """Whether *plain* is what *stored* was made of; and if so, the better hash to store instead, if any."""
     right = _matches(plain, stored)
-    quick = scheme(stored).startswith(("md5", "pbkdf2")) and not stored.startswith(_OVER_MD5)
-    better = make(plain) if quick or (right and _outdated(stored)) else None
-    # A wrong guess at a quick hash takes as long as any.
-    return right, better if right and _outdated(stored) else None
+    replaced = right and _outdated(stored)
+    quick = scheme(stored).startswith(("md5", "pbkdf2", foreign_hashes.UNUSABLE)) and not stored.startswith(
+        _OVER_MD5
+    )
+    better = make(plain) if quick or replaced else None  # a wrong guess at a quick hash takes as long as any
+    return right, better if replaced else None
 
 
 def over_md5(stored: str) -> str:

@@ -46,8 +46,8 @@ class Number(Field[V], Generic[V]):
 
 def _digits(given: int, least: int, cure: str = "") -> int:
     """What ``maxdigits=`` says. Longer numbers could be written, and never read again."""
-    if not least <= given <= codecs.MAX_DIGITS:
-        raise UsageError(f"maxdigits={given}: is a number from {least} to {codecs.MAX_DIGITS:,}{cure}")
+    if codecs.whole_in(given, least, codecs.MAX_DIGITS) is None:
+        raise UsageError(f"maxdigits={given!r}: is a number from {least} to {codecs.MAX_DIGITS:,}{cure}")
     return given
 
 

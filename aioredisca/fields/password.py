@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, 
 
 from typing_extensions import Unpack
 
-from aioredisca.errors import UsageError, ValidationError
+from aioredisca.errors import UsageError, ValidationError, hide_values
 from aioredisca.fields import hashing
-from aioredisca.fields.access import hide_values, value_of
+from aioredisca.fields.access import value_of
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec
 from aioredisca.fields.text import String

@@ -49,7 +49,7 @@ def equals(field: Field[Any], value: Any, mapper: Mapper) -> Equals | IsNone:
 def any_of(field: Field[Any], values: Iterable[Any], mapper: Mapper) -> Condition:
     """The field holds one of *values*, None among them too."""
     where = f"{mapper.name}.{field.name}"
-    if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"{where}: in_() takes several values; ask == for one")
     given = list(values)
     known = [_encoded(field, value, mapper) for value in given if value is not None]
@@ -145,13 +145,13 @@ def _infinite(field: Field[Any], value: Any) -> int:
     """-1 or 1 for a bound that is infinite, where the field has no such values; else 0."""
     outside = isinstance(value, exclusive)
     given: Any = cast("exclusive[Any]", value).value if outside else value
-    if isinstance(given, float | decimal.Decimal) and isinstance(field, _FINITE) and given in _INFINITE:
-        return 1 if given > 0 else -1
-    return 0
+    if not isinstance(given, float | decimal.Decimal) or not isinstance(field, _FINITE):
+        return 0
+    infinite = given.is_infinite() if isinstance(given, decimal.Decimal) else math.isinf(given)
+    return (1 if given > 0 else -1) if infinite else 0
 
 
 _FINITE = (Integer, Decimal, DateTime)
-_INFINITE = (math.inf, -math.inf)
 
 
 def _edge(field: Field[Any], value: Any, mapper: Mapper) -> Edge | None:

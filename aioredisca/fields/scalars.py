@@ -177,8 +177,8 @@ class Json(Field[V | Opt], Generic[V, Opt]):
         **options: Unpack[Options],
     ) -> None:
         super().__init__(required=required, **options)
-        if not 1 <= maxdepth <= MOST_DEPTH:
-            raise UsageError(f"maxdepth={maxdepth}: is a number from 1 to {MOST_DEPTH}")
+        if codecs.whole_in(maxdepth, 1, MOST_DEPTH) is None:
+            raise UsageError(f"maxdepth={maxdepth!r}: is a number from 1 to {MOST_DEPTH}")
         self.maxbytes, self.maxdepth = maxbytes, maxdepth
 
     def to_db(self, value: Any) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError
-from aioredisca.fields.access import assign, hide_values, set_raw, touched
+from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError, hide_values
+from aioredisca.fields.access import assign, need_record, set_raw, touched
 from aioredisca.model.state import Stateful
 from aioredisca.storage.codecs import as_text, plain, read_string
 from aioredisca.storage.keys import bad_field
@@ -62,20 +62,24 @@ class HashAPI(Stateful):
 
     def getdiff(self) -> dict[str, Any]:
         """Return the changed hash fields; None marks one to be removed. No I/O."""
+        need_record(self)
         return _shown(self, {**self.__state__.layers.diff, **touched(cast("Any", self))})
 
     def getorigin(self) -> dict[str, Any]:
         """Return the hash as it is stored, without local changes. NotLoaded unless loaded raw. No I/O."""
+        need_record(self)
         _need_all(self, "getorigin()")
         return _shown(self, _held(self.__state__.layers.raw))
 
     def raw_export(self) -> dict[str, Any]:
         """Return the hash as a save would leave it. NotLoaded unless loaded raw. No I/O."""
+        need_record(self)
         _need_all(self, "raw_export()")
         return _shown(self, _held({**self.__state__.layers.merged(), **touched(cast("Any", self))}))
 
     def export(self, keep_none: bool = False) -> dict[str, Any]:
         """Return the values of all fields by attribute name, secret ones left out. No I/O."""
+        need_record(self)
         values = dict[str, Any]()
         for name, field in self.__mapper__.fields.items():
             if field.secret:

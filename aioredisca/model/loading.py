@@ -13,7 +13,7 @@ from aioredisca.compiler.loads import (
     read_fields,
     record_call,
 )
-from aioredisca.errors import NotFound
+from aioredisca.errors import NotFound, WrongType
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
 from aioredisca.persistence import asking, expiry, readiness
@@ -46,6 +46,8 @@ async def load(
         try:
             if anew or ends or not state.knows(all_fields=raw):
                 await _fetch(record, store, raw=raw, anew=anew or bool(ends), ends=ends)
+        except WrongType:
+            raise _no_record(record.__mapper__.schema(store), state.id) from None
         finally:
             lock.release()
     if strict and state.absent:
@@ -93,6 +95,10 @@ def take(record: Record, raw: Raw | None, *, complete: bool) -> None:
     record.__state__.layers.take(raw, complete=complete)
 
 
+def _no_record(schema: Schema, id: str) -> WrongType:
+    return WrongType(schema.keys.record(id), place="record")
+
+
 def _is_nothing(row: Stored) -> bool:
     """Whether a load of the declared fields has found no record."""
     return row[0] is None and row.count(None) == len(row)
@@ -121,7 +127,10 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     region = schema.cache_region
     row = transport.cached(region, schema.records + id) if region else None
     if row is None:
-        row = await transport.send(record_call(schema, id))
+        try:
+            row = await transport.send(record_call(schema, id))
+        except WrongType:
+            raise _no_record(schema, id) from None
         check_row(row, schema.read_fields)
     if row[0] is None and _is_nothing(row):
         raise NotFound(mapper.name, id)

@@ -132,6 +132,8 @@ class Mapper:
         """A hint at the field that was meant, for the text of an error."""
         if name == "id":
             return "; the id is the first argument of new(), and stays"
+        if name in self.collections:
+            return ": it is a collection, which changes by its own verbs once the record is saved"
         close = difflib.get_close_matches(name, self.fields, 1)
         return f"; did you mean {close[0]!r}?" if close else ""
 
@@ -441,6 +443,11 @@ def _own_mapper(owner: type) -> Mapper | None:
 def _become_new(record: Any) -> Any:
     access.check_changeable(record)
     state: State = record.__state__
+    if state.layers.diff:  # of the session's own instance: they would be lost without a word
+        name = f"{record.__mapper__.name}({state.id!r})"
+        raise UsageError(
+            f"{name} has changes in this session that are not saved: change it, or revert() it first"
+        )
     state.layers.become_new()
     if state.unit is not None:
         state.unit.hold(record)

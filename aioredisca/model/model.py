@@ -9,7 +9,7 @@ from types import MethodType
 from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, hiding
 from aioredisca.fields.access import not_loaded
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
@@ -172,6 +172,7 @@ class Model(Record):
         """
         return await saving.delete(self)
 
+    @hiding
     async def incr(
         self,
         column: Output[Self, N | None],
@@ -192,6 +193,7 @@ class Model(Record):
         return cast("N", await atomic.incr(self, column, by, min, max))
 
     @classmethod
+    @hiding
     async def get_or_create(
         cls,
         /,
@@ -214,6 +216,7 @@ class Model(Record):
         return await atomic.get_or_create(cls, unique, defaults, update=False, ttl=ttl)
 
     @classmethod
+    @hiding
     async def update_or_create(
         cls,
         /,

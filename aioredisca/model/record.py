@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from aioredisca.config import hooks
-from aioredisca.errors import UsageError, ValidationError
-from aioredisca.fields.access import hide_values, keep_touched, touched
+from aioredisca.errors import UsageError, ValidationError, hide_values
+from aioredisca.fields.access import keep_touched, need_record, touched
 from aioredisca.model.hash_api import HashAPI
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.state import State, set_state
@@ -71,10 +71,12 @@ class Record(HashAPI, metaclass=ModelType):
 
     def getid(self) -> str:
         """Return the id. No I/O."""
+        need_record(self)
         return self.__state__.id
 
     def getkey(self) -> str:
         """Return the key of the record's hash. No I/O."""
+        need_record(self)
         mapper, state = self.__mapper__, self.__state__
         return mapper.stem(mapper.store(state.unit)) + state.id
 
@@ -142,15 +144,18 @@ class Record(HashAPI, metaclass=ModelType):
 
     def loaded(self) -> bool:
         """Return whether the stored values of all declared fields are known. No I/O."""
+        need_record(self)
         return self.__state__.layers.known()
 
     def unload(self) -> None:
         """Forget what is stored; keep local changes. No I/O."""
+        need_record(self)
         keep_touched(self)
         self.__state__.layers.forget()
 
     def revert(self) -> None:
         """Forget local changes. No I/O."""
+        need_record(self)
         state = self.__state__
         state.layers.revert()
         if state.unit is not None:
@@ -161,6 +166,7 @@ class Record(HashAPI, metaclass=ModelType):
 
         UsageError outside a session.
         """
+        need_record(self)
         unit = self.__state__.unit
         if unit is None:
             raise UsageError("free() outside a session: there is nothing to take the record out of")
@@ -202,6 +208,7 @@ class Record(HashAPI, metaclass=ModelType):
 
     def fill_new(self) -> Self:
         """Give every field its ``new=`` value, and None where it has none. No I/O; returns self."""
+        need_record(self)
         for name, field in self.__mapper__.fields.items():
             value = field.__codec__.default()
             if value is not None or not field.required:

@@ -56,12 +56,13 @@ def checked(fields: Iterable[Field[Any]]) -> tuple[Reference[Any, Any], ...]:
 def parents_of(mapper: Mapper, sets: Mapping[str, bytes], store: Store, unit: UnitOfWork | None) -> Parents:
     """The records that must be there for *sets* to be written, as checked references in it name them."""
     asked = [(field, sets[field.key]) for field in mapper.checked if field.key in sets]
-    return tuple((field.key, _parent(mapper, field, raw, store, unit)) for field, raw in asked)
+    return tuple((field.key, *_parent(mapper, field, raw, store, unit)) for field, raw in asked)
 
 
 def _parent(
     mapper: Mapper, field: Reference[Any, Any], raw: bytes, store: Store, unit: UnitOfWork | None
-) -> str:
+) -> tuple[str, str]:
+    """Its key, and what the keys of its class start with."""
     codec: Any = field.__codec__
     target, id = codec.named(raw.decode("utf-8", "surrogateescape"), mapper)
     mine, theirs = mapper.keys(store), target.__mapper__.keys(store)
@@ -70,8 +71,7 @@ def _parent(
         raise UsageError(f"{where} refers to another database, where it cannot be checked: check=False")
     if mine != theirs and (mine.tag or theirs.tag):
         raise UsageError(f"{where} refers to another slot, where it cannot be checked: check=False")
-    key: str = theirs.record(id)
-    return key
+    return theirs.record(id), theirs.base
 
 
 def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -94,11 +95,16 @@ def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     claims[base, _full(model)] = ref(model)
 
 
+_MEETS = re.compile(r":|/[chlnrstuxy](/|$)")
+"""How a longer prefix goes on that is among the records of the shorter one, or among its indexes."""
+
+
 def _refuse_nested(model: ModelType, base: str, other: ModelType, other_base: str) -> None:
     short, long = sorted([base, other_base], key=len)
-    if long.startswith(f"{short}:"):
+    rest = long.removeprefix(short)
+    if rest != long and _MEETS.match(rest):
         raise UsageError(
-            f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + ':'!r}, "
+            f"{_full(model)} and {_full(other)}: the prefix {long!r} starts with {short + rest[0]!r}, "
             f"so a key could belong to either; give one of them another by @conf(prefix=...), or another "
             f"namespace"
         )

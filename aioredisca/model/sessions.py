@@ -12,7 +12,7 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aioredisca.config import hooks
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
 from aioredisca.model.unit_of_work import UnitOfWork, current, open_unit
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def current_session() -> BaseSession | None:
 class BaseSession:
     """What both colours of session share. See :class:`Session`."""
 
+    @hiding
     def __init__(self, db: object = None, *, autosave: bool = False) -> None:
         self._unit = UnitOfWork(None if db is None else hooks.open_database(db))
         self.autosave = autosave
@@ -169,6 +170,7 @@ class JoinedSession:
         return None
 
 
+@hiding
 def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
     """Open a session: ``async with session():``. No I/O until a flush.
 

@@ -170,7 +170,8 @@ class UnitOfWork:
     async def _flush_store(self, store: Store, records: list[Record]) -> None:
         async with executor.locked(store, records):
             deleted = [record for record in records if id(record) in self._deleted]
-            saved = [record for record in records if id(record) not in self._deleted]
+            others = (record for record in records if id(record) not in self._deleted)
+            saved = [record for record in others if is_changed(record)]  # another flush may have been first
             begun = pending.begin_all(store, deleted, "delete")
             try:
                 begun += pending.begin_all(store, saved, None)

@@ -12,6 +12,7 @@ from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, Val
 from aioredisca.fields.access import check_changeable, check_writable, need_id
 from aioredisca.fields.reference import stranger
 from aioredisca.persistence import executor, pending
+from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.moments import Duration
 from aioredisca.types import MISSING, Missing, Store
 
@@ -57,7 +58,7 @@ def as_list(items: Iterable[T]) -> list[T]:
 
 def _checked(model: type[R], objs: Sequence[R], batch: int, check: Callable[[Record], None]) -> list[R]:
     """*objs*, each once. Before any I/O, all are refused if one of them is no good."""
-    if not isinstance(batch, int) or not 1 <= batch <= MAX_BATCH:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if whole_in(batch, 1, MAX_BATCH) is None:
         raise UsageError(f"batch is a number from 1 to {MAX_BATCH:,}")
     found: dict[tuple[type, str], R] = {}
     for record in objs:

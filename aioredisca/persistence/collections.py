@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
-from aioredisca.errors import CorruptRecord, UsageError, ValidationError
+from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType, hiding
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, strange
 from aioredisca.types import Arg, Call
 
@@ -63,7 +63,10 @@ class CollectionHandle:
         need_id(record)
         store = self._mapper.store(record.__state__.unit)
         key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
-        return await asking.read(store, Call((command, key, *arguments)), kinds)
+        try:
+            return await asking.read(store, Call((command, key, *arguments)), kinds)
+        except WrongType:
+            raise WrongType(key, place="collection") from None
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)
@@ -99,11 +102,13 @@ class ListHandle(CollectionHandle, Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     async def append(self, *values: V) -> int:
         """Add *values* at the end; return the new length. RPUSH in EVALSHA, one round trip."""
         length: int = await self._write(NUMBER, "RPUSH", *self._raws(values))
         return length
 
+    @hiding
     async def prepend(self, *values: V) -> int:
         """Add *values* before the first, in this order; return the new length. LPUSH in EVALSHA."""
         length: int = await self._write(NUMBER, "LPUSH", *reversed(self._raws(values)))
@@ -119,6 +124,7 @@ class ListHandle(CollectionHandle, Generic[V]):
         value: V | None = await self._value("LPOP", writes=True)
         return value
 
+    @hiding
     async def remove(self, value: V) -> int:
         """Take away all that equals *value*; return how many there were. LREM in EVALSHA."""
         removed: int = await self._write(NUMBER, "LREM", 0, self._raw(value))
@@ -138,10 +144,9 @@ class ListHandle(CollectionHandle, Generic[V]):
         return value
 
     def _place(self, index: Any) -> int:
-        index = plain(index)
-        if isinstance(index, bool) or not isinstance(index, int) or not -INT64 <= index < INT64:
+        if (place := whole_in(index, -INT64, INT64 - 1)) is None:
             raise UsageError(f"{self!r}: a place in a list is a whole number of 64 bits, not {index!r:.50}")
-        return index
+        return place
 
     async def len(self) -> int:
         """Return how many values there are. LLEN, one round trip."""
@@ -154,16 +159,19 @@ class SetHandle(CollectionHandle, Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     async def add(self, *values: V) -> int:
         """Add *values*; return how many are new. SADD in EVALSHA, one round trip."""
         added: int = await self._write(NUMBER, "SADD", *self._raws(values))
         return added
 
+    @hiding
     async def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. SREM in EVALSHA, one round trip."""
         removed: int = await self._write(NUMBER, "SREM", *self._raws(values))
         return removed
 
+    @hiding
     async def contains(self, value: V) -> bool:
         """Return whether *value* is in the set. SISMEMBER, one round trip."""
         return bool(await self._read(NUMBER, "SISMEMBER", self._raw(value)))
@@ -183,10 +191,12 @@ class SortedHandle(CollectionHandle, Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     async def add(self, value: V, score: float) -> bool:
         """Give *value* this score; return whether it is new. ZADD in EVALSHA, one round trip."""
         return bool(await self._write(NUMBER, "ZADD", self._score(score), self._raw(value)))
 
+    @hiding
     async def update(self, scores: Mapping[V, float]) -> int:
         """Give many values their scores; return how many are new. ZADD in EVALSHA, one round trip."""
         if not isinstance(scores, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -198,20 +208,24 @@ class SortedHandle(CollectionHandle, Generic[V]):
         )
         return added
 
+    @hiding
     async def incr(self, value: V, by: float = 1) -> float:
         """Add *by* to the score of *value*, 0 where it is new; return the score. ZINCRBY in EVALSHA."""
         return _number(await self._write(TEXT, "ZINCRBY", self._score(by), self._raw(value)), writes=True)
 
+    @hiding
     async def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. ZREM in EVALSHA, one round trip."""
         removed: int = await self._write(NUMBER, "ZREM", *self._raws(values))
         return removed
 
+    @hiding
     async def score(self, value: V) -> float | None:
         """Return the score of *value*, None where it is not there. ZSCORE, one round trip."""
         found = await self._read(TEXT, "ZSCORE", self._raw(value))
         return None if found is None else _number(found)
 
+    @hiding
     async def rank(self, value: V) -> int | None:
         """Return how many stand above *value*, None where it is not there. ZREVRANK, one round trip."""
         rank: int | None = await self._read((int, type(None)), "ZREVRANK", self._raw(value))
@@ -225,6 +239,7 @@ class SortedHandle(CollectionHandle, Generic[V]):
         """Return the values of the lowest scores with these, lowest first. ZRANGE, one round trip."""
         return self._scored(await self._read(LIST, "ZRANGE", 0, self._last(count), "WITHSCORES"))
 
+    @hiding
     async def between(self, low: float, high: float) -> list[tuple[V, float]]:
         """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
         return self._scored(
@@ -237,10 +252,9 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return size
 
     def _last(self, count: Any) -> int:
-        count = plain(count)
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count < INT64:
+        if (number := whole_in(count, 1, INT64 - 1)) is None:
             raise UsageError(f"{self!r}: a count is a whole number of at least 1, not {count!r:.50}")
-        return count - 1
+        return number - 1
 
     def _score(self, score: Any) -> str:
         text = self._end(score)
@@ -283,6 +297,7 @@ class CounterHandle(CollectionHandle):
 
     __slots__ = ()
 
+    @hiding
     async def incr(self, by: int = 1) -> int:
         """Add *by*, which may be negative; return the new number. INCRBY in EVALSHA, one round trip.
 
@@ -296,8 +311,7 @@ class CounterHandle(CollectionHandle):
         return 0 if found is None else int(_number(found, int))
 
     def _whole(self, by: Any) -> int:
-        number = plain(by)
-        if isinstance(number, bool) or not isinstance(number, int) or not -INT64 <= number < INT64:
+        if (number := whole_in(by, -INT64, INT64 - 1)) is None:
             raise self._refuse("counts in integers of 64 bits")
         return number
 

@@ -246,7 +246,7 @@ async def collect(
         with _told("to do it again may do it twice: read the collection first"):
             outcome = await _settle(store, [schema], call, collect_outcome)
     except WrongType:
-        raise WrongType(schema.keys.collection(name, record.__state__.id)) from None
+        raise WrongType(schema.keys.collection(name, record.__state__.id), place="collection") from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
     return of_kind(outcome, kinds, call)
@@ -309,9 +309,9 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return to_be_deleted(model, refusal.details[0])
         case "ORPHAN":
             shown = _shown(record, *refusal.details)
-            name = "a record" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"
-            reason = f"refers to {name}, which is not stored: save it first, or in the same batch or flush"
-            return ValidationError(model, names[0], reason, shown)
+            name = "it" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"
+            cure = f"save {name} first, or in the same batch or flush"
+            return ValidationError(model, names[0], "refers to a record that is not stored", shown, cure)
         case "MANY":
             return UsageError(
                 f"more than {MAX_BATCH:,} records refer to {model}({change.id!r}), directly or by others: "
@@ -320,4 +320,4 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "REQUIRED":
             return ValidationError(model, names[0], "is required: a record is not created without it")
         case _:
-            return WrongType(change.schema.keys.record(change.id), record=True)
+            return WrongType(change.schema.keys.record(change.id), place="record")

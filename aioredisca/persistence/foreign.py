@@ -6,19 +6,20 @@ key. So it is looked for afterwards, in two round trips, by those who met the er
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 
 from aioredisca.compiler.changes import Change
+from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.errors import PermissionDenied, RediscaError, WrongType
 from aioredisca.persistence import readiness
+from aioredisca.storage.entries import demanded, places_of
+from aioredisca.storage.keys import MARKER, glob_literal
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Raw, Store
 
 Place = tuple[str, Arg, str]
 """How errors call a key, the key itself, and the type that belongs there. Names show no values."""
-
-_TYPES = {"unique": "hash", "digests": "hash", "range": "zset", "sorted": "zset", "none": "set"}
 
 
 async def explained(
@@ -27,6 +28,10 @@ async def explained(
     """What a write that met *error* is to raise: it names the key. Missing rights are probed for anew."""
     if isinstance(error, PermissionDenied):
         readiness.forget(store, schemas)
+        parents = dict.fromkeys(base for change in changes for _, _, base in change.parents)
+        if parents and not error.rule.startswith("+"):  # a key, and those of the classes were probed
+            rule = " ".join(f"~{glob_literal(base)}:*" for base in parents)
+            return PermissionDenied(rule, "a reference with check= looks at keys of another class")
     elif isinstance(error, WrongType) and not error.key:
         with suppress(RediscaError):  # what is told first is told in any case
             return await _named(store, schemas, changes) or error
@@ -34,20 +39,25 @@ async def explained(
 
 
 async def _named(store: Store, schemas: Collection[Schema], changes: Sequence[Change]) -> WrongType | None:
-    stored = [Call(("HMGET", change.schema.keys.record(change.id), *_names(change))) for change in changes]
+    stored = [load_call(change.schema, change.id, _names(change)) for change in changes]
     places = [place for schema in schemas for place in _fixed(schema)]
     replies = await store.transport().send_all([*map(_type, places), *stored])
     if found := _first(places, replies):
-        return found
+        metas = {schema.keys.meta for schema in schemas}
+        return WrongType(found.key, found.held, place="meta") if found.key in metas else found
     named = list[Place]()
     for change, reply in zip(changes, replies[len(places) :], strict=True):
         if not isinstance(reply, RediscaError):
-            named += _of_values(change, dict(zip(_names(change), reply, strict=True)))
+            named += _of_values(change, read_fields(_names(change), reply) or {})
     return _first(named, await store.transport().send_all([*map(_type, named)]))
 
 
 def _type(place: Place) -> Call:
     return Call(("TYPE", place[1]))
+
+
+def _names(change: Change) -> list[str]:
+    return [*change.schema.tracked_keys, MARKER]
 
 
 def _first(places: Sequence[Place], replies: Sequence[object]) -> WrongType | None:
@@ -61,41 +71,22 @@ def _first(places: Sequence[Place], replies: Sequence[object]) -> WrongType | No
 
 def _fixed(schema: Schema) -> Iterator[Place]:
     """The keys that no value is part of."""
-    keys = schema.keys
-    yield keys.meta, keys.meta, "hash"
-    yield keys.ids, keys.ids, "zset"
+    yield schema.keys.meta, schema.keys.meta, "hash"
     if schema.expires:
-        yield keys.moments, keys.moments, "zset"
-        yield keys.notes, keys.notes, "hash"
-    for spec in schema.tracked:
-        for name, key in schema.slots(spec):
-            yield key, key, _TYPES[name]
-    for compound in schema.compounds:
-        if compound.unique:
-            key = keys.unique_together(compound.fields)
-            yield key, key, "hash"
-
-
-def _names(change: Change) -> list[str]:
-    return [*change.schema.tracked_keys] or ["_"]
+        yield schema.keys.moments, schema.keys.moments, "zset"
+        yield schema.keys.notes, schema.keys.notes, "hash"
+    for key, kind in places_of(schema.keys, schema.index_entries).fixed.items():
+        yield key, key, kind
 
 
 def _of_values(change: Change, stored: Raw) -> Iterator[Place]:
     """The keys that the values of a record are part of, those before the change and those after it."""
-    schema, keys = change.schema, change.schema.keys
-    for spec in schema.indexes:
-        for value in _values(spec.key, change.sets, stored):
-            elements = spec.elements(value) if spec.index == "tags" and spec.elements else (value,)
-            for element in elements if spec.index in ("exact", "tags") else ():
-                yield keys.exact(spec.key, b"*").decode(), keys.exact(spec.key, element), "set"
-    for compound in schema.compounds:
-        first, second = compound.fields[:2]
-        for value in () if compound.unique else _values(first, change.sets, stored):
-            yield keys.compound(first, second, b"*").decode(), keys.compound(first, second, value), "zset"
+    schema, id = change.schema, change.id
+    stems = places_of(schema.keys, schema.index_entries).stems
+    for key, _ in demanded(schema, id, stored) | demanded(schema, id, {**stored, **change.sets}):
+        for stem, kind in stems.items():
+            if key.startswith(stem.encode()):
+                yield f"{stem}*", key, kind
     for one in change.referrers:
-        names, value = one.schema.keys, (one.stem + change.id).encode("utf-8", "surrogateescape")
-        yield names.exact(one.field, b"*").decode(), names.exact(one.field, value), "set"
-
-
-def _values(name: str, *sources: Mapping[str, bytes | None]) -> list[bytes]:
-    return [value for source in sources if (value := source.get(name)) is not None]
+        names, value = one.schema.keys, (one.stem + id).encode("utf-8", "surrogateescape")
+        yield f"{names.values(one.field)}*", names.exact(one.field, value), "set"

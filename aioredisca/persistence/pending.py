@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from aioredisca.compiler.changes import Change, Mode
-from aioredisca.compiler.writes import Outcome
+from aioredisca.compiler.writes import Lost, Outcome
 from aioredisca.errors import (
     Conflict,
     Gone,
@@ -191,7 +191,11 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
         if state.unit is not None:
             state.unit.was_deleted(record)
     else:
-        state.layers.arrive(created=change.schema.blank if outcome else None)
+        lost = outcome.fields if isinstance(outcome, Lost) else ()
+        created = outcome.created if isinstance(outcome, Lost) else outcome
+        state.layers.arrive(created=change.schema.blank if created else None)
+        if lost:
+            learn(record, dict.fromkeys(lost))
     if state.unit is not None and not is_changed(record) and not holds_mutable(record):
         state.unit.release(record)
 

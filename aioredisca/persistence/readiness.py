@@ -140,8 +140,8 @@ def forget(store: Store, schemas: Iterable[Schema]) -> None:
 
 async def _declare(store: Store, schema: Schema) -> IndexState | None:
     seen = await _probe(store, schema)
-    if strange := entries_of(seen.signature) - schema.entries:
-        raise SchemaMismatch(schema.model, sorted(strange))
+    if unknown := entries_of(seen.signature) - schema.entries:
+        raise SchemaMismatch(schema.model, sorted(unknown))
     if seen.signature == schema.signature:
         return IndexState(seen.signature, seen.unbuilt, declared=True)
     legacy = not seen.signature and await _has_records(store, schema)
@@ -162,7 +162,7 @@ async def _probe(store: Store, schema: Schema) -> Probe:
 
 def judge_eviction(store: Store, policy: str) -> None:
     """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
-    if not policy or store.eviction == "allow":
+    if not policy.startswith("allkeys") or store.eviction == "allow":
         return
     text = (
         f"the database may throw away records when its memory is full (maxmemory-policy {policy}), and what "

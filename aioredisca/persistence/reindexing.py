@@ -24,6 +24,8 @@ from aioredisca.errors import (
     StaleWrite,
     StoreError,
     UniqueViolation,
+    UsageError,
+    WrongType,
 )
 from aioredisca.persistence import adoption, asking, readiness, sweeping
 from aioredisca.persistence.foreign import explained
@@ -78,7 +80,8 @@ async def reindex(
                     built, and right for whoever reads and writes meanwhile.
     ``canonical``   rewrite stored values of indexed fields that are not written as the library writes them
                     (``Ada@Example.com`` in an Email, ``007`` in an Integer). Else they are reported, for no
-                    query by value would find them.
+                    query by value would find them. It looks through the built indexes too, as *everything*
+                    does.
     ``is_record``   whether an id is that of a record, where hashes of others stand under the prefix. It is
                     asked about hashes that hold a declared field and that the library has not written. By
                     default they are records, unless the id goes on behind that of another key, as
@@ -90,7 +93,7 @@ async def reindex(
     entries of the indexes to build; where the set of all ids is one of them, SCAN over the keyspace.
     """
     run = _Run(model, canonical, is_record)
-    await run.announce(everything)
+    await run.announce(everything or canonical)  # such values stand in built indexes as well
     await sweeping.sweep(run.store, run.schema, places_of(run.schema.keys, run.looked_at))
     async for ids in run.ids():
         await run.look_at(ids)
@@ -105,6 +108,8 @@ class _Run:
     ones that are looked through."""
 
     def __init__(self, model: type[Any], canonical: bool, is_record: adoption.IsRecord | None) -> None:
+        if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"reindex() takes a model class, not {model!r}")
         self.model, self.canonical, self.is_record = model, canonical, is_record
         self.store: Store = model.__mapper__.store()
         self.schema: Schema = model.__mapper__.schema(self.store)
@@ -121,7 +126,10 @@ class _Run:
         """Declare the indexes of the class, new ones as unbuilt, and drop those that it no longer has."""
         store, schema, wanted = self.store, self.schema, self.schema.index_entries
         for _ in range(readiness.DECLARATIONS):
-            seen = read_meta(await asking.read(store, meta_call(schema)))
+            try:
+                seen = read_meta(await asking.read(store, meta_call(schema)))
+            except WrongType:
+                raise WrongType(schema.keys.meta, place="meta") from None
             kept = entries_of(seen.signature)
             behind = seen.unbuilt | (wanted - kept)
             self.building = schema.with_dependents(behind & wanted)

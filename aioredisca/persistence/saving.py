@@ -26,6 +26,7 @@ async def save(
     ttl: Duration | Missing | None = MISSING,
 ) -> R:
     """Write what was changed in *record*, if anything was, and return it. EVALSHA, one round trip."""
+    need_record(record)
     if mode not in (None, "create", "update", "upsert"):
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
     state = record.__state__

@@ -7,7 +7,7 @@ server removes an entry only if the record is still as it was when this process 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.compiler.positions import Sweep
@@ -18,22 +18,24 @@ from aioredisca.persistence.adoption import nested
 from aioredisca.storage.entries import Entry, KeyType, Places, demanded, owner_of
 from aioredisca.storage.keys import id_text
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Arg, Call, Raw, Reply, Store
+from aioredisca.types import Arg, Call, Reply, Store
 
 MAX_ARGUMENTS = 3000
 _READ: dict[KeyType, str] = {"set": "SSCAN", "zset": "ZSCAN", "hash": "HSCAN"}
 
 
+State = tuple[bytes, tuple[bytes | None, ...]]
+"""What the key of a record holds, as TYPE says it, and the tracked fields of a hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """An entry, and what was seen of the record that it is of: ``raw`` holds its tracked fields."""
+    """An entry, and the id of the record that it is of. Its repr shows no values."""
 
-    key: bytes
-    member: bytes
-    content: bytes
+    key: bytes = field(repr=False)
+    member: bytes = field(repr=False)
+    content: bytes = field(repr=False)
     id: str
-    kind: bytes = b""
-    raw: tuple[bytes | None, ...] = ()
 
 
 async def sweep(store: Store, schema: Schema, places: Places) -> None:
@@ -69,7 +71,7 @@ async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyTyp
         if found == wanted.encode():
             cursors[key] = b"0"
         elif found != b"none":
-            await asking.read(store, _removal(schema, wanted, key, []))
+            await asking.read(store, _removal(schema, wanted, key, [], {}))
     while cursors:
         calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
         pages = dict(zip(cursors, await asking.read_together(store, calls), strict=True))
@@ -96,30 +98,24 @@ async def _judge(
     states = await _states(store, schema, ids)
     strange = await nested(store, schema, ids)
     rights: dict[str, set[Entry]] = {
-        id: demanded(schema, id, _by_name(schema, raw)) if kind == b"hash" and id not in strange else set()
+        id: demanded(schema, id, dict(zip(schema.tracked_keys, raw, strict=True)))
         for id, (kind, raw) in states.items()
+        if kind == b"hash" and id not in strange
     }
     wrong = dict[bytes, list[_Seen]]()
     for seen in found:
-        if (seen.key, seen.member) not in rights[seen.id]:
-            kind, raw = states[seen.id]
-            known = _Seen(seen.key, seen.member, seen.content, seen.id, kind, raw)
-            wrong.setdefault(seen.key, []).append(known)
+        if (seen.key, seen.member) not in rights.get(seen.id, ()):
+            wrong.setdefault(seen.key, []).append(seen)
     size = max(1, MAX_ARGUMENTS // (3 + len(schema.tracked)))
     for key, entries in wrong.items():
         for first in range(0, len(entries), size):
-            await asking.read(store, _removal(schema, kinds[key], key, entries[first : first + size]))
+            call = _removal(schema, kinds[key], key, entries[first : first + size], states)
+            await asking.read(store, call)
 
 
-def _by_name(schema: Schema, values: Sequence[bytes | None]) -> Raw:
-    return {spec.key: value for spec, value in zip(schema.tracked, values, strict=True)}
-
-
-async def _states(
-    store: Store, schema: Schema, ids: Sequence[str]
-) -> dict[str, tuple[bytes, tuple[bytes | None, ...]]]:
-    """What each record is: the type of its key, and its tracked fields."""
-    fields = tuple(spec.key for spec in schema.tracked)
+async def _states(store: Store, schema: Schema, ids: Sequence[str]) -> dict[str, State]:
+    """What each record is."""
+    fields = schema.tracked_keys
     calls = [Call(("TYPE", schema.keys.record(id))) for id in ids]
     reads = [Call(("HMGET", schema.keys.record(id), *fields)) for id in ids if fields]
     replies = await store.transport().send_all([*calls, *reads])
@@ -134,13 +130,15 @@ def _values(kind: bytes, row: Reply) -> tuple[bytes | None, ...]:
     return tuple(row) if kind == b"hash" else ()
 
 
-def _removal(schema: Schema, kind: KeyType, key: bytes, entries: Sequence[_Seen]) -> Call:
-    fields = tuple(spec.key for spec in schema.tracked)
+def _removal(
+    schema: Schema, kind: KeyType, key: bytes, entries: Sequence[_Seen], states: Mapping[str, State]
+) -> Call:
+    fields = schema.tracked_keys
     rows = list[Arg]()
     for one in entries:
-        raw = one.raw or (None,) * len(fields)
-        rows += [one.member, one.content, one.kind]
-        rows += [b"" if value is None else b"=" + value for value in raw]
+        held, raw = states[one.id]
+        rows += [one.member, one.content, held]
+        rows += [b"" if value is None else b"=" + value for value in raw or (None,) * len(fields)]
     head = Sweep(kind, len(fields))
     keys = (key, *(schema.keys.record(one.id).encode("utf-8", "surrogateescape") for one in entries))
     return Call((*head, *fields, *rows), small_script("sweep"), keys, writes=True)

@@ -26,6 +26,7 @@ from aioredisca.fields.password import MD5Pass, Password, plain_text
 from aioredisca.fields.reference import Reference
 from aioredisca.fields.tags import Tags
 from aioredisca.model.record import Record
+from aioredisca.storage.codecs import MAX_DIGITS
 from aioredisca.storage.keys import LONG_VALUE, MAX_ID
 
 # -- in and out -----------------------------------------------------------------------------------
@@ -164,8 +165,19 @@ def _number(kind: type) -> Callable[[Any], Any]:
     return lambda field: Annotated[kind, pydantic.Field(ge=field.minval, le=field.maxval)]
 
 
+def _integer(field: Any) -> Any:
+    if field.maxdigits == MAX_DIGITS:  # which no schema needs to write out
+        return _number(int)(field)
+    most = 10**field.maxdigits - 1
+    least = -most if field.minval is None else max(-most, field.minval)
+    most = most if field.maxval is None else min(most, field.maxval)
+    return Annotated[int, pydantic.Field(ge=least, le=most)]
+
+
 def _decimal(field: Any) -> Any:
-    return Annotated[_number(decimal.Decimal)(field), pydantic.Field(decimal_places=field.places)]
+    digits = None if field.maxdigits == numbers.MAX_DECIMAL_DIGITS else field.maxdigits
+    limits = pydantic.Field(decimal_places=field.places, max_digits=digits)
+    return Annotated[_number(decimal.Decimal)(field), limits]
 
 
 def _tags(field: Any) -> Any:
@@ -220,7 +232,7 @@ _TYPES: dict[type[Field[Any]], Callable[[Any], Any]] = {
     scalars.Enum: _member,
     scalars.Json: _json,
     text.Bytes: lambda field: _BYTES,
-    numbers.Integer: _number(int),
+    numbers.Integer: _integer,
     numbers.Float: _number(float),
     numbers.Decimal: _decimal,
     moments.DateTime: lambda field: datetime.datetime,

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from aioredisca.compiler.conditions import And, IsNone, Not, Or, exclusive
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
 from aioredisca.fields import password, predicates
 from aioredisca.query.spec import QuerySpec
 from aioredisca.types import MISSING, Missing
@@ -83,28 +83,35 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
 
     # -- conditions --------------------------------------------------------------------------------
 
+    @hiding
     def __eq__(self, other: T) -> Q:  # type: ignore[override]  # a query, as in every ORM
         if isinstance(other, BaseColumn):
             return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is self._field)
         return self._equals(other)
 
+    @hiding
     def __ne__(self, other: T) -> Q:  # type: ignore[override]
         if isinstance(other, BaseColumn):
             return cast("Q", cast("BaseColumn[Any, Any, Any]", other)._field is not self._field)
         return self._query(Not(predicates.equals(self._field, other, self._mapper)))
 
+    @hiding
     def __ge__(self, other: T) -> Q:
         return self._range(self._ordered(other), None)
 
+    @hiding
     def __gt__(self, other: T) -> Q:
         return self._range(exclusive(self._ordered(other)), None)
 
+    @hiding
     def __le__(self, other: T) -> Q:
         return self._range(None, self._ordered(other))
 
+    @hiding
     def __lt__(self, other: T) -> Q:
         return self._range(None, exclusive(self._ordered(other)))
 
+    @hiding
     def between(self, low: T | exclusive[T], high: T | exclusive[T]) -> Q:
         """The records whose value lies within both bounds, themselves included but for ``exclusive(x)``.
 
@@ -112,6 +119,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         """
         return self._range(self._ordered(low), self._ordered(high))
 
+    @hiding
     def in_(self, values: Iterable[T]) -> Q:
         """The records that hold one of *values*; None among them finds those without. No I/O.
 
@@ -119,6 +127,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         """
         return self._query(predicates.any_of(self._field, values, self._mapper))
 
+    @hiding
     def not_in(self, values: Iterable[T]) -> Q:
         """The records that hold none of *values*, those without a value among them. No I/O."""
         return self._query(Not(predicates.any_of(self._field, values, self._mapper)))
@@ -131,6 +140,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         """The records that hold a value. No I/O."""
         return self._query(Not(IsNone(self._field.key)))
 
+    @hiding
     def startswith(self: BaseColumn[R, str, Q] | BaseColumn[R, str | None, Q], prefix: str) -> Q:
         """The records whose text begins with *prefix*, which is brought into the form of the field. No I/O.
 
@@ -139,16 +149,19 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
         column = cast("BaseColumn[R, Any, Q]", self)
         return column._query(predicates.starts_with(column._field, prefix, column._mapper))
 
+    @hiding
     def has(self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], element: str) -> Q:
         """The records whose Tags hold *element*. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having([element], And)
 
+    @hiding
     def has_all(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
         """The records whose Tags hold all of *elements*; without any, every record. No I/O."""
         return cast("BaseColumn[R, Any, Q]", self)._having(elements, And)
 
+    @hiding
     def has_any(
         self: BaseColumn[R, set[str], Q] | BaseColumn[R, set[str] | None, Q], elements: Iterable[str]
     ) -> Q:
@@ -162,6 +175,7 @@ class BaseColumn(Output[R, T], Generic[R, T, Q]):
             join(tuple(predicates.has(self._field, element, self._mapper) for element in elements))
         )
 
+    @hiding
     def of(self, target: T) -> Q:
         """The records that refer to *target*: a relation read backwards. No I/O."""
         return self._equals(target)
@@ -205,6 +219,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
 
     __slots__ = ()
 
+    @hiding
     async def find(self, value: T, *, children: bool = False) -> list[M]:
         """Return the records that hold *value*, with ``children`` those of subclasses too.
 
@@ -212,6 +227,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
         """
         return await self._equals(value, children)
 
+    @hiding
     async def range(
         self,
         minval: T | exclusive[T] | None = None,
@@ -229,6 +245,7 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
         query = page(self._range(minval, maxval, children), start, num)
         return cast("list[M]", await query)
 
+    @hiding
     async def choice(
         self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False
     ) -> list[M] | None:

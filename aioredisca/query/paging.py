@@ -13,7 +13,6 @@ from aioredisca.errors import UsageError, ValidationError
 from aioredisca.query import execution, prefetch
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
-from aioredisca.storage.codecs import plain
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -42,7 +41,6 @@ async def page(spec: QuerySpec[R], size: int, after: str | None) -> Page[R]:
     """*size* records of *spec* behind the cursor *after*."""
     if not spec.whole:
         raise UsageError("page() takes its own size: leave limit, offset and slices away")
-    size = plain(size)
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
     scan = Scan(spec, spec.model, ())

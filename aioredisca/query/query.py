@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import math
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
+from aioredisca.fields.collections import Collection
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.moments import NEVER, Duration, ending
 
 if TYPE_CHECKING:
@@ -133,10 +135,9 @@ class Select(Asked[R]):
 
     def _slice(self, wanted: slice) -> Self:
         """``query[a:b]``: counted from the start of what this query yields. No I/O."""
-        start, stop = wanted.start or 0, wanted.stop
+        start, stop = whole(wanted.start or 0, "slice"), wanted.stop
         if wanted.step not in (None, 1):
             raise UsageError("a query slices forward, step 1")
-        whole(start, "slice")
         return type(self)(self._spec.sliced(start, None if stop is None else whole(stop, "slice")))
 
     def only(self, *columns: Output[R, Any]) -> Self:
@@ -163,8 +164,7 @@ _OF_BOOL = (
 
 def whole(count: Any, what: str) -> int:
     """*count*, if it is a whole number that is not negative."""
-    number = plain(count)
-    if not isinstance(number, int) or isinstance(number, bool) or number < 0:
+    if (number := whole_in(count, 0, math.inf)) is None:
         raise UsageError(f"{what} takes a whole number of at least 0, not {count!r}")
     return number
 
@@ -176,6 +176,9 @@ def field_of(model: type[Any], column: Any) -> Field[Any]:
         name = model.__name__
         cure = "ids are the order where no other is asked, and get() and get_many() find by them"
         raise UsageError(f"a property of {name} is no column, nor is {name}.id: {cure}")
+    if isinstance(column, Collection):
+        cure = "it is a key of its own for each record, and read by its own verbs"
+        raise UsageError(f"{model.__name__}.{column.name} is a collection and no column: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field
@@ -283,6 +286,7 @@ class Query(Select[R]):
         figure, group = (None if one is None else self._field(one) for one in (column, by))
         return await aggregates.aggregate(self._spec, figure, group)
 
+    @hiding
     async def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
@@ -295,6 +299,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return await explain.explain(self._spec)
 
+    @hiding
     async def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
@@ -324,6 +329,7 @@ class Query(Select[R]):
         self._spec.mapper.lifetime.need_limit()
         return await mutations.set_end(self._spec, NEVER)
 
+    @hiding
     async def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
 

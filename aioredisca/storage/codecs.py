@@ -61,6 +61,13 @@ def plain(value: Any) -> Any:
     return decimal.Decimal(value) if isinstance(value, decimal.Decimal) else value
 
 
+def whole_in(value: Any, least: float, most: float) -> int | None:
+    """*value*, if it is a whole number from *least* to *most*; a bool is none."""
+    number = plain(value)
+    fits = isinstance(number, int) and not isinstance(number, bool) and least <= number <= most
+    return number if fits else None
+
+
 _PLAIN = frozenset({str, int, bool, float, decimal.Decimal})
 
 # -- text ------------------------------------------------------------------------------------------
@@ -112,11 +119,16 @@ def read_bytes(value: object) -> bytes:
 # -- numbers ---------------------------------------------------------------------------------------
 
 
+def _is_finite(value: float | decimal.Decimal) -> bool:
+    """As math does, which refuses a signaling NaN."""
+    return value.is_finite() if isinstance(value, decimal.Decimal) else math.isfinite(value)
+
+
 def read_integer(value: object) -> int:
     value = plain(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    if isinstance(value, float | decimal.Decimal) and math.isfinite(value):
+    if isinstance(value, float | decimal.Decimal) and _is_finite(value):
         whole: int = math.trunc(value)
         if whole == value:
             return whole

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from typing_extensions import TypeVar
 
 from aioredisca.drivers.run import run
+from aioredisca.errors import hiding
 from aioredisca.persistence import collections as handles
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class ListHandle(CollectionHandle["handles.ListHandle[V]"], Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     def append(self, *values: V) -> int:
         """Add *values* at the end; return the new length. RPUSH in EVALSHA, one round trip."""
         return run(self._handle.append(*values))
 
+    @hiding
     def prepend(self, *values: V) -> int:
         """Add *values* before the first, in this order; return the new length. LPUSH in EVALSHA."""
         return run(self._handle.prepend(*values))
@@ -55,6 +58,7 @@ class ListHandle(CollectionHandle["handles.ListHandle[V]"], Generic[V]):
         """Take away the first value and return it; None from an empty list. LPOP in EVALSHA."""
         return run(self._handle.pop_first())
 
+    @hiding
     def remove(self, value: V) -> int:
         """Take away all that equals *value*; return how many there were. LREM in EVALSHA."""
         return run(self._handle.remove(value))
@@ -81,14 +85,17 @@ class SetHandle(CollectionHandle["handles.SetHandle[V]"], Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     def add(self, *values: V) -> int:
         """Add *values*; return how many are new. SADD in EVALSHA, one round trip."""
         return run(self._handle.add(*values))
 
+    @hiding
     def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. SREM in EVALSHA, one round trip."""
         return run(self._handle.discard(*values))
 
+    @hiding
     def contains(self, value: V) -> bool:
         """Return whether *value* is in the set. SISMEMBER, one round trip."""
         return run(self._handle.contains(value))
@@ -107,26 +114,32 @@ class SortedHandle(CollectionHandle["handles.SortedHandle[V]"], Generic[V]):
 
     __slots__ = ()
 
+    @hiding
     def add(self, value: V, score: float) -> bool:
         """Give *value* this score; return whether it is new. ZADD in EVALSHA, one round trip."""
         return run(self._handle.add(value, score))
 
+    @hiding
     def update(self, scores: Mapping[V, float]) -> int:
         """Give many values their scores; return how many are new. ZADD in EVALSHA, one round trip."""
         return run(self._handle.update(scores))
 
+    @hiding
     def incr(self, value: V, by: float = 1) -> float:
         """Add *by* to the score of *value*, 0 where it is new; return the score. ZINCRBY in EVALSHA."""
         return run(self._handle.incr(value, by))
 
+    @hiding
     def discard(self, *values: V) -> int:
         """Take *values* away; return how many there were. ZREM in EVALSHA, one round trip."""
         return run(self._handle.discard(*values))
 
+    @hiding
     def score(self, value: V) -> float | None:
         """Return the score of *value*, None where it is not there. ZSCORE, one round trip."""
         return run(self._handle.score(value))
 
+    @hiding
     def rank(self, value: V) -> int | None:
         """Return how many stand above *value*, None where it is not there. ZREVRANK, one round trip."""
         return run(self._handle.rank(value))
@@ -139,6 +152,7 @@ class SortedHandle(CollectionHandle["handles.SortedHandle[V]"], Generic[V]):
         """Return the values of the lowest scores with these, lowest first. ZRANGE, one round trip."""
         return run(self._handle.bottom(count))
 
+    @hiding
     def between(self, low: float, high: float) -> list[tuple[V, float]]:
         """Return the values with scores from *low* to *high*, both included, lowest first. ZRANGEBYSCORE."""
         return run(self._handle.between(low, high))
@@ -153,6 +167,7 @@ class CounterHandle(CollectionHandle["handles.CounterHandle"]):
 
     __slots__ = ()
 
+    @hiding
     def incr(self, by: int = 1) -> int:
         """Add *by*, which may be negative; return the new number. INCRBY in EVALSHA, one round trip.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.drivers.run import run
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, hiding
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
@@ -180,6 +180,7 @@ class Model(Record):
         """
         return run(saving.delete(self))
 
+    @hiding
     def incr(
         self,
         column: Output[Self, N | None],
@@ -200,6 +201,7 @@ class Model(Record):
         return cast("N", run(atomic.incr(self, column, by, min, max)))
 
     @classmethod
+    @hiding
     def get_or_create(
         cls,
         /,
@@ -222,6 +224,7 @@ class Model(Record):
         return run(atomic.get_or_create(cls, unique, defaults, update=False, ttl=ttl))
 
     @classmethod
+    @hiding
     def update_or_create(
         cls,
         /,

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
+from aioredisca.errors import hiding
 from aioredisca.fields import password
 from aioredisca.fields.password import Hash
 from aioredisca.model.record import Record
@@ -149,6 +150,7 @@ class Query(Select[R]):
         figure, group = (None if one is None else self._field(one) for one in (column, by))
         return run(aggregates.aggregate(self._spec, figure, group))
 
+    @hiding
     def page(self, size: int = 50, after: str | None = None) -> Page[R]:
         """Return *size* records behind the cursor *after*, and the cursor of the next page.
 
@@ -161,6 +163,7 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return run(explain.explain(self._spec))
 
+    @hiding
     def update(self, /, **values: Any) -> int:
         """Set fields of every match; return how many records were changed.
 
@@ -190,6 +193,7 @@ class Query(Select[R]):
         self._spec.mapper.lifetime.need_limit()
         return run(mutations.set_end(self._spec, NEVER))
 
+    @hiding
     def incr(self, column: Output[R, N | None], by: N | int = 1) -> int:
         """Add to a number of every match, None counting as 0; return how many records were changed.
 
@@ -204,6 +208,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
 
     __slots__ = ()
 
+    @hiding
     def find(self, value: T, *, children: bool = False) -> list[B]:
         """Return the records that hold *value*, with ``children`` those of subclasses too.
 
@@ -211,6 +216,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         """
         return self._equals(value, children).load()
 
+    @hiding
     def range(
         self,
         minval: T | exclusive[T] | str | None = None,
@@ -229,6 +235,7 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         query = page(self._range(_bound(minval), _bound(maxval), children), start, num)
         return cast("list[B]", query.load())
 
+    @hiding
     def choice(self, val: T | Missing = MISSING, count: int = 1, *, children: bool = False) -> list[B] | None:
         """Return up to *count* random records that hold *val* (any value if none is given), each once.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from aioredisca.drivers.run import run
-from aioredisca.errors import UsageError
+from aioredisca.errors import UsageError, hiding
 from aioredisca.model.sessions import BaseSession, current_session
 
 
@@ -45,6 +45,7 @@ class JoinedSession:
         return None
 
 
+@hiding
 def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
     """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
     outer = current_session()

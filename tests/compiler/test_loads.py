@@ -114,9 +114,12 @@ def test_a_probe_looks_at_every_kind_of_key_and_leaves_none() -> None:
 
 
 def test_what_a_probe_found() -> None:
-    assert read_probe([b"", b""]) == Probe("", frozenset(), ())
-    found = read_probe([b"1/i:", b"x?:city/r?:size", b"ZADD", b"row/ids", b"HGET", b"row/h/city"])
+    assert read_probe([b"", b"", b""]) == Probe("", frozenset(), ())
+    found = read_probe(
+        [b"1/i:", b"x?:city/r?:size", b"allkeys-lru", b"ZADD", b"row/ids", b"HGET", b"row/h/city"]
+    )
     assert found.unbuilt == {"x?:city", "r?:size"}
+    assert found.eviction == "allkeys-lru"
     assert found.missing == (("ZADD", "row/ids"), ("HGET", "row/h/city"))
     assert meta_call(ROW).args == ("HMGET", "row/meta", "signature", "unbuilt")
     assert read_meta([None, None]) == Probe("", frozenset(), ())

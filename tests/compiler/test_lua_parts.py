@@ -87,9 +87,9 @@ def test_a_part_needs_and_gives_what_it_says(name: str) -> None:
             ("-- needs: call, leave, send,", "-- needs: call, leave, send, groups,"),
             "needs groups, and does not use it",
         ),
-        (("-- gives: enter_range", "-- gives: enter_range, come"), "gives come, and does not have it"),
-        (("local function enter_range", "local function write_scores"), "gives enter_range, and does not"),
-        (("local come, gone = 0, 0", "come, gone = 0, 0"), "uses gone, and does not need it"),
+        (("-- gives: write_range", "-- gives: write_range, come"), "gives come, and does not have it"),
+        (("local function write_range", "local function write_scores"), "gives write_range, and does not"),
+        (("local come, replaced, gone = 0", "local come, replaced = 0"), "uses gone, and does not need it"),
     ],
 )
 def test_control_a_wrong_declaration_is_found(wrong: tuple[str, str], why: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aioredisca import StoreError
 from aioredisca.compiler.conditions import And, Equals, Not, Or
 from aioredisca.compiler.planner import Order, Walk, plan
 from aioredisca.compiler.queries import (
@@ -56,7 +57,7 @@ def test_a_flat_reply_is_cut_into_rows_that_begin_with_the_id(width: int, data: 
 
 @pytest.mark.parametrize("reply", [[b"1"], [b"1", b"a", b"2"]])
 def test_half_a_row_is_no_row(reply: list[bytes]) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(StoreError):
         cut(reply, 1)
 
 

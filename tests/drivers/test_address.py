@@ -210,6 +210,8 @@ def test_numbers_of_connections_that_are_none_are_refused(count: Any) -> None:
         ("rediss://h?ssl_min_version=1", "ssl_min_version is a number of ssl.TLSVersion"),
         ("rediss://h?ssl_ciphers=bogus", "no cipher"),
         ("rediss://h?ssl_validate_ocsp=maybe", "it is true or false"),
+        ("redis://h?socket_keepalive=maybe", "it is true or false"),
+        ("rediss://h?ssl_check_hostname=2", "it is true or false"),
         ("redis://h?ssl_cert_reqs=required", "takes rediss:// or valkeys://"),
         ("unix:///s?ssl_ca_certs=x", "takes rediss:// or valkeys://"),
         ("redis://a..b", "no name or address of a host"),
@@ -273,3 +275,10 @@ def test_which_addresses_share_one_connection_among_tasks() -> None:
         (here, "pool", False),
     ):
         assert dataclasses.replace(address, transport=transport).multiplexes is multiplexes
+
+
+@pytest.mark.parametrize(("text", "value"), [("on", True), ("True", True), ("off", False), ("N", False)])
+def test_what_is_yes_or_no_may_be_on_or_off(text: str, value: bool) -> None:
+    """redis-py takes "off" for a yes."""
+    address, _ = read_source(f"redis://h?socket_keepalive={text}")
+    assert address.options["socket_keepalive"] is value

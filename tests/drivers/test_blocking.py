@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import pytest
 
-from aioredisca import Database, OutcomeUnknown, StoreError, Unavailable
+from aioredisca import Database, OutcomeUnknown, Unavailable, WrongType
 from aioredisca.compiler.scripts import script_of
 from aioredisca.drivers.blocking import connection as blocking
 from aioredisca.drivers.blocking.connection import READ_SIZE
@@ -61,8 +61,8 @@ def test_blocking_calls_are_answered_in_order_and_refusals_stand_in_their_place(
     with opened_blocking(server.url, form, kind) as database:
         run(ask(database, Call(("SET", "text", "x"), writes=True)))
         replies = run(ask(database, ping("a"), Call(("LPUSH", "text", 1), writes=True), ping("b")))
-        assert (replies[0], type(replies[1]), replies[2]) == (b"a", StoreError, b"b")
-        with pytest.raises(StoreError, match="WRONGTYPE"):
+        assert (replies[0], type(replies[1]), replies[2]) == (b"a", WrongType, b"b")
+        with pytest.raises(WrongType):
             run(alone(database, Call(("LPUSH", "text", 1), writes=True)))
         assert run(alone(database, Call(("GET", "nothing")))) is None
         assert len(blocking_of(database)._idle) == 1
@@ -78,9 +78,9 @@ def test_blocking_loads_are_answered_and_refusals_raised(
         assert run(_load(database, command("GET", "text"))) == b"x"
         assert run(_load(database, command("ECHO", "a"), command("ECHO", "b"))) == [b"a", b"b"]
         assert database.round_trips == before + 2
-        with pytest.raises(StoreError, match="WRONGTYPE"):
+        with pytest.raises(WrongType):
             run(_load(database, command("HMGET", "text", "a")))
-        with pytest.raises(StoreError, match="WRONGTYPE"):
+        with pytest.raises(WrongType):
             run(_load(database, command("ECHO", "a"), command("HMGET", "text", "a")))
         assert len(blocking_of(database)._idle) == 1
 

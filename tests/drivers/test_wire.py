@@ -10,7 +10,7 @@ import redis.exceptions as client
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aioredisca import StoreError, Unavailable
+from aioredisca import StoreError, Unavailable, WrongType
 from aioredisca.drivers.wire import Exchange, first_refusal, pack, pack_all
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Script
@@ -137,6 +137,6 @@ def test_a_refusal_stands_in_its_place_translated() -> None:
     exchange = Exchange([READ, WRITE, READ], StoreFacts())
     exchange.take([b"1", REFUSED, client.BusyLoadingError("Redis is loading the dataset in memory")])
     assert exchange.pending == []
-    assert [type(reply) for reply in exchange.replies] == [bytes, StoreError, Unavailable]
+    assert [type(reply) for reply in exchange.replies] == [bytes, WrongType, Unavailable]
     assert isinstance(first_refusal([b"1", REFUSED, client.BusyLoadingError("x")]), StoreError)
     assert first_refusal([b"1", None, [b"x"]]) is None

@@ -370,9 +370,9 @@ def test_limits_of_digits_and_depth() -> None:
 
 def test_limits_that_could_not_be_kept_are_refused() -> None:
     wrong: list[Callable[[], object]] = [
-        *(lambda n=n: Integer(maxdigits=n) for n in (0, 15, 4301)),
+        *(lambda n=n: Integer(maxdigits=n) for n in (0, 15, 4301, True, None, "20", 20.5)),
         *(lambda n=n: Decimal(maxdigits=n) for n in (0, 4301)),
-        *(lambda n=n: Json(maxdepth=n) for n in (0, 191)),
+        *(lambda n=n: Json(maxdepth=n) for n in (0, 191, True, None, "20", 20.5)),
     ]  # fmt: skip
     for declare in wrong:
         with pytest.raises(UsageError, match="is a number from"):

@@ -7,8 +7,10 @@ import bcrypt
 import pytest
 from werkzeug.security import generate_password_hash
 
-from aioredisca import CorruptRecord, Database, Hash, Model, Password, UsageError, conf, sync
+from aioredisca import CorruptRecord, Database, Hash, Model, Password, UsageError, ValidationError, conf, sync
 from aioredisca.fields import foreign_hashes, hashing
+
+from ..support.django_site import configured
 
 PLAIN = "correct h\u00f6rse $:"
 LONG = "\u00e9" * 100
@@ -31,10 +33,7 @@ class BlockingLogin(sync.Model):
 
 
 def of_django(name: str, plain: str) -> str:
-    from django.conf import settings
-
-    if not settings.configured:
-        settings.configure()
+    configured()
     from django.contrib.auth import hashers
 
     kind = getattr(hashers, name)()
@@ -208,3 +207,27 @@ async def test_cheap_passwords_warn_and_replace_nothing(
     conf.cheap_passwords = False  # which warns of nothing
     assert await Login.password.verify(login, PLAIN)
     assert str(login["password"]).startswith("$argon2id$")
+
+
+async def test_no_password_matches_what_django_stores_where_there_is_none(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was CorruptRecord, and so a 500 to whoever tried such an account."""
+    from django.contrib.auth import hashers
+
+    made: list[str] = []
+    monkeypatch.setattr(hashing, "make", made.append)
+    for number, stored in enumerate((hashers.make_password(None), "!"), 1):
+        login = Login.new("1")
+        login["password"] = stored
+        await login.save(mode="upsert")
+        login = await Login.get("1")
+        assert repr(login.password) == "<Hash unusable>"
+        for guess in ("", "!", stored, PLAIN):
+            assert await Login.password.verify(login, guess) is False
+        assert not login.getdiff()
+        assert len(made) == 4 * number  # as slow as any
+    login = Login("2")
+    for text in ("!x", "!" + "a" * 39, "!" + "a" * 41, "!" + "-" * 40):
+        with pytest.raises(ValidationError):
+            login["password"] = text

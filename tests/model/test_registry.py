@@ -67,6 +67,8 @@ async def test_what_is_meant_to_be_shared_is(db: Database) -> None:
         ({"namespace": "a:", "prefix": "b"}, {"namespace": "a:b:", "prefix": "usr"}),
         ({"namespace": "t1", "prefix": "1q"}, {"namespace": "t11", "prefix": "q"}),
         ({"prefix": "shop"}, {"namespace": "shop:", "prefix": "usr"}),
+        ({"prefix": "shop"}, {"namespace": "shop/", "prefix": "u"}),  # shop/u/meta: claims on the field meta
+        ({"prefix": "shop"}, {"namespace": "shop/x/name/", "prefix": "usr"}),
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
@@ -77,3 +79,11 @@ async def test_namespaces_that_meet_are_refused(db: Database, first: Any, second
     await before.new("1", name="a").save()
     with pytest.raises(UsageError, match=r"could belong to either|share the prefix"):
         await after.new("1", name="b").save()
+
+
+async def test_namespaces_that_end_in_a_slash_meet_nobody_else(db: Database, raw: Any) -> None:
+    one = conf(prefix="shop")(named("m", "One", name=String(index=True)))
+    two = conf(namespace="shop/", prefix="usr")(named("m", "Two", name=String(index=True)))
+    await one.new("1", name="a").save()
+    await two.new("1", name="a").save()
+    assert drift(raw, [one, two]) == []

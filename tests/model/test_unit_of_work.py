@@ -166,6 +166,33 @@ async def test_what_was_deleted_at_once_is_not_deleted_by_the_flush(db: Database
     assert drift(raw, [User]) == []
 
 
+@pytest.mark.asyncio_only
+async def test_of_two_flushes_at_once_the_second_has_nothing_to_do(db: Database, raw: Any) -> None:
+    await User.new("1", name="Ada").save()
+    async with session() as unit:
+        unit.delete(await User.get("1"))
+        User.new("2", name="Bob")
+        await asyncio.gather(unit.flush(), unit.flush())
+        assert unit.dirty == ()
+    assert await User.all().ids() == ["2"]
+    assert drift(raw, [User]) == []
+
+
+async def test_new_does_not_drop_what_waits_under_its_id(db: Database, raw: Any) -> None:
+    async with session(autosave=True) as unit:
+        first = User.new("1", name="Ada")
+        User("2").name = "Bob"
+        for id in ("1", "2"):
+            with pytest.raises(UsageError, match="changes in this session that are not saved"):
+                User.new(id, age=3)
+        first.revert()
+        assert User.new("1", age=4) is first  # there is nothing to lose
+        assert len(unit.dirty) == 2
+    assert raw.hgetall("user:1") == {b"age": b"4"}
+    assert raw.hgetall("user:2") == {b"name": b"Bob"}
+    assert drift(raw, [User]) == []
+
+
 async def test_a_refused_delete_is_still_to_come(db: Database, raw: Any) -> None:
     await User.save_many([User.new("1", name="Ada"), User.new("2", email="a@b.cc")])
     async with session() as unit:

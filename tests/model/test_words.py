@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, ListOf, Model, String, UsageError, sync
+import aioredisca
+from aioredisca import Database, Integer, ListOf, Model, String, UsageError, ValidationError, sync
 
 
 class Reader(Model):
@@ -41,12 +42,37 @@ def test_a_handle_is_made_of_an_id_alone(model: Any) -> None:
 
 async def test_a_verb_of_a_record_is_none_of_its_class(db: Database) -> None:
     await Reader.new("5").save()
-    for verb in (Wrong.delete, Wrong.exists, Wrong.load, Wrong.reload):
+    for verb in (Wrong.delete, Wrong.exists, Wrong.load, Wrong.reload, Wrong.save):
         with pytest.raises(UsageError, match=r'not of the class with a str: User\("5"\)\.delete\(\)'):
             await verb("5")
     assert await Reader("5").exists()
     with sync.allow_blocking(), pytest.raises(UsageError, match="not of the class with a int"):
         BlockingWrong.delete(5)
+
+
+@pytest.mark.parametrize("model", [Reader, BlockingReader])
+def test_nor_is_a_look_at_it(model: Any) -> None:
+    names = ("getid", "getkey", "export", "raw_export", "getdiff", "getorigin", "loaded", "unload", "revert")
+    for name in (*names, "free", "fill_new"):
+        with pytest.raises(UsageError, match="not of the class with a str"):
+            getattr(model, name)("5")
+
+
+def test_a_collection_is_called_one(db: Database) -> None:
+    """It was called no field, or shown as an object at an address."""
+    for give in (lambda: Reader.new("1", log=["x"]), lambda: sync.run(Reader.all().update(log=["x"]))):
+        with pytest.raises(ValidationError, match=r"Reader\.log: there is no such field: it is a collection"):
+            give()
+    query = Wrong.all()
+    for ask in (query.order_by, query.only):
+        with pytest.raises(UsageError, match=r"^Reader\.log is a collection and no column"):
+            ask(Wrong.log)
+
+
+async def test_reindex_takes_a_class(db: Database) -> None:
+    for wrong in ("Reader", int, Reader("1")):
+        with pytest.raises(UsageError, match=r"reindex\(\) takes a model class"):
+            await aioredisca.reindex(wrong)  # type: ignore[arg-type]
 
 
 def test_a_field_is_not_deleted_but_set_to_none() -> None:

@@ -197,6 +197,23 @@ async def test_values_written_otherwise_are_reported_or_rewritten(db: Database, 
     assert drift(raw, [model]) == []
 
 
+async def test_values_in_built_indexes_are_rewritten_too(db: Database, raw: Any) -> None:
+    await User.new("1", email="ada@example.com").save()
+    raw.hset("user:1", "email", "Ada@Example.com")  # by others, behind the library's back
+    raw.hset("user:2", "email", "Bob@Example.com")
+    done = await reindex(User, everything=True)
+    assert sorted((id, type(error)) for id, error in done.problems) == [
+        ("1", CorruptRecord),
+        ("2", CorruptRecord),
+    ]
+    assert "canonical=True" in str(done.problems[0][1])
+    done = await reindex(User, canonical=True)  # what the problem says
+    assert (done.records, done.problems) == (2, [])
+    assert [raw.hget(f"user:{n}", "email") for n in (1, 2)] == [b"ada@example.com", b"bob@example.com"]
+    assert [one.id for one in await (User.email == "bob@example.com")] == ["2"]
+    assert drift(raw, [User]) == []
+
+
 async def test_values_that_mean_the_same_are_not_both_claimed(db: Database, raw: Any) -> None:
     raw.hset("user:1", "email", "Ada@Example.com")
     raw.hset("user:2", "email", "ada@example.com")

@@ -180,6 +180,13 @@ async def test_what_cannot_be_held_is_refused_before_any_io(db: Database, raw: A
 # -- they live and die with the record -------------------------------------------------------------
 
 
+@pytest.mark.parametrize("of", [str, "String", None, String])
+@pytest.mark.parametrize("kind", [ListOf, SetOf, SortedSet])
+def test_what_is_no_field_holds_no_values(kind: Any, of: Any) -> None:
+    with pytest.raises(UsageError, match=r"as in ListOf\(String\(\)\)"):
+        kind(of)
+
+
 async def fill(game: Game) -> None:
     await game.log.append("a")
     await game.moves.append(1)
@@ -230,6 +237,7 @@ async def test_they_go_with_a_cascade(db: Database, raw: Any) -> None:
     class Club(Model):
         name = String()
 
+    @conf(prefix="squad")  # other tests have teams, and references to them
     class Team(Model):
         club = Reference(Club, index=True, on_delete="cascade")
         log = ListOf(String())
@@ -238,7 +246,7 @@ async def test_they_go_with_a_cascade(db: Database, raw: Any) -> None:
     team = await Team.new("1", club="1").save()
     await team.log.append("x")
     await Club("1").delete()
-    assert sorted(raw.keys("*")) == [b"club/meta", b"team/meta"]
+    assert sorted(raw.keys("*")) == [b"club/meta", b"squad/meta"]
 
 
 @pytest.mark.asyncio_only

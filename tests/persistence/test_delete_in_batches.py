@@ -53,6 +53,11 @@ class Hold(Model):
     child = Reference(Child, index=True, on_delete="restrict")
 
 
+@conf(prefix="batch-bound")
+class Bound(Model):
+    parent = Reference(Parent, children=True, index=True, on_delete="restrict")
+
+
 @conf(prefix="batch-keyed")
 class Keyed(Model):
     parent = Reference(Parent, children=True, index=True, on_delete="cascade")
@@ -70,7 +75,7 @@ class Ring(Model):
     mate = Reference("Ring", index=True, on_delete="cascade")
 
 
-MODELS = (Parent, Child, Grandchild, Note, Hold, Keyed, Pair, Ring)
+MODELS = (Parent, Child, Grandchild, Note, Hold, Bound, Keyed, Pair, Ring)
 
 
 async def left() -> dict[str, list[str]]:
@@ -171,6 +176,50 @@ async def test_a_new_child_is_told_of_no_parent(db: Database, raw: Any) -> None:
     assert raw.hgetall("batch-note:m") == {b"_": b"1"}
     assert raw.hgetall("batch-note:old") == {b"n": b"1"}
     assert await (Note.parent == None).count() == 3  # noqa: E711
+    assert drift(raw, MODELS) == []
+
+
+async def test_a_record_knows_which_reference_was_taken_away(db: Database, raw: Any) -> None:
+    """What the session shows is what is stored: the next save compares with it."""
+    await two_parents()
+    await Note.new("old", parent="2", n=1).save()
+    async with session() as work:
+        new, old = Note.new("new", parent="1", n=2), await Note.get("old")
+        old.parent = "1"  # type: ignore[assignment]
+        work.delete(Parent("1"))
+        await work.flush()
+        for note in (new, old):
+            assert (note.parent, note.getdiff()) == (None, {})
+            note.n = 7 if note is new else 8
+            await note.save(if_unchanged="record")
+            note.parent = "2"  # type: ignore[assignment]
+        await work.flush()
+    assert raw.hgetall("batch-note:new") == {b"n": b"7", b"parent": b"2"}
+    assert raw.hgetall("batch-note:old") == {b"n": b"8", b"parent": b"2"}
+    assert drift(raw, MODELS) == []
+
+
+@pytest.mark.parametrize("bound", [False, True], ids=["cascade", "restrict"])
+async def test_references_too_long_for_a_key_are_found_by_their_digests(
+    db: Database, raw: Any, bound: bool
+) -> None:
+    """Prefix and id of a reference with children=True may be longer than what key names hold."""
+    long, other = "x" * 512, "y" * 512
+    await Parent.save_many([Parent.new(long), Parent.new(other), Parent.new("1")])
+    assert await Parent(long).delete()  # nobody refers to it
+    await Parent.new(long).save()
+    await Keyed.save_many([Keyed.new("a", parent=Parent(long)), Keyed.new("b", parent=Parent(other))])
+    if bound:
+        await Bound.new("h", parent=Parent(long)).save()
+        with pytest.raises(Restricted):
+            await Parent(long).delete()
+        await Bound("h").delete()
+    async with session(autosave=True) as work:
+        Keyed.new("c", parent=Parent(long))
+        (await Keyed.get("b")).parent = Parent("1")
+        work.delete(Parent(long))
+        work.delete(Parent(other))
+    assert await Keyed.all().ids() == ["b"]
     assert drift(raw, MODELS) == []
 
 

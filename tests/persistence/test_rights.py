@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 
-from aioredisca import Database, PermissionDenied, session
+from aioredisca import Database, Model, PermissionDenied, Reference, String, session
 
 from ..support.drift import drift
 from ..support.models import User
@@ -103,6 +103,30 @@ async def test_a_missing_key_pattern_is_named_before_anything_is_written(
         assert PATTERNS in caught.value.rule or "~<prefix>" in caught.value.rule
     await close(restricted, driver)
     assert {key: admin.dump(key) for key in admin.keys("*")} == before
+
+
+class Boss(Model):
+    name = String()
+
+
+class Worker(Model):
+    boss = Reference(Boss, check=True)
+
+
+@pytest.mark.parametrize("given", [(), ("%R~boss:*",)], ids=["none", "read"])
+async def test_a_checked_reference_names_the_keys_of_the_other_class(
+    server: Server, db: Database, admin: Any, driver: str, given: tuple[str, ...]
+) -> None:
+    await Boss.new("1").save()
+    restricted = restrict(server, admin, "~worker:*", "~worker/*", *given, "&*", "+@all")
+    async with session(restricted):
+        worker = Worker.new("1", boss="1")
+        with pytest.raises(PermissionDenied) as caught:
+            await worker.save()
+        assert caught.value.rule == "~boss:*"
+        admin.execute_command("ACL", "SETUSER", "app", caught.value.rule)  # as it says
+        await worker.save()
+    await close(restricted, driver)
 
 
 @pytest.mark.parametrize(("command", "read"), READS)

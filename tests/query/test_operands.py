@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import decimal
 import unicodedata
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from aioredisca import Database, Email, Model, SetOf, String, Tags, ValidationError
+from aioredisca import (
+    Database,
+    DateTime,
+    Decimal,
+    Email,
+    Float,
+    Integer,
+    Model,
+    SetOf,
+    String,
+    Tags,
+    UsageError,
+    ValidationError,
+)
 
 from .support import ids
 
@@ -110,3 +125,25 @@ def test_what_is_no_prefix_is_refused() -> None:
             P.email.startswith(prefix)
     with pytest.raises(ValidationError):
         P.tags.has("")
+
+
+@pytest.mark.parametrize("kind", [Integer, Decimal, Float, DateTime])
+def test_a_signaling_nan_is_refused_like_another(kind: Any) -> None:
+    """It raises where it is only compared."""
+    field = kind(places=2, index=True) if kind is Decimal else kind(index=True)
+    model: Any = type("Nans", (Model,), {"value": field})
+    nan = decimal.Decimal("sNaN")
+    asks: tuple[Callable[[], object], ...] = (
+        *(lambda: model.value >= nan, lambda: model.value < nan, lambda: model.value.between(nan, nan)),
+        *(lambda: model.value == nan, lambda: model.new("1", value=nan)),
+    )
+    for ask in asks:
+        with pytest.raises(ValidationError) as caught:
+            ask()
+        assert "convert" not in str(caught.value)
+
+
+def test_in_of_what_cannot_be_iterated_is_told() -> None:
+    for wrong in (Integer, Person, 5, None, "text"):
+        with pytest.raises(UsageError, match="takes several values"):
+            P.code.in_(wrong)

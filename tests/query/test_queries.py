@@ -160,7 +160,7 @@ async def test_what_cannot_be_asked_is_told_before_io(db: Database) -> None:
             await query.count()
     with pytest.raises(NotIndexed, match=r"Row\.on is not indexed: a Bool field has no order"):
         Row.on >= True
-    with pytest.raises(NotIndexed, match=r"Other\.required is not indexed: required fields are never None"):
+    with pytest.raises(NotIndexed, match=r"Other\.required is not indexed: it is required"):
         await Other.required.find(None)  # type: ignore[arg-type]
     with pytest.raises(ValidationError):
         await Row.age.find("abc")  # type: ignore[arg-type]

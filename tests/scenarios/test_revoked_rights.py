@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import redis
 
-from aioredisca import Model, PermissionDenied, String, conf, session
+from aioredisca import Model, PermissionDenied, Reference, String, conf, session
 
 from ..persistence.test_rights import close, restrict
-from ..support.drift import lost
+from ..support.drift import drift, lost
 from ..support.servers import Server
 from .fault_models import MODELS, VERBS, Rich, Simple, stage
 from .test_foreign_types import records
@@ -114,4 +115,52 @@ async def test_a_denied_create_writes_no_record(server: Server, admin: Any, driv
         admin.execute_command("ACL", "SETUSER", "app", "+hset")
         await user.save()
         assert await User.name.find("Bob") == [user]
+    await close(restricted, driver)
+
+
+@conf(prefix="right-parent")
+class Parent(Model):
+    name = String()
+
+
+@conf(prefix="right-child")
+class Child(Model):
+    parent = Reference(Parent, index=True, on_delete="cascade")
+    code = String(unique=True)
+
+
+@conf(prefix="right-note")
+class Note(Model):
+    parent = Reference(Parent, index=True, on_delete="nullify")
+
+
+@pytest.mark.parametrize("spared", ["child", "note"])
+async def test_a_delete_that_may_not_write_what_it_finds_writes_nothing(
+    server: Server, admin: Any, driver: str, spared: str
+) -> None:
+    """Records that the server finds are no keys of the call: the right to them is not judged before it."""
+    restricted = restrict(server, admin, "~*", "&*", "+@all")
+    async with session(restricted) as unit:
+        await Parent.save_many([Parent.new("1"), Parent.new("2")])
+        await Child.new("c", parent="1", code="c").save()
+        await Note.new("n", parent="1").save()
+        before = {key: admin.hgetall(key) for key in admin.keys("*:*")}
+        names = ("right-parent", "right-child", "right-note")
+        rules = [
+            f"~{name}{end}" for name in names for end in (":*", "/*") if name + end != f"right-{spared}:*"
+        ]
+        try:
+            admin.execute_command("ACL", "SETUSER", "app", "resetkeys", f"%R~right-{spared}:*", *rules)
+        except redis.ResponseError:
+            pytest.skip("this server has no rights to read keys alone")
+        unit.delete(Parent("1"))
+        new = Child.new("new", parent="2", code="new")
+        with pytest.raises(PermissionDenied):
+            await unit.flush()
+        assert {key: admin.hgetall(key) for key in admin.keys("*:*")} == before
+        assert lost(admin, [Parent, Child, Note]) == []
+        admin.execute_command("ACL", "SETUSER", "app", "~*")
+        await unit.flush()
+        assert await Child.all() == [new]
+    assert drift(admin, [Parent, Child, Note]) == []
     await close(restricted, driver)

@@ -159,7 +159,9 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0?socket_connect_timeout={limit(1):g}"
+        return (
+            f"redis://127.0.0.1:{self.port}/0?socket_connect_timeout={limit(1):g}&socket_timeout={limit(1):g}"
+        )
 
     def clients(self) -> set[str]:
         """Who is connected, by the server's own ids, but for the one that asks."""

@@ -14,6 +14,7 @@ from litestar.response import Redirect, Stream
 from aioredisca import Conflict, Database, NotFound, UsageError, conf, sync
 from aioredisca.model.sessions import current_session
 
+from ..support.django_site import configured
 from ..support.patience import limit
 from .apps import Note
 from .support import Served, ask
@@ -209,18 +210,8 @@ async def test_litestar(db: Database, raw: Any, handled: bool) -> None:
 @pytest.fixture(scope="module")
 def django() -> Any:
     import django
-    from django.conf import settings
 
-    if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["*"],
-            MIDDLEWARE=["aioredisca.django.autosave"],
-            ROOT_URLCONF=__name__,
-            SECRET_KEY="x",
-            DEBUG=False,
-            LOGGING_CONFIG=None,
-        )
-        django.setup()
+    configured()
     return django
 
 

@@ -291,6 +291,25 @@ async def test_factories_build_bodies_that_are_taken(db: Database, raw: Any, mod
         assert {**body.model_dump(), "password": None} == {**again.model_dump(), "password": None}
 
 
+class Counted(Model):
+    price = Decimal(places=2, minval=0, maxdigits=6)
+    share = Decimal(maxdigits=4)
+    serial = Integer(index="exact", maxdigits=20)
+
+
+def test_factories_know_how_many_digits_are_taken(db: Database) -> None:
+    factory: Any = ModelFactory.create_factory(Create[Counted], __random_seed__=9)
+    for _ in range(50):
+        factory.build()
+    shown = Create[Counted].model_json_schema()["properties"]["serial"]["anyOf"][0]
+    assert (shown["minimum"], shown["maximum"]) == (1 - 10**20, 10**20 - 1)
+    longest = {"price": "123456.00", "share": "0.0001", "serial": 10**20 - 1}  # places do not count in it
+    assert Create[Counted].model_validate(longest).serial == 10**20 - 1
+    for name, value in [("price", "1234567"), ("share", "10000"), ("serial", -(10**20))]:
+        with pytest.raises(pydantic.ValidationError, match="digits"):
+            Create[Counted].model_validate({name: value})
+
+
 class Everything(Kinds):
     """As an endpoint sees it."""
 

@@ -215,7 +215,7 @@ class Connection(ABC):
 
     def _give_up(self) -> None:
         """Whatever writes and was not answered must not happen any more, once others go on."""
-        if self._peer is not None and True in [request.writes for request in self._sent]:
+        if self._peer is not None and any(request.writes for request in self._sent):
             self._facts.given_up.add(self._peer)
 
     def _hang_up(self) -> None:

@@ -140,7 +140,7 @@ class Apple(Model):
 
     kind = String(index=True, new="Boskop")
     weight = Float(index=True)
-    parent = Reference(lambda: Apple, index=True, on_delete="nullify")
+    parent = Reference(lambda: Apple, index=True, on_delete="nullify", check=False)
 
 
 @conf(prefix="dauthor")

@@ -46,17 +46,32 @@ local function stays(key, field, value)
   return not (g and (g.mode == 'd' or g.columns[field] ~= nil)) and holds_value(key, field, value)
 end
 
+-- The ids that an index has for a value, or some and true where they are too many. Of a long value the client alone
+-- can make the digest: all that have one are looked through.
+local function indexed(class, field, value, entry)
+  if #value > $LONG_VALUE then
+    local ids, digests = {}, call('HGETALL', class.base .. '/h/' .. field)
+    for i = 1, #digests, 2 do
+      ids[#ids + 1] = digests[i]
+    end
+    return ids, false
+  elseif call('SCARD', entry) > MOST then
+    return call('SRANDMEMBER', entry, 100), true
+  end
+  return call('SMEMBERS', entry), false
+end
+
 -- The ids and keys of the records that will refer to that of g, or nothing where there are too many.
 local function holders_of(g, reference)
   local class = CLASSES[reference.class]
   local field, value = reference.field, reference.stem .. g.ids[1]
   local entry = entry_of(class, field, value)
-  local many = call('SCARD', entry) > MOST
-  if #value > $LONG_VALUE or many and reference.act ~= 'restrict' then
+  local ids, many = indexed(class, field, value, entry)
+  if many and reference.act ~= 'restrict' then
     return
   end
   local found = {}
-  for _, id in ipairs(many and call('SRANDMEMBER', entry, 100) or call('SMEMBERS', entry)) do
+  for _, id in ipairs(ids) do
     local key = class.base .. ':' .. id
     if stays(key, field, value) and not (RULES.over and RULES.over(class.base, key, id)) then
       found[#found + 1] = {id = id, key = key, class = class, of = g, reference = reference}

@@ -1,6 +1,6 @@
--- needs: call, leave, SLICE, min, send, groups, reading
--- gives: reply, write_hashes
--- Writes the hashes of a batch that was judged. All of them are written, or none is.
+-- needs: call, leave, SLICE, min, send, groups, reading, waiting
+-- gives: reply
+-- Writes the hashes of a batch that was judged, all of them or none, and then what waited for them.
 
 -- Whether a record still holds a declared field, after what was set and without what is dropped.
 local keeps_declared = reading and function(g, key)
@@ -64,37 +64,43 @@ local function pairs_of(g)
   return hash
 end
 
-local reply = {'OK'}
-
 -- The server judges the right to each command when it comes. Where several are to come, each is tried first, on what
 -- is not there or as it is already.
-local function write_hashes()
-  local sets, drops, unlinks = false, false, false
-  for _, g in ipairs(groups) do
-    if not g.passed then
-      sets = sets or g.mode ~= 'd'
-      drops = drops or g.last_drop or g.lost
-      unlinks = unlinks or g.mode == 'd' or g.class.collections and g.mode ~= 'u'
+local sets, drops, unlinks = false, false, false
+for _, g in ipairs(groups) do
+  if not g.passed then
+    sets = sets or g.mode ~= 'd'
+    drops = drops or g.last_drop or g.lost
+    unlinks = unlinks or g.mode == 'd' or g.class.collections and g.mode ~= 'u'
+  end
+end
+if sets and (drops or unlinks) then
+  local class = groups[1].class
+  call('HSET', KEYS[class.meta], 'signature', class.signature)
+  if drops then
+    call('HDEL', KEYS[class.meta], $MARKER)
+  end
+  if unlinks then
+    call('UNLINK', class.base .. '/-')
+  end
+end
+for _, g in ipairs(groups) do -- keys of the call were judged by the server, those of records found by it were not
+  if g.follows then
+    call('HDEL', g.key, '\0')
+  end
+end
+
+local reply = {'OK'}
+for _, g in ipairs(groups) do
+  local hash = pairs_of(g)
+  for i = 1, g.count do
+    local key = g.key or KEYS[g.key_at + i]
+    local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
+    if not g.follows then
+      reply[#reply + 1] = g.lost and {outcome, unpack(g.lost)} or outcome
     end
   end
-  if sets and (drops or unlinks) then
-    local class = groups[1].class
-    call('HSET', KEYS[class.meta], 'signature', class.signature)
-    if drops then
-      call('HDEL', KEYS[class.meta], $MARKER)
-    end
-    if unlinks then
-      call('UNLINK', class.base .. '/-')
-    end
-  end
-  for _, g in ipairs(groups) do
-    local hash = pairs_of(g)
-    for i = 1, g.count do
-      local key = g.key or KEYS[g.key_at + i]
-      local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
-      if not g.follows then
-        reply[#reply + 1] = outcome
-      end
-    end
-  end
+end
+for _, one in ipairs(waiting) do
+  send(one[1], one[2], one[3], one[4], 1, #one[4])
 end

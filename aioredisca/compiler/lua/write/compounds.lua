@@ -1,5 +1,5 @@
--- needs: call, leave, joined, reading, change
--- gives: change_together, held_together, enter_pair, leave_pair
+-- needs: call, joined, leave, wait, change
+-- gives: change_together, held_together, write_pair
 -- Indexes over several fields: uniques of values together, and one sorted set per value of a first field.
 -- Members that a save does not touch are read with the others, their scores are taken from their range index.
 
@@ -32,7 +32,7 @@ end
 
 -- What does not change has the score that its range index has, in the sorted set *range*. A score that takes the
 -- place of another is only tried, as in range.lua.
-local function enter_pair(list, first, second, range)
+local function write_pair(list, first, second, range)
   for _, g in ipairs(list) do
     local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
     for i = 1, g.count do
@@ -40,22 +40,12 @@ local function enter_pair(list, first, second, range)
       local score = after and (g.columns[second] and score_of(g, i, second) or call('ZSCORE', range, g.ids[i]))
       if score and before == after and g.mode ~= 'i' then
         call('ZADD', stem .. after, 'NX', score, g.ids[i])
+        wait(call, 'ZADD', stem .. after, g.columns[second] and {score, g.ids[i]})
       elseif score then
         call('ZADD', stem .. after, score, g.ids[i])
       end
-    end
-  end
-end
-
-local leave_pair = reading and function(list, first, second)
-  for _, g in ipairs(list) do
-    local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
-    for i = 1, g.old and g.count or 0 do
-      local before, after = change_pair(g, i, first, second)
       if before and before ~= after then
-        leave('ZREM', stem .. before, g.ids[i])
-      elseif before and g.columns[second] then
-        call('ZADD', stem .. before, score_of(g, i, second), g.ids[i])
+        wait(leave, 'ZREM', stem .. before, {g.ids[i]})
       end
     end
   end

@@ -1,17 +1,22 @@
--- needs: call, leave, send, reading
--- gives: entered, left, numbers, change, enter_none, leave_none, enter_ids, leave_ids
--- What a write does to indexes. Each kind has a file of its own; rendering.py writes out the calls per index, in
+-- needs: call, leave, send, waiting
+-- gives: entered, wait, change, write_none, write_ids
+-- What a write does to indexes. Each kind has a file of its own; rendering.py writes out one call per index, in
 -- this order, so that where the server stops in the middle (a key holds something foreign, a right was taken
 -- away), nothing is lost: an entry too many is a hint, which reads see through.
 --
 --   claims are judged: their keys are read
---   enter_   entries are added; a score that is to be replaced is tried, so that it cannot fail later
+--   write_   entries are added; a score that is to be replaced is tried, so that it cannot fail later
 --   the hashes are written: commit.lua
---   leave_   claims and scores take the place of others, and entries that are no longer true go
--- What only records that were there need is not even built for new ones.
+--   what waited is written, there too: claims and scores take the place of others, and entries that are no longer true go
 
--- Lists that these functions use one after the other, instead of new ones each time.
-local entered, left, numbers = {}, {}, {}
+local entered = {} -- a list that these functions use one after the other, instead of new ones each time
+
+-- Keeps one command on one key for when the hashes are written, if there is a list: see send() of parse.lua.
+local function wait(way, command, key, list)
+  if list then
+    waiting[#waiting + 1] = {way, command, key, list}
+  end
+end
 
 -- The value of a field before this write and after it, nil where there is none.
 local function change(g, i, field)
@@ -25,59 +30,43 @@ local function change(g, i, field)
   return before, nil
 end
 
--- Set of the ids without a value.
-local function enter_none(list, field, key)
-  local come = 0
+-- Set of the ids without a value. Nothing of a record that did not exist can stand there.
+local function write_none(list, field, key)
+  local come, gone = 0, nil
   for _, g in ipairs(list) do
-    local column = g.columns[field]
-    for i = 1, not column and g.mode ~= 'd' and g.count or 0 do
+    local anew, deleted, column = g.mode == 'i', g.mode == 'd', g.columns[field]
+    for i = 1, (g.old or not column) and g.count or 0 do
       local old = g.old and g.old[i]
-      local before, after = change(g, i, field)
-      if not after and (before or not old or g.mode == 'i') then
-        come = come + 1
-        entered[come] = g.ids[i]
+      if column ~= nil or not old then
+        local before, after = change(g, i, field)
+        if (after or deleted) and (old or deleted) and not before or anew and after then
+          gone = gone or {}
+          gone[#gone + 1] = g.ids[i]
+        elseif not after and not deleted and (before or not old or anew) then
+          come = come + 1
+          entered[come] = g.ids[i]
+        end
       end
     end
   end
   send(call, 'SADD', key, entered, 1, come)
-end
-
--- Nothing of a record that did not exist can stand there.
-local leave_none = reading and function(list, field, key)
-  local gone = 0
-  for _, g in ipairs(list) do
-    local deleted = g.mode == 'd'
-    for i = 1, g.old and (deleted or g.columns[field]) and g.count or 0 do
-      if g.mode == 'i' or not change(g, i, field) and (deleted or g.old[i]) then
-        gone = gone + 1
-        left[gone] = g.ids[i]
-      end
-    end
-  end
-  send(leave, 'SREM', key, left, 1, gone)
+  wait(leave, 'SREM', key, gone)
 end
 
 -- Sorted set of all ids, score 0.
-local function enter_ids(list, key)
-  local come = 0
+local function write_ids(list, key)
+  local come, gone = 0, nil
   for _, g in ipairs(list) do
-    for i = 1, g.mode ~= 'd' and g.count or 0 do
-      if g.mode == 'i' or not (g.old and g.old[i]) then
+    for i = 1, g.count do
+      if g.mode == 'd' then
+        gone = gone or {}
+        gone[#gone + 1] = g.ids[i]
+      elseif g.mode == 'i' or not (g.old and g.old[i]) then
         entered[come + 1], entered[come + 2] = '0', g.ids[i]
         come = come + 2
       end
     end
   end
   send(call, 'ZADD', key, entered, 1, come)
-end
-
-local leave_ids = reading and function(list, key)
-  local gone = 0
-  for _, g in ipairs(list) do
-    for i = 1, g.mode == 'd' and g.count or 0 do
-      gone = gone + 1
-      left[gone] = g.ids[i]
-    end
-  end
-  send(leave, 'ZREM', key, left, 1, gone)
+  wait(leave, 'ZREM', key, gone)
 end

@@ -1,8 +1,8 @@
 -- needs: groups
--- gives: touched
+-- gives: touched, waiting
 -- class.list = the groups whose indexes change
 
-local touched = false
+local touched, waiting = false, {} -- waiting: what indexes.lua has to do once the hashes are written
 for _, g in ipairs(groups) do
   if not g.passed and (g.indexed or g.mode ~= 'u' and g.mode ~= 'n') then
     local class = g.class

@@ -1,10 +1,10 @@
--- needs: call, leave, holds_value, SLICE, min, send, reading, RULES, entered, left, numbers
--- gives: claim, write_claims
+-- needs: call, leave, holds_value, SLICE, min, reading, RULES, wait
+-- gives: claim
 -- Unique indexes: hashes, value -> id. They are judged on the final state of the batch: all releases first,
 -- then the claims.
 
-local claims = {} -- per index that changes: its key, values that are freed, value -> id that claims it
 local NONE = {}
+local values, ids, numbers = {}, {}, {} -- used by one claim after the other, instead of new ones each time
 
 -- Values that records give up: as a list, and value -> id. Nobody gives up another's claim.
 local release = reading and function(list, key, field, change_of)
@@ -32,9 +32,10 @@ local function true_holder(base, holder, value, field, held_by)
   return holds and not (RULES.over and RULES.over(base, key, holder)) and holder
 end
 
--- Judges one index, and keeps what is to be written. Uniques of several fields bring functions of compounds.lua.
+-- Judges one index. What is to be written waits, and will not fail: its key was read, and hashes were written.
+-- Uniques of several fields bring functions of compounds.lua.
 local function claim(list, key, field, change_of, held_by)
-  local values, ids, count = entered, left, 0
+  local count = 0
   for _, g in ipairs(list) do
     for i = 1, (held_by or g.columns[field] ~= nil) and g.count or 0 do
       local before, after = change_of(g, i, field)
@@ -61,25 +62,17 @@ local function claim(list, key, field, change_of, held_by)
       claimed[value] = id
     end
   end
-  claims[#claims + 1] = {key = key, owned = owned, claimed = claimed}
-end
-
--- Writes the claims that were judged, and removes those that nobody took over. Their keys were read, and hashes
--- were written: it cannot fail.
-local function write_claims()
-  for _, one in ipairs(claims) do
-    local count, gone = 0, 0
-    for value, id in pairs(one.claimed) do
-      entered[count + 1], entered[count + 2] = value, id
-      count = count + 2
-    end
-    for _, value in ipairs(one.owned) do
-      if not one.claimed[value] then
-        gone = gone + 1
-        left[gone] = value
-      end
-    end
-    send(call, 'HSET', one.key, entered, 1, count)
-    send(leave, 'HDEL', one.key, left, 1, gone)
+  local fields, gone
+  for value, id in pairs(claimed) do
+    fields = fields or {}
+    fields[#fields + 1], fields[#fields + 2] = value, id
   end
+  for _, value in ipairs(owned) do
+    if not claimed[value] then
+      gone = gone or {}
+      gone[#gone + 1] = value
+    end
+  end
+  wait(call, 'HSET', key, fields)
+  wait(leave, 'HDEL', key, gone)
 end
