@@ -70,7 +70,7 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_settings_unknown_to_conf_are_refused_by_python() -> None:
-    names = ["prefix", "db", "id", "namespace", "tag", "unique", "index", "cache"]
+    names = ["prefix", "db", "id", "namespace", "tag", "unique", "index", "cache", "ttl", "sliding"]
     assert list(inspect.signature(conf.__call__).parameters) == names
     with pytest.raises(TypeError):
         conf(prefx="a")  # type: ignore[call-arg]
