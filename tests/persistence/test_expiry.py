@@ -559,3 +559,34 @@ async def test_a_key_that_was_prolonged_by_hand_is_adopted_by_a_sweep(db: Databa
     await sweep(Seat)
     assert await (Seat.row == 1).ids() == ["1"]
     assert drift(raw, [Seat]) == []
+
+
+# -- to the millisecond ----------------------------------------------------------------------------
+
+
+def milliseconds(raw: Any) -> int:
+    seconds, micros = raw.time()
+    return int(seconds) * 1000 + int(micros) // 1000
+
+
+async def test_in_the_very_millisecond_of_its_end_a_record_lives(server: Any, db: Database, raw: Any) -> None:
+    """And in the next it does not. Asked again and again around that moment, with the clock before and after."""
+    alive = over = 0
+    for number in range(200):
+        end_at = milliseconds(raw) + 8
+        record = await Seat.new(str(number), row=number).save()
+        await record.expire(dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(milliseconds=end_at))
+        last = 0
+        while last <= end_at + 1:
+            first = milliseconds(raw)
+            found = await (Seat.row == number).count(), await (Seat.row == number).ids()
+            last = milliseconds(raw)
+            if last <= end_at:
+                assert found == (1, [str(number)]), (first, last, end_at)
+                alive += last == end_at
+            elif first > end_at:
+                assert found == (0, []), (first, last, end_at)
+                over += first == end_at + 1
+        if alive and over:
+            return
+    pytest.skip("the machine was too slow to ask in that very millisecond")
