@@ -52,9 +52,9 @@ async def test_a_replica_of_a_stopped_master_is_exact(pair: tuple[Server, Server
         conf.db = Database(master.url)
         await Seat.save_many([Seat.new(str(n), place=f"p{n}", row=n % 2, name="n") for n in range(20)])
         assert await (Seat.row == 1).expire(0.5) == 10
-        raw = conf.db.sync_client
+        raw: Any = conf.db.sync_client
         raw.execute_command("WAIT", 1, int(limit(1) * 1000))
-        over: float = max(raw.zrange("seat/t", 0, -1, withscores=True), key=lambda entry: entry[1])[1]
+        over = max(raw.zrange("seat/t", 0, -1, withscores=True), key=lambda entry: entry[1])[1]
         raw.close()
         master.process.send_signal(signal.SIGSTOP)
         conf.db = Database(copy.url)
