@@ -162,7 +162,8 @@ async def test_an_answer_that_is_cut_at_any_byte_leaves_all_or_nothing(
                 continue
             after = records(raw)
             assert drift(raw, MODELS) == [], cut
-            assert len(after) == len(done) if verb == "get_or_create" else after in (before, done), cut
+            whole = len(after) in (len(before), len(done))  # ids are random
+            assert whole if verb == "get_or_create" else after in (before, done), cut
     await close(database, driver)
     proxy.close()
 
