@@ -153,9 +153,9 @@ async def test_no_frame_shows_a_value_that_may_not_have_arrived(proxy: Proxy, tr
     database = Database(proxy.url, transport=transport)
     async with session(database):
         await Safe.new("0").save()
-        for lose in (proxy.lose_next_reply, proxy.refuse_next_request):
+        for id, lose in (("1", proxy.lose_next_reply), ("2", proxy.refuse_next_request)):
             lose()
-            error = await refused(OutcomeUnknown, Safe.new("1", **FULL).save(mode="upsert"))
+            error = await refused(OutcomeUnknown, Safe.new(id, **FULL).save(mode="upsert"))
             assert not leaks(error)
         proxy.refuse_requests = 2
         assert not leaks(await refused(Unavailable, ((Safe.pin == SECRET) & (Safe.name >= SECRET)).ids()))

@@ -245,7 +245,10 @@ async def collect(
     try:
         with _told("to do it again may do it twice: read the collection first"):
             outcome = await _settle(store, [schema], call, collect_outcome)
-    except WrongType:
+    except WrongType as error:
+        found = await foreign.explained(store, [schema], (), error)
+        if isinstance(found, WrongType) and found.key == schema.keys.meta:
+            raise found from None
         raise WrongType(schema.keys.collection(name, record.__state__.id), place="collection") from None
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])

@@ -158,7 +158,8 @@ def _text(field: Any) -> Any:
 def _password(field: Any) -> Any:
     limits = getattr(field, "__limits__", field)  # passwords have limits of their plain text
     shape = core_schema.str_schema(min_length=limits.minlen, max_length=limits.maxlen)
-    return Annotated[_text(limits), _As(shape, format="password", writeOnly=True)]
+    text = _text(limits)
+    return Annotated[text, _As(shape, format="password", writeOnly=True)]
 
 
 def _number(kind: type) -> Callable[[Any], Any]:
@@ -177,7 +178,8 @@ def _integer(field: Any) -> Any:
 def _decimal(field: Any) -> Any:
     digits = None if field.maxdigits == numbers.MAX_DECIMAL_DIGITS else field.maxdigits
     limits = pydantic.Field(decimal_places=field.places, max_digits=digits)
-    return Annotated[_number(decimal.Decimal)(field), limits]
+    number = _number(decimal.Decimal)(field)
+    return Annotated[number, limits]
 
 
 def _tags(field: Any) -> Any:
@@ -190,7 +192,7 @@ def _member(field: Any) -> Any:
     values = tuple(member.value for member in field.of)
     if issubclass(field.of, enum.Flag):  # whose members may be combined
         return Annotated[int, pydantic.Field(ge=0, le=sum(values))]
-    return Literal[values]
+    return Literal[values]  # pyrefly: ignore[not-a-type]
 
 
 def _json(field: Any) -> Any:

@@ -66,7 +66,7 @@ class StoreFacts:
     classes: dict[tuple[str, str], ReferenceType[Any]] = field(
         default_factory=dict[tuple[str, str], "ReferenceType[Any]"]
     )
-    neighbours: WeakSet[StoreFacts] = field(default_factory=WeakSet["StoreFacts"])
+    neighbours: WeakSet[StoreFacts] = field(default_factory=lambda: WeakSet[StoreFacts]())
     referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
         default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]
     )

@@ -137,7 +137,10 @@ async def test_the_cure_depends_on_what_was_asked(db: Database, monkeypatch: pyt
 
 @every
 async def test_without_the_right_all_else_goes_on(server: Server, form: Form) -> None:
-    for rules in (["-client|info"], ["-client|kill"], ["-client"]):
+    parts = (
+        [] if server.kind == "redis62" else [["-client|info"], ["-client|kill"]]
+    )  # it takes a right as a whole
+    for rules in (*parts, ["-client"]):
         with server.client() as plain:
             plain.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "+@all", *rules)
         url = server.url.replace("redis://", "redis://app:pw@")

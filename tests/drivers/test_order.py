@@ -61,12 +61,19 @@ async def test_many_kinds_of_reads_after_many_unknown_writes(server: Server, for
             work.append(transport.send(length("k")))
             if number % 10 == 3:
                 work[-1].cancel()
-        replies = await asyncio.gather(*work, return_exceptions=True)
+        replies: list[Any] = await asyncio.gather(*work, return_exceptions=True)
         for number in range(50):
             _, both, together, alone = replies[4 * number : 4 * number + 4]
-            assert both == [number + 1, str(number).encode()]
-            assert together == [number + 1] * 2
-            assert isinstance(alone, asyncio.CancelledError) if number % 10 == 3 else alone == number + 1
+            if number % 10 == 3:
+                assert isinstance(alone, asyncio.CancelledError)
+                alone = number + 1
+            seen = {both[0], int(both[1]) + 1, *together, alone}
+            if (
+                server.kind == "redis62"
+            ):  # without EVALSHA_RO they are asked again, behind what was sent meanwhile
+                assert min(seen) > number
+            else:
+                assert seen == {number + 1}
         assert await ask(database, Call(("LRANGE", "k", 0, -1))) == [str(i).encode() for i in range(50)]
 
 

@@ -64,7 +64,8 @@ async def test_what_belongs_to_a_record_of_others_is_not_taken_over(db: Database
     assert (done.records, done.left_out) == (3, 0)
     assert [one.id for one in await Profile.all()] == ["1", "2024:17", "empty"]
     assert raw.hgetall("profile:1:prefs") == {b"lang": b"en"}
-    assert (await reindex(Profile, everything=True)).foreign == done.foreign
+    again = await reindex(Profile, everything=True)
+    assert sorted(again.foreign) == sorted(done.foreign)  # a SCAN has no order
 
 
 async def test_who_knows_better_says_what_is_a_record(db: Database, raw: Any) -> None:

@@ -162,7 +162,8 @@ async def test_an_answer_that_is_cut_at_any_byte_leaves_all_or_nothing(
                 continue
             after = records(raw)
             assert drift(raw, MODELS) == [], cut
-            assert len(after) == len(done) if verb == "get_or_create" else after in (before, done), cut
+            whole = len(after) in (len(before), len(done))  # ids are random
+            assert whole if verb == "get_or_create" else after in (before, done), cut
     await close(database, driver)
     proxy.close()
 
@@ -228,17 +229,19 @@ async def test_control_entries_removed_before_the_hash_are_missed(
 
     @conf(prefix="badly")
     class Badly(Model):
-        name = String(index=True)
-        tags = Tags(index=True)
+        called = String(
+            index=True
+        )  # names that no other class has: scripts are kept by what a class declares
+        marks = Tags(index=True)
 
     database = restrict(server, raw_admin, "~*", "&*", "+@all")
     monkeypatch.setattr(conf, "_db", database)
-    record = await Badly.new("1", name="Ada").save()
+    record = await Badly.new("1", called="Ada").save()
     raw_admin.execute_command("ACL", "SETUSER", "app", "-hset")
-    record.name = "Eve"
+    record.called = "Eve"
     with pytest.raises(PermissionDenied):
         await record.save()
-    assert lost(raw_admin, [Badly]) == ["b'badly/x/name/Ada' lacks {b'1'}"]
+    assert lost(raw_admin, [Badly]) == ["b'badly/x/called/Ada' lacks {b'1'}"]
     await close(database, driver)
 
 
