@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from aioredisca.compiler.signature import eviction_call, probe_call, read_probe
+from aioredisca.compiler.signature import eviction_call, probe_call, read_eviction, read_probe
 from aioredisca.config import conf
 from aioredisca.drivers.database import Database
 from aioredisca.errors import PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
-from aioredisca.storage.replies import of_kind
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call
 
@@ -40,7 +39,7 @@ async def check(db: Database | None = None) -> None:
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
-    readiness.judge_eviction(store, of_kind(replies[1], (bytes,), calls[1]).decode())
+    readiness.judge_eviction(store, read_eviction(replies[1]))
     for reply in replies[2 : 2 + len(schemas)]:
         for command, key in read_probe(reply).missing:
             raise PermissionDenied(f"+{command.lower()}", f"{command} on {key!r} is denied")

@@ -63,6 +63,13 @@ def eviction_call() -> Call:
     return Call((), small_script("evicts"))
 
 
+@reader
+def read_eviction(reply: Reply) -> str:
+    """The policy that :func:`eviction_call` found, or nothing."""
+    policy: str = reply.decode()
+    return policy
+
+
 def declare_call(schema: Schema, seen: Probe, *, legacy: bool) -> Call:
     """Write the signature of *schema* over the one that was *seen*.
 

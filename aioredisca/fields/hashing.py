@@ -82,15 +82,14 @@ def make(plain: str) -> str:
 
 
 _QUICK = ("md5", "pbkdf2", foreign_hashes.UNUSABLE)
+"""What the schemes begin with that tell a wrong guess from a right one too fast."""
 
 
 def check(plain: str, stored: str) -> tuple[bool, str | None]:
     """Whether *plain* is what *stored* was made of; and if so, the better hash to store instead, if any."""
     right = _matches(plain, stored)
     replaced = right and _outdated(stored)
-    quick = scheme(stored).startswith(("md5", "pbkdf2", foreign_hashes.UNUSABLE)) and not stored.startswith(
-        _OVER_MD5
-    )
+    quick = scheme(stored).startswith(_QUICK) and not stored.startswith(_OVER_MD5)
     better = make(plain) if quick or replaced else None  # a wrong guess at a quick hash takes as long as any
     return right, better if replaced else None
 

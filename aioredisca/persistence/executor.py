@@ -30,7 +30,6 @@ from aioredisca.errors import (
     OutOfBounds,
     RediscaError,
     Restricted,
-    SchemaMismatch,
     StaleWrite,
     UniqueViolation,
     UsageError,
@@ -270,7 +269,7 @@ async def _settle(
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         readiness.forget(store, schemas)
-    raise SchemaMismatch(next(iter(schemas)).model, ["another process keeps declaring other indexes"])
+    raise readiness.unsettled(next(iter(schemas)))
 
 
 @write_reader

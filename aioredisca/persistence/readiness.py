@@ -128,8 +128,13 @@ async def ready_to_write(store: Store, schema: Schema) -> None:
             break
         known = await _declare(store, schema)
     else:
-        raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
+        raise unsettled(schema)
     store.facts.index_states[schema.name] = known
+
+
+def unsettled(schema: Schema) -> SchemaMismatch:
+    """Why nothing goes on: whatever is declared, it is another declaration the next moment."""
+    return SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
 
 
 def forget(store: Store, schemas: Iterable[Schema]) -> None:

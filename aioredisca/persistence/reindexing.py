@@ -20,7 +20,6 @@ from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import (
     CorruptRecord,
     RediscaError,
-    SchemaMismatch,
     StaleWrite,
     StoreError,
     UniqueViolation,
@@ -136,7 +135,7 @@ class _Run:
             if await asking.read(store, build_call(schema, seen, self.building)):
                 break
         else:
-            raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
+            raise readiness.unsettled(schema)
         self.looked_at = wanted if everything else self.building
         # a collection that the class no longer has keeps its data: nothing else holds it
         gone = frozenset(

@@ -158,8 +158,8 @@ def _text(field: Any) -> Any:
 def _password(field: Any) -> Any:
     limits = getattr(field, "__limits__", field)  # passwords have limits of their plain text
     shape = core_schema.str_schema(min_length=limits.minlen, max_length=limits.maxlen)
-    text = _text(limits)
-    return Annotated[text, _As(shape, format="password", writeOnly=True)]
+    plain = _text(limits)
+    return Annotated[plain, _As(shape, format="password", writeOnly=True)]
 
 
 def _number(kind: type) -> Callable[[Any], Any]:
