@@ -83,7 +83,7 @@ def _whole(schema: Schema) -> Part:
     tracked: list[Row] = [
         {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
         | {name: slots[key] for name, key in schema.slots(spec)}
-        | (_ending(spec.key) if schema.expires else {"endless": ""})
+        | (_ending(spec.key) if schema.expires else {"over": "", "lives": "true"})
         for n, spec in enumerate(schema.tracked, 1)
     ]
     required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
@@ -105,7 +105,13 @@ def _plain(schema: Schema) -> Part:
 
 def _ending(key: str) -> Row:
     """What stands of a field in the note of a record that ends, see noted.lua."""
-    row = {"ending": "", "over": _over(), "x_note": quote(f"x/{key}/"), "y_note": quote(f"y/{key}/")}
+    row = {
+        "ending": "",
+        "over": _over(),
+        "lives": "not is_over(base, base .. ':' .. holder, holder)",
+        "x_note": quote(f"x/{key}/"),
+        "y_note": quote(f"y/{key}/"),
+    }
     for name, kind, index in (("u", "u", "u"), ("h", "h", "h"), ("r", "z", "r"), ("n", "s", "n")):
         entry = f"{index}/{key}".encode()
         row[f"{name}_note"] = quote(f"{kind}{len(entry)}:{entry.decode()}")

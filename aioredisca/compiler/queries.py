@@ -111,11 +111,15 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
 
     As :func:`query_call` makes it, from what is the same for all values.
     """
-    head = [*_head(schema, fields, sort=True), *_NO_ORDER]
-    script, ids = query_script("rows", False), schema.keys.ids
+    head: list[Arg] = [*_head(schema, fields, sort=True), *_NO_ORDER]
+    tail, more = list[Arg](), list[str]()
+    if schema.expires:  # as the planner leaves out those that are over
+        head += ("&", 2)
+        tail, more = ["!D", 3], [schema.keys.moments]
+    script, ids = query_script("rows", schema.expires), schema.keys.ids
 
     def call(kind: str, key: str | bytes, *bounds: str) -> Call:
-        return Call((*head, kind, 2, *bounds), script, (ids, key))
+        return Call((*head, kind, 2, *bounds, *tail), script, (ids, key, *more))
 
     return call
 

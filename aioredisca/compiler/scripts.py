@@ -19,13 +19,14 @@ from aioredisca.types import Script
 Answer = Literal["rows", "count", "plan", "ordered"]
 """What a query is to answer: rows as they are found, a number, how it would be done, rows in an order."""
 
+_QUICK = ("read/tree_at", "read/one_holder")
 _COMMON = ("read/leaves", "read/tree", "read/walk")
 
 QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
-    "rows": ("read/whole_index", *_COMMON, "read/rows", "read/unordered"),
+    "rows": (*_QUICK, "read/whole_index", *_COMMON, "read/rows", "read/unordered"),
     "count": (*_COMMON, "read/count"),
     "plan": (*_COMMON, "read/strategy", "read/explain"),
-    "ordered": (*_COMMON, "read/rows", "read/strategy", "read/ordered"),
+    "ordered": (*_QUICK, *_COMMON, "read/rows", "read/strategy", "read/ordered"),
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
@@ -79,8 +80,10 @@ def query_script(answer: Answer, expires: bool) -> Script:
     """The script of one step of a query, for classes whose records end, or for others."""
     names = list(QUERY_PARTS[answer])
     if expires:
-        names = [name for name in names if name != "read/whole_index"]
-        names.insert(1, "read/due")
+        if answer == "count":
+            names[:0] = ["read/tree_at", "read/whole_count"]
+        names = ["read/living_at" if name == "read/tree_at" else name for name in names]
+        names.insert(names.index("read/leaves") + 1, "read/due")
     return composed(parts(*names))
 
 

@@ -53,7 +53,7 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
     store = mapper.store()
     schema = mapper.schema(store)
     lookup = _lookup_of(schema, condition)
-    if lookup is None or schema.expires or not readiness.complete(store, schema) or not store.facts.may_sort:
+    if lookup is None or not readiness.complete(store, schema) or not store.facts.may_sort:
         return None
     try:
         reply = await lookup.ask(store, condition)
@@ -81,6 +81,7 @@ class Lookup:
         self._at, self._keys = self.places[key], schema.keys  # without the schema, for which this is kept
         self._call = whole_index_call(schema, fields)
         gets = [part for name in fields for part in ("GET", f"{schema.records}*->{name}")]
+        self._scripted = schema.expires  # only that tells who is over and not yet taken away
         limit = ("LIMIT", "0", str(PAGE + 1))
         self._command = layout(("SORT_RO", None, "BY", "nosort", *limit, "GET", "#", *gets))
 
@@ -90,7 +91,7 @@ class Lookup:
             range_key = self._keys.range(condition.key)
             return await store.transport().send(self._call("Z", range_key, *score_bounds(condition)))
         key, few, now = self._keys.exact(condition.key, condition.value), _small_values(store), monotonic()
-        if few.get(key, 0.0) > now and store.facts.sort_alone:
+        if few.get(key, 0.0) > now and store.facts.sort_alone and not self._scripted:
             try:
                 call = Call((), packed=self._command % (len(key), key))
                 flat = of_kind(await store.transport().send(call), LIST, call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,10 +127,11 @@ def test_what_is_wanted_decides_the_script() -> None:
     assert len({script.sha for script in scripts if script}) == 4
 
 
+@pytest.mark.parametrize("schema", [ROW, replace(ROW, expires=True)])
 @pytest.mark.parametrize("fields", [(), ("city", "name")])
-def test_a_look_up_of_a_whole_index_is_the_same_call(fields: tuple[str, ...]) -> None:
-    found = plan(ROW, Equals("city", b"x"))
-    lookup = whole_index_call(ROW, fields)("S", KEYS.exact("city", b"x"))
+def test_a_look_up_of_a_whole_index_is_the_same_call(fields: tuple[str, ...], schema: Schema) -> None:
+    found = plan(schema, Equals("city", b"x"))
+    lookup = whole_index_call(schema, fields)("S", KEYS.exact("city", b"x"))
     whole = query_call(found, "rows", fields, sort=True)
     assert (lookup.args, lookup.keys, lookup.script) == (whole.args, whole.keys, whole.script)
 

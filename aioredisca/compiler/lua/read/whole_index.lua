@@ -1,4 +1,4 @@
--- needs: call
+-- needs: call, tree_at
 -- gives:
 -- One whole index of at most a page, without an order: SORT_RO fetches it as it is, and nothing of what the
 -- other parts of this script define is needed. See leaves.lua for KEYS, ARGV and the reply.
@@ -13,13 +13,11 @@ do
     return low ~= '-inf' and count > 0 and call('ZCARD', key) - call('ZCOUNT', key, low, '+inf') or 0, count
   end
 
-  local width = tonumber(ARGV[$QUERY_WIDTH])
-  local at = $QUERY_SIZE + width + $ORDER_SIZE + 1 -- the tree
-  local kind, anew = ARGV[at], ARGV[$QUERY_CURSOR] == ''
+  local width, kind, anew = tonumber(ARGV[$QUERY_WIDTH]), ARGV[tree_at], ARGV[$QUERY_CURSOR] == ''
   local sorts, proved = ARGV[$QUERY_MAY_SORT] == '1', ARGV[$QUERY_PROVE] == '1'
   if (kind == 'S' or kind == 'Z') and anew and sorts and not proved and width > 0 and width < 1000 then
-    local key = KEYS[tonumber(ARGV[at + 1])]
-    local first, count = extent(key, ARGV[at + 2], ARGV[at + 3])
+    local key = KEYS[tonumber(ARGV[tree_at + 1])]
+    local first, count = extent(key, kind == 'Z' and ARGV[tree_at + 2], ARGV[tree_at + 3])
     if count == 0 then
       return {'', 0, {}}
     elseif count <= tonumber(ARGV[$QUERY_PAGE]) then

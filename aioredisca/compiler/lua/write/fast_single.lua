@@ -124,18 +124,10 @@ if ARGV[1] == $asks then
   local owned$n = before$n and before$n ~= after$n and call('HGET', $unique, before$n) == id
   if after$n and after$n ~= before$n then
     local holder = call('HGET', $unique, after$n)
-    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) then
-  --end
-  --each unique, endless
-      return {'UNIQUE', 1, holder, $field}
-  --end
-  --each unique, ending
-      $over
-      if not is_over(base, base .. ':' .. holder, holder) then
+    if holder and holder ~= id and holds_value(base .. ':' .. holder, $field, after$n) then $over
+      if $lives then
         return {'UNIQUE', 1, holder, $field}
       end
-  --end
-  --each unique
     end
   end
   --end
