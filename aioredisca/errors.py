@@ -12,7 +12,7 @@
         BulkError
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
-        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied WrongType
+        Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
 travel between processes without the data of the record.
@@ -331,6 +331,20 @@ class PermissionDenied(StoreError):
     def __str__(self) -> str:
         return f"the database user may not do this: add the rule {self.rule!r}" + (
             f" ({self.detail})" if self.detail else ""
+        )
+
+
+class Unsupported(StoreError):
+    """The server has no command that something declared needs. ``command`` is its name."""
+
+    def __init__(self, model: str, command: str) -> None:
+        super().__init__(model, command)
+        self.model, self.command = model, command
+
+    def __str__(self) -> str:
+        return (
+            f"{self.model} has fields that end, and this server has no {self.command}: use Redis from 7.4 or "
+            f"Valkey from 9 on, or declare the fields without ttl="
         )
 
 

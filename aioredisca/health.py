@@ -40,9 +40,9 @@ async def check(db: Database | None = None) -> None:
         if isinstance(reply, RediscaError):
             raise reply
     readiness.judge_eviction(store, read_eviction(replies[1]))
-    for reply in replies[2 : 2 + len(schemas)]:
+    for schema, reply in zip(schemas, replies[2:], strict=False):
         for command, key in read_probe(reply).missing:
-            raise PermissionDenied(f"+{command.lower()}", f"{command} on {key!r} is denied")
+            raise readiness.denied(schema, command, key, f"+{command.lower()}")
 
 
 def _idle_writes(store: Database, schemas: Sequence[Schema]) -> list[Call]:

@@ -41,6 +41,7 @@ from aioredisca import (
     TooManyRows,
     Unavailable,
     UniqueViolation,
+    Unsupported,
     UsageError,
     ValidationError,
     WrongType,
@@ -178,6 +179,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         (StoreError,),
         {"rule": "+hset"},
         "the database user may not do this: add the rule '+hset'",
+    ),
+    (
+        Unsupported("User", "HPEXPIRE"),
+        (StoreError,),
+        {"model": "User", "command": "HPEXPIRE"},
+        "User has fields that end, and this server has no HPEXPIRE: use Redis from 7.4 or Valkey from 9 on, or "
+        "declare the fields without ttl=",
     ),
 ]
 

@@ -57,8 +57,10 @@ def fast_paths(schema: Schema) -> tuple[Part, ...]:
 
 
 def witness(schema: Schema) -> str:
-    """The field that tells that there is a record."""
-    return schema.required[0] if schema.required else MARKER
+    """The field that tells that there is a record. A marker that is read goes when another field is set."""
+    if schema.required:
+        return schema.required[0]
+    return next(iter(schema.field_ttls), MARKER)  # where fields end it stays
 
 
 def entries_of(schema: Schema) -> str:
@@ -87,6 +89,7 @@ def _whole(schema: Schema) -> Part:
         for n, spec in enumerate(schema.tracked, 1)
     ]
     required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
+    lasting = _lasting(schema)
     known = {
         "asks": quote(ASKS_FAST),
         "signature": quote(schema.signature),
@@ -95,12 +98,18 @@ def _whole(schema: Schema) -> Part:
         "declared": listed(schema.by_key),
         "with_it": "".join(f", {key}" for key in collection_keys(schema)),
     }
-    return _written_out("whole", known, [_class_row("whole", schema), *tracked, *required])
+    return _written_out("whole", known, [_class_row("whole", schema), *tracked, *required, *lasting])
 
 
 def _plain(schema: Schema) -> Part:
     known = {"asks": quote(ASKS_PLAIN), "signature": quote(schema.signature)}
-    return _written_out("plain", known, [_class_row("plain", schema)])
+    return _written_out("plain", known, [_class_row("plain", schema), *_lasting(schema)])
+
+
+def _lasting(schema: Schema) -> list[Row]:
+    """The fields whose values last for a while."""
+    ttls = schema.field_ttls.items()
+    return [{"lasting": "", "field": quote(key), "ttl": quote(str(ttl))} for key, ttl in ttls if ttl]
 
 
 def _ending(key: str) -> Row:
@@ -125,6 +134,10 @@ def _over() -> str:
 
 def _class_row(way: str, schema: Schema) -> Row:
     row = {way: ""} if schema.required else {way: "", "marker": ""}
+    if not schema.required and not schema.field_ttls:
+        row["passing_marker"] = ""
+    if lasting := [f"new[{one['field']}]" for one in _lasting(schema)]:
+        row["lasts"] = " or ".join(lasting)
     if schema.collections:
         row["collections"] = ", ".join(collection_keys(schema))
     row["first"] = "2" if schema.expires else "1"  # place of the pairs: before them stands the end

@@ -110,6 +110,14 @@ class Collect(NamedTuple):
     command: Arg
 
 
+class FieldEnd(NamedTuple):
+    """Before what the command takes in front of its fields."""
+
+    signature: str
+    field: str
+    command: Arg
+
+
 class Declare(NamedTuple):
     """All of a declaration: the signature that was seen, the new one, what is unbuilt."""
 
@@ -136,6 +144,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "FAST": Fast,
     "PLAIN": Plain,
     "COLLECT": Collect,
+    "FIELD_END": FieldEnd,
     "DECLARE": Declare,
     "SWEEP": Sweep,
 }

@@ -29,6 +29,7 @@ class Rendered:
     writes: tuple[str, ...]
     kinds: frozenset[str]
     expires: bool
+    fields_end: bool
     fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
 
 
@@ -64,6 +65,7 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         tuple(calls.writes),
         _kinds(schema),
         schema.expires,
+        bool(schema.field_ttls),
         fast,
     )
 
@@ -114,6 +116,9 @@ def _declaration(schema: Schema, first: int, more: str) -> str:
     lists += "" if schema.required else maker("declared", tuple(schema.by_key))
     if schema.collections:
         lists += f"collections=function(base, id) return {{{','.join(collection_keys(schema))}}} end,"
+    if schema.field_ttls:
+        ttls = ",".join(f"{{{quote(key)},{ttl}}}" for key, ttl in schema.field_ttls.items())
+        lists += f"ttls=function() return {{{ttls}}} end,"
     head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
 

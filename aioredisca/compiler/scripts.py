@@ -118,6 +118,18 @@ def collect_script(expires: bool) -> Script:
     return composed(parts(*(["small/ended"] if expires else []), "small/collect"))
 
 
+@cache
+def probe_script(fields_end: bool) -> Script:
+    """A script that asks for missing rights, of a class whose fields end, or of another."""
+    return composed(parts(*(["small/probe_fields"] if fields_end else []), "small/probe"))
+
+
+@cache
+def field_end_script(expires: bool) -> Script:
+    """A script that gives a field another end, of a class whose records end, or of another."""
+    return composed(parts(*(["small/ended"] if expires else []), "small/field_end"))
+
+
 @lru_cache(maxsize=1024)
 def sweep_script(one: Rendered) -> Script:
     """A script that takes away what is left of records of the class that are over."""
@@ -126,6 +138,12 @@ def sweep_script(one: Rendered) -> Script:
 
 def _ending(classes: Sequence[Rendered]) -> list[str]:
     return ["write/ending"] if any(one.expires for one in classes) else []
+
+
+def _fields_ending(classes: Sequence[Rendered]) -> tuple[list[str], list[str]]:
+    """What comes before the hashes are written, and what comes behind, where fields end."""
+    ends = any(one.fields_end for one in classes)
+    return (["write/fields_ending"], ["write/fields_ended"]) if ends else ([], [])
 
 
 def _taken(classes: Sequence[Rendered]) -> list[Part]:
@@ -144,11 +162,13 @@ def _declarations(classes: Sequence[Rendered]) -> Part:
 
 
 def _written(classes: Sequence[Rendered]) -> list[Part]:
-    """What a script does to the indexes, if any changes, and to the hashes."""
+    """What a script does to the indexes, if any changes, to the hashes, and to what ends."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
+    before, after = (parts(*names) for names in _fields_ending(classes))
     ended = parts("write/ended") if _ending(classes) else []
-    return [part("write/touched"), only_if("touched", indexes), part("write/commit"), *ended]
+    hashes = [part("write/touched"), only_if("touched", indexes), part("write/commit")]
+    return [*before, *hashes, *after, *ended]
 
 
 def _index_calls(classes: Sequence[Rendered]) -> Part:

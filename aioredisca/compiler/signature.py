@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from aioredisca.compiler.positions import Declare
-from aioredisca.compiler.scripts import small_script
+from aioredisca.compiler.scripts import probe_script, small_script
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema, entries_of
 from aioredisca.types import Arg, Call, Reply
@@ -31,12 +31,14 @@ def probe_call(schema: Schema) -> Call:
             checks += ["r", keys.range(second), "z", keys.compound(first, second, token.encode())]
     if schema.expires:
         checks += ["z", keys.moments, "h", keys.notes, "e", keys.record(token)]
-    return Call((token, *checks), small_script("probe"), schema.fixed_keys, writes=True)
+    return Call((token, *checks), probe_script(bool(schema.field_ttls)), schema.fixed_keys, writes=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What :func:`probe_call` found: the meta hash, and (command, key) of each missing right.
+
+    The key is empty where the server does not know the command.
 
     ``eviction``  the policy by which the server may throw away keys of the library, or nothing.
     """

@@ -12,6 +12,7 @@ from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered
 from aioredisca.compiler.scripts import (
     WriteExtra,
     collect_script,
+    field_end_script,
     get_or_create_script,
     sweep_script,
     write_script,
@@ -74,6 +75,13 @@ def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> 
     arguments = (*head, *command[1:])
     places = (keys.meta, keys.record(id), keys.collection(name, id))
     return Call(arguments, collect_script(schema.expires), places, writes=True)
+
+
+def field_end_call(schema: Schema, id: str, field: str, command: Sequence[Arg]) -> Call:
+    """One script call: *command* on the end of a field of a record, if there is that record."""
+    head = positions.FieldEnd(signature=schema.signature, field=field, command=command[0])
+    places = (schema.keys.meta, schema.keys.record(id))
+    return Call((*head, *command[1:]), field_end_script(schema.expires), places, writes=True)
 
 
 def sweep_call(schema: Schema, most: int) -> Call:

@@ -17,6 +17,7 @@ from aioredisca.fields.access import assign, value_of
 from aioredisca.fields.codec import Access, Codec
 from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
+from aioredisca.storage.moments import Duration, field_milliseconds
 from aioredisca.storage.replies import MISREAD
 from aioredisca.storage.schema import IndexKind
 
@@ -42,6 +43,7 @@ class Options(TypedDict, total=False):
     missing: Any
     secret: bool
     readonly: bool
+    ttl: Duration | None
 
 
 class Field(Generic[T]):
@@ -57,6 +59,10 @@ class Field(Generic[T]):
                   function that is called for each. Nothing is stored by that, and no query finds it.
     ``secret``    never shown: not in repr, export, errors or logs.
     ``readonly``  left out of generated input models; code may assign it.
+    ``ttl``       how long a value lasts from the write that sets it, a timedelta or seconds; None: until
+                  ``expire_field()`` says so. For fields that are not required and that no index knows, on
+                  servers with HPEXPIRE (Redis from 7.4, Valkey from 9). Where it is not given, values never
+                  end by themselves.
 
     A field of your own overrides :meth:`coerce` (any value to the field's type, ValueError with the
     reason), :meth:`check` (limits), :meth:`to_db` and :meth:`from_db` (value <-> text); for a range index
@@ -89,6 +95,8 @@ class Field(Generic[T]):
             raise UsageError("missing= goes with required=True: without, what is missing reads as None")
         self.secret = options.get("secret", False)
         self.readonly = options.get("readonly", False)
+        self.ttl: int | None = _ttl(self, options["ttl"]) if "ttl" in options else None
+        """Milliseconds that a value lasts, 0 until it is told to end, None if it never ends by itself."""
         self.key: str = plain(options.get("field", ""))
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
@@ -223,6 +231,15 @@ def _index_kind(field: Field[Any], index: bool | str) -> IndexKind | None:
             return kind
     can = f"can have the index {' or '.join(map(repr, kinds))}" if kinds else "have no index"
     raise UsageError(f"index={index!r}: {type(field).__name__} fields {can}")
+
+
+def _ttl(field: Field[Any], given: Duration | None) -> int:
+    """What ``ttl=`` means. UsageError where the value is to stay: nothing is heard when a field ends."""
+    for name in ("index", "unique", "required"):
+        if getattr(field, name):
+            why = "must not end" if name == "required" else "would outlive it in the index"
+            raise UsageError(f"{type(field).__name__}(ttl=) goes without {name}=: its value {why}")
+    return 0 if given is None else field_milliseconds(given, f"{type(field).__name__}(ttl)")
 
 
 def ordered_limits(low: Any, high: Any, names: str) -> None:

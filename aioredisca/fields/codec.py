@@ -126,7 +126,9 @@ class Codec:
         field = self.field
         score = self.raw_score if field.index == "range" else None
         indexable = bool(field.index_kinds)
-        return FieldSpec(field.key, field.unique, field.index, field.required, score, indexable=indexable)
+        return FieldSpec(
+            field.key, field.unique, field.index, field.required, score, indexable=indexable, ttl=field.ttl
+        )
 
     # -- ways in and out ---------------------------------------------------------------------------
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 RESERVED = frozenset(
     """
-    Create Read Update all changes delete delete_many depends exists expire expires_at export fill_new free
-    free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix id
-    incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many touch ttl
+    Create Read Update all changes delete delete_many depends exists expire expire_field expires_at export
+    fill_new free free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix
+    id incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many touch ttl
     unload update update_or_create watch where
     apply defaults
     model_computed_fields model_config model_construct model_copy model_dump model_dump_json model_extra
@@ -160,6 +160,10 @@ def _members(mapper: Mapper, setting: str, names: tuple[str, ...]) -> tuple[str,
         field = mapper.fields[name]
         if not field.__codec__.comparable:
             raise UsageError(f"{where}: a {type(field).__name__} field cannot be part of it")
+        if field.ttl is not None:
+            raise UsageError(
+                f"{where}: a field with ttl= cannot be part of it, which would outlive its value"
+            )
         if reason := bad_field(field.key, indexed=True):
             raise UsageError(f"{where}: {reason}; give it another hash field by field=")
     return tuple(mapper.fields[name].key for name in names)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aioredisca.errors import UsageError
 from aioredisca.storage.moments import AS_IT_WAS, NEVER, Duration, lasting, lasting_if_new
 from aioredisca.types import MISSING, Missing
 
 if TYPE_CHECKING:
+    from aioredisca.fields.base import Field
     from aioredisca.model.mapper import Mapper
 
 
@@ -31,6 +32,17 @@ class Lifetime:
             raise UsageError(
                 f"records of {self._mapper.name} do not end by themselves: declare the class with "
                 f"@conf(ttl=...), or with @conf(ttl=None) if each is to live until it is told otherwise"
+            )
+
+    def need_field_limit(self, field: Field[Any]) -> None:
+        """UsageError for a field whose values never end by themselves."""
+        if field.ttl is None:
+            where = f"{self._mapper.name}.{field.name}"
+            if field.__codec__.indexed or field.required:
+                raise UsageError(f"{where} cannot end by itself: an index knows it, or it is required")
+            raise UsageError(
+                f"{where} does not end by itself: declare it with ttl=..., or with ttl=None if a value is to "
+                f"stay until it is told otherwise"
             )
 
     def of_save(self, given: Duration | Missing | None = MISSING) -> str:

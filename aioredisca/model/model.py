@@ -150,6 +150,15 @@ class Model(Record):
         """Let the stored record live for ever. Gone if there is none. EVALSHA, one round trip."""
         await expiry.persist(self)
 
+    async def expire_field(self, column: Output[Self, Any], in_or_at: Duration | dt.datetime | None) -> bool:
+        """Let the value of a field of the stored record end by itself: in a while (a timedelta or seconds) or
+        at a moment, past ones included; None: never. Return whether the field holds a value.
+
+        For fields with ``ttl=``; UsageError for others, and while the field has a change that is not saved.
+        What this instance has loaded stays as it is. Gone if there is no record. EVALSHA, one round trip.
+        """
+        return await expiry.expire_field(self, column, in_or_at)
+
     async def touch(self) -> None:
         """Let the stored record last ``conf(ttl=)`` from now on. Gone without one. One round trip."""
         await expiry.touch(self)

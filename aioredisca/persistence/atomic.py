@@ -11,14 +11,13 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import executor
-from aioredisca.persistence.pending import learn, split, supersede
+from aioredisca.persistence.pending import learn, refuse_waiting, split, supersede
 from aioredisca.storage.moments import Duration
 from aioredisca.storage.replies import strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
-    from aioredisca.fields.base import Field
     from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
@@ -38,7 +37,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     wanted = increment(field, by, low, high, mapper)
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
-        _refuse_pending(record, field)
+        refuse_waiting(record, field, "incr() counts in")
         ends = mapper.lifetime.of_save()
         change = Change(mapper.schema(store), state.id, "incr", increment=wanted, ends=ends)
         (text,) = await executor.write(store, [(record, change)])
@@ -46,15 +45,6 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         with suppress(ValueError):
             return field.__codec__.read(text, mapper)
     raise strange(writes=True)
-
-
-def _refuse_pending(record: Record, field: Field[Any]) -> None:
-    layers = record.__state__.layers
-    where = f"{record.__mapper__.name}({record.__state__.id!r})"
-    if layers.fresh:
-        raise UsageError(f"{where} is not saved yet: incr() counts in the stored record")
-    if field.key in layers.diff:
-        raise UsageError(f"{where}.{field.name} has a change that is not saved: save() or revert() it first")
 
 
 async def get_or_create(

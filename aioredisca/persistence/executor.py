@@ -15,6 +15,7 @@ from aioredisca.compiler.writes import (
     Refusal,
     collect_call,
     collect_outcome,
+    field_end_call,
     get_or_create_call,
     get_or_create_outcome,
     sweep_call,
@@ -252,6 +253,23 @@ async def collect(
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
     return of_kind(outcome, kinds, call)
+
+
+async def end_field(store: Store, record: Record, field: str, command: Sequence[Arg]) -> bool:
+    """Run *command* on the end of a field of *record*; whether the field holds a value.
+
+    Gone where there is no record. EVALSHA, one round trip.
+    """
+    schema, id = record.__mapper__.schema(store), record.__state__.id
+    call = field_end_call(schema, id, field, command)
+    try:
+        with _told("expire_field() again settles it"):
+            outcome = await _settle(store, [schema], call, collect_outcome)
+    except RediscaError as error:
+        raise await foreign.explained(store, [schema], (), error) from None
+    if isinstance(outcome, Refusal):
+        raise _error(outcome, [(record, Change(schema, id, "update"))])
+    return bool(outcome)
 
 
 async def _settle(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import NotFound, SchemaMismatch, StoreError
+from aioredisca.errors import NotFound, SchemaMismatch, StoreError, UsageError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor, readiness
-from aioredisca.storage.moments import NEVER, Duration, ending, moment
+from aioredisca.persistence.pending import refuse_waiting
+from aioredisca.storage.moments import NEVER, Duration, ending, field_ending, moment
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Reply, Store
 
@@ -34,6 +35,25 @@ async def persist(record: Record) -> None:
 async def touch(record: Record) -> None:
     """Let *record* last as long as a new one. Gone without one. EVALSHA, one round trip."""
     await set_end(record, record.__mapper__.lifetime.of_touch())
+
+
+async def expire_field(record: Record, column: object, given: Duration | dt.datetime | None) -> bool:
+    """Let the value of a field end; None: never. Whether it holds one. Gone without a record.
+
+    EVALSHA, one round trip.
+    """
+    mapper, state = record.__mapper__, record.__state__
+    field = mapper.field_of(column)
+    if field is None:
+        raise UsageError(f"expire_field() takes a column of {mapper.name}; not {column!r}")
+    mapper.lifetime.need_field_limit(field)
+    command = field_ending(given)
+    check_changeable(record)
+    need_id(record)
+    store = mapper.store(state.unit)
+    async with executor.locked(store, [record]):
+        refuse_waiting(record, field, "expire_field() is of")
+        return await executor.end_field(store, record, field.key, command)
 
 
 async def set_end(record: Record, ends: str) -> None:

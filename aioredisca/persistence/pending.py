@@ -30,6 +30,7 @@ from aioredisca.storage.replies import check_values
 from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
+    from aioredisca.fields.base import Field
     from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
     from aioredisca.query.columns import Output
@@ -90,6 +91,16 @@ def check_not_gone(record: Record, mode: SaveMode | None = None) -> None:
             f"{name}({state.id!r}) was deleted and nothing was set since, so there is nothing to save: "
             f"set its fields, or begin anew by {name}.new({state.id!r})"
         )
+
+
+def refuse_waiting(record: Record, field: Field[Any], does: str) -> None:
+    """UsageError where *field* waits to be saved, for what a verb *does* is of the stored record."""
+    layers = record.__state__.layers
+    where = f"{record.__mapper__.name}({record.__state__.id!r})"
+    if layers.fresh:
+        raise UsageError(f"{where} is not saved yet: {does} the stored record")
+    if field.key in layers.diff or (field.mutable and field.key in touched(record)):
+        raise UsageError(f"{where}.{field.name} has a change that is not saved: save() or revert() it first")
 
 
 def begin_delete(record: Record, store: Store) -> Change:

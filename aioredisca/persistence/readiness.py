@@ -25,6 +25,7 @@ from aioredisca.errors import (
     PermissionDenied,
     SchemaMismatch,
     StoreError,
+    Unsupported,
 )
 from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, read_together, unrefused
@@ -161,8 +162,17 @@ async def _probe(store: Store, schema: Schema) -> Probe:
         raise _sharper(error, schema) from None
     judge_eviction(store, seen.eviction)
     for command, key in seen.missing:
-        raise PermissionDenied(f"+{command.lower()} {_pattern(schema)}", f"{command} on {key!r} is denied")
+        raise denied(schema, command, key, f"+{command.lower()} {_pattern(schema)}")
     return seen
+
+
+def denied(schema: Schema, command: str, key: str, rule: str) -> StoreError:
+    """Why *command* cannot be: the server has none such if it was tried on no key, else *rule* is missing."""
+    return (
+        PermissionDenied(rule, f"{command} on {key!r} is denied")
+        if key
+        else Unsupported(schema.model, command)
+    )
 
 
 def judge_eviction(store: Store, policy: str) -> None:

@@ -16,27 +16,38 @@ MAX_MOMENT = 2**53
 AS_IT_WAS = ""
 NEVER = "p"
 
+MAX_LIFE = MAX_MOMENT // 2
+"""Milliseconds that a record may last, so that it ends before MAX_MOMENT, whenever it begins."""
+
+MAX_FIELD_MOMENT = 2**46
+"""Milliseconds since 1970: before this every field ends. Redis 8.2 takes no more. The year 4199."""
+
+MAX_FIELD_LIFE = MAX_FIELD_MOMENT // 2
+"""Milliseconds that a field may last."""
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
 
-def milliseconds(given: object, what: str) -> int:
+def milliseconds(given: object, what: str, whose: str = "record", most: int = MAX_LIFE) -> int:
     """A duration in milliseconds. UsageError for what is none, or is none that a record can last."""
     if isinstance(given, dt.timedelta):
         number = given // _MILLISECOND
     elif isinstance(given, int | float) and not isinstance(given, bool):
-        if not abs(given) < MAX_MOMENT:  # NaN, too
-            raise UsageError(f"{what}={given!r}: a record lasts at most 2**53 milliseconds")
-        number = int(given * 1000)
+        number = int(given * 1000) if abs(given) < MAX_MOMENT else MAX_MOMENT  # NaN, too, is too much
     else:
         raise UsageError(f"{what}={given!r}: give a timedelta or seconds")
     if number < 1:
-        raise UsageError(
-            f"{what}={given!r}: a record lasts a millisecond or more; delete() one to end it now"
-        )
-    if number > MAX_MOMENT // 2:  # so that it ends before MAX_MOMENT, whenever it begins
-        raise UsageError(f"{what}={given!r}: a record lasts at most 2**52 milliseconds, some 142,000 years")
+        cure = "delete() one to end it now" if whose == "record" else "set it to None to end it now"
+        raise UsageError(f"{what}={given!r}: a {whose} lasts a millisecond or more; {cure}")
+    if number > most:
+        raise UsageError(f"{what}={given!r}: a {whose} lasts at most 2**{most.bit_length() - 1} milliseconds")
     return number
+
+
+def field_milliseconds(given: object, what: str) -> int:
+    """The same for a field."""
+    return milliseconds(given, what, "field", MAX_FIELD_LIFE)
 
 
 def lasting(given: Duration, what: str) -> str:
@@ -53,9 +64,27 @@ def ending(given: Duration | dt.datetime) -> str:
     """In a while, or at a moment, which may be past. UsageError for a moment without a zone."""
     if not isinstance(given, dt.datetime):
         return lasting(given, "expire()")
+    return f"a{_since_epoch(given, 'expire()')}"
+
+
+def field_ending(given: Duration | dt.datetime | None) -> tuple[str | int, ...]:
+    """The same for a field, None for never: the command that says so, and what comes before its fields."""
+    if given is None:
+        return ("HPERSIST",)
+    if isinstance(given, dt.datetime):
+        number = _since_epoch(given, "expire_field()")
+        if number >= MAX_FIELD_MOMENT:
+            raise UsageError(
+                f"expire_field(): {given} is too far: a field ends before the year 4200, or never"
+            )
+        return ("HPEXPIREAT", number)
+    return ("HPEXPIRE", field_milliseconds(given, "expire_field()"))
+
+
+def _since_epoch(given: dt.datetime, verb: str) -> int:
     if given.tzinfo is None:
-        raise UsageError("expire() takes a moment with a zone, as of datetime.now(UTC); this one has none")
-    return f"a{max(0, (given - _EPOCH) // _MILLISECOND)}"
+        raise UsageError(f"{verb} takes a moment with a zone, as of datetime.now(UTC); this one has none")
+    return max(0, (given - _EPOCH) // _MILLISECOND)
 
 
 def moment(number: float) -> dt.datetime:

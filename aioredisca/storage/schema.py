@@ -37,6 +37,9 @@ COLLECTION_ENTRY = "l:"
 EXPIRY_ENTRY = "e:"
 """That records may end, as signatures name it."""
 
+_FIELDS_END = "f:"
+"""That fields may end, in the name of a schema."""
+
 
 @dataclass(frozen=True, slots=True)
 class FieldSpec:
@@ -44,7 +47,8 @@ class FieldSpec:
 
     ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
     encoded elements of a stored value that an index of elements knows it by. ``indexable`` tells whether
-    there is an index that a field of its kind could have.
+    there is an index that a field of its kind could have. ``ttl`` is how many milliseconds a value lasts, 0
+    if until it is told to end, None if it never ends by itself.
     """
 
     key: str
@@ -54,6 +58,7 @@ class FieldSpec:
     score: Callable[[bytes], str] | None = field(default=None, compare=False, repr=False)
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
     indexable: bool = field(default=True, compare=False, repr=False)
+    ttl: int | None = field(default=None, compare=False, repr=False)
     nullable: bool = field(init=False, compare=False, repr=False)
     """Whether the index keeps a set of the ids without a value."""
     entries: tuple[str, ...] = field(init=False, compare=False, repr=False)
@@ -127,8 +132,14 @@ class Schema:
 
     @cached_property
     def cache_region(self) -> CacheRegion | None:
-        """Where loaded records may be remembered: nowhere, if they may end meanwhile."""
-        return CacheRegion(self.keys.base, self.cache) if self.cache and not self.expires else None
+        """Where loaded records may be remembered: nowhere, if they, or their fields, may end meanwhile."""
+        ends = self.expires or self.field_ttls
+        return CacheRegion(self.keys.base, self.cache) if self.cache and not ends else None
+
+    @cached_property
+    def field_ttls(self) -> dict[str, int]:
+        """The fields that may end by themselves, each with its ``ttl``."""
+        return {spec.key: spec.ttl for spec in self.fields if spec.ttl is not None}
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -187,8 +198,11 @@ class Schema:
 
     @cached_property
     def name(self) -> tuple[str, str]:
-        """What two schemas share that are one to the store."""
-        return (self.keys.base, self.signature)
+        """What two schemas share that are one to the store.
+
+        That fields end is in no signature, for no index knows of it; but it takes a server that can do so.
+        """
+        return (self.keys.base, f"{self.signature}/{_FIELDS_END}" if self.field_ttls else self.signature)
 
     @cached_property
     def records(self) -> str:
@@ -230,7 +244,7 @@ class Schema:
     @cached_property
     def storage(self) -> tuple[object, ...]:
         """What two classes on one prefix must agree on."""
-        return (self.keys, self.signature, self.required)
+        return (self.keys, self.signature, self.required, self.field_ttls.keys())
 
     @cached_property
     def fixed_keys(self) -> tuple[str, ...]:

@@ -35,13 +35,15 @@ from aioredisca.compiler.scripts import (
     WRITE_EXTRAS,
     collect_script,
     composed,
+    field_end_script,
     get_or_create_script,
+    probe_script,
     query_script,
     small_script,
     sweep_script,
     write_script,
 )
-from aioredisca.storage.schema import Compiled, Schema
+from aioredisca.storage.schema import Compiled, FieldSpec, Schema
 from aioredisca.types import Script
 
 from ..support.lua_names import names_of
@@ -134,11 +136,19 @@ def schemas(db: Database) -> list[Schema]:
     return [model.__mapper__.schema(db) for model in models]
 
 
+def with_fields_that_end(schemas: list[Schema]) -> list[Schema]:
+    """These classes, with two fields more that end."""
+    more = (FieldSpec("brief", ttl=60000), FieldSpec("briefer", ttl=1), FieldSpec("loose", ttl=0))
+    return [replace(one, fields=(*one.fields, *more), compiled=Compiled()) for one in schemas]
+
+
 def compositions(schemas: list[Schema]) -> list[Script]:
     """Every kind of script in use."""
     found = [small_script(name) for name in SMALL_PARTS]
     found += [query_script(answer, expires) for answer in QUERY_PARTS for expires in (False, True)]
-    found += [collect_script(expires) for expires in (False, True)]
+    for make in (collect_script, field_end_script, probe_script):
+        found += [make(either) for either in (False, True)]
+    schemas = [*schemas, *with_fields_that_end(schemas)]
     ending = [replace(schema, expires=True, compiled=Compiled()) for schema in schemas]
     found += [sweep_script(rendered(schema, 1)) for schema in ending]
     for schema in schemas + ending:
@@ -164,7 +174,7 @@ async def test_every_composition_finds_what_it_needs_and_sets_no_global(schemas:
 
 @pytest.mark.memory_only
 async def test_fast_paths_need_what_they_say(schemas: list[Schema]) -> None:
-    for one in itertools.chain(*map(fast_paths, schemas)):
+    for one in itertools.chain(*map(fast_paths, [*schemas, *with_fields_that_end(schemas)])):
         names = names_of(one.code)
         assert {*one.needs} == names.free - SERVER
         assert names.made == set()

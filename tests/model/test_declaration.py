@@ -68,13 +68,13 @@ class Item(Timestamps, Model):
 def test_the_reserved_names_are_pinned() -> None:
     """What is added here takes a name away from users: only on purpose."""
     assert " ".join(sorted(RESERVED)) == (
-        "Create Read Update all apply changes defaults delete delete_many depends exists expire export "
-        "fill_new free free_all get get_many get_or_create getdb getdiff getfields getid getkey "
-        "getorigin getprefix id incr inheritors load loaded model_computed_fields model_config "
-        "model_construct model_copy model_dump model_dump_json model_extra model_fields model_fields_set "
-        "model_json_schema model_parametrized_name model_post_init model_rebuild model_validate "
-        "model_validate_json model_validate_strings new persist pop raw_export reload revert save "
-        "save_all save_many ttl unload update update_or_create watch where"
+        "Create Read Update all apply changes defaults delete delete_many depends exists expire "
+        "expire_field expires_at export fill_new free free_all get get_many get_or_create getdb getdiff "
+        "getfields getid getkey getorigin getprefix id incr inheritors load loaded model_computed_fields "
+        "model_config model_construct model_copy model_dump model_dump_json model_extra model_fields "
+        "model_fields_set model_json_schema model_parametrized_name model_post_init model_rebuild "
+        "model_validate model_validate_json model_validate_strings new persist pop raw_export reload "
+        "revert save save_all save_many touch ttl unload update update_or_create watch where"
     )
 
 

@@ -32,6 +32,7 @@ class Layout:
     pairs: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     collections: set[bytes] = field(default_factory=set[bytes])
     expires: bool = False
+    fields_end: bool = False
 
 
 def layout_of(model: Any) -> Layout:
@@ -61,6 +62,7 @@ def layout_of(model: Any) -> Layout:
             layout.pairs.append((names[0], names[1]))
     layout.collections = {name.encode() for name in schema.collections}
     layout.expires = schema.expires
+    layout.fields_end = bool(schema.field_ttls)
     return layout
 
 
@@ -128,7 +130,7 @@ def _expect(
 ) -> None:
     base = layout.base
     declared = {name: value for name, value in record.items() if name in layout.declared}
-    if record.get(b"_") != (None if declared else b"1"):
+    if record.get(b"_") != (None if declared else b"1") and not (declared and layout.fields_end):
         problems.append(
             f"{base + b':' + id!r}: the marker stands although there is a field, or the other way round"
         )

@@ -1,0 +1,11 @@
+-- needs:
+-- gives:
+-- Before probe.lua, of classes whose fields end: whether the server lets them. To ask changes nothing, for meta has no
+-- such field.
+
+local tried = redis.pcall('HPEXPIRE', KEYS[1], '1', 'FIELDS', '1', $MARKER)
+if tried.err and string.find(string.lower(tried.err), 'unknown', 1, true) then
+  return {'', '', '', 'HPEXPIRE', ''}
+elseif tried.err then
+  return {'', '', '', 'HPEXPIRE', KEYS[1]}
+end
