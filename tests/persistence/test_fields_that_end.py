@@ -242,24 +242,61 @@ async def test_a_count_by_query_is_a_new_value(raw: Any, kind: Any) -> None:
 # -- the record stays ------------------------------------------------------------------------------
 
 
-@kinds
-async def test_a_record_stays_when_its_last_field_ends(raw: Any, kind: Any) -> None:
-    given = {"user": "u1"} if kind is Strict else {}
-    one = await kind.new("1", **given, code="abc").save()
-    one.note, one.loose = "x", "y"
+def end(raw: Any, record: Any, name: str) -> None:
+    """End a field as time does, without the library."""
+    raw.execute_command("HPEXPIREAT", record.getkey(), 1, "FIELDS", 1, name)
+
+
+async def created(kind: Any, one: Any) -> None:
+    one.code = "abc"
+    await one.save()
+
+
+async def updated(kind: Any, one: Any) -> None:
+    one.note = "x"
+    await one.save()
+    one.code = "abc"
     await one.save()
     one.note = None
     await one.save()
-    for field in (kind.code, kind.loose):
-        assert await one.expire_field(field, PAST) is True
+
+
+async def updated_beside(kind: Any, one: Any) -> None:
+    one.code = "abc"
+    await one.save()
+    for note in ("x", None):
+        one.note = note
+        await one.save()
+
+
+async def counted(kind: Any, one: Any) -> None:
+    one.note = "x"
+    await one.save()
+    await one.incr(kind.tries)
+    one.note = None
+    await one.save()
+
+
+async def told(kind: Any, one: Any) -> None:
+    one.loose = "abc"
+    await one.save()
+    await one.expire_field(kind.loose, DAY)
+
+
+@kinds
+@pytest.mark.parametrize("way", [created, updated, updated_beside, counted, told])
+async def test_a_record_stays_when_its_last_field_ends(raw: Any, kind: Any, way: Any) -> None:
+    one = kind.new("1", **({"user": "u1"} if kind is Strict else {}))
+    await way(kind, one)
+    for name in ("code", "tries", "loose"):
+        end(raw, one, name)
     assert await one.exists()
     assert (await kind.get("1")).code is None
     assert [found.id for found in await kind.all()] == ["1"]
     assert drift(raw, [kind]) == []
-    one.note = "again"
-    await one.save()
-    one.note = None
-    await one.save()
+    for note in ("again", None):
+        one.note = note
+        await one.save()
     assert await kind.all().count() == 1
     assert await one.delete() is True
     assert drift(raw, [kind]) == []
@@ -268,7 +305,7 @@ async def test_a_record_stays_when_its_last_field_ends(raw: Any, kind: Any) -> N
 async def test_control_without_a_marker_it_goes(raw: Any) -> None:
     one = await Login.new("1", code="abc").save()
     raw.hdel("login:1", "_")
-    raw.execute_command("HPEXPIREAT", "login:1", 1, "FIELDS", 1, "code")
+    end(raw, one, "code")
     assert not await one.exists()
     assert drift(raw, [Login]) != []
 
