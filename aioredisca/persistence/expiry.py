@@ -52,7 +52,7 @@ async def expire_field(record: Record, column: object, given: Duration | dt.date
     need_id(record)
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
-        refuse_waiting(record, field, "expire_field() is of")
+        refuse_waiting(record, field, "expire_field() changes")
         return await executor.end_field(store, record, field.key, command)
 
 
