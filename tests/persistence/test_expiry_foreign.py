@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -74,7 +75,9 @@ def comes(kind: Any, raw: Any) -> None:
 
 async def found(kind: Any) -> list[str]:
     """By every kind of index alike, and as rows."""
-    by = [await query.ids() for query in (kind.name == "n", kind.row >= 0, kind.place == "A1", kind.all())]
+    by: list[list[str]] = [
+        await query.ids() for query in (kind.name == "n", kind.row >= 0, kind.place == "A1", kind.all())
+    ]
     rows = [[one.id for one in await query] for query in (kind.name == "n", kind.row >= 0, kind.all())]
     assert all(ids == by[0] for ids in [*by, *rows])
     assert await (kind.name == "n").exists() is bool(by[0])
@@ -82,7 +85,7 @@ async def found(kind: Any) -> list[str]:
 
 
 async def counted(kind: Any) -> int:
-    counts = [await query.count() for query in (kind.name == "n", kind.row >= 0, kind.all())]
+    counts: list[int] = [await query.count() for query in (kind.name == "n", kind.row >= 0, kind.all())]
     assert counts == [counts[0]] * 3
     return counts[0]
 
@@ -115,7 +118,7 @@ def cut_short(raw: Any, key: str) -> None:
         time.sleep(0.001)
 
 
-HANDS = {
+HANDS: dict[str, Callable[[Any, str], Any]] = {
     "EXPIRE shorter": cut_short,
     "DEL": lambda raw, key: raw.delete(key),
     "RENAME": lambda raw, key: raw.rename(key, key + "-else"),
