@@ -182,7 +182,6 @@ async def test_a_record_under_another_name_is_loaded_and_ends_but_is_not_found(
     assert (await Seat.get("else")).name == "n"
     assert dt.timedelta() < (await Seat("else").ttl() or dt.timedelta()) <= HOUR
     assert await found(Seat) == []
-    raw.zrem("seat/t", "1")
     await reindex(Seat, everything=True)
     assert await found(Seat) == ["else"]
 
