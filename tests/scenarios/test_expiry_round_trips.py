@@ -6,6 +6,8 @@ import datetime as dt
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import pytest
+
 from aioredisca import Database, Integer, Model, String, conf, session, sweep
 
 from ..support.proxy import Proxy
@@ -165,6 +167,31 @@ async def test_a_unit_of_work_is_one(proxied: Database, proxy: Proxy) -> None:
             handle.row = 7
     assert count.trips == 1
     assert await (Pass.user == "new").count() == 30
+
+
+@conf(prefix="kept", cache=10)
+class Kept(Model):
+    note = String()
+
+
+@conf(prefix="asked", cache=10, ttl=HOUR)
+class Asked(Model):
+    note = String()
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.parametrize(("kind", "trips"), [(Kept, 0), (Asked, 1)])
+async def test_no_memory_outlives_a_record(server: Server, db: Database, kind: Any, trips: int) -> None:
+    """The first is the control: what does not end is read from memory."""
+    await kind.new("1", note="x").save()
+    other = Database(server.url)  # which has written nothing itself
+    async with session(other):
+        await kind.get("1")
+    before = other.round_trips
+    async with session(other):
+        await kind.get("1")
+    assert other.round_trips - before == trips
+    await other.aclose()
 
 
 async def test_control_expire_after_a_save_is_two(proxied: Database, proxy: Proxy) -> None:
