@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from aioredisca.config import conf
@@ -23,6 +25,7 @@ except ImportError:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools for stores that aioredisca writes.")
 console = Console(emoji=False)  # `shop:Book:` is a model
+errors = Console(emoji=False, stderr=True)
 
 
 @app.callback()
@@ -44,22 +47,8 @@ def reindex_command(
     Run it once after an index was added or removed, and over data that redisca wrote.
     """
     kind = _model(model)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} records"))
-    try:
-        if url:
-            conf.db = url
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-            task = bar.add_task(f"indexing {kind.__name__}", total=None)
-            done = run(
-                reindex(
-                    kind,
-                    everything=everything,
-                    canonical=canonical,
-                    progress=lambda n: bar.update(task, completed=n),
-                )
-            )
-    except RediscaError as error:
-        raise _failure(str(error)) from None
+    with _shown(f"indexing {kind.__name__}", url) as progress:
+        done = run(reindex(kind, everything=everything, canonical=canonical, progress=progress))
     _tell(kind, done)
 
 
@@ -70,25 +59,37 @@ def sweep_command(
 ) -> None:
     """Take away what is left in the indexes of records that have ended.
 
-    Answers are exact without it, and every write takes away two: run it by cron where records end by the
-    thousand and little is written.
+    Answers are exact without it, and new records take away two each.
+    Run it by cron where records end by the thousand and few are made.
     """
     kind = _model(model)
+    with _shown(f"sweeping {kind.__name__}", url) as progress:
+        total = run(sweep(kind, progress=progress))
+    console.print(f"{kind.__name__}: {'1 record' if total == 1 else f'{total:,} records'} swept.")
+
+
+@contextmanager
+def _shown(title: str, url: str) -> Generator[Callable[[int], None]]:
+    """What is done, on the database that was named, with a count on a terminal; errors in one sentence."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} records"))
+    bar = Progress(
+        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
+    )
     try:
         if url:
             conf.db = url
-        with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-            task = bar.add_task(f"sweeping {kind.__name__}", total=None)
-            total = run(sweep(kind, progress=lambda n: bar.update(task, completed=n)))
+        with bar:
+            task = bar.add_task(title, total=None)
+            yield lambda n: bar.update(task, completed=n)
     except RediscaError as error:
         raise _failure(str(error)) from None
-    console.print(f"{kind.__name__}: {'1 record' if total == 1 else f'{total:,} records'} swept.")
 
 
 def _model(path: str) -> type[Any]:
     sys.path.insert(0, "")
     module, _, name = path.partition(":")
+    if not (module and name):
+        raise _failure(f"{path!r} names no class: write it as package.module:Class, as in app.models:User")
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -99,7 +100,7 @@ def _model(path: str) -> type[Any]:
 
 
 def _failure(text: str) -> typer.Exit:
-    console.print(f"[red]error:[/red] {escape(text)}", highlight=False)
+    errors.print(f"[red]error:[/red] {escape(text)}", highlight=False)
     return typer.Exit(1)
 
 

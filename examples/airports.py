@@ -16,6 +16,7 @@ import sys
 import textwrap
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import airportsdata
 from rich.box import SIMPLE
@@ -37,6 +38,7 @@ from aioredisca import (
     UniqueViolation,
     conf,
     session,
+    sweep,
     sync,
 )
 
@@ -73,6 +75,14 @@ class Airport(AirportFields, Model):
 @conf(prefix="airport", index=[BY_COUNTRY])
 class BlockingAirport(AirportFields, sync.Model):
     """The same records, for blocking code."""
+
+
+@conf(prefix="closure", ttl=timedelta(hours=1))
+class Closure(Model):
+    """An airport is closed for an hour, unless it is told otherwise."""
+
+    icao = String(unique=True, required=True)
+    reason = String()
 
 
 Shown = Sequence[AirportFields] | str
@@ -189,6 +199,15 @@ async def delete() -> Shown:
     return await Airport.icao.find("EFTU")
 
 
+async def close_for_a_while() -> Shown:
+    """A record that ends by itself"""
+    closure, _ = await Closure.get_or_create(icao="EFHK", defaults={"reason": "snow"})
+    closed, left = await Closure.all().count(), await closure.ttl()
+    await closure.expire(timedelta(milliseconds=1))
+    await asyncio.sleep(0.05)
+    return f"closed: {closed}, for {left}; then: {await Closure.all().count()}"
+
+
 async def share_one_object_in_a_session() -> Shown:
     """A session: one object per record, all changes saved together"""
     async with session(autosave=True):
@@ -223,6 +242,7 @@ TOUR: tuple[Callable[[], Awaitable[Shown]], ...] = (
     meet_a_unique_conflict,
     meet_a_stale_write,
     delete,
+    close_for_a_while,
     share_one_object_in_a_session,
 )
 
@@ -339,6 +359,7 @@ async def get_ready() -> list[str]:
     await (Airport.country != "FI").explain()
     await Airport.country.choice("FI")
     await nobody.delete()
+    await close_for_a_while()
     return await Airport.all().ids()
 
 
@@ -365,8 +386,10 @@ def clean_up(guide: Guide) -> None:
     """Delete all airports, and then what the store remembers of the model."""
     BlockingAirport.delete_many(BlockingAirport.all().ids())
     guide.note("Delete all airports")
+    sync.run(sweep(Closure))
+    guide.note("Take away what is left of closures")
     with conf.db.sync_client as client:  # a plain redis-py client, for raw commands
-        client.delete(f"{NAMESPACE}airport/meta")
+        client.delete(f"{NAMESPACE}airport/meta", f"{NAMESPACE}closure/meta")
 
 
 async def tour(guide: Guide, limit: int | None) -> None:

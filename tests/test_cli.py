@@ -46,6 +46,12 @@ def reindex(*arguments: str) -> tuple[int, str]:
     return done.exit_code, " ".join(done.output.split())
 
 
+def swept(*arguments: str) -> tuple[int, str]:
+    """The same of ``aioredisca sweep``."""
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, ["sweep", *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
 def test_reindex_builds_says_what_and_is_quick_when_there_is_nothing_to_do(user: Any, raw: Any) -> None:
     with pytest.raises(NotIndexed):
         list(user.age >= 1)
@@ -102,16 +108,17 @@ def test_values_written_otherwise_are_rewritten_on_demand(user: Any, raw: Any) -
         ("no_such_module:User", "No module named 'no_such_module'"),
         (f"{MODULE}:Usr", "has no attribute 'Usr'"),
         (f"{MODULE}:number", f"{MODULE}:number is no model class"),
-        ("models", "models: "),
-        (":User", ":User: "),
+        ("models", "'models' names no class: write it as package.module:Class"),
+        ("models.User", "'models.User' names no class"),
+        (":User", "':User' names no class"),
     ],
 )
 def test_a_model_that_is_not_there_is_told_in_one_sentence(user: Any, path: str, text: str) -> None:
-    code, told = reindex(path)
-    assert code == 1
-    assert told.startswith("error: ")
-    assert text in told
-    assert "Traceback" not in told
+    for code, told in (reindex(path), swept(path)):
+        assert code == 1
+        assert told.startswith("error: ")
+        assert text in told
+        assert "Traceback" not in told
 
 
 def test_the_database_may_be_named_and_its_absence_is_told(user: Any, url: str) -> None:
@@ -151,3 +158,60 @@ def test_the_command_itself_finds_models_of_the_folder_it_runs_in(
         name = String(index=True)
 
     assert Item.name.find("tea") == [Item("1")]
+
+
+# -- sweep -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def visit(user: Any, raw: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A model whose records end, three of which are over."""
+
+    @conf(ttl=3600)
+    class Visit(sync.Model):
+        page = String(index=True)
+
+    monkeypatch.setattr(sys.modules[MODULE], "Visit", Visit, raising=False)
+    Visit.save_many([Visit.new(str(number), page="x") for number in range(4)])
+    for number in range(3):
+        raw.delete(f"visit:{number}")
+        raw.zadd("visit/t", {str(number): 1})
+    return Visit
+
+
+def test_sweep_takes_away_what_is_over_and_says_how_much(visit: Any, raw: Any) -> None:
+    assert swept(f"{MODULE}:Visit") == (0, "Visit: 3 records swept.")
+    assert raw.smembers("visit/x/page/x") == {b"3"}
+    assert swept(f"{MODULE}:Visit") == (0, "Visit: 0 records swept.")
+    raw.zadd("visit/t", {"3": 1})
+    raw.delete("visit:3")
+    assert swept(f"{MODULE}:Visit") == (0, "Visit: 1 record swept.")
+    assert raw.keys("visit*") == [b"visit/meta"]
+
+
+def test_what_cannot_be_swept_is_told(visit: Any, url: str) -> None:
+    code, text = swept(f"{MODULE}:User")
+    assert (code, text.startswith("error: records of User do not end by themselves: declare")) == (1, True)
+    code, text = swept(f"{MODULE}:Visit", "--url", f"redis://:secret@127.0.0.1:{free_port()}/0")
+    assert (code, "error: cannot connect to 127.0.0.1:" in text, "secret" in text) == (1, True, False)
+    assert swept(f"{MODULE}:Visit", "--url", url) == (0, "Visit: 3 records swept.")
+
+
+@pytest.mark.parametrize("path", ["shop:Cart", "shop:Box", "shop"])
+def test_cron_gets_errors_only(tmp_path: Any, path: str) -> None:
+    """As the page says: with >/dev/null, what is left to be mailed is an error."""
+    (tmp_path / "shop.py").write_text(
+        "from aioredisca import Model, conf\n\n\n@conf(ttl=60)\nclass Cart(Model): ...\n\n\nclass Box(Model): ...\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from aioredisca.cli import app; app()", "sweep", path, "--url", "memory://"],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
+        capture_output=True,
+        text=True,
+        timeout=limit(10),
+    )
+    if path == "shop:Cart":
+        assert (done.returncode, done.stderr, done.stdout) == (0, "", "Cart: 0 records swept.\n")
+    else:
+        assert (done.returncode, done.stdout, done.stderr[:7]) == (1, "", "error: ")

@@ -10,10 +10,10 @@ import secrets
 import flask
 from werkzeug import Response
 
-from aioredisca import NotFound, Unavailable, conf, sync, utcnow
+from aioredisca import NotFound, Unavailable, conf, sync
 from aioredisca.flask import FlaskRedisca
 
-from .models import NEWEST_OF_OWNER, LinkFields, LoginFields, UserFields
+from .models import NEWEST_OF_OWNER, STAY, LinkFields, LoginFields, UserFields
 from .pages import HEADERS
 from .visitors import COOKIE, digest, forged
 
@@ -28,11 +28,11 @@ ADMIN = "admin"
 class User(UserFields, sync.Model): ...
 
 
-@conf(prefix="link", index=[NEWEST_OF_OWNER])
+@conf(prefix="link", index=[NEWEST_OF_OWNER], ttl=None)
 class Link(LinkFields, sync.Model): ...
 
 
-@conf(prefix="login")
+@conf(prefix="login", ttl=STAY, sliding="load")
 class Login(LoginFields, sync.Model): ...
 
 
@@ -45,8 +45,8 @@ views = flask.Blueprint("admin", __name__)
 def only_for_admins() -> None:
     if forged(flask.request.method, flask.request.headers.get):
         flask.abort(403, "This form was sent from another site.")
-    login = Login(digest(flask.request.cookies.get(COOKIE, "")))
-    if not (login.exists() and login.until > utcnow() and login.user.admin):
+    login = Login(digest(flask.request.cookies.get(COOKIE, ""))).load()
+    if not (login and login.user.admin):
         flask.abort(403, "Sign in as an admin on the page for everybody, then come back.")
     flask.g.admin = login.user
 

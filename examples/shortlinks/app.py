@@ -16,8 +16,8 @@ from pydantic import StringConstraints
 from aioredisca.fastapi import install
 
 from .live import Feed, leaders_of_all
-from .models import Link, User, tags_of
-from .pages import HERE, Refused, Text, add_pages, fill, form_of, go_to, page
+from .models import Link, User, new_code, redeem, tags_of
+from .pages import HERE, Refused, Text, add_pages, fill, form_of, go_to, hours_left, lifetime, page
 from .visitors import OwnLink, SignedIn, Visitor, refuse_forged, sign_in, sign_out, visitor
 
 SHOWN = 20
@@ -93,6 +93,20 @@ async def check_sign_in(request: Request, name: Text = "", password: Text = "") 
     return response
 
 
+@pages.post("/codes")
+async def make_code(request: Request, user: SignedIn) -> Response:
+    return page(request, "code.html", code=await new_code(user))
+
+
+@pages.post("/sign-in/code", dependencies=[form_of("sign-in.html")])
+async def check_code(request: Request, code: Text = "") -> Response:
+    user = await redeem(code)
+    if user is None:
+        raise Refused({"code": "is not known, or no longer"})
+    sign_in(request, response := go_to("/"), user)
+    return response
+
+
 @router.post("/sign-out")
 async def leave(request: Request) -> Response:
     await sign_out(request, response := go_to("/"))
@@ -103,20 +117,28 @@ async def leave(request: Request) -> Response:
 
 
 @pages.post("/links", dependencies=[form_of("link.html")])
-async def create(user: SignedIn, slug: Text = "", target: Text = "", tags: Text = "") -> Response:
-    fill(Link.new(owner=user), slug=slug, target=target, tags=tags_of(tags))
+async def create(
+    user: SignedIn, slug: Text = "", target: Text = "", tags: Text = "", hours: Text = ""
+) -> Response:
+    link = Link.new(owner=user)
+    fill(link, slug=slug, target=target, tags=tags_of(tags))
+    await link.save(ttl=lifetime(hours))
     return go_to("/")
 
 
 @pages.get("/links/{id}")
 async def show(request: Request, link: OwnLink) -> Response:
-    values = {"slug": link.slug, "target": link.target, "tags": ", ".join(sorted(link.tags or ()))}
+    tags, hours = ", ".join(sorted(link.tags or ())), hours_left(await link.ttl())
+    values = {"slug": link.slug, "target": link.target, "tags": tags, "hours": hours}
     return page(request, "link.html", link=link, values=values)
 
 
 @pages.post("/links/{id}", dependencies=[form_of("link.html")])
-async def change(link: OwnLink, slug: Text = "", target: Text = "", tags: Text = "") -> Response:
+async def change(
+    link: OwnLink, slug: Text = "", target: Text = "", tags: Text = "", hours: Text = ""
+) -> Response:
     fill(link, slug=slug, target=target, tags=tags_of(tags))
+    await link.save(ttl=lifetime(hours))
     return go_to("/")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from datetime import timedelta
 from typing import Any, Never
 
 from aioredisca import (
@@ -26,7 +27,7 @@ from aioredisca import (
 WORD = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 WEB = re.compile(r"https?://[^\s/?#:]\S*\Z", re.IGNORECASE)
 
-PAGES = frozenset({"health", "links", "live", "search", "sign-in", "sign-out", "sign-up", "static"})
+PAGES = frozenset({"codes", "health", "links", "live", "search", "sign-in", "sign-out", "sign-up", "static"})
 """First words of our own addresses, which no link can have."""
 
 
@@ -86,17 +87,16 @@ class LinkFields:
 
 
 class LoginFields:
-    """The id is a digest of the token in the cookie: what is stored here signs nobody in.
-
-    Those that are over stay in the database until records can expire.
-    """
+    """The id is a digest of the token in the cookie: what is stored here signs nobody in."""
 
     user = Reference("User", required=True, index=True, on_delete="cascade")
-    until = DateTime(required=True)
 
 
 NEWEST_OF_OWNER = ("owner", "created")
 """Answers "the links of this person, newest first" from one index."""
+
+STAY = timedelta(days=14)
+"""How long a browser stays signed in after its last visit."""
 
 
 # -- the models for asyncio ------------------------------------------------------------------------
@@ -107,17 +107,46 @@ class User(UserFields, Model):
     """Somebody with an account."""
 
 
-@conf(prefix="link", index=[NEWEST_OF_OWNER])
+@conf(prefix="link", index=[NEWEST_OF_OWNER], ttl=None)
 class Link(LinkFields, Model):
-    """A short name for a long address, and how often it was followed."""
+    """A short name for a long address, and how often it was followed. It may end: its name is free then."""
 
 
-@conf(prefix="login", id=secrets.token_urlsafe)
+@conf(prefix="login", id=secrets.token_urlsafe, ttl=STAY, sliding="load")
 class Login(LoginFields, Model):
-    """A browser that somebody has signed in with."""
+    """A browser that somebody has signed in with. Each page that it asks for lets it stay as long again."""
+
+
+@conf(prefix="code", ttl=timedelta(minutes=10))
+class Code(Model):
+    """Signs its owner in on another device, once, within ten minutes. No two at a time are the same."""
+
+    text = String(required=True, unique=True)
+    user = Reference("User", required=True, index=True, on_delete="cascade")
 
 
 # -- what is asked of them -------------------------------------------------------------------------
+
+LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Those that nobody takes for another."""
+
+
+async def new_code(user: User) -> str:
+    """A code that stands for *user* until it is used, or ends."""
+    while True:
+        text = "".join(secrets.choice(LETTERS) for _ in range(8))
+        _, created = await Code.get_or_create(text=text, defaults={"user": user})
+        if created:
+            return text
+
+
+async def redeem(text: str) -> User | None:
+    """Whom a code stands for. It is used up: of all who send it at once, one delete() is true."""
+    code = await (Code.text == text.strip().lower()).first()
+    if code is None:
+        return None
+    user: User | None = await code.user
+    return user if await code.delete() else None
 
 
 def tags_of(text: str) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from aioredisca import (
     Conflict,
+    Gone,
     Model,
     NotFound,
     OutcomeUnknown,
@@ -71,6 +73,27 @@ def fill(record: Model, **values: object) -> None:
         raise Refused(errors)
 
 
+HOUR, SHORTEST, LONGEST = timedelta(hours=1), timedelta(milliseconds=1), timedelta(days=3653)
+
+
+def lifetime(hours: str) -> timedelta | None:
+    """What was typed of the time that a link lasts; nothing is for ever."""
+    if not hours.strip():
+        return None
+    try:
+        given = float(hours) * HOUR
+    except (ValueError, OverflowError):
+        given = timedelta(0)
+    if not SHORTEST <= given <= LONGEST:
+        raise Refused({"hours": "must be a number above 0, up to ten years"})
+    return given
+
+
+def hours_left(lasts: timedelta | None) -> str:
+    """The same, to be shown."""
+    return "" if lasts is None else f"{lasts / HOUR:.6g}"
+
+
 def form_of(template: str) -> Any:
     """The dependency of an endpoint that takes a form: where to show it again, should it be refused."""
 
@@ -103,6 +126,7 @@ def _errors(error: Exception) -> Mapping[str, str]:
 
 PROBLEMS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "There is nothing here."),
+    Gone: (404, "There is nothing here."),  # it ended just now
     Conflict: (409, "Somebody else has changed this meanwhile."),
     RequestValidationError: (422, "This cannot be understood."),
     ValidationError: (422, "This cannot be understood."),

@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request, Response
 
-from aioredisca import utcnow
-
 from .models import Link, Login, User
 
 COOKIE = "login"
-STAY = timedelta(days=14)
+KEEP = 400 * 86400
+"""Seconds that browsers keep the cookie, the most they do. The Login ends earlier, and decides."""
 
 
 def digest(token: str) -> str:
@@ -27,11 +25,11 @@ def digest(token: str) -> str:
 def sign_in(request: Request, response: Response, user: User) -> None:
     """Give the browser a token for *user*. The Login is saved with the request."""
     token = secrets.token_urlsafe()
-    Login.new(digest(token), user=user, until=utcnow() + STAY)
+    Login.new(digest(token), user=user)
     response.set_cookie(
         COOKIE,
         token,
-        max_age=int(STAY.total_seconds()),
+        max_age=KEEP,
         httponly=True,
         samesite="lax",
         secure=request.url.scheme == "https",
@@ -48,7 +46,7 @@ async def visitor(request: Request) -> User | None:
     """Who is signed in, if anybody is; pages find it in ``request.state`` too."""
     token = request.cookies.get(COOKIE)
     login = await Login(digest(token)) if token else None
-    user: User | None = await login.user if login and login.until > utcnow() else None
+    user: User | None = await login.user if login else None
     request.state.visitor = user or None  # false, if it has been deleted just now
     return user or None
 

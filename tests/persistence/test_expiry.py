@@ -409,6 +409,19 @@ async def test_sliding_by_load(db: Database) -> None:
     assert await Loads.get_many(["no"]) == [None]
 
 
+async def test_what_slides_forgets_another_end(db: Database) -> None:
+    """Its next save or load gives it the end of its class again."""
+    record = await Loads.new("1", row=1).save()
+    for tell in (record.persist, lambda: record.expire(86400), lambda: record.save(ttl=None)):
+        await tell()
+        await Loads.get("1")
+        assert near(await record.ttl(), HOUR)
+    await record.persist()
+    record.note = "x"
+    await record.save()
+    assert near(await record.ttl(), HOUR)
+
+
 async def test_get_and_touch(db: Database) -> None:
     record = await full("a").save()
     await record.expire(60)

@@ -76,8 +76,11 @@ async def browser(site: Site, name: str = "", path: str = "/sign-up") -> AsyncIt
         yield client
 
 
-async def shorten(client: httpx.AsyncClient, slug: str, target: str = LONG, tags: str = "") -> httpx.Response:
-    return await client.post("/links", data={"slug": slug, "target": target, "tags": tags})
+async def shorten(
+    client: httpx.AsyncClient, slug: str, target: str = LONG, tags: str = "", hours: str = ""
+) -> httpx.Response:
+    given = {"slug": slug, "target": target, "tags": tags, "hours": hours}
+    return await client.post("/links", data=given)
 
 
 async def link_id(client: httpx.AsyncClient, slug: str) -> str:

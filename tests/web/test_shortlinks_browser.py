@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from ..support.patience import wait_until
 from .test_shortlinks import LONG, PASSWORD, Site
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -118,6 +120,32 @@ def test_a_link_from_sign_up_to_sign_out(site: Site, window: Open, size: str) ->
     expect(owner).to_have_url(f"{site.url}/sign-in")
 
 
+def test_a_link_that_ends_and_a_code_for_the_phone(site: Site, window: Open) -> None:
+    page, phone, expect = window(), window("phone"), playwright.expect
+    sign_up(page, "two-devices")
+    page.get_by_label("Hours").fill("0.5")
+    shorten(page, "half-an-hour")
+    page.get_by_role("link", name="Edit half-an-hour").click()
+    expect(page.get_by_label("Hours")).to_have_value(re.compile(r"0\.[45]\d*"))
+    page.get_by_label("Hours").fill("0.00001")
+    page.get_by_role("button", name="Save").click()
+    wait_until(lambda: page.goto(site.url + "/half-an-hour").status == 404)
+
+    page.goto(site.url)
+    page.get_by_role("button", name="Sign in on another device").click()
+    code = page.locator("#code").text_content()
+    phone.goto(site.url + "/sign-in")
+    phone.get_by_label("Code").fill(code)
+    phone.get_by_role("button", name="Sign in by code").click()
+    expect(phone.get_by_role("heading", name="Your links")).to_be_visible()
+    page.goto(site.url + "/sign-in")
+    page.get_by_label("Code").fill(code)
+    page.get_by_role("button", name="Sign in by code").click()
+    field = page.get_by_label("Code")
+    expect(field).to_have_attribute("aria-invalid", "true")
+    expect(field).to_have_accessible_description("Code is not known, or no longer.")
+
+
 def test_the_keyboard_is_enough(window: Open) -> None:
     """Sign up, shorten, meet a taken name, mend it, search and sign out without a mouse."""
     page, expect = window(), playwright.expect
@@ -171,6 +199,9 @@ def test_no_page_is_wider_than_the_screen(window: Open, size: str, scheme: str) 
     shorten(
         page, f"a-name-as-long-as-it-gets-{size}-{scheme}"[:40].rstrip("-"), "first, second, third, fourth"
     )
+    page.get_by_role("button", name="Sign in on another device").click()
+    playwright.expect(page.locator("#code")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]
     for path in ("/", "/search", "/sign-in", "/nothing"):
         page.goto(page.url.split("/", 3)[0] + "//" + page.url.split("/", 3)[2] + path)
         assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"], path

@@ -322,8 +322,10 @@ if ARGV[1] == $asks then
   local noting = wanted and not exists
   if wanted and exists then
     noting = call('ZADD', moments, wanted, id) == 1 or changed
-  elseif ends == 'p' and left >= 0 then
-    call('PERSIST', key)
+  elseif ends == 'p' and exists then -- somebody else may have taken it from the key already
+    if left >= 0 then
+      call('PERSIST', key)
+    end
     call('ZREM', moments, id)
     call('HDEL', moments .. '/n', id)
   elseif left >= 0 and changed then
