@@ -55,7 +55,14 @@ class Get:
 
 
 class ExpiresAt:
-    """``expires_at`` has two meanings: a column on the class, and on an instance a verb."""
+    """``expires_at`` has two meanings: a column on the class, and on an instance a verb.
+
+    ``Login.expires_at``  when records end, None for those that live for ever: asked, ordered and read by as a
+    field with a range index is. UsageError for a condition of a class without ``conf(ttl=)``.
+
+    ``await login.expires_at()``  the moment of this one. NotFound without a record. PTTL, ZSCORE and TIME,
+    one round trip.
+    """
 
     @overload
     def __get__(self, obj: None, owner: type[M]) -> Column[M, dt.datetime | None]: ...

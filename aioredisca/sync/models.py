@@ -69,7 +69,14 @@ def _load_missing(record: Record, name: str, *, raw: bool) -> None:
 
 
 class ExpiresAt:
-    """``expires_at`` has two meanings: a column on the class, and on an instance a verb."""
+    """``expires_at`` has two meanings: a column on the class, and on an instance a verb.
+
+    ``Login.expires_at``  when records end, None for those that live for ever: asked, ordered and read by as a
+    field with a range index is. UsageError for a condition of a class without ``conf(ttl=)``.
+
+    ``login.expires_at()``  the moment of this one. NotFound without a record. PTTL, ZSCORE and TIME,
+    one round trip.
+    """
 
     @overload
     def __get__(self, obj: None, owner: type[B]) -> Column[B, dt.datetime | None]: ...
