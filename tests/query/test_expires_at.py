@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import pickle
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -227,10 +228,11 @@ async def test_subclasses_are_asked_along(db: Database, raw: Any) -> None:
     assert await mixed.scan().ids() == []
 
 
-async def test_of_one_unique_value_the_moment_is_known(db: Database, raw: Any) -> None:
+@pytest.mark.parametrize("over", [True, False])
+async def test_of_one_unique_value_the_moment_is_known(db: Database, raw: Any, over: bool) -> None:
     """A query that is answered by a quick way otherwise."""
     base = soon()
-    known = await filled(raw, base)
+    known = await filled(raw, base, over=over)
     one = next(one for one in known if one.at is not None and one.at != FAR)
     mine = Login.token == one.id
     assert await mine.values(Login.expires_at, Login.user) == [(one.at, one.user)]
@@ -376,6 +378,7 @@ async def test_what_is_found_is_loaded_without_it(db: Database, raw: Any) -> Non
     await filled(raw, base)
     for record in await (Login.expires_at >= base):
         assert {*record.export()} <= {"user", "token", "size", "word", "note"}
+        assert b"\0expires_at" not in pickle.dumps(record)  # which takes along all that is known of it
         assert record.loaded()
         record.note = "seen"
         await record.save()
