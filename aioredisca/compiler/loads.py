@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Raw
+from aioredisca.types import Call, Raw, Reply
 
 
 def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
@@ -38,6 +38,17 @@ def load_all_call(schema: Schema, id: str) -> Call:
 
 def exists_call(schema: Schema, id: str) -> Call:
     return Call(("EXISTS", schema.keys.record(id)))
+
+
+def moment_call(schema: Schema, id: str) -> Call:
+    """When a record ends, if it does."""
+    return Call(("ZSCORE", schema.keys.moments, id))
+
+
+@reader
+def read_moment(reply: Reply) -> bytes | None:
+    """The moment as queries tell of it."""
+    return None if reply is None else b"%d" % int(float(reply))
 
 
 @reader

@@ -28,13 +28,14 @@ from aioredisca.compiler.conditions import (
 )
 from aioredisca.errors import NotIndexed, UsageError
 from aioredisca.storage.keys import joined, sortable
-from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema
+from aioredisca.storage.moments import score
+from aioredisca.storage.schema import ENDS, IDS_ENTRY, Compound, FieldSpec, Schema
 from aioredisca.types import Arg
 
 MAX_CONDITIONS, MAX_QUERY_VALUES = 1000, 5000
 """Conditions of one query, and values in all its lists: a step of the server reads an index for each."""
 
-Kind = Literal["S", "Z", "L", "H", "A", "?", "D"]
+Kind = Literal["S", "Z", "L", "H", "A", "?", "D", "M"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,7 @@ def plan(
     compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
     wanted = normal(condition)
     _check_size(schema, wanted)
-    for key in {*keys_of(wanted), *(one.key for one in order)} - schema.by_key.keys():
+    for key in {*keys_of(wanted), *(one.key for one in order)} - schema.asked.keys():
         raise UsageError(f"{schema.model} has no hash field {key!r} to ask for")
     planner = _Planner(schema, compounds, scan, attribute)
     tree = planner.tree(wanted)
@@ -216,12 +217,16 @@ class _Planner:
         parts = tuple(leaf for leaf in dict.fromkeys(map(self._leaf, each)) if leaf != NOBODY)
         if len(parts) == 1:
             return parts[0]
+        if any_of.key == ENDS.key:  # no hash tells which of the values it is
+            return Tree("|", parts)
         return Tree("+", parts, any_of.key, any_of.values) if parts else NOBODY
 
     def _negated(self, tree: Tree | Index) -> Tree | Index:
         if tree == NOBODY:
             return EVERY
-        return tree if tree == UNKNOWN else replace(tree, negated=True)
+        if isinstance(tree, Tree) and tree.op == "|":
+            return Tree("&", tuple(map(self._negated, tree.parts)))
+        return tree if tree == UNKNOWN else replace(tree, negated=not tree.negated)
 
     def _and(self, parts: tuple[Condition, ...]) -> Iterator[Tree | Index]:
         rest = list(parts)
@@ -255,7 +260,7 @@ class _Planner:
         return Index("Z", key, score_bounds(second), compound.entry, compound.fields[1])
 
     def _leaf(self, leaf: Leaf) -> Tree | Index:
-        spec = self.schema.by_key[leaf.key]
+        spec = self.schema.asked[leaf.key]
         try:
             found = self._found(spec, leaf)
         except ValueError:
@@ -266,6 +271,8 @@ class _Planner:
 
     def _found(self, spec: FieldSpec, leaf: Leaf) -> Index | None:
         match leaf:
+            case Equals() | IsNone() | Between() if spec is ENDS:
+                return self._of_moments(leaf)
             case Equals(_, value):
                 return self._equal(spec, value)
             case IsNone() if spec.nullable:
@@ -292,6 +299,15 @@ class _Planner:
             return self._texts(spec, *_text_ends(TextBetween(spec.key, Edge(value), Edge(value))))
         return None
 
+    def _of_moments(self, leaf: Equals | IsNone | Between) -> Index:
+        """Who lives for ever stands not among those that end."""
+        bounds = "-inf", "+inf"
+        if isinstance(leaf, Between):
+            bounds = score_bounds(leaf)
+        elif isinstance(leaf, Equals):
+            bounds = score(leaf.value), score(leaf.value)
+        return Index("M", self.schema.keys.moments, bounds, entry="", negated=isinstance(leaf, IsNone))
+
     def _texts(self, spec: FieldSpec, low: bytes, high: bytes) -> Index:
         return self._index("L", spec, self.schema.keys.sorted(spec.key), (spec.key, low, high))
 
@@ -315,7 +331,9 @@ class _Planner:
         return self._walk_within(condition, order[0]) or self._walk_of(order[0])
 
     def _walk_of(self, order: Order) -> Walk | None:
-        spec, keys = self.schema.by_key[order.key], self.schema.keys
+        spec, keys = self.schema.asked[order.key], self.schema.keys
+        if spec is ENDS:  # its own set tells who has none
+            return Walk("score", spec.key, keys.moments, keys.moments, "", order.descending)
         none = keys.none(spec.key) if spec.nullable else ""
         if spec.index == "range":
             key = keys.range(spec.key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from aioredisca.compiler.changes import MAX_BATCH
-from aioredisca.storage.keys import LONG_VALUE, MARKER
+from aioredisca.storage.keys import LONG_VALUE, MARKER, MOMENT
 from aioredisca.types import Arg
 
 
@@ -163,5 +163,10 @@ NAMES: dict[str, str] = {
     name: text
     for prefix, run in RUNS.items()
     for name, text in _named(prefix, getattr(run, "_fields")).items()  # noqa: B009
-} | {"MARKER": f"'{MARKER}'", "LONG_VALUE": str(LONG_VALUE), "MAX_BATCH": str(MAX_BATCH)}
+} | {
+    "MARKER": f"'{MARKER}'",
+    "MOMENT": "'{}'".format(MOMENT.replace("\0", "\\0")),
+    "LONG_VALUE": str(LONG_VALUE),
+    "MAX_BATCH": str(MAX_BATCH),
+}
 """What stands for each ``$NAME`` in the Lua text."""

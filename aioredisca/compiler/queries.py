@@ -10,7 +10,7 @@ from typing import Any, Literal
 from aioredisca.compiler.planner import Index, Plan, Tree, Walk
 from aioredisca.compiler.positions import Choose, Order, Query
 from aioredisca.compiler.scripts import Answer, query_script, small_script
-from aioredisca.storage.keys import id_text, sortable
+from aioredisca.storage.keys import MOMENT, id_text, sortable
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Reply, Stored
@@ -95,7 +95,7 @@ def _head(
         offset=offset,
         cursor=cursor,
         page=PAGE,
-        may_sort=int(sort),
+        may_sort=int(sort and not (schema.expires and MOMENT in fields)),
         prove=int(prove),
         records=schema.keys.records,
         width=len(fields),
@@ -215,6 +215,6 @@ def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes
         return b"n" + name
     if walk.kind == "text":
         return b"t" + sortable(raw) + b"\0" + name
-    score = schema.by_key[walk.field].score
+    score = schema.asked[walk.field].score
     assert score is not None
     return b"z" + score(raw).encode() + b":" + name

@@ -23,12 +23,16 @@ _QUICK = ("read/tree_at", "read/one_holder")
 _COMMON = ("read/leaves", "read/tree", "read/walk")
 
 QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
-    "rows": (*_QUICK, "read/whole_index", *_COMMON, "read/rows", "read/unordered"),
+    "rows": (*_QUICK, "read/whole_index", *_COMMON, "read/fields", "read/rows", "read/unordered"),
     "count": (*_COMMON, "read/count"),
     "plan": (*_COMMON, "read/strategy", "read/explain"),
-    "ordered": (*_QUICK, *_COMMON, "read/rows", "read/strategy", "read/ordered"),
+    "ordered": (*_QUICK, *_COMMON, "read/fields", "read/rows", "read/strategy", "read/ranks", "read/ordered"),
 }
 """What the script of a query is composed of: to define what is not used takes time, too."""
+
+_LIVING = {"read/tree_at": "read/living_at"}
+_BY_MOMENT = {"read/leaves": "read/due", "read/fields": "read/moment", "read/ranks": "read/by_moment"}
+"""What stands in the place of a part, and what follows it, where records end."""
 
 SMALL_PARTS = ("choose", "declare", "evicts", "probe", "sweep")
 
@@ -78,12 +82,12 @@ def _shared(one: Part, left: Sequence[Part]) -> list[Part]:
 @cache
 def query_script(answer: Answer, expires: bool) -> Script:
     """The script of one step of a query, for classes whose records end, or for others."""
-    names = list(QUERY_PARTS[answer])
+    names = QUERY_PARTS[answer]
     if expires:
+        both = ((_LIVING.get(name, name), _BY_MOMENT.get(name)) for name in names)
+        names = tuple(name for pair in both for name in pair if name)
         if answer == "count":
-            names[:0] = ["read/tree_at", "read/whole_count"]
-        names = ["read/living_at" if name == "read/tree_at" else name for name in names]
-        names.insert(names.index("read/leaves") + 1, "read/due")
+            names = ("read/living_at", "read/whole_count", *names)
     return composed(parts(*names))
 
 

@@ -1,4 +1,4 @@
-"""The fields of moments and days."""
+"""The fields of moments and days, and the moment at which a record ends."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any, ClassVar, Generic, Literal, Never, overload
 
 from typing_extensions import Unpack
 
+from aioredisca.compiler.conditions import Bound
 from aioredisca.fields.base import Field, Opt, Options
 from aioredisca.fields.codec import Codec, FastDecode
-from aioredisca.storage import codecs
+from aioredisca.storage import codecs, moments
+from aioredisca.storage.keys import MOMENT
 from aioredisca.storage.schema import IndexKind
 
 ORDERED: tuple[IndexKind, ...] = ("range", "exact")
@@ -92,3 +94,56 @@ class Date(Field[dt.date | Opt], Generic[Opt]):
 
     def score(self, value: dt.date) -> str:
         return str(value.toordinal())
+
+
+class ExpiresAtCodec(Codec):
+    """Of the moment at which a record ends: whole milliseconds since 1970."""
+
+    __slots__ = ()
+
+    def _digits_are_scores(self) -> bool:
+        return True
+
+    def decode(self, raw: bytes) -> dt.datetime:
+        return moments.moment(self.rank(raw))
+
+    def raw_score(self, raw: bytes) -> str:
+        return moments.score(raw)
+
+    def bound(self, value: Any, inclusive: bool, side: int) -> Bound:
+        whole, rest = moments.since_1970(value)
+        # no record ends between two milliseconds: the bound is one of the first of them, then
+        return Bound(str(whole), side > 0 if rest else inclusive)
+
+    def rank(self, raw: bytes) -> int:
+        return int(moments.score(raw))
+
+
+class ExpiresAt(Field[dt.datetime | None]):
+    """The moment at which a record ends, None for never: what ``Login.expires_at`` is the column of.
+
+    No hash holds it and no class declares it, so nothing of it is loaded or written.
+    """
+
+    index_kinds: ClassVar[tuple[IndexKind, ...]] = ("range",)
+    __codec_type__ = ExpiresAtCodec
+
+    def __init__(self) -> None:
+        super().__init__(index=True)
+        self.name, self.key = "expires_at", MOMENT
+        self.__codec__.settle()
+
+    def coerce(self, value: Any) -> dt.datetime:
+        if not isinstance(value, dt.datetime):
+            raise ValueError(f"takes a datetime, not {type(value).__name__}")
+        if value.utcoffset() is None:
+            raise ValueError("takes a moment with a zone, as of datetime.now(UTC); this one has none")
+        return value
+
+    def to_db(self, value: dt.datetime) -> str:
+        whole, rest = moments.since_1970(value)
+        return f"{whole}.{rest.microseconds}" if rest else str(whole)
+
+
+EXPIRES_AT = ExpiresAt()
+"""The same for all classes."""

@@ -5,7 +5,8 @@ UsageError says what is wrong, and the cure, when the class is made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Container, Iterable, Mapping
 from types import MemberDescriptorType
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +104,18 @@ def _check_keys(model: type, members: Mapping[str, Field[Any] | Collection]) -> 
             raise UsageError(
                 f"{model.__name__}: {names[member.key]} and {name} share the hash field {member.key!r}"
             )
+
+
+def nearest(name: str, fields: Iterable[str], collections: Container[str]) -> str:
+    """A hint at the field that was meant by *name*, for the text of an error."""
+    if name == "id":
+        return "; the id is the first argument of new(), and stays"
+    if name == "expires_at":
+        return ": expire() and persist(), of a record or of a query, and save(ttl=) say when records end"
+    if name in collections:
+        return ": it is a collection, which changes by its own verbs once the record is saved"
+    close = difflib.get_close_matches(name, fields, 1)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 # -- how instances are made ------------------------------------------------------------------------

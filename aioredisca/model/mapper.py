@@ -6,7 +6,6 @@ its instances. A model's own namespace belongs to its user.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -19,6 +18,7 @@ from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import access
 from aioredisca.fields.base import Field
 from aioredisca.fields.collections import Collection
+from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.model import declaration, loading, registry
 from aioredisca.model.lifetime import Lifetime
 from aioredisca.model.referrers import checked, parents_of, referrers_of
@@ -73,6 +73,7 @@ class Mapper:
     """Of one class.
 
     ``fields``   by attribute name; ``by_key`` by hash field; ``mutable`` those whose values change in place.
+    ``asked``    what queries may ask for, by hash field: the fields, and the moment at which records end.
     ``checked``  references that must name a record which is there.
     ``filling``  what it takes to fill a new record.
     ``lifetime`` when its records end.
@@ -114,6 +115,7 @@ class Mapper:
         for field in self.fields.values():
             field.__codec__.settle()
         self.by_key = {field.key: field for field in self.fields.values()}
+        self.asked = {**self.by_key, EXPIRES_AT.key: EXPIRES_AT}
         self.mutable = {name: field for name, field in self.fields.items() if field.mutable}
         self.checked = checked(self.fields.values())
         self.plain = declaration.makes_plainly(self.model)
@@ -130,12 +132,7 @@ class Mapper:
 
     def nearest(self, name: str) -> str:
         """A hint at the field that was meant, for the text of an error."""
-        if name == "id":
-            return "; the id is the first argument of new(), and stays"
-        if name in self.collections:
-            return ": it is a collection, which changes by its own verbs once the record is saved"
-        close = difflib.get_close_matches(name, self.fields, 1)
-        return f"; did you mean {close[0]!r}?" if close else ""
+        return declaration.nearest(name, self.fields, self.collections)
 
     def field(self, name: str) -> Field[Any]:
         """The field called *name*, or ValidationError with the nearest one."""
@@ -151,7 +148,7 @@ class Mapper:
 
     def attribute(self, key: str) -> str:
         """The attribute that stores the hash field *key*; an undeclared one is called as it is."""
-        field = self.by_key.get(key)
+        field = self.asked.get(key)
         return key if field is None else field.name
 
     def keeps_short(self, field: Field[Any]) -> bool:

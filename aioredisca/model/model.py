@@ -6,11 +6,12 @@ import datetime as dt
 import decimal
 from collections.abc import Coroutine, Generator, Iterable, Mapping, Sequence
 from types import MethodType
-from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Literal, Never, NoReturn, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import RediscaError, hiding
 from aioredisca.fields.access import not_loaded
+from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
@@ -19,7 +20,7 @@ from aioredisca.persistence import atomic, bulk, expiry, saving
 from aioredisca.persistence.bulk import as_list
 from aioredisca.persistence.collections import HANDLES
 from aioredisca.persistence.pending import SaveMode
-from aioredisca.query.columns import Column, Output, PasswordColumn
+from aioredisca.query.columns import Column, LimitedColumn, Output, PasswordColumn
 from aioredisca.query.query import Asked, Query
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import Duration
@@ -36,6 +37,12 @@ class Loader(Protocol[M_co]):
     def __call__(self, model_id: str | int, /, *, touch: bool = False) -> Coroutine[Any, Any, M_co]: ...
 
 
+class Moment(Protocol):
+    """``login.expires_at``: asks when a record ends."""
+
+    def __call__(self) -> Coroutine[Any, Any, dt.datetime | None]: ...
+
+
 class Get:
     """``get`` has two meanings: a loader on the class, dict access on an instance."""
 
@@ -45,6 +52,27 @@ class Get:
     def __get__(self, obj: Model, owner: type[M]) -> DictGet: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return MethodType(loading.get, owner) if obj is None else MethodType(dict_get, obj)
+
+
+class ExpiresAt:
+    """``expires_at`` has two meanings: a column on the class, and on an instance a verb.
+
+    ``Login.expires_at``  when records end, None for those that live for ever: asked, ordered and read by as a
+    field with a range index is. UsageError for a condition of a class without ``conf(ttl=)``.
+
+    ``await login.expires_at()``  the moment of this one. NotFound without a record. PTTL, ZSCORE and TIME,
+    one round trip.
+    """
+
+    @overload
+    def __get__(self, obj: None, owner: type[M]) -> Column[M, dt.datetime | None]: ...
+    @overload
+    def __get__(self, obj: Model, owner: type[M]) -> Moment: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return LimitedColumn(EXPIRES_AT, owner) if obj is None else MethodType(expiry.expires_at, obj)
+
+    def __set__(self, obj: Model, value: Never) -> NoReturn:
+        expiry.refuse_assigning(obj)
 
 
 class Model(Record):
@@ -72,6 +100,7 @@ class Model(Record):
     )
 
     get = Get()
+    expires_at = ExpiresAt()
 
     def __await__(self) -> Generator[Any, None, Self]:
         """Load the record unless it is known; an empty model where there is none. See :meth:`load`."""
@@ -166,13 +195,6 @@ class Model(Record):
     async def ttl(self) -> dt.timedelta | None:
         """Return how long the stored record lasts, None for ever. NotFound without one. One round trip."""
         return await expiry.ttl(self)
-
-    async def expires_at(self) -> dt.datetime | None:
-        """Return the moment at which it ends, None for never. NotFound without one.
-
-        PTTL, ZSCORE and TIME, one round trip.
-        """
-        return await expiry.expires_at(self)
 
     async def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
@@ -95,8 +95,18 @@ async def ttl(record: Record) -> dt.timedelta | None:
 
 
 async def expires_at(record: Record) -> dt.datetime | None:
-    """The moment at which *record* ends, None for never. NotFound without one. One round trip."""
+    """The moment at which *record* ends, None for never. NotFound without one.
+
+    PTTL, ZSCORE and TIME, one round trip.
+    """
     return (await _asked(record))[1]
+
+
+def refuse_assigning(record: Record) -> NoReturn:
+    """UsageError for a moment that was assigned."""
+    raise UsageError(
+        f"{record.__mapper__.name}.expires_at is no field: expire() or save(ttl=) say when a record ends"
+    )
 
 
 async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:

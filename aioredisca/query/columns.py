@@ -260,6 +260,22 @@ class Column(BaseColumn[M, T, "Query[M]"], Generic[M, T]):
         return self._range(None, None, children) if val is MISSING else self._equals(val, children)
 
 
+class Limited(BaseColumn[R, T, Q]):
+    """A column that only classes have whose records end: UsageError for a condition of another class."""
+
+    __slots__ = ()
+
+    def _query(self, condition: Condition, *, children: bool = False) -> Q:
+        self._mapper.lifetime.need_limit()
+        return super()._query(condition, children=children)
+
+
+class LimitedColumn(Limited[M, T, "Query[M]"], Column[M, T]):
+    """``Login.expires_at`` of an asyncio model."""
+
+    __slots__ = ()
+
+
 class PasswordColumn(Column[M, T]):
     """``User.password`` of an asyncio model."""
 

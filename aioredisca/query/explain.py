@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from aioredisca.compiler.conditions import All, And, Condition, Not, Or
 from aioredisca.compiler.planner import Plan, indexes
 from aioredisca.compiler.queries import query_call, read_step
+from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.persistence import asking
 from aioredisca.query import execution
 from aioredisca.query.scan import Scan
@@ -156,4 +157,5 @@ def describe(condition: Condition) -> str:
         case Not(part):
             return f"~{describe(part)}"
         case _:
-            return f"{type(condition).__name__} {condition.key}"
+            key = EXPIRES_AT.name if condition.key == EXPIRES_AT.key else condition.key
+            return f"{type(condition).__name__} {key}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aioredisca.compiler.changes import BATCH, Change, Mode
-from aioredisca.compiler.loads import load_call
+from aioredisca.compiler.loads import load_call, moment_call, read_moment
 from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
 from aioredisca.fields.access import to_be_deleted
 from aioredisca.fields.numbers import Number
@@ -21,6 +21,7 @@ from aioredisca.persistence.pending import begin_delete, learn, split, supersede
 from aioredisca.query import execution
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.keys import MOMENT
 from aioredisca.storage.moments import AS_IT_WAS
 from aioredisca.storage.replies import check_rows
 from aioredisca.types import Raw
@@ -148,11 +149,16 @@ async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:
     if not ids:
         return {}
     fields = (*scan.fields, *scan.schema.read_fields)
-    replies = await asking.read_together(scan.store, [load_call(scan.schema, id, fields) for id in ids])
-    check_rows(replies, len(fields))
-    there = [
-        (id, (b"", *values))
-        for id, values in zip(ids, replies, strict=True)
-        if values.count(None) < len(values)
-    ]
-    return {id: scan.raw(row) for id, row in there if scan.holds(row)}
+    asked = ids if MOMENT in scan.fields else ()
+    loads = [load_call(scan.schema, id, fields) for id in ids]
+    more = [moment_call(scan.schema, id) for id in asked]
+    replies = await asking.read_together(scan.store, [*loads, *more])
+    held, moments = replies[: len(ids)], replies[len(ids) :]
+    check_rows(held, len(fields))
+    rows = {
+        id: [b"", *values] for id, values in zip(ids, held, strict=True) if values.count(None) < len(values)
+    }
+    for id, reply in zip(asked, moments, strict=True):
+        if id in rows:
+            rows[id][1] = read_moment(reply)
+    return {id: scan.raw(row) for id, row in rows.items() if scan.holds(row)}

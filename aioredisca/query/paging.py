@@ -44,7 +44,7 @@ async def page(spec: QuerySpec[R], size: int, after: str | None) -> Page[R]:
     if not 1 <= size <= MAX_SIZE:
         raise UsageError(f"a page has 1 to {MAX_SIZE:,} records, not {size:,}")
     scan = Scan(spec, spec.model, ())
-    if any(scan.mapper.by_key[one.key].secret for one in scan.plan.order):
+    if any(scan.mapper.asked[one.key].secret for one in scan.plan.order):
         raise UsageError("a cursor would show the values of a secret field: order the pages by another")
     last = None if after is None else _row_of(scan, after)
     rows = await execution.rows(replace(spec, limit=size + 1), after=last)
@@ -80,10 +80,10 @@ def _row_of(scan: Scan[R], after: str) -> Found[R]:
 
 def _check_rank(scan: Scan[Any], key: str, raw: bytes | None) -> None:
     """BadCursor where *raw* is no value of the field: without a secret, digests can be made by anybody."""
-    score = scan.schema.by_key[key].score
+    score = scan.schema.asked[key].score
     try:
         if raw is not None:
-            scan.mapper.by_key[key].__codec__.rank(raw)
+            scan.mapper.asked[key].__codec__.rank(raw)
             float(score(raw) if score else 0)
     except ValueError:
         raise cursors.BadCursor("it is no cursor of this query") from None

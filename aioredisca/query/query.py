@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from aioredisca.errors import UsageError, hiding
 from aioredisca.fields.collections import Collection
+from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
@@ -72,8 +73,8 @@ class Select(Asked[R]):
             "join conditions with & | ~, and write a chained comparison as .between(low, high)"
         )
 
-    def _field(self, column: Any) -> Field[Any]:
-        return field_of(self._spec.model, column)
+    def _asked(self, column: Any) -> Field[Any]:
+        return asked_of(self._spec.model, column)
 
     @staticmethod
     def _spec_of(condition: Any) -> QuerySpec[Any]:
@@ -179,13 +180,28 @@ def field_of(model: type[Any], column: Any) -> Field[Any]:
     if isinstance(column, Collection):
         cure = "it is a key of its own for each record, and read by its own verbs"
         raise UsageError(f"{model.__name__}.{column.name} is a collection and no column: {cure}")
+    if field is None and getattr(column, "field", None) is EXPIRES_AT:
+        cure = "values() reads it, expire() and save(ttl=) set it"
+        raise UsageError(f"{model.__name__}.expires_at is no field that is loaded or counted in: {cure}")
     if field is None:
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field
 
 
+def asked_of(model: type[Any], column: Any) -> Field[Any]:
+    """The same of a column that is asked for and not loaded: the moment of the end, too."""
+    given: object = getattr(column, "field", None)
+    if given is not EXPIRES_AT:
+        return field_of(model, column)
+    owner: type[Any] = getattr(column, "column", column).model
+    if not (issubclass(model, owner) or issubclass(owner, model)):
+        raise UsageError(f"{column!r} is no column of {model.__name__}")
+    model.__mapper__.lifetime.need_limit()
+    return EXPIRES_AT
+
+
 def _ordering(model: type[Any], column: Any) -> Ordering:
-    field = field_of(model, column)
+    field = asked_of(model, column)
     if field.mutable:
         raise UsageError(f"{column!r}: the values of a {type(field).__name__} field have no order")
     return Ordering(field, getattr(column, "descending", False))
@@ -263,7 +279,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return await aggregates.values(self._spec, [self._field(column) for column in columns])
+        return await aggregates.values(self._spec, [self._asked(column) for column in columns])
 
     async def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
@@ -283,7 +299,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
-        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        figure, group = (None if one is None else self._asked(one) for one in (column, by))
         return await aggregates.aggregate(self._spec, figure, group)
 
     @hiding
@@ -336,4 +352,4 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return await mutations.incr(self._spec, self._field(column), by)
+        return await mutations.incr(self._spec, field_of(self._spec.model, column), by)

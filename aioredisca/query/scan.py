@@ -11,7 +11,7 @@ from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read
 from aioredisca.errors import StoreError, Unavailable
 from aioredisca.persistence import asking, readiness
 from aioredisca.query.spec import QuerySpec
-from aioredisca.storage.keys import MARKER
+from aioredisca.storage.keys import MARKER, MOMENT
 from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Raw, Reply, Store, Stored
@@ -41,13 +41,13 @@ class Scan(Generic[R]):
         self.store: Store = self.mapper.store()
         self.schema: Schema = self.mapper.schema(self.store)
         self.plan = self._plan()
-        declared: Iterable[str] = self.schema.by_key if fields is None else self._needed(fields)
-        self._places = {key: place for place, key in enumerate(declared, 1)}
+        self._places = {key: place for place, key in enumerate(self._read(fields), 1)}
         self.holds = judge(self.plan.condition, self._places.__getitem__)
         """Whether the values of a row meet the condition."""
         # Whether a record without any value matches: then the marker has to tell that there is one.
         self._blank = self.holds([None] * (1 + len(self._places)))
-        self.fields = self.schema.read_fields if self._blank and fields is None else tuple(self._places)
+        marker = (MARKER,) if self._blank and fields is None else ()
+        self.fields: tuple[str, ...] = (*self._places, *marker)
         self.rows: list[Found[R]] = []
         self.done = spec.limit == 0
         self.ordered = False
@@ -76,9 +76,13 @@ class Scan(Generic[R]):
             attribute=self.mapper.attribute,
         )
 
-    def _needed(self, fields: Sequence[str]) -> Iterable[str]:
-        """*fields*, and what it takes to judge and to order a row."""
-        return dict.fromkeys([*fields, *self.plan.read])
+    def _read(self, fields: Sequence[str] | None) -> Iterable[str]:
+        """*fields* (None: the declared ones), and what it takes to judge and to order a row."""
+        declared = self.schema.by_key
+        if fields is None and not self.schema.expires:
+            return declared
+        asked = dict.fromkeys([*(declared if fields is None else fields), *self.plan.read])
+        return {MOMENT: None, **asked} if MOMENT in asked else asked  # first, as lua/read/moment.lua has it
 
     async def ready(self) -> None:
         """Check that the store has built every index of the plan. No I/O but once per process and model."""
@@ -207,7 +211,7 @@ class Scan(Generic[R]):
         if type(raw) is not bytes:
             return None
         try:
-            return self.mapper.by_key[key].__codec__.rank(raw)
+            return self.mapper.asked[key].__codec__.rank(raw)
         except ValueError:
             return None
 
@@ -215,7 +219,10 @@ class Scan(Generic[R]):
         """Rows as instances."""
         loads, mapper = self.spec.loads, self.mapper
         if loads is None:
-            return mapper.hydrate_many(self._places, [(id, row) for id, row, _ in rows])
+            places = self._places
+            if MOMENT in places:  # which no record holds
+                places = {key: place for key, place in places.items() if key != MOMENT}
+            return mapper.hydrate_many(places, [(id, row) for id, row, _ in rows])
         return [
             mapper.hydrate_partial(id, {key: self.value(row, key) for key in loads}) for id, row, _ in rows
         ]

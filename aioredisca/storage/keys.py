@@ -19,6 +19,9 @@ LONG_VALUE = 512
 MARKER = "_"
 """Hash field of a record that holds no declared field, so that it exists all the same."""
 
+MOMENT = "\0expires_at"
+"""What queries call the moment at which a record ends, which no hash holds: no hash field begins with NUL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Keys:

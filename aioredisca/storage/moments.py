@@ -84,7 +84,19 @@ def field_ending(given: Duration | dt.datetime | None) -> tuple[str | int, ...]:
 def _since_epoch(given: dt.datetime, verb: str) -> int:
     if given.tzinfo is None:
         raise UsageError(f"{verb} takes a moment with a zone, as of datetime.now(UTC); this one has none")
-    return max(0, (given - _EPOCH) // _MILLISECOND)
+    return max(0, since_1970(given)[0])
+
+
+def since_1970(given: dt.datetime) -> tuple[int, dt.timedelta]:
+    """The whole milliseconds to an aware moment, and what is left of it."""
+    return divmod(given - _EPOCH, _MILLISECOND)
+
+
+def score(raw: bytes) -> str:
+    """The milliseconds of a moment that the server told of. ValueError for what is no such number."""
+    if not raw.isdigit() or len(raw) > 19:
+        raise ValueError("is no number of milliseconds")
+    return raw.decode()
 
 
 def moment(number: float) -> dt.datetime:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from aioredisca.storage.keys import LONG_VALUE, MARKER, Keys, long_digest
+from aioredisca.storage.keys import LONG_VALUE, MARKER, MOMENT, Keys, long_digest
+from aioredisca.storage.moments import score
 from aioredisca.storage.resp import layout
 from aioredisca.types import CacheRegion, Raw
 
@@ -84,6 +85,10 @@ class FieldSpec:
         return long_digest(raw) if self.index == "exact" and len(raw) > LONG_VALUE else ""
 
 
+ENDS = FieldSpec(MOMENT, index="range", score=score)
+"""The moment at which a record ends, as queries ask for it. It stands in ``Keys.moments`` alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class Compound:
     """An index over several hash fields, by ``conf(unique=[...])`` or ``conf(index=[...])``.
@@ -144,6 +149,11 @@ class Schema:
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
         return {spec.key: spec for spec in self.fields}
+
+    @cached_property
+    def asked(self) -> dict[str, FieldSpec]:
+        """What queries may ask for, by hash field: the declared fields, and when records end, if they do."""
+        return {**self.by_key, MOMENT: ENDS} if self.expires else self.by_key
 
     @cached_property
     def indexes(self) -> tuple[FieldSpec, ...]:

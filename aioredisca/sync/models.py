@@ -6,11 +6,12 @@ import datetime as dt
 import decimal
 from collections.abc import Iterable, Mapping, Sequence
 from types import MethodType
-from typing import Any, Literal, Protocol, Self, TypeVar, cast, overload
+from typing import Any, Literal, Never, NoReturn, Protocol, Self, TypeVar, cast, overload
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.drivers.run import run
 from aioredisca.errors import RediscaError, hiding
+from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get
@@ -23,7 +24,7 @@ from aioredisca.query.query import Asked
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import Duration
 from aioredisca.sync.collections import HANDLES
-from aioredisca.sync.queries import Column, PasswordColumn, Query
+from aioredisca.sync.queries import Column, LimitedColumn, PasswordColumn, Query
 from aioredisca.types import MISSING, Missing
 
 N = TypeVar("N", int, decimal.Decimal)
@@ -35,6 +36,12 @@ class Loader(Protocol[B_co]):
     """``User.get``: loads a record by id."""
 
     def __call__(self, model_id: str | int, /, *, touch: bool = False) -> B_co: ...
+
+
+class Moment(Protocol):
+    """``login.expires_at``: asks when a record ends."""
+
+    def __call__(self) -> dt.datetime | None: ...
 
 
 class Get:
@@ -61,6 +68,35 @@ def _load_missing(record: Record, name: str, *, raw: bool) -> None:
     run(loading.load(record, raw=raw))
 
 
+class ExpiresAt:
+    """``expires_at`` has two meanings: a column on the class, and on an instance a verb.
+
+    ``Login.expires_at``  when records end, None for those that live for ever: asked, ordered and read by as a
+    field with a range index is. UsageError for a condition of a class without ``conf(ttl=)``.
+
+    ``login.expires_at()``  the moment of this one. NotFound without a record. PTTL, ZSCORE and TIME,
+    one round trip.
+    """
+
+    @overload
+    def __get__(self, obj: None, owner: type[B]) -> Column[B, dt.datetime | None]: ...
+    @overload
+    def __get__(self, obj: Model, owner: type[B]) -> Moment: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return LimitedColumn(EXPIRES_AT, owner) if obj is None else MethodType(_expires_at, obj)
+
+    def __set__(self, obj: Model, value: Never) -> NoReturn:
+        expiry.refuse_assigning(obj)
+
+
+def _expires_at(record: Record) -> dt.datetime | None:
+    """The moment at which *record* ends, None for never. NotFound without one.
+
+    PTTL, ZSCORE and TIME, one round trip.
+    """
+    return run(expiry.expires_at(record))
+
+
 class Model(Record):
     """A record of Redis, for blocking code. Reading what is not loaded loads it.
 
@@ -84,6 +120,7 @@ class Model(Record):
     )
 
     get = Get()
+    expires_at = ExpiresAt()
 
     @classmethod
     def get_many(cls, ids: Iterable[str | int]) -> list[Self | None]:
@@ -174,13 +211,6 @@ class Model(Record):
     def ttl(self) -> dt.timedelta | None:
         """Return how long the stored record lasts, None for ever. NotFound without one. One round trip."""
         return run(expiry.ttl(self))
-
-    def expires_at(self) -> dt.datetime | None:
-        """Return the moment at which it ends, None for never. NotFound without one.
-
-        PTTL, ZSCORE and TIME, one round trip.
-        """
-        return run(expiry.expires_at(self))
 
     def delete(self) -> bool:
         """Delete the record with all its index entries and claims; return whether there was one.

@@ -16,10 +16,10 @@ from aioredisca.fields.password import Hash
 from aioredisca.model.record import Record
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
-from aioredisca.query.columns import BaseColumn, Output, page, password_field
+from aioredisca.query.columns import BaseColumn, Limited, Output, page, password_field
 from aioredisca.query.explain import Explanation
 from aioredisca.query.paging import Page
-from aioredisca.query.query import Select, whole
+from aioredisca.query.query import Select, field_of, whole
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import NEVER, Duration, ending
 from aioredisca.types import MISSING, Missing
@@ -127,7 +127,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches.
         """
-        return run(aggregates.values(self._spec, [self._field(column) for column in columns]))
+        return run(aggregates.values(self._spec, [self._asked(column) for column in columns]))
 
     def random(self, count: int = 1) -> list[R]:
         """Return *count* random matches, each once; fewer where there are no more. At most 1,000.
@@ -147,7 +147,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip per 1,000 matches, of which only these columns travel.
         """
-        figure, group = (None if one is None else self._field(one) for one in (column, by))
+        figure, group = (None if one is None else self._asked(one) for one in (column, by))
         return run(aggregates.aggregate(self._spec, figure, group))
 
     @hiding
@@ -200,7 +200,7 @@ class Query(Select[R]):
         Exact under concurrency: no other change of a number is lost. Batches and round trips as in
         :meth:`update`.
         """
-        return run(mutations.incr(self._spec, self._field(column), by))
+        return run(mutations.incr(self._spec, field_of(self._spec.model, column), by))
 
 
 class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
@@ -243,6 +243,12 @@ class Column(BaseColumn[B, T, Query[B]], Generic[B, T]):
         """
         query = self._range(None, None, children) if val is MISSING else self._equals(val, children)
         return query.random(count) or None
+
+
+class LimitedColumn(Limited[B, T, Query[B]], Column[B, T]):
+    """``Login.expires_at`` of a blocking model."""
+
+    __slots__ = ()
 
 
 class PasswordColumn(Column[B, T]):

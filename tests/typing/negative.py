@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 from aioredisca import (
     Counter,
     Enum,
@@ -127,6 +129,11 @@ async def finding() -> None:
     await User.all().incr(User.name)  # E: mypy pyright pyrefly
     User.where(User.age >= 3 and User.name == "x")  # HOLE: refused at run time with the cure
     User.all().count()  # E: mypy pyright pyrefly
+    User.expires_at < 5  # E: mypy pyright pyrefly
+    User.all().order_by(Language.expires_at)  # E: mypy pyright pyrefly
+    User("1").expires_at < dt.datetime.now(dt.UTC)  # E: mypy pyright pyrefly
+    User("1").expires_at = dt.datetime.now(dt.UTC)  # E: mypy pyright pyrefly
+    User("1").expires_at()  # E: mypy pyright pyrefly
     await User.save_many([Language("1")])  # E: mypy pyright pyrefly
 
 

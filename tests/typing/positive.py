@@ -197,6 +197,30 @@ async def verbs(user: User) -> None:
     user["extra"] = 2.5
 
 
+@conf(ttl=60)
+class Login(Model):
+    name = String(required=True)
+
+
+@conf(ttl=60)
+class BlockingLogin(sync.Model):
+    name = String(required=True)
+
+
+async def ends(login: Login, blocking: BlockingLogin, moment: dt.datetime) -> None:
+    assert_type(Login.expires_at, Column[Login, dt.datetime | None])
+    assert_type(await login.expires_at(), dt.datetime | None)
+    assert_type(Login.expires_at < moment, Query[Login])
+    assert_type(Login.expires_at.is_none() | (Login.expires_at == moment), Query[Login])
+    assert_type(Login.all().order_by(Login.expires_at.desc()), Query[Login])
+    assert_type(await Login.expires_at.range(moment, None), list[Login])
+    assert_type(await Login.all().values(Login.name, Login.expires_at), list[tuple[str, dt.datetime | None]])
+    assert_type(await Login.all().aggregate(Login.expires_at), Aggregate[dt.datetime | None])
+    assert_type(BlockingLogin.expires_at, sync.Column[BlockingLogin, dt.datetime | None])
+    assert_type(blocking.expires_at(), dt.datetime | None)
+    assert_type(BlockingLogin.expires_at >= moment, sync.Query[BlockingLogin])
+
+
 async def queries() -> None:
     assert_type(await (User.integer >= 5), list[User])
     assert_type(await User.string.find("x"), list[User])

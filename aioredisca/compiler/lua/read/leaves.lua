@@ -15,7 +15,8 @@
 --        or a leaf; a leaf or + is negated where it begins with !
 --          S set   Z sorted set, min, max   L sorted set of texts, field, min (in), max (out)
 --          H hash, value, field (empty: not to be proved)   A (all)   ? (not indexed: the client decides)
---          D sorted set of moments: those that are over (of classes whose records end, see due.lua)
+--          of classes whose records end, see due.lua: D sorted set of moments: those that are over
+--          M the same, min, max: those that are not, whose moment lies there
 -- reply  {cursor (empty: that was all; ?: too dear in this order, ask without), offset still to skip, rows
 --        or a number}: rows {id, {value ...}, id, {value ...}}, or replies of SORT_RO {{id, value ..., id ...}, ...};
 --        plan {way, then kind, key, size of each driver}

@@ -8,7 +8,7 @@ do
     return {'', 0, call('ZCARD', KEYS[1])}
   elseif kind == 'S' then
     return {'', 0, call('SCARD', key)}
-  elseif kind == 'Z' then
+  elseif kind == 'Z' or kind == 'M' then
     return {'', 0, call('ZCOUNT', key, ARGV[tree_at + 2], ARGV[tree_at + 3])}
   end
 end

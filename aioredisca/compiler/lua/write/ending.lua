@@ -5,6 +5,15 @@
 
 RULES.over = is_over
 
+local stale = RULES.stale
+RULES.stale = stale and function(g, i) -- the moment may be expected, which no hash holds
+  local moment = g.moments and g.moments[i]
+  if moment and g.old[i] then
+    g.old[i][$MOMENT] = string.format('%.0f', moment)
+  end
+  return stale(g, i)
+end
+
 for _, g in ipairs(groups) do
   local class = g.class
   for first = 1, class.entries and g.count or 0, SLICE do
