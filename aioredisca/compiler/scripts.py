@@ -84,6 +84,8 @@ def query_script(answer: Answer, expires: bool) -> Script:
             names[:0] = ["read/tree_at", "read/whole_count"]
         names = ["read/living_at" if name == "read/tree_at" else name for name in names]
         names.insert(names.index("read/leaves") + 1, "read/due")
+        if "read/strategy" in names:
+            names.insert(names.index("read/strategy") + 1, "read/backlog")
     return composed(parts(*names))
 
 

@@ -290,46 +290,6 @@ async def test_nothing_is_left_after_a_sweep(db: Database, raw: Any) -> None:
     assert await sweep(Pass) == 0
 
 
-def due(raw: Any) -> int:
-    seconds, micros = raw.time()
-    return int(raw.zcount("seat/t", "-inf", f"({int(seconds) * 1000 + int(micros) // 1000}"))
-
-
-async def leave(raw: Any, number: int) -> int:
-    """So many records that are over, of which all but the key is left, as after their end."""
-    ids = [str(n) for n in range(number)]
-    await Seat.save_many([Seat.new(id, row=1) for id in ids], ttl=3600)
-    raw.zadd("seat/t", dict.fromkeys(ids, 1))
-    raw.delete(*[f"seat:{id}" for id in ids])
-    assert due(raw) == number
-    return number
-
-
-async def test_writes_take_away_more_than_they_add(db: Database, raw: Any) -> None:
-    left = await leave(raw, 20)
-    await Seat.save_many([Seat.new(f"n{number}", place=f"n{number}") for number in range(3)], ttl=60)
-    assert due(raw) == left - 6  # a batch: two for each
-    for number in range(400):  # of single ones every fourth, by the clock, looks
-        if not due(raw):
-            break
-        await Seat.new(f"one{number}").save(ttl=60)
-    assert due(raw) == 0
-    assert await Seat.all().count() == raw.zcard("seat/t") == raw.zcard("seat/ids")
-
-
-async def test_what_has_piled_up_is_taken_away_faster(db: Database, raw: Any) -> None:
-    left = await leave(raw, 300)
-    await Seat.save_many([Seat.new("a"), Seat.new("b")], ttl=60)
-    assert due(raw) == left - 102
-    for number in range(400):
-        await Seat.new(f"one{number}").save(ttl=60)
-        if due(raw) < left - 102:
-            break
-    assert due(raw) == left - 102 - 104  # of single ones, one takes as much for four
-    await sweep(Seat)
-    assert drift(raw, [Seat]) == []
-
-
 async def test_more_than_a_step_of_a_sweep(db: Database, raw: Any) -> None:
     await Seat.save_many([Seat.new(str(number), row=number) for number in range(250)], ttl=3600)
     assert await Seat.all().expire(dt.timedelta(milliseconds=1)) == 250

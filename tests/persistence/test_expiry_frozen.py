@@ -8,16 +8,15 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from aioredisca import Database, Integer, Model, Reference, String, ValidationError, conf
-from aioredisca.compiler.scripts import script_of
 from aioredisca.errors import Restricted, UniqueViolation
 from aioredisca.persistence import executor
-from aioredisca.types import Call
+
+from ..support.altered import altered
 
 WAITS = """local begun = redis.call('TIME')
 repeat
@@ -71,22 +70,14 @@ class Slowly:
         self.patch, self.rule = monkeypatch, True
 
     def until(self, moment: int) -> None:
-        for name in ("write_call", "get_or_create_call"):
-            self.patch.setattr(executor, name, self._slowed(getattr(executor, name), moment))
-
-    def _slowed(self, make: Callable[..., Call], moment: int) -> Callable[..., Call]:
-        def call(*given: Any) -> Call:
-            made = make(*given)
-            assert made.script is not None
-            text = WAITS.format(moment=moment) + made.script.text
+        def alter(text: str) -> str:
             if not self.rule:  # what EXISTS says, as it was before there was a rule
                 text, found = re.subn(r"return moment and tonumber\(moment\) < [^\n]+", "return false", text)
                 assert found
-            script = script_of(text)
-            packed = made.packed and made.packed.replace(made.script.sha.encode(), script.sha.encode())
-            return replace(made, script=script, packed=packed)
+            return WAITS.format(moment=moment) + text
 
-        return call
+        for name in ("write_call", "get_or_create_call"):
+            self.patch.setattr(executor, name, altered(getattr(executor, name), alter))
 
 
 @pytest.fixture
