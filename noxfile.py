@@ -66,6 +66,14 @@ def faults(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["-n", WORKERS, *tests]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session(name="expiry-soak")
+def expiry_soak(session: nox.Session) -> None:
+    """Soak a million records that end, by several processes. Takes some ten minutes and a gigabyte."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["-s", "tests/scenarios/test_expiry_soak.py"]
+    session.run("pytest", *arguments, env={"REDISCA_SOAK": "1000000"})
+
+
 @nox.session(name="web-full")
 def web_full(session: nox.Session) -> None:
     """Run the tests on real web servers and workers with the full figures. Takes a quarter of an hour."""

@@ -59,7 +59,7 @@ def sweep_command(
 ) -> None:
     """Take away what is left in the indexes of records that have ended.
 
-    Answers are exact without it, and new records take away two each.
+    Answers are exact without it, and writes take away more than they add.
     Run it by cron where records end by the thousand and few are made.
     """
     kind = _model(model)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from aioredisca.compiler import positions
-from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.changes import Change, Increment, Mode, Parents
 from aioredisca.compiler.fast_single import MAX_SINGLE, is_simple
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.compiler.rendering import rendered
@@ -176,7 +176,7 @@ class _Group:
         )
         ends = [change.ends] if known.ends else []
         self.head: list[Arg] = [*counted, *ends, *free, *drops, *reads, *sets, *others, *extras]
-        self.head += [name for name, _, _ in change.parents]
+        self.head += [name for name, _, _, _ in change.parents]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -205,12 +205,20 @@ class _Group:
         if change.expect:
             row += _expected(change.expect)
         if change.parents:
-            row += [places[key] for _, key, _ in change.parents]
+            row += _named(change.parents, places)
         return row
 
 
 def _expected(expect: Raw) -> list[Arg]:
     return [b"" if value is None else b"=" + value for value in expect.values()]
+
+
+def _named(parents: Parents, places: Mapping[str, int]) -> list[Arg]:
+    """The number of each key, and the length of the base of its class, if records of that may end."""
+    return [
+        f"{places[key]}:{len(base.encode('utf-8', 'surrogateescape'))}" if ends else places[key]
+        for _, key, base, ends in parents
+    ]
 
 
 def _added(one: Increment) -> positions.Increment:

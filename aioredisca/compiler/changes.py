@@ -10,8 +10,9 @@ from typing import Literal, TypeAlias
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Raw
 
-Parents: TypeAlias = tuple[tuple[str, str, str], ...]
-"""Hash fields of references, each with the key of the record that it names, and what such keys start with."""
+Parents: TypeAlias = tuple[tuple[str, str, str, bool], ...]
+"""Hash fields of references, each with the key of the record that it names, what such keys start with, and
+whether records of its class may end."""
 
 Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
 

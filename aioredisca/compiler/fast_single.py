@@ -146,7 +146,9 @@ def _class_row(way: str, schema: Schema) -> Row:
         made = f"function(base, id) return {{{row['collections']}}} end" if schema.collections else "nil"
         row |= {
             "ends": "",
-            "class": f"{{{entries_of(schema)}}}",
+            "moments": f"KEYS[{len(schema.fixed_keys) - 1}]" if way == "whole" else "base .. '/t'",
+            "notes": f"KEYS[{len(schema.fixed_keys)}]" if way == "whole" else "base .. '/t/n'",
+            "class": f"{{base=base,{entries_of(schema)}}}",
             "collections_of": made,
             "noting": noting,
             "over": _over(),

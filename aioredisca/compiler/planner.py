@@ -125,8 +125,15 @@ class Plan:
     @property
     def single(self) -> Index | None:
         """The index that answers all by itself."""
+        return _alone(self.tree)
+
+    @property
+    def drawn(self) -> Index | None:
+        """The index that answers all by itself, but for records that are over."""
         tree = self.tree
-        return tree if isinstance(tree, Index) and not tree.negated and tree.kind != "?" else None
+        if self.schema.expires and isinstance(tree, Tree) and len(tree.parts) == 2:
+            return _alone(tree.parts[0])
+        return _alone(tree)
 
 
 def indexes(tree: Tree | Index) -> Iterator[Index]:
@@ -163,6 +170,10 @@ def plan(
     walk = planner.walk(wanted, natural)
     exact = UNKNOWN not in set(indexes(tree))
     return Plan(schema, wanted, natural, _living(schema, tree), walk, exact)
+
+
+def _alone(tree: Tree | Index) -> Index | None:
+    return tree if isinstance(tree, Index) and not tree.negated and tree.kind != "?" else None
 
 
 def _living(schema: Schema, tree: Tree | Index) -> Tree | Index:

@@ -125,11 +125,17 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
 
 
 def choose_call(plan: Plan, index: Index, fields: Sequence[str], count: int) -> Call:
-    """*count* random records of *index*, with *fields* of each."""
+    """*count* random records of *index*, with *fields* of each; see :data:`SOME_OVER`."""
     dice = [secrets.randbelow(2**31) for _ in range(count if index.kind != "S" else 0)]
     low, high = [*index.args[-2:], "", ""][:2]
     head = Choose(index.kind, low, high, count, records=plan.schema.keys.records, width=len(fields))
-    return Call((*head, *fields, *dice), small_script("choose"), (index.key or plan.schema.keys.ids,))
+    keys = plan.schema.keys
+    ends = (keys.moments,) if plan.schema.expires else ()
+    return Call((*head, *fields, *dice), small_script("choose"), (index.key or keys.ids, *ends))
+
+
+SOME_OVER = 0
+"""The reply to :func:`choose_call` where some of what was drawn is over."""
 
 
 Row = tuple[str, Stored]

@@ -31,7 +31,12 @@ QUERY_PARTS: dict[Answer, tuple[str, ...]] = {
 """What the script of a query is composed of: to define what is not used takes time, too."""
 
 _LIVING = {"read/tree_at": "read/living_at"}
-_BY_MOMENT = {"read/leaves": "read/due", "read/fields": "read/moment", "read/ranks": "read/by_moment"}
+_BY_MOMENT = {
+    "read/leaves": "read/due",
+    "read/fields": "read/moment",
+    "read/strategy": "read/backlog",
+    "read/ranks": "read/by_moment",
+}
 """What stands in the place of a part, and what follows it, where records end."""
 
 SMALL_PARTS = ("choose", "declare", "evicts", "probe", "sweep")

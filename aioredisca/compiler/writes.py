@@ -64,7 +64,7 @@ def _reached(schemas: Iterable[Schema]) -> tuple[str, ...]:
 
 def _numbered(changes: Sequence[Change], before: int) -> dict[str, int]:
     """The keys of the parents in *changes*, each once, with their numbers after so many keys *before*."""
-    keys = dict.fromkeys(key for change in changes for _, key, _ in change.parents)
+    keys = dict.fromkeys(key for change in changes for _, key, _, _ in change.parents)
     return {key: number for number, key in enumerate(keys, before + 1)}
 
 

@@ -61,8 +61,8 @@ def parents_of(mapper: Mapper, sets: Mapping[str, bytes], store: Store, unit: Un
 
 def _parent(
     mapper: Mapper, field: Reference[Any, Any], raw: bytes, store: Store, unit: UnitOfWork | None
-) -> tuple[str, str]:
-    """Its key, and what the keys of its class start with."""
+) -> tuple[str, str, bool]:
+    """Its key, what the keys of its class start with, and whether its records may end."""
     codec: Any = field.__codec__
     target, id = codec.named(raw.decode("utf-8", "surrogateescape"), mapper)
     mine, theirs = mapper.keys(store), target.__mapper__.keys(store)
@@ -71,7 +71,7 @@ def _parent(
         raise UsageError(f"{where} refers to another database, where it cannot be checked: check=False")
     if mine != theirs and (mine.tag or theirs.tag):
         raise UsageError(f"{where} refers to another slot, where it cannot be checked: check=False")
-    return theirs.record(id), theirs.base
+    return theirs.record(id), theirs.base, target.__mapper__.lifetime.limited
 
 
 def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:

@@ -131,8 +131,8 @@ SWEPT = 100
 async def sweep(model: type[Record], *, progress: Callable[[int], None] | None = None) -> int:
     """Take away what is left of the records of *model* that are over; return how many.
 
-    Answers are exact without it, and every write takes away two: it is for a model that is written rarely, or
-    whose records end all at once.
+    Answers are exact without it, and writes take away more than they add: it is for a model that is written
+    rarely, or whose records end all at once.
 
     ``progress``  called with the number so far.
 

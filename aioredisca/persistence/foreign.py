@@ -28,7 +28,7 @@ async def explained(
     """What a write that met *error* is to raise: it names the key. Missing rights are probed for anew."""
     if isinstance(error, PermissionDenied):
         readiness.forget(store, schemas)
-        parents = dict.fromkeys(base for change in changes for _, _, base in change.parents)
+        parents = dict.fromkeys(base for change in changes for _, _, base, _ in change.parents)
         if parents and not error.rule.startswith("+"):  # a key, and those of the classes were probed
             rule = " ".join(f"~{glob_literal(base)}:*" for base in parents)
             return PermissionDenied(rule, "a reference with check= looks at keys of another class")

@@ -9,7 +9,14 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aioredisca.compiler.planner import Plan, Walk
-from aioredisca.compiler.queries import choose_call, place_after, query_call, read_flat, read_step
+from aioredisca.compiler.queries import (
+    SOME_OVER,
+    choose_call,
+    place_after,
+    query_call,
+    read_flat,
+    read_step,
+)
 from aioredisca.config import conf
 from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
 from aioredisca.persistence import asking
@@ -329,7 +336,8 @@ def _count_call(plan: Plan) -> Call:
 async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
     """*wanted* random matches, each once, in random order; all of them where there are no more.
 
-    One round trip where one index answers the condition. Else all ids that match are read first.
+    One round trip where one index answers the condition, unless some of what it draws is over. Else all ids
+    that match are read first.
     """
     if wanted > MAX_CHOICE:
         raise UsageError(f"at most {MAX_CHOICE:,} records are drawn at random, not {wanted:,}")
@@ -338,21 +346,24 @@ async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
     if not spec.whole:
         raise UsageError("a random sample is drawn of all that matches: leave limit, offset and slices away")
     scans = await scans_of(spec, spec.loads)
-    if all(scan.plan.single for scan in scans):
-        found = await _drawn(scans, wanted)
-    else:
+    found = await _drawn(scans, wanted) if all(scan.plan.drawn for scan in scans) else None
+    if found is None:
         found = await _sampled(spec, wanted)
     await prefetch.load(spec, found)
     return found
 
 
-async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R]:
+async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R] | None:
+    """None where some of them are over."""
     calls = list[tuple[Store, Call]]()
     for scan in scans:
-        assert scan.plan.single is not None
-        calls.append((scan.store, choose_call(scan.plan, scan.plan.single, scan.fields, wanted)))
+        assert scan.plan.drawn is not None
+        calls.append((scan.store, choose_call(scan.plan, scan.plan.drawn, scan.fields, wanted)))
     found = list[R]()
-    for scan, reply in zip(scans, await together(calls), strict=True):
+    replies = await together(calls)
+    if SOME_OVER in replies:
+        return None
+    for scan, reply in zip(scans, replies, strict=True):
         found += scan.records(scan.judged(read_flat(reply, len(scan.fields))))
     return random.sample(found, min(wanted, len(found)))
 

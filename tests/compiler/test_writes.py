@@ -125,7 +125,7 @@ def changes(draw: Any) -> Change:
         sets = {name: value for name, value in sets.items() if name not in ("email", "slug")}
     drops = tuple(names[2:]) if mode == "update" else ()
     again, skip = draw(st.sampled_from([(False, False), (True, False), (False, True)]))
-    parents = tuple((name, draw(st.sampled_from([*PLACES])), "") for name in names[:1] if name in sets)
+    parents = tuple((name, draw(st.sampled_from([*PLACES])), "", False) for name in names[:1] if name in sets)
     id = draw(st.text(min_size=1, max_size=3))
     return Change(schema, id, mode, sets, drops, expect, again, skip, parents=parents)
 
@@ -147,8 +147,8 @@ VARIATIONS: list[dict[str, Any]] = [
     {"again": True},
     {"skip": True},
     {"mode": "upsert"},
-    {"parents": (("email", "a:1", "a"),)},
-    {"parents": (("email", "a:2", "a"),)},
+    {"parents": (("email", "a:1", "a", False),)},
+    {"parents": (("email", "a:2", "a", False),)},
     {"schema": SIMPLE, "sets": {}},
     {"sets": {"email": b"e", "size": b"1"}},
     {"sets": {"email": b"e", "size": b"01"}},
@@ -183,7 +183,7 @@ def check(asked: list[Change], alone: bool) -> None:
         assert one.reads[: len(change.expect)] == [*change.expect]
         wanted = [b"" if value is None else b"=" + value for value in change.expect.values()]
         assert one.expected == wanted
-        assert one.parents == {name: PLACES[key] for name, key, _ in change.parents}
+        assert one.parents == {name: PLACES[key] for name, key, _, _ in change.parents}
         long = {n: long_digest(v).encode() for n, v in change.sets.items() if n == "city" and len(v) > 512}
         scores = {
             n: score(v).encode() for n, v in change.sets.items() if n == "size" and score(v).encode() != v

@@ -290,19 +290,6 @@ async def test_nothing_is_left_after_a_sweep(db: Database, raw: Any) -> None:
     assert await sweep(Pass) == 0
 
 
-async def test_each_record_that_ends_takes_two_away(db: Database, raw: Any) -> None:
-    for number in range(9):
-        await Seat.new(str(number), place=str(number), row=1).save()
-    await end(raw, *[Seat(str(number)) for number in range(9)])
-    left = raw.zcard("seat/t")
-    assert left > 4
-    await Seat.new("new", place="new").save(ttl=60)
-    assert raw.zcard("seat/t") == left - 2 + 1
-    batch = [Seat.new(f"n{number}", place=f"n{number}") for number in range(3)]
-    await Seat.save_many(batch, ttl=60)
-    assert raw.zcard("seat/t") == left - 4 + 4
-
-
 async def test_more_than_a_step_of_a_sweep(db: Database, raw: Any) -> None:
     await Seat.save_many([Seat.new(str(number), row=number) for number in range(250)], ttl=3600)
     assert await Seat.all().expire(dt.timedelta(milliseconds=1)) == 250

@@ -6,7 +6,7 @@
 local MOMENTS
 
 KINDS.D = {
-  enumerate = KINDS.Z.enumerate, test = KINDS.Z.test, size = KINDS.Z.size, all = KINDS.Z.all, holds = KINDS.Z.holds,
+  enumerate = KINDS.Z.enumerate, test = 2, size = KINDS.Z.size, all = KINDS.Z.all, holds = KINDS.Z.holds,
   read = function(leaf)
     leaf.key, leaf.low, leaf.high = KEYS[take_number()], '-inf', '(' .. now
     leaf.from, leaf.to, leaf.short = -math.huge, now, true

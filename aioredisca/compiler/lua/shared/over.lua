@@ -1,5 +1,5 @@
 -- needs: call, now
--- gives: is_over, bury, sweep
+-- gives: is_over, bury, sweep, share
 -- Records that end: which are over, and how what is left of them goes. Written out for classes that have such.
 --
 -- base/t    sorted set: id -> the millisecond of its end, which its key has as well
@@ -70,4 +70,10 @@ local function sweep(base, most, collections)
     end
   end
   return #due
+end
+
+-- How many of those that are due a write takes away that may have added so many: more than these, and more still
+-- where they have piled up.
+local function share(due, added)
+  return math.min(due > 100 and added + 100 or 2 * added, 200)
 end

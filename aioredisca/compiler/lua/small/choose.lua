@@ -2,11 +2,11 @@
 -- gives:
 -- Picks random records out of one index, each at most once, with the fields asked for. Writes nothing.
 --
--- KEYS   the index
+-- KEYS   the index; of a class whose records end, their moments as well
 -- ARGV   kind (S set, Z scores, L texts, A ids, H hash), two bounds (Z L) or value and field (H),
 --        how many, what record keys start with, number of fields, field ...,
 --        then as many random integers as records are wanted (Lua in Redis has no randomness of its own)
--- reply  {id, value ..., id, value ...}
+-- reply  {id, value ..., id, value ...}, or 0: some of them are over
 
 local kind, low, high = ARGV[$CHOOSE_KIND], ARGV[$CHOOSE_LOW], ARGV[$CHOOSE_HIGH]
 local wanted, records = tonumber(ARGV[$CHOOSE_WANTED]), ARGV[$CHOOSE_RECORDS]
@@ -41,10 +41,15 @@ local function pick()
   return sample(first, call(COUNT[kind], KEYS[1], FIRST[kind], high))
 end
 
-local rows = {}
+local rows, time = {}, KEYS[2] and call('TIME')
+local now = time and time[1] * 1000 + math.floor(time[2] / 1000)
 for _, id in ipairs(pick()) do
   if kind == 'L' then
     id = string.sub(id, string.find(id, '\0', 1, true) + 1)
+  end
+  local moment = now and call('ZSCORE', KEYS[2], id)
+  if moment and tonumber(moment) < now then
+    return 0
   end
   rows[#rows + 1] = id
   for first = $CHOOSE_SIZE + 1, DICE, 1000 do

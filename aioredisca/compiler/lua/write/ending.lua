@@ -1,7 +1,9 @@
--- needs: call, is_over, bury, wanted_end, note_down, set_end, SLICE, min, groups, RULES
--- gives: end_of
+-- needs: call, is_over, bury, SLICE, min, groups, RULES
+-- gives:
 -- Records that end, in a write. Before anything is judged, what is left of records of the call that are over goes:
--- they are no more. After a record is written, its end is.
+-- they are no more.
+--
+-- g.moments  the ends of the records of a group so far
 
 RULES.over = is_over
 
@@ -28,27 +30,5 @@ for _, g in ipairs(groups) do
         g.moments[i] = tonumber(moment or nil)
       end
     end
-  end
-end
-
-local function end_of(g, i, key)
-  local class, id = g.class, g.ids[i]
-  local moments = class.base .. '/t'
-  if g.mode == 'd' then
-    call('ZREM', moments, id)
-    call('HDEL', moments .. '/n', id)
-    return
-  end
-  local moment = g.moments and g.moments[i]
-  if g.key then -- it was found by the server
-    moment = tonumber(call('ZSCORE', moments, id) or nil)
-  end
-  local existed = g.old and g.old[i] and true or false
-  local wanted = wanted_end(g.ends or '', existed, key, moment)
-  if wanted and (g.indexed or not moment) then
-    note_down(class, class.base, key, id)
-  end
-  if wanted ~= moment or g.ends == 'p' then
-    set_end(class.base, key, id, wanted, moment, class.collections)
   end
 end

@@ -38,7 +38,7 @@ if ARGV[1] == $asks then
   end
   --end
   --each plain, ends
-  local base, ends, exists, changed = string.sub(KEYS[1], 1, -6), ARGV[$PLAIN_SIZE + 1], true, false
+  local base, ends, exists, changed, renoted = string.sub(KEYS[1], 1, -6), ARGV[$PLAIN_SIZE + 1], true, false, false
   local id, left = string.sub(key, #base + 2), call('PTTL', key)
   --end
   --each whole
@@ -64,7 +64,7 @@ if ARGV[1] == $asks then
   end
   --end
   --each whole, ends
-  local base, ends, changed = string.sub(KEYS[1], 1, -6), ARGV[$FAST_SIZE + 1], false
+  local base, ends, changed, renoted = string.sub(KEYS[1], 1, -6), ARGV[$FAST_SIZE + 1], false, false
   local left = exists and not old.err and call('PTTL', key) or -2
   --end
   --each ends
@@ -88,12 +88,12 @@ if ARGV[1] == $asks then
   --end
   --each ends
   -- shared/ends.lua tells what *ends* says
-  local moments, how, number = base .. '/t', string.sub(ends, 1, 1), tonumber(string.sub(ends, 2))
-  local now, wanted
+  local how, number = string.sub(ends, 1, 1), tonumber(string.sub(ends, 2))
+  local time, now, wanted
   if how == 'r' or number and how == 'n' and not exists then
-    local time = call('TIME')
+    time = call('TIME')
     now = time[1] * 1000 + math.floor(time[2] / 1000)
-    wanted = string.format('%.0f', now + number)
+    wanted = now + number
   elseif how == 'a' then
     wanted = string.sub(ends, 2)
   end
@@ -115,8 +115,11 @@ if ARGV[1] == $asks then
   end
   --end
 
-  --each whole
+  --each whole, endless
   local base, keeps = string.sub(KEYS[1], 1, -6), exists and mode ~= 'd'
+  --end
+  --each whole, ends
+  local keeps = exists and mode ~= 'd'
   --end
   --each tracked
   local before$n, after$n = old[$at] or false, new[$field]
@@ -125,7 +128,16 @@ if ARGV[1] == $asks then
   end
   --end
   --each tracked, ending
-  changed = changed or not exists or after$n ~= before$n
+  changed = changed or after$n ~= before$n
+  --end
+  --each unique, ending
+  renoted = renoted or after$n ~= before$n
+  --end
+  --each digests, ending
+  renoted = renoted or after$n ~= before$n
+  --end
+  --each range, ending
+  renoted = renoted or not after$n ~= not before$n -- a note tells no score
   --end
   --each unique
   local owned$n = before$n and before$n ~= after$n and call('HGET', $unique, before$n) == id
@@ -156,13 +168,13 @@ if ARGV[1] == $asks then
   -- what is added before the hash: if the server stops here, it is too much, and harms nobody
   --each whole, ends
   if not exists then -- what was left of one that is over goes first
-    local entered = wanted and call('ZADD', moments, wanted, id)
-    if entered == 0 or not wanted and call('ZSCORE', moments, id) then
+    local entered = wanted and call('ZADD', $moments, wanted, id)
+    if entered == 0 or not wanted and call('ZSCORE', $moments, id) then
       $over
       bury(base, id, $collections_of)
     end
     if entered == 0 then
-      call('ZADD', moments, wanted, id)
+      call('ZADD', $moments, wanted, id)
     end
   end
   --end
@@ -312,8 +324,8 @@ if ARGV[1] == $asks then
   -- the end of the record
   --each whole, ends
   if mode == 'd' then
-    if call('ZREM', moments, id) == 1 then
-      call('HDEL', moments .. '/n', id)
+    if call('ZREM', $moments, id) == 1 then
+      call('HDEL', $notes, id)
     end
     wanted, ends, left = nil, '', -1
   end
@@ -321,18 +333,19 @@ if ARGV[1] == $asks then
   --each ends
   local noting = wanted and not exists
   if wanted and exists then
-    noting = call('ZADD', moments, wanted, id) == 1 or changed
+    noting = call('ZADD', $moments, wanted, id) == 1 or renoted
   elseif ends == 'p' and exists then -- somebody else may have taken it from the key already
     if left >= 0 then
       call('PERSIST', key)
     end
-    call('ZREM', moments, id)
-    call('HDEL', moments .. '/n', id)
+    call('ZREM', $moments, id)
+    call('HDEL', $notes, id)
   elseif left >= 0 and changed then
-    noting = true
-    if not call('ZSCORE', moments, id) then -- somebody else gave it an end
+    noting = renoted
+    if not call('ZSCORE', $moments, id) then -- somebody else gave it an end
+      noting = true
       $over
-      call('ZADD', moments, now + left, id)
+      call('ZADD', $moments, now + left, id)
     end
   end
   --end
@@ -340,41 +353,40 @@ if ARGV[1] == $asks then
   if noting then
     local class = $class
     $noting
-    note_down(class, base, key, id)
+    local note = noted(class, id, read_tracked(class, key))
+    if note ~= '' then
+      call('HSET', $notes, id, note)
+    end
   end
   --end
   --each whole, ends
   if noting then -- as noted.lua does
-    local note = ''
   --end
-    --each unique, ending
-    if after$n then
-      note = note .. $u_note .. #after$n .. ':' .. after$n
-    end
-    --end
     --each digests, ending
     local entry$n = after$n and $x_note .. after$n
     if after$n and #after$n > $LONG_VALUE then
       entry$n = $y_note .. (extras[$field] or call('HGET', $digests, id) or '')
-      note = note .. $h_note
     end
-    if entry$n then
-      note = note .. 's' .. #entry$n .. ':' .. entry$n
-    end
+    --end
+    --each whole, ends
+    local note = ''
+    --end
+    --each unique, ending
+      .. (after$n and $u_note .. #after$n .. ':' .. after$n or '')
+    --end
+    --each digests, ending
+      .. (entry$n and 's' .. #entry$n .. ':' .. entry$n or '')
+      .. (after$n and #after$n > $LONG_VALUE and $h_note or '')
     --end
     --each range, ending
-    if after$n then
-      note = note .. $r_note
-    end
+      .. (after$n and $r_note or '')
     --end
     --each none, ending
-    if not after$n then
-      note = note .. $n_note
-    end
+      .. (after$n and '' or $n_note)
     --end
   --each whole, ends
     if note ~= '' then
-      call('HSET', moments .. '/n', id, note)
+      call('HSET', $notes, id, note)
     end
   end
   --end
@@ -388,9 +400,12 @@ if ARGV[1] == $asks then
   end
   --end
   --each whole, ends
-  if now and not exists and call('ZCOUNT', moments, '-inf', '(' .. now) > 0 then
-    $over
-    sweep(base, 2, $collections_of)
+  if now and not exists and time[2] % 4 == 0 then -- one of four looks what is due, for all of them
+    local due = call('ZCOUNT', $moments, '-inf', '(' .. now)
+    if due > 0 then
+      $over
+      sweep(base, share(due, 4), $collections_of)
+    end
   end
   --end
   --each whole

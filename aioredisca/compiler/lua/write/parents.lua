@@ -3,7 +3,8 @@
 -- References with check=: what they are set to must be there once the batch is done.
 --
 -- A group with g.parents such references has their names in ARGV from g.first_parent + 1 on, and a row has the
--- numbers of the keys that they name from g.parent_at + 1 on.
+-- numbers of the keys that they name from g.parent_at + 1 on; with a colon and the length of the class's base, if
+-- its records may end.
 
 local there = {} -- key of a record -> whether it is there in the end
 for _, g in ipairs(groups) do
@@ -12,9 +13,19 @@ for _, g in ipairs(groups) do
   end
 end
 
-local function is_there(key)
+-- The rule of over.lua, for a class that may be no other of the call's.
+local function is_over(key, length)
+  if call('PTTL', key) ~= 0 then
+    return false
+  end
+  local moment = call('ZSCORE', string.sub(key, 1, length) .. '/t', string.sub(key, length + 2))
+  local time = call('TIME')
+  return moment and tonumber(moment) < time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+local function is_there(key, length)
   if there[key] == nil then
-    there[key] = call('EXISTS', key) == 1
+    there[key] = call('EXISTS', key) == 1 and not (length and is_over(key, length))
   end
   return there[key]
 end
@@ -25,7 +36,12 @@ for _, g in ipairs(groups) do
     for n = 1, g.parents do
       local field = ARGV[g.first_parent + n]
       local column = g.columns[field] -- none where a delete in the batch took the reference, or all of it, away
-      if column and not is_there(KEYS[tonumber(ARGV[row + g.parent_at + n])]) then
+      local place = ARGV[row + g.parent_at + n]
+      local number, length = tonumber(place), nil
+      if not number then
+        number, length = string.match(place, '^(%d+):(%d+)$')
+      end
+      if column and not is_there(KEYS[tonumber(number)], tonumber(length)) then
         return {'ORPHAN', g.number + i, field, ARGV[row + column]}
       end
     end
