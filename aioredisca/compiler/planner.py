@@ -173,7 +173,7 @@ def plan(
 
 
 def _alone(tree: Tree | Index) -> Index | None:
-    return tree if isinstance(tree, Index) and not tree.negated and tree.kind != "?" else None
+    return tree if isinstance(tree, Index) and not tree.negated and tree.kind not in "?M" else None
 
 
 def _living(schema: Schema, tree: Tree | Index) -> Tree | Index:
@@ -379,13 +379,19 @@ def _text_ends(leaf: TextBetween | StartsWith) -> tuple[bytes, bytes]:
     """Both ends as ZRANGEBYLEX takes them: a member is the sortable text, NUL, and the id."""
     if isinstance(leaf, StartsWith):
         stem = sortable(leaf.prefix)
-        return (b"[" + stem, b"(" + stem + b"\xff") if stem else (b"-", b"+")
+        return (b"[" + stem if stem else b"-"), _behind_all(stem)
     low, high = leaf.low, leaf.high
     # Behind the NUL of a text come its own members; 1 is what stands in no member at that place but
     # after all of them, and before those of every longer text.
     first = b"-" if low is None else b"[" + sortable(low.value) + (b"\0" if low.inclusive else b"\1")
     last = b"+" if high is None else b"(" + sortable(high.value) + (b"\1" if high.inclusive else b"\0")
     return first, last
+
+
+def _behind_all(stem: bytes) -> bytes:
+    """The end of the members that begin with *stem*, as ZRANGEBYLEX takes it."""
+    kept = stem.rstrip(b"\xff")
+    return b"(" + kept[:-1] + bytes([kept[-1] + 1]) if kept else b"+"
 
 
 def _why(spec: FieldSpec, leaf: Leaf) -> str:

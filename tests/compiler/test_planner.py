@@ -87,7 +87,7 @@ SINGLE: list[tuple[Condition, Index]] = [
     ),
     (
         StartsWith("text", b"a"),
-        Index("L", KEYS.sorted("text"), ("text", b"[a", b"(a\xff"), "s?:text", "text"),
+        Index("L", KEYS.sorted("text"), ("text", b"[a", b"(b"), "s?:text", "text"),
     ),
     (StartsWith("text", b""), Index("L", KEYS.sorted("text"), ("text", b"-", b"+"), "s?:text", "text")),
     (

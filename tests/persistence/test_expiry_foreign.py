@@ -242,7 +242,8 @@ async def test_a_new_record_takes_in_what_is_due_as_a_sweep_does(db: Database, r
     record = await stored(kind)
     raw.persist(record.getkey())
     comes(kind, raw)
-    await kind.new("2", place="A2").save()
+    for number in range(2, 102):  # one of four looks
+        await kind.new(str(number), place=f"A{number}").save(ttl=3600)
     assert await (kind.name == "n").ids() == ["1"]
 
 

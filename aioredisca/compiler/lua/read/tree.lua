@@ -177,7 +177,7 @@ local function cover(node)
     for i = 1, min(#node, 32) do -- of many only the best, lest the choice take longer than the walk
       local child = by_worth(node)[i]
       local some, price, ids = cover(child)
-      price = price + rest_cost(node, ids, child)
+      price = price + rest_cost(node, ids, not child.negated and child) -- what is negated is tested all the same
       if not found or price < cost then
         found, cost, count = some, price, ids
       end
