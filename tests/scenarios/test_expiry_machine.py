@@ -44,7 +44,7 @@ STEPS = 50
 Row = dict[str, Any]
 
 
-@conf(prefix="pass", ttl=None, unique=[("owner", "slug")], index=[("owner", "age")])
+@conf(prefix="mpass", ttl=None, unique=[("owner", "slug")], index=[("owner", "age")])
 class Pass(Model):
     """Every kind of index, and collections: the general script."""
 
@@ -60,7 +60,7 @@ class Pass(Model):
     seen = Counter()
 
 
-@conf(prefix="seat", ttl=None)
+@conf(prefix="mseat", ttl=None)
 class Seat(Model):
     """The fast paths of a simple class."""
 
@@ -70,7 +70,7 @@ class Seat(Model):
     note = String()
 
 
-@conf(prefix="child", ttl=None)
+@conf(prefix="mchild", ttl=None)
 class Child(Model):
     """Goes with the record that it refers to."""
 
