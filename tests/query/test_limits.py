@@ -47,7 +47,7 @@ async def test_slips_in_lists_and_columns_are_told(db: Database) -> None:
         Row.all().prefetch("size")
 
 
-async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
+async def test_long_lists_and_their_negation_are_exact(db: Database, backend: str) -> None:
     """Lists are walked value by value, or tested by the field of the record: both ways, on each kind of index."""
     await rows(
         60,
@@ -57,11 +57,12 @@ async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
         email=lambda i: f"e{i}",
         tags=lambda i: {f"t{i % 30}", f"u{i % 7}"},
     )
+    end = 200 if backend == "memory" else 900  # more than there are records
     lists: list[tuple[Any, list[Any]]] = [
-        (Row.size, [*range(1, 900), 2**60]),
-        (Row.country, [f"c{i}" for i in range(5, 900)]),
-        (Row.name, [f"n{i}" for i in range(3, 900)]),
-        (Row.email, [f"e{i}" for i in range(7, 900)]),
+        (Row.size, [*range(1, end), 2**60]),
+        (Row.country, [f"c{i}" for i in range(5, end)]),
+        (Row.name, [f"n{i}" for i in range(3, end)]),
+        (Row.email, [f"e{i}" for i in range(7, end)]),
     ]
     everything = await Row.all().order_by(Row.email)
     for column, some in lists:
@@ -82,7 +83,7 @@ async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
             )
             either = sorted(set(await other.ids()) | set(outside))
             assert await (other | column.not_in(some)).ids() == either
-    many = [f"t{i}" for i in range(5, 900)]
+    many = [f"t{i}" for i in range(5, end)]
     tagged = [row.id for row in sorted(everything, key=lambda row: row.id) if int(row.id) % 30 >= 5]
     assert await Row.tags.has_any(many).ids() == tagged
     assert await Row.tags.has_any([*many, "u1", "u2"]).count() == len(
