@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import gc
 import inspect
 import os
 import sys
@@ -11,8 +13,10 @@ from typing import Any
 
 import hypothesis
 import pytest
+import redis.utils
 
 from aioredisca import Database, conf
+from aioredisca.drivers.database import _servers
 from aioredisca.drivers.run import run
 
 from .support.proxy import Proxy
@@ -23,6 +27,9 @@ hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("suite")
+
+# It reads the files of its own package for every client; the tests make some 20,000.
+redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 FULL = os.environ.get("REDISCA_FULL") == "1"
 PER_PUSH = ("memory", "valkey9")
@@ -84,6 +91,18 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(f"found here and left out: {', '.join(idle)} (--matrix takes them)")
     if _absent:
         terminalreporter.write_line(f"not found here: {', '.join(dict.fromkeys(_absent))}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones first: at the end no worker waits long for another."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the collector of garbage, which some tests call, need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 # -- two drivers ----------------------------------------------------------------------------------
@@ -151,8 +170,7 @@ def server(backend: str, servers: dict[str, Server]) -> Server:
     """A real server, empty."""
     if backend not in servers:
         servers[backend] = Server(backend, _binary(backend))
-    with servers[backend].client() as client:
-        client.flushall()
+    servers[backend].empty()
     return servers[backend]
 
 
@@ -163,12 +181,15 @@ def full(backend: str) -> bool:
 
 
 @pytest.fixture
-def url(backend: str, request: pytest.FixtureRequest) -> str:
+def url(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an empty database."""
-    if backend == "memory":
-        return f"memory://{request.node.nodeid}"
-    started: Server = request.getfixturevalue("server")
-    return started.url
+    if backend != "memory":
+        started: Server = request.getfixturevalue("server")
+        yield started.url
+        return
+    name = request.node.nodeid
+    yield f"memory://{name}"
+    _servers.pop(name, None)  # else each lives as long as the process, with its data and its Lua
 
 
 @pytest.fixture

@@ -68,14 +68,15 @@ async def test_a_late_count_is_not_counted(proxy: Proxy, form: Form, fenced: boo
     with opened(proxy.url, form, fenced) as database:
         doc = await Doc.new("1", n=0).save()
         verbs: list[Any] = [lambda: doc.incr(Doc.n), lambda: doc.seen.incr(), lambda: doc.tags.append("x")]
-        for verb in verbs:
+        tried = verbs if form == "fast" else verbs[:1]  # what is above the transport is the same in all forms
+        for verb in tried:
             proxy.hold_next_request()
             with pytest.raises(OutcomeUnknown, match="twice"):
                 await verb()
             await verb()
             proxy.release()
-        counted = ((await Doc.get("1")).n, await doc.seen.get(), await doc.tags.len())
-        assert counted == ((1, 1, 1) if fenced else (2, 2, 2))
+        counted = [(await Doc.get("1")).n, await doc.seen.get(), await doc.tags.len()]
+        assert counted[: len(tried)] == [1 if fenced else 2] * len(tried)
         await _closed(database)
 
 

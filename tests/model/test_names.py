@@ -49,27 +49,33 @@ FIELD_NAMES = frozenset(
 """What docs/fields.md reserves in a field of one's own: options, hooks, and the options of what it extends."""
 
 
-def names_in_the_package() -> set[str]:
-    """Every identifier of the library's own code, but for dunders."""
-    found = set[str]()
+def names_in_the_package() -> tuple[set[str], set[str]]:
+    """Every identifier of the library's own code, but for dunders; and the names of arguments."""
+    found, arguments = set[str](), set[str]()
     for path in Path(aioredisca.__file__).parent.rglob("*.py"):
-        found |= {path.stem, *_identifiers(ast.parse(path.read_text()))}
-    return {name for name in found if not name.startswith("__")}
+        found.add(path.stem)
+        for node in ast.walk(ast.parse(path.read_text())):
+            found.update(_identifiers(node))
+            if isinstance(node, ast.arg):
+                arguments.add(node.arg)
+    return {name for name in found if not name.startswith("__")}, arguments
 
 
-def _identifiers(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        for one in (getattr(node, kind, None) for kind in ("id", "attr", "arg", "name", "asname")):
-            yield from str(one).split(".") if isinstance(one, str) else ()
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
-            yield node.value  # a slot, or the name of an attribute that is looked up
+def _identifiers(node: ast.AST) -> Iterator[str]:
+    for kind in ("id", "attr", "arg", "name", "asname"):
+        one = getattr(node, kind, None)
+        if isinstance(one, str):
+            yield from one.split(".")
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.isidentifier():
+        yield node.value  # a slot, or the name of an attribute that is looked up
 
 
 CREATE: Any = Create
 READ: Any = Read
 UPDATE: Any = Update
 
-EVERY = sorted(names_in_the_package() - RESERVED)
+NAMES, ARGUED = names_in_the_package()
+EVERY = sorted(NAMES - RESERVED)
 
 
 def _method(self: Any, *arguments: Any) -> str:
@@ -220,17 +226,7 @@ def named_by(names: list[str], *, unique: bool = False) -> Any:
     return types.new_class("Named", (Model,), exec_body=lambda made: made.update(body))
 
 
-ARGUMENTS = sorted(
-    {
-        node.arg
-        for path in Path(aioredisca.__file__).parent.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.arg) and node.arg[:1] != "_"
-    }
-    - RESERVED
-)
-
-
+ARGUMENTS = sorted({name for name in ARGUED if name[:1] != "_"} - RESERVED)
 FIELDS = sorted(name for name in EVERY if not name.startswith("_") and not keyword.iskeyword(name))
 
 
@@ -287,8 +283,7 @@ async def settled(answer: Any) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
-@pytest.mark.memory_only
-async def test_every_argument_may_be_the_name_of_a_unique_field(db: Database) -> None:
+async def test_every_argument_may_be_the_name_of_a_unique_field(server: Any, db: Database) -> None:
     names = [name for name in ARGUMENTS if name != "defaults"]
     named = named_by(names, unique=True)
     for name in names:
@@ -343,7 +338,7 @@ def own_kind(kind: Any, names: list[str], *, by_class: bool) -> Any:
 
 
 OPTIONS = FIELD_NAMES | {"maxitems", "to", "children", "on_delete", "of", "target"}
-OF_A_FIELD = sorted(names_in_the_package() - OPTIONS)
+OF_A_FIELD = sorted(NAMES - OPTIONS)
 KINDS: dict[str, tuple[Any, dict[str, Any], list[Any]]] = {
     # of each kind what it is declared with, and values that are taken, the last as it is refused
     "String": (String, {"unique": True}, ["a", "b"]),

@@ -47,7 +47,7 @@ async def test_slips_in_lists_and_columns_are_told(db: Database) -> None:
         Row.all().prefetch("size")
 
 
-async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
+async def test_long_lists_and_their_negation_are_exact(db: Database, backend: str) -> None:
     """Lists are walked value by value, or tested by the field of the record: both ways, on each kind of index."""
     await rows(
         60,
@@ -57,11 +57,12 @@ async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
         email=lambda i: f"e{i}",
         tags=lambda i: {f"t{i % 30}", f"u{i % 7}"},
     )
+    end = 200 if backend == "memory" else 900  # more than there are records
     lists: list[tuple[Any, list[Any]]] = [
-        (Row.size, [*range(1, 900), 2**60]),
-        (Row.country, [f"c{i}" for i in range(5, 900)]),
-        (Row.name, [f"n{i}" for i in range(3, 900)]),
-        (Row.email, [f"e{i}" for i in range(7, 900)]),
+        (Row.size, [*range(1, end), 2**60]),
+        (Row.country, [f"c{i}" for i in range(5, end)]),
+        (Row.name, [f"n{i}" for i in range(3, end)]),
+        (Row.email, [f"e{i}" for i in range(7, end)]),
     ]
     everything = await Row.all().order_by(Row.email)
     for column, some in lists:
@@ -82,7 +83,7 @@ async def test_long_lists_and_their_negation_are_exact(db: Database) -> None:
             )
             either = sorted(set(await other.ids()) | set(outside))
             assert await (other | column.not_in(some)).ids() == either
-    many = [f"t{i}" for i in range(5, 900)]
+    many = [f"t{i}" for i in range(5, end)]
     tagged = [row.id for row in sorted(everything, key=lambda row: row.id) if int(row.id) % 30 >= 5]
     assert await Row.tags.has_any(many).ids() == tagged
     assert await Row.tags.has_any([*many, "u1", "u2"]).count() == len(
@@ -116,7 +117,7 @@ async def test_a_list_of_a_thousand_values_takes_few_steps(proxied: Database, pr
         assert calls < 8000, (query, calls)
 
 
-async def test_what_several_indexes_yield_is_counted_once_over_many_steps(proxied: Database) -> None:
+async def test_what_several_indexes_yield_is_counted_once_over_many_steps(server: Any, db: Database) -> None:
     """Each index is walked in calls of its own: a later one must not count again what an earlier one did."""
     await rows(2600, size=lambda i: i, country=lambda i: "FI" if i % 2 else None, name=lambda i: "ab"[i % 2])
     wide = (Row.size >= 100) | (Row.country == "FI") & (Row.name == "b")
@@ -125,7 +126,7 @@ async def test_what_several_indexes_yield_is_counted_once_over_many_steps(proxie
     assert await (~wide).count() == 50
 
 
-async def test_many_records_without_a_value_are_walked_to_their_end(proxied: Database) -> None:
+async def test_many_records_without_a_value_are_walked_to_their_end(server: Any, db: Database) -> None:
     """More of them than one step examines, behind a few that hold one."""
     await rows(2300, size=lambda i: 9 - i if i < 10 else None, country=lambda i: "FI" if i % 2 else None)
     held, none = [f"{9 - i:05}" for i in range(10)], [f"{i:05}" for i in range(10, 2300)]
@@ -200,7 +201,7 @@ async def test_a_deep_slice_of_an_order_within_one_value_is_one_step(proxied: Da
         assert count.trips == 1
 
 
-async def test_few_candidates_that_are_sorted_go_on_behind_a_page(proxied: Database) -> None:
+async def test_few_candidates_that_are_sorted_go_on_behind_a_page(server: Any, db: Database) -> None:
     await rows(4400, country=lambda i: "FI" if i % 4 == 0 else None, name=lambda i: f"n{i * 7919 % 4400:04}")
     expected = sorted(range(0, 4400, 4), key=lambda i: i * 7919 % 4400)
     query = (Row.country == "FI").order_by(Row.name)

@@ -97,15 +97,16 @@ async def test_incr_by_query_moves_records_in_the_very_index_that_finds_them(db:
 
 
 @pytest.mark.asyncio_only
-async def test_incr_by_query_loses_nothing_beside_others(db: Database, raw: Any) -> None:
+async def test_incr_by_query_loses_nothing_beside_others(db: Database, raw: Any, backend: str) -> None:
+    times = 3 if backend == "memory" else 10
     await rows(50, size=lambda i: 0, country=lambda i: "FI")
 
     async def count() -> None:
-        for _ in range(10):
+        for _ in range(times):
             assert await (Row.country == "FI").incr(Row.size) == 50
 
     await asyncio.gather(*[count() for _ in range(8)])
-    assert set(await Row.all().values(Row.size)) == {80}
+    assert set(await Row.all().values(Row.size)) == {8 * times}
     assert drift(raw, [Row]) == []
 
 

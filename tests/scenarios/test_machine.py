@@ -355,7 +355,7 @@ class Machine(RuleBasedStateMachine):
 def test_the_store_behaves_as_the_model_says(url: str, backend: str, driver: str, full: bool) -> None:
     machine: Any = type("Bound", (Machine,), {"url": url, "driver": driver})
     machine.TestCase.settings = settings(
-        max_examples=2000 if full else 8 if backend == "memory" else 25,
+        max_examples=2000 if full else 4 if backend == "memory" else 10 if driver == "blocking" else 25,
         stateful_step_count=STEPS,
         deadline=None,
         print_blob=True,

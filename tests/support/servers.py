@@ -172,6 +172,14 @@ class Server:
         """A plain blocking redis-py client, bytes in and out."""
         return redis.Redis(port=self.port)
 
+    def empty(self) -> None:
+        """Remove all keys, as before each test: by hand, which takes a tenth of what a client takes."""
+        with socket.create_connection(("127.0.0.1", self.port), limit(1)) as line:
+            line.sendall(b"FLUSHALL\r\n")
+            answer = line.recv(64)
+            if answer != b"+OK\r\n":
+                raise RuntimeError(f"FLUSHALL: {answer!r}")
+
     def _end(self) -> None:
         self.process.terminate()
         try:

@@ -152,7 +152,7 @@ async def test_a_request_in_flight_at_sigterm_is_finished_and_saved(
     server: Any, raw: Any, kind: str, tmp_path: Path
 ) -> None:
     begun = tmp_path / "begun"
-    with serve(kind, "tests.web.apps:bare", server.url, SLOW_FLUSH="1", SAVE_BEGUN=str(begun)) as web:
+    with serve(kind, "tests.web.apps:bare", server.url, SLOW_FLUSH="0.5", SAVE_BEGUN=str(begun)) as web:
         assert (await interrupted(web, begun, signal.SIGTERM)).split()[1] == b"200"
         assert raw.hget("note:1", "slug") == b"a"
         assert await asyncio.to_thread(web.process.wait, limit(3)) is not None
