@@ -105,6 +105,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def chosen(item: Any, parameter: str) -> Any:
+    """What a parametrized test is given for *parameter*; None if it has none."""
+    return item.callspec.params.get(parameter) if hasattr(item, "callspec") else None
+
+
 # -- two drivers ----------------------------------------------------------------------------------
 
 

@@ -6,8 +6,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from ..conftest import _binary
+from ..conftest import _binary, chosen
 from ..support.servers import Server
+
+
+@pytest.fixture(autouse=True)
+def distinct(request: pytest.FixtureRequest) -> None:
+    """Blocking code has a pool in every form: "pool" is "fast" there."""
+    if chosen(request.node, "form") == "pool" and chosen(request.node, "driver") == "blocking":
+        pytest.skip("blocking code has a pool in every form")
 
 
 @pytest.fixture

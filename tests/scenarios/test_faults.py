@@ -47,11 +47,27 @@ FORMS = ("fast", "public", "pool")
 
 
 @pytest.fixture(params=FORMS)
-def proxied(request: pytest.FixtureRequest, proxy: Proxy, driver: str) -> Iterator[Database]:
-    """The database behind the proxy, over each asyncio transport; blocking code has one."""
+def form(request: pytest.FixtureRequest, driver: str) -> Any:
+    """Each asyncio transport; blocking code has one."""
     if driver == "blocking" and request.param != "fast":
         pytest.skip("the transports differ under asyncio only")
-    before, conf.db = conf._db, Database(proxy.url, transport=request.param)
+    return request.param
+
+
+@pytest.fixture
+def proxied(proxy: Proxy, form: Any) -> Iterator[Database]:
+    """The database behind the proxy, over each transport."""
+    yield from behind(proxy, form)
+
+
+@pytest.fixture
+def impatient(proxy: Proxy, form: Any) -> Iterator[Database]:
+    """The same for a test that waits for the time limit."""
+    yield from behind(proxy, form, 2.5)
+
+
+def behind(proxy: Proxy, form: Any, timeout: float | None = None) -> Iterator[Database]:
+    before, conf.db = conf._db, Database(proxy.url, transport=form, timeout=timeout)
     yield conf.db
     conf.db.close()
     conf._db = before
@@ -245,10 +261,10 @@ async def test_no_answer_in_time_is_unknown_for_a_write_and_unavailable_for_a_re
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("arrives", [True, False])
 async def test_a_cancelled_save_counts_as_unanswered(
-    proxied: Database, proxy: Proxy, plain: Any, arrives: bool
+    impatient: Database, proxy: Proxy, plain: Any, arrives: bool
 ) -> None:
     """Whether or not it was written: the known-bad way meets its own record as AlreadyExists."""
-    await learned(proxied)
+    await learned(impatient)
     user = User.new("2", email="b@x.yz", name="Bob")
     if arrives:
         proxy.swallow_next_reply()
