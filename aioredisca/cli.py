@@ -36,7 +36,9 @@ def main() -> None:
 @app.command("reindex")
 def reindex_command(
     model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
-    url: Annotated[str, typer.Option(help="the database, where the class and conf.db name none")] = "",
+    url: Annotated[
+        str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")
+    ] = "",
     everything: Annotated[bool, typer.Option(help="look through built indexes too, and mend them")] = False,
     canonical: Annotated[
         bool, typer.Option(help="as --everything, and rewrite values that are not written as usual")
@@ -55,7 +57,9 @@ def reindex_command(
 @app.command("sweep")
 def sweep_command(
     model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
-    url: Annotated[str, typer.Option(help="the database, where the class and conf.db name none")] = "",
+    url: Annotated[
+        str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")
+    ] = "",
 ) -> None:
     """Take away what is left in the indexes of records that have ended.
 

@@ -193,6 +193,8 @@ class Conf:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
         if given.get("sliding", "") not in ("", "save", "load"):
             raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")
+        if given.get("sliding") and given.get("ttl") == 0:
+            raise UsageError(f"conf(ttl=None, sliding={given['sliding']!r}): there is no time to prolong by")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")
         for name in given.keys() & {"unique", "index"}:

@@ -73,6 +73,8 @@ class _Of(Collection, Generic[V]):
             )
         if of.__codec__.indexed:
             raise UsageError("the values of a collection have no index")
+        if of.ttl is not None:
+            raise UsageError("the values of a collection do not end one by one: leave out ttl=")
         if getattr(of, "__checks__", False):
             raise UsageError("the values of a collection are not checked: leave out check=")
         if self.__distinct__ and of.mutable:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Generic, Literal, Never, overload
 from typing_extensions import Unpack
 
 from aioredisca.compiler.conditions import Bound
+from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field, Opt, Options
 from aioredisca.fields.codec import Codec, FastDecode
 from aioredisca.storage import codecs, moments
@@ -147,3 +148,10 @@ class ExpiresAt(Field[dt.datetime | None]):
 
 EXPIRES_AT = ExpiresAt()
 """The same for all classes."""
+
+
+def refuse_moment(model: str, column: object) -> None:
+    """UsageError for ``expires_at`` where a field is asked for: it is a column, and no field."""
+    if getattr(column, "field", None) is EXPIRES_AT:
+        cure = "values() reads it, expire() and save(ttl=) set it"
+        raise UsageError(f"{model}.expires_at is no field that is loaded or counted in: {cure}")

@@ -110,12 +110,18 @@ def nearest(name: str, fields: Iterable[str], collections: Container[str]) -> st
     """A hint at the field that was meant by *name*, for the text of an error."""
     if name == "id":
         return "; the id is the first argument of new(), and stays"
-    if name == "expires_at":
+    if name in ("expires_at", "ttl"):
         return ": expire() and persist(), of a record or of a query, and save(ttl=) say when records end"
     if name in collections:
         return ": it is a collection, which changes by its own verbs once the record is saved"
     close = difflib.get_close_matches(name, fields, 1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def no_field(model: str, name: str) -> str:
+    """Why a value that was assigned in the place of a verb is kept nowhere."""
+    cure = "expire() or save(ttl=) say when a record ends" if name == "ttl" else "call it"
+    return f"{model}.{name} is a verb and no field, so nothing would be stored: {cure}"
 
 
 # -- how instances are made ------------------------------------------------------------------------

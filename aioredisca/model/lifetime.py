@@ -26,6 +26,14 @@ class Lifetime:
         """Whether records may end by themselves."""
         return self._mapper.setting("ttl") is not None
 
+    def check(self) -> None:
+        """UsageError for a class that slides and has nothing that could."""
+        if self._mapper.setting("sliding") and not self.limited:
+            slides = f"conf(sliding={self._mapper.setting('sliding')!r})"
+            raise UsageError(
+                f"{self._mapper.name}: {slides} prolongs records that end, and these never do: give ttl= too"
+            )
+
     def need_limit(self) -> None:
         """UsageError for a class whose records never end by themselves."""
         if not self.limited:

@@ -272,6 +272,7 @@ class Mapper:
         collections = tuple(one.key for one in self.collections.values())
         indexes = declaration.compounds(self)
         cache = self.setting("cache") or 0
+        self.lifetime.check()
         return Schema(self.name, self.keys(store), specs, indexes, collections, cache, self.lifetime.limited)
 
     # -- ids ---------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 from aioredisca.config import hooks
 from aioredisca.errors import UsageError, ValidationError, hide_values
 from aioredisca.fields.access import keep_touched, need_record, touched
+from aioredisca.model import declaration
 from aioredisca.model.hash_api import HashAPI
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.state import State, set_state
@@ -60,6 +61,9 @@ class Record(HashAPI, metaclass=ModelType):
             if name[:1] != "_" and not hasattr(cls, name):
                 del value
                 raise AttributeError(f"{cls.__name__} has no field {name!r}{mapper.nearest(name)}")
+            if name in declaration.RESERVED and callable(getattr(cls, name, None)) and not callable(value):
+                del value
+                raise UsageError(declaration.no_field(cls.__name__, name))
             object.__setattr__(self, name, value)
 
     # -- who it is ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from aioredisca.compiler.changes import Change, Mode
 from aioredisca.errors import UsageError
 from aioredisca.fields.access import check_changeable, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
+from aioredisca.fields.times import refuse_moment
 from aioredisca.persistence import executor
 from aioredisca.persistence.pending import learn, refuse_waiting, split, supersede
 from aioredisca.storage.moments import Duration
@@ -29,6 +30,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     mapper, state = record.__mapper__, record.__state__
     field = mapper.field_of(column)
     if field is None:
+        refuse_moment(mapper.name, column)
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
     if not isinstance(field, Number):
         raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")

@@ -10,6 +10,7 @@ from aioredisca.compiler.changes import Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import NotFound, SchemaMismatch, StoreError, UsageError
 from aioredisca.fields.access import check_changeable, need_id
+from aioredisca.fields.times import refuse_moment
 from aioredisca.persistence import asking, executor, readiness
 from aioredisca.persistence.pending import refuse_waiting
 from aioredisca.storage.moments import NEVER, Duration, ending, field_ending, moment
@@ -45,6 +46,7 @@ async def expire_field(record: Record, column: object, given: Duration | dt.date
     mapper, state = record.__mapper__, record.__state__
     field = mapper.field_of(column)
     if field is None:
+        refuse_moment(mapper.name, column)
         raise UsageError(f"expire_field() takes a column of {mapper.name}; not {column!r}")
     mapper.lifetime.need_field_limit(field)
     command = field_ending(given)

@@ -25,6 +25,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
+from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
 from aioredisca.storage.replies import check_values
 from aioredisca.types import MISSING, Missing, Raw, Store
@@ -182,6 +183,7 @@ def _guarded(mapper: Mapper, if_unchanged: IfUnchanged) -> list[str]:
 def _own_field(mapper: Mapper, column: object) -> Any:
     field = mapper.field_of(column)
     if field is None:
+        refuse_moment(mapper.name, column)
         wanted = "if_unchanged takes 'record', True, or columns"
         raise UsageError(f"{wanted} of {mapper.name}; not {column!r}")
     return field

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from aioredisca.errors import UsageError, hiding
 from aioredisca.fields.collections import Collection
-from aioredisca.fields.times import EXPIRES_AT
+from aioredisca.fields.times import EXPIRES_AT, refuse_moment
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
@@ -180,10 +180,8 @@ def field_of(model: type[Any], column: Any) -> Field[Any]:
     if isinstance(column, Collection):
         cure = "it is a key of its own for each record, and read by its own verbs"
         raise UsageError(f"{model.__name__}.{column.name} is a collection and no column: {cure}")
-    if field is None and getattr(column, "field", None) is EXPIRES_AT:
-        cure = "values() reads it, expire() and save(ttl=) set it"
-        raise UsageError(f"{model.__name__}.expires_at is no field that is loaded or counted in: {cure}")
     if field is None:
+        refuse_moment(model.__name__, column)
         raise UsageError(f"{column!r} is no column of {model.__name__}")
     return field
 

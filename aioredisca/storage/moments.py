@@ -25,6 +25,20 @@ MAX_FIELD_MOMENT = 2**46
 MAX_FIELD_LIFE = MAX_FIELD_MOMENT // 2
 """Milliseconds that a field may last."""
 
+_FORMS = {
+    "expire()": "a timedelta, seconds or a moment, a datetime with a zone; persist() lets it live for ever",
+    "expire_field()": "a timedelta, seconds, a moment, or None for never",
+    "ttl": "a timedelta or seconds, or None for never; expire() takes a moment",
+}
+"""What may be given, by where it is; elsewhere it is a declaration."""
+
+_AT_ONCE = {
+    "expire()": "delete() one to end it now",
+    "expire_field()": "set it to None to end it now",
+    "ttl": "give None for never; delete() one to end it now",
+}
+"""What was meant, perhaps, by less than a millisecond."""
+
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
@@ -36,9 +50,10 @@ def milliseconds(given: object, what: str, whose: str = "record", most: int = MA
     elif isinstance(given, int | float) and not isinstance(given, bool):
         number = int(given * 1000) if abs(given) < MAX_MOMENT else MAX_MOMENT  # NaN, too, is too much
     else:
-        raise UsageError(f"{what}={given!r}: give a timedelta or seconds")
+        forms = _FORMS.get(what, "a timedelta or seconds, or None: never, unless it is told to end")
+        raise UsageError(f"{what}={given!r}: give {forms}")
     if number < 1:
-        cure = "delete() one to end it now" if whose == "record" else "set it to None to end it now"
+        cure = _AT_ONCE.get(what, "give None where it lives for ever, unless it is told to end")
         raise UsageError(f"{what}={given!r}: a {whose} lasts a millisecond or more; {cure}")
     if number > most:
         raise UsageError(f"{what}={given!r}: a {whose} lasts at most 2**{most.bit_length() - 1} milliseconds")

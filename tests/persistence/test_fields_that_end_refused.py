@@ -48,7 +48,7 @@ def a_server_with(backend: str) -> None:
         (lambda: String(ttl=60, required=True), "goes without required="),
         (lambda: Reference("Login", ttl=60, index=True, on_delete="cascade"), "goes without index="),
         (lambda: Reference("Login", ttl=60, on_delete="cascade"), "index=True"),
-        (lambda: String(ttl=0), "a millisecond or more; set it to None"),
+        (lambda: String(ttl=0), "a millisecond or more; give None"),
         (lambda: String(ttl=-1), "a millisecond or more"),
         (lambda: String(ttl=True), "a timedelta or seconds"),
         (lambda: String(ttl="60"), "a timedelta or seconds"),  # type: ignore[call-overload]  # pyright: ignore

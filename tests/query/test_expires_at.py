@@ -485,11 +485,11 @@ async def test_what_is_refused_before_io(db: Database) -> None:
     with pytest.raises(ValidationError, match="say when records end"):
         Login.new(expires_at=FAR)
     record = Login.new("a", user="x")
-    with pytest.raises(UsageError, match=r"incr\(\) takes a column of Login"):
+    with pytest.raises(UsageError, match="no field that is loaded or counted in"):
         await record.incr(at)  # type: ignore[type-var]
     changed = Login("a")
     changed.user = "x"
-    with pytest.raises(UsageError, match="if_unchanged takes"):
+    with pytest.raises(UsageError, match="no field that is loaded or counted in"):
         await changed.save(if_unchanged=[at])
     with pytest.raises(UsageError, match=r"Login\.expires_at is no field: expire\(\) or save"):
         record.expires_at = FAR  # type: ignore[assignment]
