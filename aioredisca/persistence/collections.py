@@ -15,7 +15,7 @@ from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongT
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
 from aioredisca.storage.codecs import plain, whole_in
-from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, strange
+from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, of_kind, strange
 from aioredisca.types import Arg, Call
 
 if TYPE_CHECKING:
@@ -29,6 +29,9 @@ MOST = 1000
 """Values that one call adds or takes away."""
 
 INT64 = 2**63
+
+NOTHING: dict[tuple[type, ...], tuple[bytes, ...] | int] = {LIST: (), NUMBER: 0}
+"""What a command answers that finds no key, by the kinds of its replies; None elsewhere."""
 
 
 class CollectionHandle:
@@ -61,12 +64,19 @@ class CollectionHandle:
     async def _read(self, kinds: tuple[type, ...], command: str, *arguments: Arg) -> Any:
         record = self._record
         need_id(record)
-        store = self._mapper.store(record.__state__.unit)
-        key = self._mapper.schema(store).keys.collection(self._of.key, record.__state__.id)
+        store, id = self._mapper.store(record.__state__.unit), record.__state__.id
+        schema = self._mapper.schema(store)
+        key = schema.keys.collection(self._of.key, id)
+        call = Call((command, key, *arguments))
         try:
-            return await asking.read(store, Call((command, key, *arguments)), kinds)
+            if not schema.expires:
+                return await asking.read(store, call, kinds)
+            # One that is over may have left its collections. If it is there before they are read, it was when
+            # they held that, whatever becomes of it in between: who comes after it empties them first.
+            there, reply = await asking.read_together(store, [Call(("EXISTS", schema.keys.record(id))), call])
         except WrongType:
             raise WrongType(key, place="collection") from None
+        return of_kind(reply, kinds, call) if there else NOTHING.get(kinds)
 
     def _refuse(self, reason: str) -> ValidationError:
         return ValidationError(self._mapper.name, self._of.name, reason)
