@@ -140,6 +140,8 @@ async def sweep(model: type[Record], *, progress: Callable[[int], None] | None =
 
     UsageError for a class whose records never end. EVALSHA, one round trip per 100 records.
     """
+    if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"sweep() takes a model class, not {model!r}")
     mapper = model.__mapper__
     mapper.lifetime.need_limit()
     store = mapper.store()

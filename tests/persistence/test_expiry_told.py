@@ -18,6 +18,7 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
+    sweep,
 )
 
 SOON = dt.datetime(2031, 1, 1, tzinfo=dt.UTC)
@@ -137,3 +138,9 @@ async def test_what_slides_needs_a_time(db: Database) -> None:
         """A base that slides, and a class whose records live until they are told otherwise."""
 
     assert await (await Forever.new("1", user="x").save()).ttl() is None
+
+
+async def test_a_sweep_is_of_a_class(db: Database) -> None:
+    for given in ("app.models:Login", Login("1"), Login.all()):
+        with pytest.raises(UsageError, match=r"sweep\(\) takes a model class, not "):
+            await sweep(given)  # type: ignore[arg-type]  # pyright: ignore
