@@ -77,7 +77,7 @@ def entries_of(schema: Schema) -> str:
 
 def tracked(schema: Schema) -> str:
     """A function that makes the list of the fields that indexes know."""
-    return maker("tracked", [spec.key for spec in schema.tracked], always=True)
+    return maker("tracked", [spec.key for spec in schema.tracked])
 
 
 def _whole(schema: Schema) -> Part:

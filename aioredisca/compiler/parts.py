@@ -7,7 +7,7 @@ parts behind it may use. Comments, indentation and blank lines are not sent: to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -116,6 +116,6 @@ def listed(names: Iterable[str]) -> str:
     return ",".join(map(quote, names))
 
 
-def maker(name: str, items: Sequence[str], *, always: bool = False) -> str:
-    """A function that makes a list of strings, left out where it would be empty."""
-    return f"{name}=function() return {{{listed(items)}}} end," if items or always else ""
+def maker(name: str, items: Iterable[str]) -> str:
+    """A function that makes a list of strings."""
+    return f"{name}=function() return {{{listed(items)}}} end,"
