@@ -238,7 +238,7 @@ async def test_an_upsert_after_the_end_creates(db: Database, raw: Any) -> None:
     assert drift(raw, [Pass]) == []
 
 
-@conf(prefix="owner", ttl=None)
+@conf(prefix="keeper", ttl=None)
 class Owner(Model):
     name = String()
 
