@@ -398,9 +398,9 @@ class Mapper:
             state.layers.mode = "update"
         return record
 
-    async def get_many(self, ids: Sequence[str | int]) -> list[Any]:
-        """The records of *ids* in that order, None for those that do not exist. One round trip."""
-        return await loading.get_many(self.model, ids)
+    async def found_many(self, ids: Sequence[str]) -> list[Any]:
+        """The records of *ids* that a query has found, None for those that are gone. One round trip."""
+        return await loading.get_many(self.model, ids, slide=False)
 
     def pending(self) -> dict[str, Raw]:
         """The changes that wait in records of the class in the open session, by id."""

@@ -369,11 +369,15 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R] | None:
 
 
 async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:
+    """Where some are gone by the time they are read, others take their place."""
     names = await rows(spec, (), bounded=False)
-    by_class = dict[type[R], list[str]]()
-    for id, _, scan in random.sample(names, min(wanted, len(names))):
-        by_class.setdefault(scan.model, []).append(id)
+    random.shuffle(names)
     found = list[R]()
-    for model, some in by_class.items():
-        found += [record for record in await model.__mapper__.get_many(some) if record is not None]
+    while names and len(found) < wanted:
+        by_class = dict[type[R], list[str]]()
+        for _ in range(min(wanted - len(found), len(names))):
+            id, _, scan = names.pop()
+            by_class.setdefault(scan.model, []).append(id)
+        for model, some in by_class.items():
+            found += [one for one in await model.__mapper__.found_many(some) if one is not None]
     return random.sample(found, len(found))

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, String, UniqueViolation, conf, sweep
+from aioredisca import Database, Integer, Model, String, UniqueViolation, conf, session, sweep
+from aioredisca.model.mapper import Mapper
 
 from ..support.drift import drift
 
@@ -77,3 +78,56 @@ async def test_what_has_ended_leaves_nothing_in_any_of_several(db: Database, raw
     await sweep(WideThatEnds)
     assert drift(raw, [WideThatEnds]) == []
     assert await WideThatEnds.all().ids() == ["d"]
+
+
+@conf(ttl=7200, sliding="load")
+class Visit(Fields, Model):
+    pass
+
+
+def end(raw: Any, record: Any) -> None:
+    """Leave of *record* what is left when its moment has come."""
+    raw.zadd(f"{record.getprefix()}/t", {record.id: raw.time()[0] * 1000 - 1})
+    raw.unlink(record.getkey())
+
+
+SAMPLED = [
+    lambda: Visit.kind == "k",
+    lambda: (Visit.kind == "k") & (Visit.size >= 1),
+    lambda: ~(Visit.kind == "x"),
+    lambda: Visit.expires_at.not_none(),
+]
+
+
+@pytest.mark.parametrize("query", SAMPLED)
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_random_sample_prolongs_nothing(db: Database, raw: Any, query: Any, over: bool) -> None:
+    visits = [wide(Visit, str(number)) for number in range(5)]
+    assert await Visit.save_many(visits, ttl=600) == []
+    if over:
+        end(raw, visits.pop())
+    assert len(await query().random(9)) == len(visits)
+    async with session():
+        assert len(await query().random(9)) == len(visits)
+    assert all(raw.pttl(visit.getkey()) <= 600_000 for visit in visits)
+    await Visit.get("0")
+    assert raw.pttl(visits[0].getkey()) > 600_000
+
+
+async def test_a_random_sample_has_others_for_those_that_end_while_it_is_drawn(
+    db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visits = [wide(Visit, str(number)) for number in range(6)]
+    assert await Visit.save_many(visits) == []
+    found_many, left = Mapper.found_many, list(visits)
+
+    async def late(mapper: Mapper, names: Any) -> list[Any]:
+        if len(left) == len(visits):  # two of the first three end between both steps
+            for name in names[:2]:
+                left.remove(next(visit for visit in left if visit.id == name))
+                end(raw, Visit(name))
+        return await found_many(mapper, names)
+
+    monkeypatch.setattr(Mapper, "found_many", late)
+    drawn = await SAMPLED[1]().random(3)
+    assert len({visit.id for visit in drawn} & {visit.id for visit in left}) == 3
