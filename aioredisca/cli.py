@@ -92,7 +92,7 @@ def _shown(title: str, url: str) -> Generator[Callable[[int], None]]:
 def _model(path: str) -> type[Any]:
     sys.path.insert(0, "")
     module, _, name = path.partition(":")
-    if not (module and name):
+    if not (module and name) or module.startswith("."):
         raise _failure(f"{path!r} names no class: write it as package.module:Class, as in app.models:User")
     try:
         found = getattr(importlib.import_module(module), name)

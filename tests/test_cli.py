@@ -111,6 +111,7 @@ def test_values_written_otherwise_are_rewritten_on_demand(user: Any, raw: Any) -
         ("models", "'models' names no class: write it as package.module:Class"),
         ("models.User", "'models.User' names no class"),
         (":User", "':User' names no class"),
+        ("..models:User", "'..models:User' names no class"),
     ],
 )
 def test_a_model_that_is_not_there_is_told_in_one_sentence(user: Any, path: str, text: str) -> None:
