@@ -97,7 +97,7 @@ def field_ending(given: Duration | dt.datetime | None) -> tuple[str | int, ...]:
 
 
 def _since_epoch(given: dt.datetime, verb: str) -> int:
-    if given.tzinfo is None:
+    if given.utcoffset() is None:
         raise UsageError(f"{verb} takes a moment with a zone, as of datetime.now(UTC); this one has none")
     return max(0, since_1970(given)[0])
 

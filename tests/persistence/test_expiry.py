@@ -471,9 +471,17 @@ async def test_a_bad_duration_is_refused_before_any_io(db: Database, given: Any)
     assert db.facts.round_trips == 0
 
 
+class Nowhere(dt.tzinfo):
+    """A zone that does not tell how far it is from UTC."""
+
+    def utcoffset(self, moment: dt.datetime | None) -> None:
+        return None
+
+
 async def test_a_moment_without_a_zone_is_refused(db: Database) -> None:
-    with pytest.raises(UsageError, match="zone"):
-        await full("a").expire(dt.datetime(2030, 1, 1))
+    for zone in (None, Nowhere()):
+        with pytest.raises(UsageError, match="zone"):
+            await full("a").expire(dt.datetime(2030, 1, 1, tzinfo=zone))
 
 
 async def test_a_class_whose_records_never_end_says_so(db: Database) -> None:
