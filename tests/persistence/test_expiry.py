@@ -474,8 +474,10 @@ async def test_a_bad_duration_is_refused_before_any_io(db: Database, given: Any)
 class Nowhere(dt.tzinfo):
     """A zone that does not tell how far it is from UTC."""
 
-    def utcoffset(self, moment: dt.datetime | None) -> None:
+    def _nothing(self, moment: dt.datetime | None) -> None:
         return None
+
+    utcoffset = dst = tzname = _nothing
 
 
 async def test_a_moment_without_a_zone_is_refused(db: Database) -> None:
