@@ -16,6 +16,7 @@ from aioredisca import (
     Model,
     NotFound,
     PermissionDenied,
+    RediscaError,
     Reference,
     SetOf,
     String,
@@ -228,3 +229,34 @@ async def test_without_a_server_bad_use_is_told_all_the_same() -> None:
             await Login("1").expire_field(Login.note, 60)
         with pytest.raises(Unavailable):  # a control
             await Login("1").expire_field(Login.code, 60)
+
+
+class Plain(Model):
+    note = String()
+
+
+TROUBLES = {
+    "replica": ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE"),
+    "full": ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0"),
+    "alone": ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0"),
+}
+
+
+@able
+@pytest.mark.parametrize("trouble", TROUBLES)
+async def test_a_server_that_takes_no_writes_now_is_told_as_ever(
+    server: Server, db: Database, admin: Any, trouble: str
+) -> None:
+    begin, end = TROUBLES[trouble]
+    admin.execute_command(*begin.split())
+    try:
+        told = list[tuple[Any, str]]()
+        for record in (Plain.new("1", note="x"), Login.new("1", code="abc")):
+            with pytest.raises(RediscaError) as caught:
+                await record.save()
+            told.append((type(caught.value), str(caught.value)))
+        assert told[0] == told[1]
+        assert told[0][0] is not PermissionDenied
+    finally:
+        admin.execute_command(*end.split())
+    await Login.new("1", code="abc").save()
