@@ -77,8 +77,6 @@ class _Of(Collection, Generic[V]):
             raise UsageError("the values of a collection do not end one by one: leave out ttl=")
         if getattr(of, "__checks__", False):
             raise UsageError("the values of a collection are not checked: leave out check=")
-        if of.ttl is not None:
-            raise UsageError("the values of a collection do not end: leave out ttl=")
         if self.__distinct__ and of.mutable:
             raise UsageError(f"{type(of).__name__} values can change in place, so no set holds them")
         self.of: Field[Any] = of

@@ -57,8 +57,8 @@ def a_server_with(backend: str) -> None:
         (lambda: String(ttl="60"), "a timedelta or seconds"),  # type: ignore[call-overload]  # pyright: ignore
         (lambda: String(ttl=2**36), "at most 2\\*\\*45"),
         (lambda: String(ttl=1e30), "at most 2\\*\\*45"),
-        (lambda: ListOf(String(ttl=60)), "of a collection do not end"),
-        (lambda: SetOf(String(ttl=None)), "of a collection do not end"),
+        (lambda: ListOf(String(ttl=60)), "of a collection do not end one by one"),
+        (lambda: SetOf(String(ttl=None)), "of a collection do not end one by one"),
     ],
 )
 def test_what_cannot_end_is_refused_where_it_is_declared(made: Callable[[], Any], why: str) -> None:
