@@ -137,15 +137,18 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     return mapper.hydrate(schema.places, id, row)
 
 
-async def get_many(model: Any, ids: Sequence[str | int]) -> list[Any]:
-    """The records of *ids* in that order, None for those that do not exist. One round trip."""
+async def get_many(model: Any, ids: Sequence[str | int], *, prolong: bool = True) -> list[Any]:
+    """The records of *ids* in that order, None for those that do not exist. One round trip.
+
+    ``prolong``  as a class with ``sliding="load"`` wants it of those that a user names; queries do not.
+    """
     mapper = model.__mapper__
     if not mapper.is_private():
-        return await _load_many(mapper, [mapper.handle(given) for given in ids])
+        return await _load_many(mapper, [mapper.handle(given) for given in ids], prolong)
     names = [mapper.record_id(given) for given in ids]
     store = mapper.store()
     schema, hydrate = mapper.schema(store), mapper.hydrate
-    rows = await _rows(mapper, store, schema, names)
+    rows = await _rows(mapper, store, schema, names, prolong)
     places = schema.places
     return [
         None if row[0] is None and _is_nothing(row) else hydrate(places, id, row)
@@ -153,7 +156,7 @@ async def get_many(model: Any, ids: Sequence[str | int]) -> list[Any]:
     ]
 
 
-async def _load_many(mapper: Any, records: Sequence[Any]) -> list[Any]:
+async def _load_many(mapper: Any, records: Sequence[Any], prolong: bool) -> list[Any]:
     """Load those of *records* that are not known; None in the place of one that does not exist."""
     for record in records:
         need_id(record)
@@ -161,15 +164,15 @@ async def _load_many(mapper: Any, records: Sequence[Any]) -> list[Any]:
     if unknown:
         store = mapper.store()
         schema = mapper.schema(store)
-        rows = await _rows(mapper, store, schema, [record.__state__.id for record in unknown])
+        rows = await _rows(mapper, store, schema, [record.__state__.id for record in unknown], prolong)
         for record, row in zip(unknown, rows, strict=True):
             if not record.__state__.knows():
                 take_row(record, schema, row)
     return [None if record.__state__.absent else record for record in records]
 
 
-async def _rows(mapper: Any, store: Store, schema: Schema, ids: Sequence[str]) -> list[Stored]:
-    if schema.expires and ids and (ends := mapper.lifetime.of_load()):
+async def _rows(mapper: Any, store: Store, schema: Schema, ids: Sequence[str], prolong: bool) -> list[Stored]:
+    if prolong and schema.expires and ids and (ends := mapper.lifetime.of_load()):
         return await expiry.prolonged(store, schema, ids, ends, [record_call(schema, id) for id in ids])
     return await readiness.rows(store, [(schema, ids)])
 

@@ -398,9 +398,9 @@ class Mapper:
             state.layers.mode = "update"
         return record
 
-    async def get_many(self, ids: Sequence[str | int]) -> list[Any]:
-        """The records of *ids* in that order, None for those that do not exist. One round trip."""
-        return await loading.get_many(self.model, ids)
+    async def records_of(self, ids: Sequence[str | int]) -> list[Any]:
+        """The records of *ids*, which a query has found, in that order; None for those that do not exist."""
+        return await loading.get_many(self.model, ids, prolong=False)
 
     def pending(self) -> dict[str, Raw]:
         """The changes that wait in records of the class in the open session, by id."""

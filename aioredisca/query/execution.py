@@ -375,5 +375,5 @@ async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:
         by_class.setdefault(scan.model, []).append(id)
     found = list[R]()
     for model, some in by_class.items():
-        found += [record for record in await model.__mapper__.get_many(some) if record is not None]
+        found += [record for record in await model.__mapper__.records_of(some) if record is not None]
     return random.sample(found, len(found))
