@@ -48,7 +48,8 @@ def milliseconds(given: object, what: str, whose: str = "record", most: int = MA
     if isinstance(given, dt.timedelta):
         number = given // _MILLISECOND
     elif isinstance(given, int | float) and not isinstance(given, bool):
-        number = int(given * 1000) if abs(given) < MAX_MOMENT else MAX_MOMENT  # NaN, too, is too much
+        # Rounded as a timedelta is: 1.001 * 1000 is less than 1001. NaN, too, is too much.
+        number = int(round(given * 1000, 3)) if abs(given) < MAX_MOMENT else MAX_MOMENT
     else:
         forms = _FORMS.get(what, "a timedelta or seconds, or None: never, unless it is told to end")
         raise UsageError(f"{what}={given!r}: give {forms}")

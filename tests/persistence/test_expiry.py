@@ -518,6 +518,14 @@ def test_settings() -> None:
         Seat.__mapper__.lifetime.of_touch()
 
 
+def test_seconds_are_what_a_timedelta_takes_them_for() -> None:
+    for number in (*range(1, 3000), 10**9 + 1, 2**52):
+        seconds = number / 1000
+        assert Pass.__mapper__.lifetime.of_save(seconds) == f"r{number}"
+        if number < 2**40:
+            assert Pass.__mapper__.lifetime.of_save(dt.timedelta(seconds=seconds)) == f"r{number}"
+
+
 async def test_processes_that_do_not_know_of_ends_are_kept_out(db: Database) -> None:
     await Seat.new("1", row=1).save()
 
