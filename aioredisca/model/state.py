@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import Mode
 from aioredisca.types import MISSING, Lock, Missing, Raw, Stored, Transport
@@ -142,7 +142,8 @@ class Layers:
     ``fresh``     made by ``new()``: a change by itself.
     ``cleared``   hash fields that were set to None of a record that is not stored, as far as is known:
                   nothing to a create, and a change to a record that is there all the same.
-    ``gone``      the record was deleted, and nothing stored since.
+    ``gone``      the record was deleted by this instance, or has vanished: by others, or at its end. Empty if
+                  neither, or if something was stored since.
     ``uncertain`` a write was sent and not answered.
     """
 
@@ -162,7 +163,7 @@ class Layers:
     blank: bool
     complete: bool
     fresh: bool
-    gone: bool
+    gone: Literal["", "deleted", "vanished"]
     loaded: bool
     uncertain: bool
 
@@ -172,7 +173,8 @@ class Layers:
         What is decoded goes into *values*, one dict that the record reads as well: it is never another.
         """
         self.raw, self.diff, self.inflight, self.values = {}, {}, _NOTHING, values
-        self.complete = self.blank = self.fresh = self.uncertain = self.loaded = self.gone = False
+        self.complete = self.blank = self.fresh = self.uncertain = self.loaded = False
+        self.gone = ""
         self.mode, self.cleared = "upsert", _NO_KEYS
 
     def be_found(self, raw: Raw) -> None:
@@ -246,7 +248,8 @@ class Layers:
         self.raw, self.diff, self.cleared = {}, {}, _NO_KEYS
         self.values.clear()
         self.mode, self.fresh = "create", True
-        self.blank = self.loaded = self.complete = self.gone = False
+        self.blank = self.loaded = self.complete = False
+        self.gone = ""
 
     def revert(self) -> None:
         """Forget what was changed."""
@@ -257,7 +260,8 @@ class Layers:
         """Forget what is stored; keep local changes."""
         self.raw = {}
         self.values.clear()
-        self.loaded = self.complete = self.blank = self.gone = False
+        self.loaded = self.complete = self.blank = False
+        self.gone = ""
         if not self.fresh:
             self.mode = "upsert"
             self._set_cleared()
@@ -269,7 +273,7 @@ class Layers:
         found = raw is not None
         if found:
             self._set_cleared()
-            self.gone = False
+            self.gone = ""
         self.values.clear()
         self.fresh = self.fresh and not found
         self.blank = not found and not self.fresh
@@ -282,7 +286,7 @@ class Layers:
         """These fields were written just now: they are stored so."""
         self.raw.update(raw)
         self._set_cleared()
-        self.blank, self.gone, self.mode = False, False, "update"
+        self.blank, self.gone, self.mode = False, "", "update"
 
     def depart(self, changes: Raw) -> None:
         """*changes* are on their way: what is set from now on comes after them."""
@@ -299,15 +303,15 @@ class Layers:
             self.raw = {**created, **self.raw, **self.inflight}
             self.loaded = self.complete = True
         self.inflight, self.cleared = _NOTHING, _NO_KEYS
-        self.uncertain = self.fresh = self.blank = self.gone = False
-        self.mode = "update"
+        self.uncertain = self.fresh = self.blank = False
+        self.gone, self.mode = "", "update"
 
     def be_gone(self) -> None:
         """The record was deleted, as it was meant."""
         self.inflight, self.raw, self.cleared = _NOTHING, {}, _NO_KEYS
         self.values.clear()
         self.uncertain = self.fresh = self.loaded = self.complete = False
-        self.blank, self.gone, self.mode = True, True, "create"
+        self.blank, self.gone, self.mode = True, "deleted", "create"
 
     def put_back(self) -> None:
         """The write failed: its changes are pending again, below those made since."""
@@ -315,10 +319,10 @@ class Layers:
         self.inflight = _NOTHING
 
     def vanish(self) -> None:
-        """Somebody deleted the record: the next save creates it, from all that is known of it."""
+        """Somebody deleted the record: save() creates it, from all that is known of it, and a flush never."""
         known = {key: raw for key, raw in self.raw.items() if raw is not None}
         self.diff = {**known, **self.diff}
-        self.raw, self.blank, self.gone, self.mode = {}, True, True, "create"
+        self.raw, self.blank, self.gone, self.mode = {}, True, "vanished", "create"
         self.loaded = self.complete = False
 
     def _set_cleared(self) -> None:

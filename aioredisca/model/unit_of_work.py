@@ -174,7 +174,7 @@ class UnitOfWork:
             saved = [record for record in others if is_changed(record)]  # another flush may have been first
             begun = pending.begin_all(store, deleted, "delete")
             try:
-                begun += pending.begin_all(store, saved, None)
+                begun += pending.begin_flush(store, saved)
             except BaseException as error:
                 pending.put_back_all(begun, error)
                 raise

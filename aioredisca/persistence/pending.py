@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from aioredisca.compiler.changes import Change, Mode
@@ -120,10 +120,25 @@ def begin_all(
     store: Store, records: Sequence[Any], mode: Mode | None, ttl: Duration | Missing | None = MISSING
 ) -> list[tuple[Any, Change]]:
     """Begin every record that has something to write; where one cannot, none is."""
+    return _begun(
+        records,
+        lambda record: begin_delete(record, store) if mode == "delete" else begin(record, store, ttl=ttl),
+    )
+
+
+def begin_flush(store: Store, records: Sequence[Any]) -> list[tuple[Any, Change]]:
+    """The same for a flush. A record that has vanished is Gone once more: nobody asked that it comes back."""
+    return _begun(
+        records,
+        lambda record: begin(record, store, "update" if record.__state__.layers.gone == "vanished" else None),
+    )
+
+
+def _begun(records: Sequence[Any], begin_one: Callable[[Any], Change | None]) -> list[tuple[Any, Change]]:
     begun = list[tuple[Any, Change]]()
     try:
         for record in records:
-            change = begin_delete(record, store) if mode == "delete" else begin(record, store, ttl=ttl)
+            change = begin_one(record)
             if change is not None:
                 begun.append((record, change))
     except BaseException as error:

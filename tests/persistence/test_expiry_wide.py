@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, String, UniqueViolation, conf, session, sweep
+from aioredisca import Database, Gone, Integer, Model, String, UniqueViolation, conf, session, sweep
 from aioredisca.model.mapper import Mapper
 
 from ..support.drift import drift
@@ -131,3 +132,23 @@ async def test_a_random_sample_has_others_for_those_that_end_while_it_is_drawn(
     monkeypatch.setattr(Mapper, "found_many", late)
     drawn = await SAMPLED[1]().random(3)
     assert len({visit.id for visit in drawn} & {visit.id for visit in left}) == 3
+
+
+@pytest.mark.parametrize("asked", [False, True])
+async def test_no_flush_brings_back_what_has_ended(db: Database, raw: Any, asked: bool) -> None:
+    """Not after Gone was caught either. save() does: that is what it is asked for."""
+    await wide(WideThatEnds, "a").save(ttl=dt.timedelta(milliseconds=300))
+    with nullcontext() if asked else pytest.raises(Gone):
+        async with session(autosave=True) as opened:
+            known = await WideThatEnds.get("a")
+            while raw.exists("widethatends:a"):
+                time.sleep(0.01)
+            known.note = "x"
+            for _ in range(2):
+                with pytest.raises(Gone):
+                    await opened.flush()
+            if asked:
+                await known.save()
+    assert raw.exists("widethatends:a") == asked
+    await sweep(WideThatEnds)
+    assert drift(raw, [WideThatEnds]) == []
