@@ -127,7 +127,7 @@ async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
 
 
 SWEPT = 100
-"""Records of one script call of :func:`sweep`: about a millisecond of the server."""
+"""Records of one script call of :func:`sweep`: some milliseconds of the server."""
 
 
 async def sweep(model: type[Record], *, progress: Callable[[int], None] | None = None) -> int:

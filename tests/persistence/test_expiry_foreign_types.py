@@ -25,7 +25,7 @@ class Room(Model):
     note = String()
 
 
-@conf(prefix="hall", ttl=HOUR, index=[("name", "row")])
+@conf(prefix="theatre", ttl=HOUR, index=[("name", "row")])
 class Hall(Model):
     """Without them."""
 
