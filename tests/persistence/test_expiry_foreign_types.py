@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, Integer, Model, String, WrongType, conf, sweep
+from aioredisca import Database, Integer, Model, String, WrongType, conf, reindex, sweep
+
+from ..support.drift import drift
 
 HOUR = dt.timedelta(hours=1)
 
@@ -92,6 +94,15 @@ async def test_in_the_place_of_the_notes_it_is_met_before_a_record_changes(
     db: Database, raw: Any, kind: Any, verb: str
 ) -> None:
     await refused(kind, raw, "t/n", WRITES[verb])
+
+
+@KINDS
+@pytest.mark.parametrize("name", ["t", "t/n"])
+async def test_it_is_mended_as_the_error_says(db: Database, raw: Any, kind: Any, name: str) -> None:
+    await refused(kind, raw, name, WRITES["persist"])
+    await reindex(kind, everything=True)
+    assert drift(raw, [kind]) == []
+    assert dt.timedelta(0) < await kind("1").ttl() <= HOUR
 
 
 @KINDS
