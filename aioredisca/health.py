@@ -39,7 +39,8 @@ async def check(db: Database | None = None) -> None:
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
-    readiness.judge_eviction(store, read_eviction(replies[1]))
+    ends = any(schema.expires for schema in schemas)
+    readiness.judge_eviction(store, read_eviction(replies[1]), ends)
     for schema, reply in zip(schemas, replies[2:], strict=False):
         for command, key in read_probe(reply).missing:
             raise readiness.denied(schema, command, key, f"+{command.lower()}")

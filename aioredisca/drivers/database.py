@@ -59,9 +59,9 @@ class Database:
                          calls of all tasks, in the fastest form that its class allows. ``"public"``: the
                          same over public methods of redis-py only. ``"pool"``: a connection per call.
     ``eviction``         what to do where the server may throw records away when its memory is full, by a
-                         ``maxmemory-policy`` of all keys: ``"warn"`` once (EvictionWarning), ``"refuse"``
-                         the first write of each class (StoreError), or ``"allow"`` it. It is looked at
-                         where the user may INFO.
+                         ``maxmemory-policy`` of all keys, or a volatile one for classes whose records
+                         end: ``"warn"`` once (EvictionWarning), ``"refuse"`` the first write of each
+                         class (StoreError), or ``"allow"`` it. It is looked at where the user may INFO.
     """
 
     @hiding

@@ -6,9 +6,9 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from aioredisca.compiler.changes import Change
+from aioredisca.compiler.changes import BATCH, Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import NotFound, SchemaMismatch, StoreError, UsageError
+from aioredisca.errors import NotFound, SchemaMismatch, UsageError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.fields.times import refuse_moment
 from aioredisca.persistence import asking, executor, readiness
@@ -74,18 +74,16 @@ async def prolonged(
 ) -> list[Reply]:
     """The replies to *reads*, after those of the records that are there were given their new end.
 
-    EVALSHA and the reads, one round trip.
+    An EVALSHA per 100 records and the reads, one round trip.
     """
     changes = [Change(schema, id, "update", skip=len(ids) > 1, ends=ends) for id in ids]
-    call = write_call(changes)
+    writes = [write_call(changes[first : first + BATCH]) for first in range(0, len(changes), BATCH)]
     for _ in range(executor.ATTEMPTS):
         await readiness.ready_to_write(store, schema)
-        reply, *replies = await asking.read_together(store, [call, *reads])
-        outcome = write_outcome(reply)
-        if not isinstance(outcome, Refusal) or outcome.code == "GONE":
-            return replies
-        if outcome.code != "SCHEMA":
-            raise StoreError(f"the key {schema.keys.record(ids[outcome.place])!r} holds no record")
+        replies = await asking.read_together(store, [*writes, *reads])
+        refusals = [one for one in map(write_outcome, replies[: len(writes)]) if isinstance(one, Refusal)]
+        if not any(one.code == "SCHEMA" for one in refusals):
+            return replies[len(writes) :]  # without those that are gone, or are no record: the reads tell
         readiness.forget(store, [schema])
     raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
 
@@ -127,7 +125,7 @@ async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
 
 
 SWEPT = 100
-"""Records of one script call of :func:`sweep`: about a millisecond of the server."""
+"""Records of one script call of :func:`sweep`: some milliseconds of the server."""
 
 
 async def sweep(model: type[Record], *, progress: Callable[[int], None] | None = None) -> int:

@@ -47,6 +47,8 @@ async def _named(store: Store, schemas: Collection[Schema], changes: Sequence[Ch
         return WrongType(found.key, found.held, place="meta") if found.key in metas else found
     named = list[Place]()
     for change, reply in zip(changes, replies[len(places) :], strict=True):
+        if isinstance(reply, WrongType):
+            return WrongType(change.schema.keys.record(change.id), place="record")
         if not isinstance(reply, RediscaError):
             named += _of_values(change, read_fields(_names(change), reply) or {})
     return _first(named, await store.transport().send_all([*map(_type, named)]))

@@ -160,7 +160,7 @@ async def _probe(store: Store, schema: Schema) -> Probe:
         seen = read_probe(await read(store, probe_call(schema)))
     except PermissionDenied as error:
         raise _sharper(error, schema) from None
-    judge_eviction(store, seen.eviction)
+    judge_eviction(store, seen.eviction, schema.expires)
     for command, key in seen.missing:
         raise denied(schema, command, key, f"+{command.lower()} {_pattern(schema)}")
     return seen
@@ -175,13 +175,19 @@ def denied(schema: Schema, command: str, key: str, rule: str) -> StoreError:
     )
 
 
-def judge_eviction(store: Store, policy: str) -> None:
-    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
-    if not policy.startswith("allkeys") or store.eviction == "allow":
+def judge_eviction(store: Store, policy: str, ends: bool) -> None:
+    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``.
+
+    *ends*: whether there are records that end, which a volatile policy throws away, too.
+    """
+    of_all = policy.startswith("allkeys")
+    if not (of_all or (ends and policy.startswith("volatile"))) or store.eviction == "allow":
         return
+    which, until = ("records", "") if of_all else ("records that end", " until their moment")
+    cure = "noeviction" if ends else "noeviction or volatile-lru"
     text = (
-        f"the database may throw away records when its memory is full (maxmemory-policy {policy}), and what "
-        f"the indexes say of them stays: set the policy to noeviction or volatile-lru"
+        f"the database may throw away {which} when its memory is full (maxmemory-policy {policy}), and what "
+        f"the indexes say of them stays{until}: set the policy to {cure}"
     )
     if store.eviction == "refuse":
         raise StoreError(f"{text}, or allow it by Database(eviction='allow')")

@@ -28,7 +28,7 @@ from aioredisca.errors import (
 )
 from aioredisca.persistence import adoption, asking, readiness, sweeping
 from aioredisca.persistence.foreign import explained
-from aioredisca.storage.entries import places_of
+from aioredisca.storage.entries import KeyType, places_of
 from aioredisca.storage.keys import MARKER, id_text
 from aioredisca.storage.replies import LIST, check_values
 from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, entries_of
@@ -93,7 +93,7 @@ async def reindex(
     """
     run = _Run(model, canonical, is_record)
     await run.announce(everything or canonical)  # such values stand in built indexes as well
-    await sweeping.sweep(run.store, run.schema, places_of(run.schema.keys, run.looked_at))
+    await run.clear()
     async for ids in run.ids():
         await run.look_at(ids)
         if progress is not None:
@@ -144,6 +144,14 @@ class _Run:
         left = places_of(schema.keys, gone).without(places_of(schema.keys, wanted))
         await sweeping.unlink(store, left)
         readiness.forget(store, [schema])
+
+    async def clear(self) -> None:
+        """Take away what records deny, and keys of another type."""
+        store, schema, keys = self.store, self.schema, self.schema.keys
+        if schema.expires and IDS_ENTRY in self.looked_at:
+            kinds: dict[bytes, KeyType] = {keys.moments.encode(): "zset", keys.notes.encode(): "hash"}
+            await sweeping.make_room(store, schema, kinds)
+        await sweeping.sweep(store, schema, places_of(keys, self.looked_at))
 
     async def finish(self) -> None:
         """Call the indexes built, but for those that a record is missing from."""

@@ -64,14 +64,20 @@ async def _keys(store: Store, places: Places) -> AsyncIterator[dict[bytes, KeyTy
                 yield dict.fromkeys(keys[first : first + BATCH], kind)
 
 
-async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> None:
+async def make_room(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> list[bytes]:
+    """Remove keys of another type than *kinds* says; return those that hold what they must."""
     types = await asking.read_together(store, [Call(("TYPE", key)) for key in kinds])
-    cursors = dict[bytes, bytes]()
+    held = list[bytes]()
     for (key, wanted), found in zip(kinds.items(), types, strict=True):
         if found == wanted.encode():
-            cursors[key] = b"0"
+            held.append(key)
         elif found != b"none":
             await asking.read(store, _removal(schema, wanted, key, [], {}))
+    return held
+
+
+async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> None:
+    cursors = dict.fromkeys(await make_room(store, schema, kinds), b"0")
     while cursors:
         calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
         pages = dict(zip(cursors, await asking.read_together(store, calls), strict=True))

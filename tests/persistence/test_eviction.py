@@ -53,6 +53,11 @@ class Plain(Model):
     name = String(index=True)
 
 
+@conf(ttl=60)
+class Passing(Model):
+    name = String(index=True)
+
+
 async def private(model: Any, raw: Any) -> None:
     """The collections of a record whose hash went without the library."""
     record = await model.new("1", name="Ada", email="a").save()
@@ -194,6 +199,29 @@ async def test_a_policy_that_takes_no_record_is_fine(
         await Plain.new("1", name="Ada").save()
         await health.check(database)
     await closed(database, driver)
+
+
+async def test_one_of_keys_that_end_takes_records_that_end(
+    server: Server, evicting: Any, driver: str
+) -> None:
+    evicting.config_set("maxmemory-policy", "volatile-ttl")
+    database, strict = Database(server.url), Database(server.url, eviction="refuse")
+    told = r"records that end .*\(maxmemory-policy volatile-ttl\).*set the policy to noeviction, "
+    async with session(database):
+        with pytest.warns(EvictionWarning, match=told):
+            await Passing.new("1", name="Ada").save()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            await Plain.new("1", name="Ada").save()
+    async with session(strict):
+        await Plain.new("2", name="Ada").save()
+        await health.check(strict)
+        for attempt in (Passing.new("2", name="Ada").save, lambda: health.check(strict)):
+            with pytest.raises(StoreError, match=r"records that end.*noeviction, or allow it"):
+                await attempt()
+    assert not evicting.keys("*assing:2")
+    await closed(database, driver)
+    await closed(strict, driver)
 
 
 async def test_without_the_right_to_ask_nothing_is_said(server: Server, evicting: Any, driver: str) -> None:

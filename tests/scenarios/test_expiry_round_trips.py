@@ -112,6 +112,20 @@ async def test_one_round_trip_each(proxied: Database, proxy: Proxy) -> None:
         assert (count.trips, seen) == (1, commands), verb
 
 
+async def test_many_loads_that_slide_are_one_with_a_script_per_hundred(
+    proxied: Database, proxy: Proxy
+) -> None:
+    """One for all would keep everybody else waiting: 0.7 s of the server for 20,000."""
+    await warm_up()
+    ids = [f"many{number}" for number in range(250)]
+    await Slides.save_many([Slides.new(id, user="bob") for id in ids], ttl=5)
+    with proxy.count() as count:
+        assert all(await Slides.get_many(ids))
+    assert (count.trips, count.commands) == (1, ["EVALSHA"] * 3 + ["HMGET"] * 250)
+    for id in ("many0", "many100", "many249"):
+        assert (await Slides(id).ttl() or HOUR * 0) > dt.timedelta(minutes=30)
+
+
 async def test_batches_and_queries(proxied: Database, proxy: Proxy) -> None:
     """Per hundred records; of a query, one more that reads."""
     await warm_up()

@@ -1,7 +1,7 @@
 -- needs:
 -- gives: eviction_policy
--- The policy by which the server throws keys away when its memory is full, where it may throw away those of the
--- library: an allkeys one, with a limit of memory. Else, and where nobody may ask for it, the empty string.
+-- The policy by which the server throws keys away when its memory is full: one of all keys, or of those that end.
+-- Without a limit of memory, and where nobody may ask for it, the empty string.
 
 local function eviction_policy()
   if redis.acl_check_cmd and not redis.acl_check_cmd('INFO', 'memory') then
@@ -11,5 +11,5 @@ local function eviction_policy()
   if type(memory) ~= 'string' or string.find(memory, '\nmaxmemory:0\r', 1, true) then
     return ''
   end
-  return string.match(memory, 'maxmemory_policy:(allkeys[%w-]*)') or ''
+  return string.match(memory, 'maxmemory_policy:(%w+%-[%w-]+)') or ''
 end

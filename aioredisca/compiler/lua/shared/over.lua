@@ -17,6 +17,13 @@ local function is_over(base, key, id)
   return moment and tonumber(moment) < now
 end
 
+-- What else the server refuses is told, and the note stays. A key of another type holds no entry.
+local function unless_foreign(...)
+  local reply = redis.pcall(...)
+  local error = type(reply) == 'table' and tostring(reply.err)
+  return error and not string.find(error, 'WRONGTYPE', 1, true) and call(...) or reply
+end
+
 -- Takes away what is left of a record that is over. Claims that others hold by now stay theirs.
 local function bury(base, id, collections)
   local note, at = call('HGET', base .. '/t/n', id) or '', 1
@@ -32,16 +39,16 @@ local function bury(base, id, collections)
     at = at + 1
     local key = base .. '/' .. take()
     if kind == 's' then
-      call('SREM', key, id)
+      unless_foreign('SREM', key, id)
     elseif kind == 'z' then
-      call('ZREM', key, id)
+      unless_foreign('ZREM', key, id)
     elseif kind == 'h' then
-      call('HDEL', key, id)
+      unless_foreign('HDEL', key, id)
     else
       local value = take()
       if kind == 'm' then
-        call('ZREM', key, value)
-      elseif call('HGET', key, value) == id then
+        unless_foreign('ZREM', key, value)
+      elseif unless_foreign('HGET', key, value) == id then
         call('HDEL', key, value)
       end
     end

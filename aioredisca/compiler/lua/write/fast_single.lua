@@ -178,6 +178,69 @@ if ARGV[1] == $asks then
     end
   end
   --end
+  --each whole, ends
+  if mode == 'd' then -- nothing is left that ends
+    wanted, ends, left = nil, 'p', -1
+  end
+  --end
+  --each ends
+  -- the moment and the note go first: if the server stops here, what comes behind them is taken away when it is over
+  local noting = wanted and not exists
+  if wanted and exists then
+    noting = call('ZADD', $moments, wanted, id) == 1 or renoted
+  elseif ends == 'p' and exists then -- changes nothing, and tells whether they may go once the hash is written
+    call('ZSCORE', $moments, id)
+    call('HEXISTS', $notes, id)
+  elseif left >= 0 and changed then
+    noting = renoted
+    if not call('ZSCORE', $moments, id) then -- somebody else gave it an end
+      noting = true
+      $over
+      call('ZADD', $moments, now + left, id)
+    end
+  end
+  --end
+  --each plain, ends
+  if noting then
+    local class = $class
+    $noting
+    local note = noted(class, id, read_tracked(class, key))
+    if note ~= '' then
+      call('HSET', $notes, id, note)
+    end
+  end
+  --end
+  --each whole, ends
+  if noting then -- as noted.lua does
+  --end
+    --each digests, ending
+    local entry$n = after$n and $x_note .. after$n
+    if after$n and #after$n > $LONG_VALUE then
+      entry$n = $y_note .. (extras[$field] or call('HGET', $digests, id) or '')
+    end
+    --end
+    --each whole, ends
+    local note = ''
+    --end
+    --each unique, ending
+      .. (after$n and $u_note .. #after$n .. ':' .. after$n or '')
+    --end
+    --each digests, ending
+      .. (entry$n and 's' .. #entry$n .. ':' .. entry$n or '')
+      .. (after$n and #after$n > $LONG_VALUE and $h_note or '')
+    --end
+    --each range, ending
+      .. (after$n and $r_note or '')
+    --end
+    --each none, ending
+      .. (after$n and '' or $n_note)
+    --end
+  --each whole, ends
+    if note ~= '' then
+      call('HSET', $notes, id, note)
+    end
+  end
+  --end
   --each digests
   if after$n and after$n ~= before$n then
     call('SADD', #after$n <= $LONG_VALUE and stem$n .. after$n or base .. '/y/' .. $field .. '/' .. extras[$field], id)
@@ -322,72 +385,13 @@ if ARGV[1] == $asks then
   --end
 
   -- the end of the record
-  --each whole, ends
-  if mode == 'd' then
-    if call('ZREM', $moments, id) == 1 then
-      call('HDEL', $notes, id)
-    end
-    wanted, ends, left = nil, '', -1
-  end
-  --end
   --each ends
-  local noting = wanted and not exists
-  if wanted and exists then
-    noting = call('ZADD', $moments, wanted, id) == 1 or renoted
-  elseif ends == 'p' and exists then -- somebody else may have taken it from the key already
+  if ends == 'p' and exists then -- somebody else may have taken it from the key already
     if left >= 0 then
       call('PERSIST', key)
     end
     call('ZREM', $moments, id)
     call('HDEL', $notes, id)
-  elseif left >= 0 and changed then
-    noting = renoted
-    if not call('ZSCORE', $moments, id) then -- somebody else gave it an end
-      noting = true
-      $over
-      call('ZADD', $moments, now + left, id)
-    end
-  end
-  --end
-  --each plain, ends
-  if noting then
-    local class = $class
-    $noting
-    local note = noted(class, id, read_tracked(class, key))
-    if note ~= '' then
-      call('HSET', $notes, id, note)
-    end
-  end
-  --end
-  --each whole, ends
-  if noting then -- as noted.lua does
-  --end
-    --each digests, ending
-    local entry$n = after$n and $x_note .. after$n
-    if after$n and #after$n > $LONG_VALUE then
-      entry$n = $y_note .. (extras[$field] or call('HGET', $digests, id) or '')
-    end
-    --end
-    --each whole, ends
-    local note = ''
-    --end
-    --each unique, ending
-      .. (after$n and $u_note .. #after$n .. ':' .. after$n or '')
-    --end
-    --each digests, ending
-      .. (entry$n and 's' .. #entry$n .. ':' .. entry$n or '')
-      .. (after$n and #after$n > $LONG_VALUE and $h_note or '')
-    --end
-    --each range, ending
-      .. (after$n and $r_note or '')
-    --end
-    --each none, ending
-      .. (after$n and '' or $n_note)
-    --end
-  --each whole, ends
-    if note ~= '' then
-      call('HSET', $notes, id, note)
-    end
   end
   --end
   --each ends
