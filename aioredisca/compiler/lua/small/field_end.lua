@@ -23,7 +23,7 @@ local function set_end(key, field)
   call(unpack(command))
 end
 set_end(KEYS[1], $MARKER) -- which meta has not: whether the server takes it
-if call('HEXISTS', KEYS[2], ARGV[$FIELD_END_FIELD]) == 0 then
+if not call('HGET', KEYS[2], ARGV[$FIELD_END_FIELD]) then
   return {'OK', 0}
 end
 call('HSET', KEYS[2], $MARKER, '1') -- so that the record does not go when its last field ends

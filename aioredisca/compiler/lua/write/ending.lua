@@ -19,7 +19,7 @@ end
 for _, g in ipairs(groups) do
   local class = g.class
   if class.entries then -- changes nothing, and tells whether a note may be written once the hashes are
-    call('HEXISTS', class.base .. '/t/n', g.ids[1])
+    call('HGET', class.base .. '/t/n', g.ids[1])
   end
   for first = 1, class.entries and g.count or 0, SLICE do
     g.moments = g.moments or {}

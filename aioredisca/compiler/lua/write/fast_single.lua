@@ -190,7 +190,7 @@ if ARGV[1] == $asks then
     noting = call('ZADD', $moments, wanted, id) == 1 or renoted
   elseif ends == 'p' and exists then -- changes nothing, and tells whether they may go once the hash is written
     call('ZSCORE', $moments, id)
-    call('HEXISTS', $notes, id)
+    call('HGET', $notes, id)
   elseif left >= 0 and changed then
     noting = renoted
     if not call('ZSCORE', $moments, id) then -- somebody else gave it an end
