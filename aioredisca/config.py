@@ -171,7 +171,7 @@ class Conf:
         if ttl is not MISSING:
             given["ttl"] = 0 if ttl is None else milliseconds(ttl, "conf(ttl)")
         if sliding is not MISSING:
-            given["sliding"] = sliding or ""
+            given["sliding"] = "" if sliding is None else sliding
         self._check(given)
 
         def decorate(model: C) -> C:

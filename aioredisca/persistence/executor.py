@@ -188,7 +188,7 @@ async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None
 
 
 @contextmanager
-def _told(cure: str) -> Generator[None]:
+def told(cure: str) -> Generator[None]:
     """Tell by *cure* what settles this, where nobody knows whether it was done."""
     try:
         yield
@@ -215,7 +215,7 @@ async def get_or_create(
     await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key, waiting)
     try:
-        with _told("called again, it finds the record that it has created or changed, but cannot say which"):
+        with told("called again, it finds the record that it has created or changed, but cannot say which"):
             outcome = await _settle(
                 store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
             )
@@ -228,7 +228,8 @@ async def get_or_create(
 
 async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
     """Take away what is left of up to *most* records that are over; how many were seen, how many wait."""
-    outcome = await _settle(store, [schema], sweep_call(schema, most), sweep_outcome)
+    with told("sweep() again settles it"):
+        outcome = await _settle(store, [schema], sweep_call(schema, most), sweep_outcome)
     assert not isinstance(outcome, Refusal)  # but for SCHEMA, which is settled, nothing is refused
     return outcome
 
@@ -243,7 +244,7 @@ async def collect(
     schema = record.__mapper__.schema(store)
     call = collect_call(schema, record.__state__.id, name, command)
     try:
-        with _told("to do it again may do it twice: read the collection first"):
+        with told("to do it again may do it twice: read the collection first"):
             outcome = await _settle(store, [schema], call, collect_outcome)
     except WrongType as error:
         found = await foreign.explained(store, [schema], (), error)
@@ -263,7 +264,7 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
     schema, id = record.__mapper__.schema(store), record.__state__.id
     call = field_end_call(schema, id, field, command)
     try:
-        with _told("expire_field() again settles it"):
+        with told("expire_field() again settles it"):
             outcome = await _settle(store, [schema], call, collect_outcome)
     except RediscaError as error:
         raise await foreign.explained(store, [schema], (), error) from None

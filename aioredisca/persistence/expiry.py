@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 async def expire(record: Record, given: Duration | dt.datetime) -> None:
     """Let *record* end in a while or at a moment. Gone without one. EVALSHA, one round trip."""
     record.__mapper__.lifetime.need_limit()
-    await set_end(record, ending(given))
+    await set_end(record, ending(given), "expire()")
 
 
 async def persist(record: Record) -> None:
     """Let *record* live for ever. Gone without one. EVALSHA, one round trip."""
     record.__mapper__.lifetime.need_limit()
-    await set_end(record, NEVER)
+    await set_end(record, NEVER, "persist()")
 
 
 async def touch(record: Record) -> None:
     """Let *record* last as long as a new one. Gone without one. EVALSHA, one round trip."""
-    await set_end(record, record.__mapper__.lifetime.of_touch())
+    await set_end(record, record.__mapper__.lifetime.of_touch(), "touch()")
 
 
 async def expire_field(record: Record, column: object, given: Duration | dt.datetime | None) -> bool:
@@ -58,15 +58,16 @@ async def expire_field(record: Record, column: object, given: Duration | dt.date
         return await executor.end_field(store, record, field.key, command)
 
 
-async def set_end(record: Record, ends: str) -> None:
-    """Give *record* another end. Its pending changes stay."""
+async def set_end(record: Record, ends: str, verb: str) -> None:
+    """Give *record* another end, as *verb* wants it. Its pending changes stay."""
     check_changeable(record)
     need_id(record)
     state, mapper = record.__state__, record.__mapper__
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
         change = Change(mapper.schema(store), state.id, "update", ends=ends)
-        await executor.write(store, [(record, change)])
+        with executor.told(f"{verb} again settles it"):
+            await executor.write(store, [(record, change)])
 
 
 async def prolonged(
@@ -80,7 +81,8 @@ async def prolonged(
     writes = [write_call(changes[first : first + BATCH]) for first in range(0, len(changes), BATCH)]
     for _ in range(executor.ATTEMPTS):
         await readiness.ready_to_write(store, schema)
-        replies = await asking.read_together(store, [*writes, *reads])
+        with executor.told("to load again settles it"):
+            replies = await asking.read_together(store, [*writes, *reads])
         refusals = [one for one in map(write_outcome, replies[: len(writes)]) if isinstance(one, Refusal)]
         if not any(one.code == "SCHEMA" for one in refusals):
             return replies[len(writes) :]  # without those that are gone, or are no record: the reads tell

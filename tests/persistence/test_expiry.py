@@ -514,6 +514,8 @@ def test_settings() -> None:
     assert conf(ttl=None)(Under).__mapper__.lifetime.limited
     with pytest.raises(UsageError, match="sliding"):
         conf(sliding="always")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="sliding"):
+        conf(sliding=[])  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="no time to prolong"):
         Seat.__mapper__.lifetime.of_touch()
 

@@ -12,6 +12,7 @@ from aioredisca import (
     Integer,
     ListOf,
     Model,
+    OutcomeUnknown,
     SetOf,
     SortedSet,
     String,
@@ -148,3 +149,34 @@ async def test_a_sweep_is_of_a_class(db: Database) -> None:
     for given in ("app.models:Login", Login("1"), Login.all()):
         with pytest.raises(UsageError, match=r"sweep\(\) takes a model class, not "):
             await sweep(given)  # type: ignore[arg-type]  # pyright: ignore
+
+
+async def test_an_answer_that_is_lost_is_told_with_the_verb_that_settles_it(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = await Login.new("1", user="ada").save()
+    transport = db.transport()
+    send, send_all = transport.send, transport.send_all
+
+    async def lost(call: Any, overlap: Any = None) -> Any:
+        if call.writes:
+            raise OutcomeUnknown("lost")
+        return await send(call, overlap)
+
+    async def all_lost(calls: Any) -> Any:
+        if any(call.writes for call in calls):
+            raise OutcomeUnknown("lost")
+        return await send_all(calls)
+
+    monkeypatch.setattr(transport, "send", lost)
+    monkeypatch.setattr(transport, "send_all", all_lost)
+    cures: list[tuple[Any, str]] = [
+        (lambda: login.expire(60), r"expire\(\) again settles it"),
+        (lambda: login.persist(), r"persist\(\) again settles it"),
+        (lambda: login.touch(), r"touch\(\) again settles it"),
+        (lambda: sweep(Login), r"sweep\(\) again settles it"),
+        (lambda: Login.get("1", touch=True), "to load again settles it"),
+    ]
+    for verb, cure in cures:
+        with pytest.raises(OutcomeUnknown, match=cure):
+            await verb()
