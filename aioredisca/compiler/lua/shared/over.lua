@@ -82,5 +82,5 @@ end
 -- How many of those that are due a write takes away that may have added so many: more than these, and more still
 -- where they have piled up.
 local function share(due, added)
-  return math.min(due > 100 and added + 100 or 2 * added, 200)
+  return math.min(due > 100 and added + 100 or 2 * added, 120)
 end
