@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from aioredisca.compiler.changes import BATCH, Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import NotFound, SchemaMismatch, UsageError
+from aioredisca.errors import NotFound, UsageError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.fields.times import refuse_moment
 from aioredisca.persistence import asking, executor, readiness
@@ -87,7 +87,7 @@ async def prolonged(
         if not any(one.code == "SCHEMA" for one in refusals):
             return replies[len(writes) :]  # without those that are gone, or are no record: the reads tell
         readiness.forget(store, [schema])
-    raise SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
+    raise readiness.unsettled(schema)
 
 
 async def ttl(record: Record) -> dt.timedelta | None:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from aioredisca import Database, Gone, Integer, Model, String, UniqueViolation, conf, session, sweep
+from aioredisca.compiler.conditions import All
+from aioredisca.compiler.planner import plan
+from aioredisca.compiler.queries import query_call
 from aioredisca.model.mapper import Mapper
 
 from ..support.drift import drift
@@ -152,3 +155,12 @@ async def test_no_flush_brings_back_what_has_ended(db: Database, raw: Any, asked
     assert raw.exists("widethatends:a") == asked
     await sweep(WideThatEnds)
     assert drift(raw, [WideThatEnds]) == []
+
+
+async def test_a_count_that_has_begun_goes_on_though_nobody_is_over_any_more(db: Database) -> None:
+    """Between its steps a sweep may take away all that were over: it must not begin anew."""
+    await WideThatEnds.save_many([wide(WideThatEnds, f"{n:02}") for n in range(10)])
+    schema = WideThatEnds.__mapper__.schema(db)
+    asked = query_call(plan(schema, All()), "count", cursor=b"1|1|04")  # all ids, behind the fifth
+    (reply,) = await db.transport().send_all([asked])
+    assert reply[2] == 5

@@ -3,7 +3,8 @@
 -- The number of one whole index, of a class whose records end: where none is over that is one command, too.
 
 do
-  local kind, key = ARGV[tree_at], KEYS[tonumber(ARGV[tree_at + 1])]
+  -- A count that has begun goes on where it stopped, though what was over meanwhile went.
+  local kind, key = ARGV[$QUERY_CURSOR] == '' and ARGV[tree_at], KEYS[tonumber(ARGV[tree_at + 1])]
   if kind == 'A' then
     return {'', 0, call('ZCARD', KEYS[1])}
   elseif kind == 'S' then
