@@ -49,12 +49,12 @@ from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
+from aioredisca.maintenance.reindexing import Reindexed, reindex
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session, session
 from aioredisca.persistence.expiry import sweep
-from aioredisca.persistence.reindexing import Reindexed, reindex
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import Column
 from aioredisca.query.explain import Explanation

@@ -23,7 +23,8 @@ from aioredisca import (
     reindex,
 )
 from aioredisca.drivers.run import run
-from aioredisca.persistence import asking, sweeping
+from aioredisca.maintenance import sweeping
+from aioredisca.persistence import asking
 
 from ..support.drift import drift
 

@@ -26,7 +26,8 @@ from aioredisca.errors import (
     UsageError,
     WrongType,
 )
-from aioredisca.persistence import adoption, asking, readiness, sweeping
+from aioredisca.maintenance import sweeping
+from aioredisca.persistence import adoption, asking, readiness
 from aioredisca.persistence.foreign import explained
 from aioredisca.storage.entries import KeyType, places_of
 from aioredisca.storage.keys import MARKER, id_text

@@ -1,0 +1,7 @@
+"""The command line: ``aioredisca reindex app.models:User``. Needs ``aioredisca[cli]``.
+
+One module per group of commands, each of which registers them on ``app``.
+"""
+
+from aioredisca.cli import indexes as indexes
+from aioredisca.cli.app import app as app
