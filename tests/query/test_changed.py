@@ -167,6 +167,37 @@ async def test_a_scan_that_is_allowed_goes_on_without_the_index(url: str, db: Da
         assert await (Town.land == "it").scan().count() == 5
 
 
+async def test_a_stream_goes_on_or_ends_and_never_begins_anew(db: Database, raw: Any) -> None:
+    await towns()
+    for change in (renew_index, lose_index):
+        found = list[str]()
+        stream = aiter((Town.land == "it").order_by(Town.size).scan())
+        found.append((await anext(stream)).id)
+        change(raw)
+        if change is lose_index:
+            with pytest.raises(NotIndexed):
+                found += [one.id async for one in stream]
+            assert found == FEW[: len(found)]
+        else:
+            found += [one.id async for one in stream]
+            assert found == FEW
+
+
+async def test_an_order_is_kept_without_the_index_that_kept_it(db: Database, raw: Any) -> None:
+    await towns()
+    last = [f"{i:03}" for i in range(TOWNS - 1, TOWNS - 4, -1)]
+    states = {**db.facts.index_states}
+    raw.delete("town/r/size")
+    raw.hset("town/meta", mapping={"unbuilt": "r?:size", "ver": "another"})
+    for order in ([Town.size.desc()], [Town.size.desc(), Town.name]):
+        db.facts.index_states.update(states)
+        for _ in range(2):
+            assert await _awaited(Town.all().order_by(*order).limit(3)) == last
+            assert await _streamed(Town.all().order_by(*order).limit(3)) == last
+    with pytest.raises(NotIndexed):
+        await (Town.size > 3)
+
+
 async def test_what_the_library_of_before_has_declared_has_no_word(db: Database, raw: Any) -> None:
     await towns()
     raw.hdel("town/meta", "ver")
