@@ -5,7 +5,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
+
+from aioredisca.errors import RediscaError
 
 if TYPE_CHECKING:
     from aioredisca.storage.facts import StoreFacts
@@ -56,6 +58,20 @@ class CacheRegion:
     size: int
 
 
+class Proof(NamedTuple):
+    """What a read believes of its model: the key of the meta hash, and the word ``ver`` that was read there.
+
+    The word is nothing where there was none. It is new with every change of what the store says of indexes.
+    """
+
+    meta: str
+    ver: bytes
+
+
+class Changed(RediscaError):
+    """What a read was made by is not so any more, so its answer counts for nothing. No user sees this."""
+
+
 @dataclass(slots=True)
 class Call:
     """One command, or one script call, as data that nobody changes (to freeze it costs more than to send it).
@@ -63,7 +79,8 @@ class Call:
     ``writes`` decides what a lost answer means. A read is sent once more, then it is Unavailable; a write is
     never sent twice and is OutcomeUnknown. A read of one key, its first argument, may be remembered in a
     ``cache_region`` until that key changes. A write that may change records which only the server finds
-    ``reaches`` the regions where these are remembered. Its repr shows no values.
+    ``reaches`` the regions where these are remembered. The answer to a read with a ``proof`` is Changed
+    unless the word is still the same behind it, on the same connection. Its repr shows no values.
     """
 
     args: tuple[Arg, ...] = field(repr=False)
@@ -79,6 +96,7 @@ class Call:
     commands: int = 0
     """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
     reaches: tuple[str, ...] = ()
+    proof: Proof | None = None
 
 
 class Lock(Protocol):

@@ -98,8 +98,9 @@ class Walk:
 class Plan:
     """How one class answers a condition in an order.
 
-    ``walk`` keeps the order on the server; where it is None only the client can sort. ``exact`` says that
-    indexes answer all of the condition: no row is read in vain.
+    ``walk`` keeps the order on the server; where it is None only the client can sort. ``first_walk`` keeps
+    that by the first of several fields. ``exact`` says that indexes answer all of the condition: no row is
+    read in vain.
     """
 
     schema: Schema
@@ -108,13 +109,15 @@ class Plan:
     tree: Tree | Index
     walk: Walk | None
     exact: bool
+    first_walk: Walk | None = None
 
     @property
     def entries(self) -> dict[str, str]:
         """The indexes that must be built, each with the hash field it is of."""
         needed = {index.entry: index.field for index in indexes(self.tree)}
-        if self.walk is not None:
-            needed[self.walk.entry] = self.walk.field
+        for walk in (self.walk, self.first_walk):
+            if walk is not None:
+                needed[walk.entry] = walk.field
         return {entry: name for entry, name in needed.items() if entry}
 
     @property
@@ -156,20 +159,21 @@ def plan(
 ) -> Plan:
     """How *schema* answers *condition*. NotIndexed for a part without an index, unless *scan* allows it.
 
-    Indexes over several fields are a help that nobody asked for: those in *unbuilt* are left out.
-    *attribute* tells what the class calls a hash field.
+    What a query may do without is done without where it is *unbuilt*: indexes over several fields, those that
+    keep an order, and where *scan* allows it all but the set of ids. *attribute* tells what the class calls a
+    hash field.
     """
-    compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
     wanted = normal(condition)
     _check_size(schema, wanted)
     for key in {*keys_of(wanted), *(one.key for one in order)} - schema.asked.keys():
         raise UsageError(f"{schema.model} has no hash field {key!r} to ask for")
-    planner = _Planner(schema, compounds, scan, attribute)
+    planner = _Planner(schema, unbuilt, scan, attribute)
     tree = planner.tree(wanted)
     natural = tuple(order) or planner.natural_order(wanted)
     walk = planner.walk(wanted, natural)
     exact = UNKNOWN not in set(indexes(tree))
-    return Plan(schema, wanted, natural, _living(schema, tree), walk, exact)
+    first = planner.walk(wanted, natural[:1]) if len(natural) > 1 else None
+    return Plan(schema, wanted, natural, _living(schema, tree), walk, exact, first)
 
 
 def _alone(tree: Tree | Index) -> Index | None:
@@ -199,11 +203,12 @@ class _Planner:
     def __init__(
         self,
         schema: Schema,
-        compounds: tuple[Compound, ...],
+        unbuilt: frozenset[str],
         scan: bool,
         attribute: Callable[[str], str],
     ) -> None:
-        self.schema, self.compounds, self.scan, self.attribute = schema, compounds, scan, attribute
+        self.schema, self.unbuilt, self.scan, self.attribute = schema, unbuilt, scan, attribute
+        self.compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
 
     # -- conditions --------------------------------------------------------------------------------
 
@@ -278,7 +283,9 @@ class _Planner:
             return NOBODY  # a value that the index cannot hold
         if found is None and not self.scan:
             raise NotIndexed(self.schema.model, self.attribute(leaf.key), _why(spec, leaf))
-        return found or UNKNOWN
+        if found is None or (self.scan and found.entry in self.unbuilt):
+            return UNKNOWN
+        return found
 
     def _found(self, spec: FieldSpec, leaf: Leaf) -> Index | None:
         match leaf:
@@ -339,7 +346,8 @@ class _Planner:
             return Walk("id")
         if len(order) > 1:
             return None
-        return self._walk_within(condition, order[0]) or self._walk_of(order[0])
+        walk = self._walk_within(condition, order[0]) or self._walk_of(order[0])
+        return None if walk is None or walk.entry in self.unbuilt else walk
 
     def _walk_of(self, order: Order) -> Walk | None:
         spec, keys = self.schema.asked[order.key], self.schema.keys

@@ -119,12 +119,13 @@ class FieldEnd(NamedTuple):
 
 
 class Declare(NamedTuple):
-    """All of a declaration: the signature that was seen, the new one, what is unbuilt."""
+    """All of a declaration: the signature that was seen, the new one, what is unbuilt, the word for it."""
 
     seen: str
     signature: str
     if_records: str
     always: str
+    ver: str
 
 
 class Sweep(NamedTuple):

@@ -13,7 +13,7 @@ from aioredisca.compiler.scripts import Answer, query_script, small_script
 from aioredisca.storage.keys import MOMENT, id_text, sortable
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Arg, Call, Reply, Stored
+from aioredisca.types import Arg, Call, Proof, Reply, Stored
 
 PAGE = 1000
 """Rows of one round trip; more come in further pages."""
@@ -107,7 +107,8 @@ _NO_ORDER = Order("none", "", descending=0, index_key=0, none=0, implies=0)
 
 
 def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Call]:
-    """What makes the first step for all records of one index, without an order: of its kind, key and bounds.
+    """What makes the first step for all records of one index, without an order: of its kind, key and bounds,
+    and of what it believes.
 
     As :func:`query_call` makes it, from what is the same for all values.
     """
@@ -118,8 +119,8 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
         tail, more = ["!D", 3], [schema.keys.moments]
     script, ids = query_script("rows", schema.expires), schema.keys.ids
 
-    def call(kind: str, key: str | bytes, *bounds: str) -> Call:
-        return Call((*head, kind, 2, *bounds, *tail), script, (ids, key, *more))
+    def call(kind: str, key: str | bytes, *bounds: str, proof: Proof | None = None) -> Call:
+        return Call((*head, kind, 2, *bounds, *tail), script, (ids, key, *more), proof=proof)
 
     return call
 

@@ -41,12 +41,14 @@ class Probe:
     The key is empty where the server does not know the command.
 
     ``eviction``  the policy by which the server may throw away keys of the library, or nothing.
+    ``ver``       the word for all of the meta hash, see :class:`~aioredisca.types.Proof`.
     """
 
     signature: str
     unbuilt: frozenset[str]
     missing: tuple[tuple[str, str], ...]
     eviction: str = ""
+    ver: bytes = b""
 
 
 @reader
@@ -55,8 +57,9 @@ def read_probe(reply: Reply) -> Probe:
     return Probe(
         texts[0],
         entries_of("/" + texts[1]) if texts[1] else frozenset(),
-        tuple(zip(texts[3::2], texts[4::2], strict=True)),
+        tuple(zip(texts[4::2], texts[5::2], strict=True)),
         texts[2],
+        reply[3],
     )
 
 
@@ -92,16 +95,17 @@ def build_call(schema: Schema, seen: Probe, unbuilt: frozenset[str]) -> Call:
 
 def _declare(schema: Schema, seen: Probe, *, if_records: str, always: str) -> Call:
     """Write the signature; the indexes that are unbuilt if there are records, and those that are always."""
-    arguments = Declare(seen.signature, schema.signature, if_records, always)
+    ver = secrets.token_urlsafe(6)  # 8 characters
+    arguments = Declare(seen.signature, schema.signature, if_records, always, ver)
     return Call((*arguments,), small_script("declare"), (schema.keys.meta, schema.keys.ids), writes=True)
 
 
 def meta_call(schema: Schema) -> Call:
-    """Read the stored signature and the unbuilt indexes."""
-    return Call(("HMGET", schema.keys.meta, "signature", "unbuilt"))
+    """Read the stored signature, the unbuilt indexes, and the word for both."""
+    return Call(("HMGET", schema.keys.meta, "signature", "unbuilt", "ver"))
 
 
 @reader
 def read_meta(reply: Reply) -> Probe:
-    signature, unbuilt = (text.decode() if text else "" for text in reply)
-    return Probe(signature, entries_of("/" + unbuilt) if unbuilt else frozenset(), ())
+    signature, unbuilt = (text.decode() if text else "" for text in reply[:2])
+    return Probe(signature, entries_of("/" + unbuilt) if unbuilt else frozenset(), (), ver=reply[2] or b"")

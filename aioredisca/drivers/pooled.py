@@ -18,6 +18,8 @@ class PooledTransport(ABC):
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
+        if call.proof is not None:
+            return await self._finish_one(wire.Exchange((call,), self.facts))
         answers = await self._round_trip(
             call.packed or wire.pack(call, self.facts), call.commands or 1, call.writes, overlap
         )
@@ -31,6 +33,9 @@ class PooledTransport(ABC):
         """The call was refused: ask in another form, if it has one."""
         exchange = wire.Exchange((call,), self.facts)
         exchange.take(answers)
+        return await self._finish_one(exchange)
+
+    async def _finish_one(self, exchange: wire.Exchange) -> Reply:
         (reply,) = await self._finish(exchange)
         if isinstance(reply, RediscaError):
             raise reply
@@ -41,11 +46,18 @@ class PooledTransport(ABC):
         return await self._finish(wire.Exchange(calls, self.facts))
 
     async def _finish(self, exchange: wire.Exchange) -> list[Reply]:
+        metas = wire.metas_of(exchange.calls)
+        asked, words = wire.pack_all([*map(wire.word_call, metas)], self.facts), list[Reply]()
         while exchange.pending:
-            exchange.take(
-                await self._round_trip(exchange.packed(), len(exchange.pending), exchange.writes, None)
+            count = len(exchange.pending)
+            answers = await self._round_trip(
+                exchange.packed() + asked, count + len(metas), exchange.writes, None
             )
-        return exchange.replies
+            words = answers[count:]
+            exchange.take(answers[:count])
+        if not metas:
+            return exchange.replies
+        return wire.proven(exchange.calls, exchange.replies, dict(zip(metas, words, strict=True)))
 
     @abstractmethod
     async def _round_trip(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import hiredis
@@ -11,7 +11,8 @@ import redis.exceptions as client
 from aioredisca.drivers import translate
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
-from aioredisca.types import Arg, Call, Reply, Script
+from aioredisca.storage.replies import TEXT, strange
+from aioredisca.types import Arg, Call, Changed, Reply, Script
 
 _pack_text = cast("Any", hiredis).pack_command
 """Its types know a command of one word only."""
@@ -59,6 +60,42 @@ def first_refusal(answers: Sequence[Reply]) -> RediscaError | None:
     return next((translate.refusal(answer) for answer in answers if isinstance(answer, Exception)), None)
 
 
+# -- words -----------------------------------------------------------------------------------------
+#
+# A read may be made by a belief: it names a word of the store that was read before (Proof). The word is asked
+# for behind the data, on the same connection: if it is the same then, all in between was so. One word behind
+# many reads proves them all.
+
+
+def metas_of(calls: Sequence[Call]) -> tuple[str, ...]:
+    """The keys whose words *calls* trust, each once."""
+    return tuple({call.proof.meta: None for call in calls if call.proof is not None})
+
+
+def word_call(meta: str) -> Call:
+    """Ask for the word in *meta*."""
+    return Call(("HGET", meta, "ver"))
+
+
+def proven(calls: Sequence[Call], replies: Sequence[Reply], words: Mapping[str, Reply]) -> list[Reply]:
+    """The *replies* to *calls*, but Changed in the place of each whose word among *words* is another.
+
+    A refusal in the place of a word stands in that of what it was to prove.
+    """
+    return [
+        reply if call.proof is None else _judged(reply, call.proof.ver, words[call.proof.meta])
+        for call, reply in zip(calls, replies, strict=True)
+    ]
+
+
+def _judged(reply: Reply, believed: bytes, word: Reply) -> Reply:
+    if isinstance(word, Exception):
+        return word if isinstance(word, RediscaError) else translate.refusal(word)
+    if type(word) not in TEXT:
+        return strange()
+    return reply if (word or b"") == believed else Changed()
+
+
 class Exchange:
     """Calls on their way, of which some may have to go in another form: what to send now, what came of it.
 
@@ -103,6 +140,8 @@ class Exchange:
                 behind = behind or self.calls[place].writes  # what follows reads too early
             else:
                 self.replies[place] = translate.refusal(answer)
+        if pending and not self.writes and metas_of(self.calls):
+            pending = [*range(len(self.calls))]  # one word is to prove all of it, on one connection
         self.pending = pending
 
     def _has_another_form(self, place: int, answer: Exception) -> bool:

@@ -1,7 +1,9 @@
 """What a process must know of a store before it may trust it: the storage signature and its own rights.
 
 The store's ``meta`` hash says which indexes of a model exist and which are not built. It is read once per
-process and model, compared by the server in every write, and read again only when it was found unequal.
+process and model, compared by the server in every write, and read again only when it was found unequal. Every
+read that goes by indexes carries the word of the belief it was made by (``Proof`` in types.py), which the
+transport compares behind the data.
 """
 
 from __future__ import annotations
@@ -28,17 +30,17 @@ from aioredisca.errors import (
     Unsupported,
 )
 from aioredisca.persistence import adoption
-from aioredisca.persistence.asking import read, read_together, unrefused
+from aioredisca.persistence.asking import read, unrefused
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
-from aioredisca.storage.replies import NUMBER, check_rows, of_kind, strange
+from aioredisca.storage.replies import check_rows, strange
 from aioredisca.storage.schema import Schema, entries_of
-from aioredisca.types import Call, Store, Stored
+from aioredisca.types import Proof, Store, Stored
 
 _NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
 
 DECLARATIONS = 100
-"""How often the indexes of a class may be found to be declared otherwise meanwhile."""
+"""How often the indexes of a class may be found to be declared otherwise meanwhile, by a write or a read."""
 
 SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
@@ -64,36 +66,49 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
 # -- before a read ---------------------------------------------------------------------------------
 
 
-async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> None:
-    """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text."""
-    for name in (await lacking(store, schema, entries)).values():
+async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]) -> Proof:
+    """NotIndexed unless the store has built all *entries*: index -> what it is of, for the text.
+
+    What a read by them believes.
+    """
+    missing, proof = await lacking(store, schema, entries)
+    for name in missing.values():
         raise NotIndexed(schema.model, name, _NOT_BUILT)
+    return proof
 
 
-def complete(store: Store, schema: Schema) -> bool:
-    """Whether the store is known to have built every index of *schema*, as it nearly always has."""
+def complete(store: Store, schema: Schema) -> Proof | None:
+    """What a read believes where the store is known to have built every index of *schema*, as it nearly
+    always has; None where it is not."""
     known = store.facts.index_states.get(schema.name)
-    return known is not None and known.signature == schema.signature and not known.unbuilt
+    if known is None or known.signature != schema.signature or known.unbuilt:
+        return None
+    return Proof(schema.keys.meta, known.ver)
 
 
-async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> dict[str, str]:
-    """Those of *entries* (index -> its field) that the store has not built. Asks only what it must."""
+async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> tuple[dict[str, str], Proof]:
+    """Those of *entries* (index -> its field) that the store has not built, and what a read by the others
+    believes. Asks only what it must."""
     known = store.facts.index_states.get(schema.name)
     if known is None or any(known.lacks(entry) for entry in entries):
         known = store.facts.index_states[schema.name] = await _look(store, schema)
-    return {entry: field for entry, field in entries.items() if known.lacks(entry)}
+    missing = {entry: field for entry, field in entries.items() if known.lacks(entry)}
+    return missing, Proof(schema.keys.meta, known.ver)
+
+
+def distrust(store: Store, schema: Schema, proof: Proof) -> None:
+    """Look again before the next read: the store has changed since *proof* was believed."""
+    known = store.facts.index_states.get(schema.name)
+    if known is not None and known.ver == proof.ver:  # else somebody has looked meanwhile
+        del store.facts.index_states[schema.name]
 
 
 async def _look(store: Store, schema: Schema) -> IndexState:
-    found, size = await read_together(store, [meta_call(schema), Call(("ZCARD", schema.keys.ids))])
-    meta = read_meta(found)
-    if not meta.signature:
+    meta = read_meta(await read(store, meta_call(schema)))
+    if not meta.signature:  # whoever writes declares first, and so changes the word
         legacy = await _has_records(store, schema)
-        return IndexState("", schema.entries if legacy else frozenset())
-    if not of_kind(size, NUMBER, meta_call(schema)):
-        # An index that is not declared yet is empty all the same.
-        return IndexState(schema.signature, meta.unbuilt)
-    return IndexState(meta.signature, meta.unbuilt)
+        return IndexState("", schema.entries if legacy else frozenset(), ver=meta.ver)
+    return IndexState(meta.signature, meta.unbuilt, ver=meta.ver)
 
 
 async def _has_records(store: Store, schema: Schema) -> bool:
@@ -138,6 +153,14 @@ def unsettled(schema: Schema) -> SchemaMismatch:
     return SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
 
 
+def restless(model: str) -> StoreError:
+    """Why no read comes to an end: whatever it goes by, that has changed when it is done."""
+    return StoreError(
+        f"the indexes of {model} changed {DECLARATIONS} times while they were asked: see which "
+        f"processes keep declaring or reindexing it, and ask again"
+    )
+
+
 def forget(store: Store, schemas: Iterable[Schema]) -> None:
     """Ask again: the server found another signature than this process believes in."""
     for schema in schemas:
@@ -149,7 +172,7 @@ async def _declare(store: Store, schema: Schema) -> IndexState | None:
     if unknown := entries_of(seen.signature) - schema.entries:
         raise SchemaMismatch(schema.model, sorted(unknown))
     if seen.signature == schema.signature:
-        return IndexState(seen.signature, seen.unbuilt, declared=True)
+        return IndexState(seen.signature, seen.unbuilt, declared=True, ver=seen.ver)
     legacy = not seen.signature and await _has_records(store, schema)
     await read(store, declare_call(schema, seen, legacy=legacy))
     return None  # written, or somebody was faster: look again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -19,12 +20,11 @@ from aioredisca.compiler.queries import (
 )
 from aioredisca.config import conf
 from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
-from aioredisca.persistence import asking
 from aioredisca.query import lookup, prefetch
-from aioredisca.query.scan import Found, Scan, together
+from aioredisca.query.scan import Found, Scan, anew, together
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.replies import strange
-from aioredisca.types import Call, Store
+from aioredisca.types import Call, Changed
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -104,7 +104,7 @@ class OrderedRows(Generic[R]):
     def choose_order(self, offset: int, limit: int, alone: bool) -> None:
         """Let the server keep the order, if an index knows it."""
         plan, scan = self.scan.plan, self.scan
-        walk = plan.walk or _walk_of_first(scan)
+        walk = plan.walk or plan.first_walk
         if walk is None:
             return
         whole = plan.walk is not None
@@ -133,14 +133,6 @@ class OrderedRows(Generic[R]):
             self.scan.done = self.scan.done or rank(self.rows[-1], key) != rank(self.rows[need - 1], key)
 
 
-def _walk_of_first(scan: Scan[Any]) -> Walk | None:
-    """The walk by the first of several fields to order by."""
-    spec = scan.spec
-    if len(spec.order) < 2:
-        return None
-    return Scan(replace(spec, order=spec.order[:1]), scan.model, ()).plan.walk
-
-
 def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> bytes:
     """Where to go on: behind the row itself, or before all that are like it in the first field."""
     id, values, of = after
@@ -149,22 +141,34 @@ def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> by
     return place_after(walk, scan.schema, raw, id if exact else before_all)
 
 
+@anew
 async def rows(
     spec: QuerySpec[R],
     fields: Sequence[str] | None = None,
     *,
     after: Found[R] | None = None,
     bounded: bool = True,
-    begun: Scan[R] | None = None,
 ) -> list[Found[R]]:
     """All rows of a spec, merged over its classes, in order; those behind *after* if that is given.
-
-    ``begun``  its only scan, if that has made its first step.
 
     *fields* are the hash fields to read; None reads what the spec loads. TooManyRows beyond
     ``conf.max_rows``, unless there is a limit or it is not *bounded*.
     """
-    scans = [begun] if begun else await scans_of(spec, spec.loads if fields is None else fields)
+    scans = await scans_of(spec, spec.loads if fields is None else fields)
+    return await _rows_of(spec, scans, after, bounded)
+
+
+async def _rest(spec: QuerySpec[R], begun: Scan[R], bounded: bool) -> list[Found[R]]:
+    """The same of a spec whose only scan has made its first step."""
+    try:
+        return await _rows_of(spec, [begun], None, bounded)
+    except Changed:
+        return await rows(spec, bounded=bounded)
+
+
+async def _rows_of(
+    spec: QuerySpec[R], scans: Sequence[Scan[R]], after: Found[R] | None, bounded: bool
+) -> list[Found[R]]:
     need = None if spec.limit is None else spec.offset + spec.limit
     parts = [OrderedRows(scan, need, after) for scan in scans]
     if spec.limit is not None:
@@ -197,8 +201,10 @@ def _merged(spec: QuerySpec[R], parts: list[OrderedRows[R]], need: int | None) -
 async def records(spec: QuerySpec[R], *, bounded: bool = True) -> list[R]:
     """Every match as a record, in order, with the references that were asked for."""
     found = await lookup.records(spec)
-    if not isinstance(found, list):
-        found = made(await rows(spec, bounded=bounded, begun=found))
+    if found is None:
+        found = made(await rows(spec, bounded=bounded))
+    elif not isinstance(found, list):
+        found = made(await _rest(spec, found, bounded))
     elif bounded and conf.max_rows is not None and len(found) > conf.max_rows:
         raise TooManyRows(spec.model.__name__, conf.max_rows)
     await prefetch.load(spec, found)
@@ -221,12 +227,22 @@ async def stream(spec: QuerySpec[R]) -> AsyncIterator[R]:
         for record in await records(spec, bounded=False):
             yield record
         return
+    begun = False
     while not scan.done:
-        await scan.advance()
+        try:
+            await scan.advance()
+        except Changed:  # an index of the plan is lost
+            if not begun:
+                async for record in stream(spec):
+                    yield record
+                return
+            await scan.need_indexes()
+            continue
         if scan.gave_up:
             async for record in stream(replace(spec, children=True)):
                 yield record
             return
+        begun = True
         for record in await _batch(spec, scan):
             yield record
 
@@ -287,12 +303,13 @@ async def exists(spec: QuerySpec[R]) -> bool:
 # -- counting --------------------------------------------------------------------------------------
 
 
+@anew
 async def count(spec: QuerySpec[R]) -> int:
     """How many match, by the indexes alone where these answer all of the condition."""
     scans = await scans_of(spec, ())
     if any(not scan.plan.exact for scan in scans):
         return len(await rows(spec, (), bounded=False))
-    totals = await together([(scan.store, _count_call(scan.plan)) for scan in scans])
+    totals = await together(scans, lambda scan: _count_call(scan.plan))
     total = 0
     for scan, reply in zip(scans, totals, strict=True):
         total += reply if isinstance(reply, int) else await _count_on(scan, reply)
@@ -305,9 +322,14 @@ async def _count_on(scan: Scan[Any], reply: Any) -> int:
     step = read_step(reply)
     total = _number(step.found)
     while step.cursor:
-        step = read_step(await asking.read(scan.store, query_call(scan.plan, "count", cursor=step.cursor)))
+        (reply,) = await together([scan], partial(_count_from, step.cursor))
+        step = read_step(reply)
         total += _number(step.found)
     return total
+
+
+def _count_from(cursor: bytes, scan: Scan[Any]) -> Call:
+    return query_call(scan.plan, "count", cursor=cursor)
 
 
 def _number(found: Any) -> int:
@@ -333,6 +355,7 @@ def _count_call(plan: Plan) -> Call:
 # -- samples ---------------------------------------------------------------------------------------
 
 
+@anew
 async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
     """*wanted* random matches, each once, in random order; all of them where there are no more.
 
@@ -355,12 +378,13 @@ async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
 
 async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R] | None:
     """None where some of them are over."""
-    calls = list[tuple[Store, Call]]()
-    for scan in scans:
+
+    def call_of(scan: Scan[Any]) -> Call:
         assert scan.plan.drawn is not None
-        calls.append((scan.store, choose_call(scan.plan, scan.plan.drawn, scan.fields, wanted)))
+        return choose_call(scan.plan, scan.plan.drawn, scan.fields, wanted)
+
     found = list[R]()
-    replies = await together(calls)
+    replies = await together(scans, call_of)
     if SOME_OVER in replies:
         return None
     for scan, reply in zip(scans, replies, strict=True):

@@ -10,9 +10,8 @@ from aioredisca.compiler.conditions import All, And, Condition, Not, Or
 from aioredisca.compiler.planner import Plan, indexes
 from aioredisca.compiler.queries import query_call, read_step
 from aioredisca.fields.times import EXPIRES_AT
-from aioredisca.persistence import asking
 from aioredisca.query import execution
-from aioredisca.query.scan import Scan
+from aioredisca.query.scan import Scan, anew, together
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.replies import reader
 
@@ -74,6 +73,7 @@ class Explanation:
         return "\n".join(lines)
 
 
+@anew
 async def explain(spec: QuerySpec[R]) -> Explanation:
     """How *spec* is answered in its own class."""
     (scan, *_) = await execution.scans_of(spec, ())
@@ -81,7 +81,8 @@ async def explain(spec: QuerySpec[R]) -> Explanation:
     walk = None if spec.limit is None else plan.walk
     call = query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
     shown = _Shown(scan)
-    way, estimate, drivers = _read_plan(shown, read_step(await asking.read(scan.store, call)).found)
+    (reply,) = await together([scan], lambda _: call)
+    way, estimate, drivers = _read_plan(shown, read_step(reply).found)
     count = await execution.count(spec)
     candidates = sum(driver.size for driver in drivers)
     return Explanation(

@@ -22,7 +22,7 @@ from aioredisca.query.scan import Scan
 from aioredisca.storage.replies import LIST, MISREAD, check_values, of_kind
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Reply, Store, Stored
+from aioredisca.types import Call, Changed, Proof, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -53,18 +53,21 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
     store = mapper.store()
     schema = mapper.schema(store)
     lookup = _lookup_of(schema, condition)
-    if lookup is None or not readiness.complete(store, schema) or not store.facts.may_sort:
+    if lookup is None or not store.facts.may_sort or not (proof := readiness.complete(store, schema)):
         return None
     try:
-        reply = await lookup.ask(store, condition)
+        reply = await lookup.ask(store, condition, proof)
     except Unavailable:
         raise
+    except Changed:  # a scan looks again
+        readiness.distrust(store, schema, proof)
+        return None
     except StoreError:  # SORT_RO is refused, perhaps: a scan knows what to do
         return None
     page = whole_page(reply)
     if page is None:
         scan = Scan(spec, spec.model)
-        scan.begin(reply)
+        scan.begin(reply, proof)
         return scan
     return mapper.hydrate_many(lookup.places, lookup.matches(store, page, condition))
 
@@ -85,15 +88,16 @@ class Lookup:
         limit = ("LIMIT", "0", str(PAGE + 1))
         self._command = layout(("SORT_RO", None, "BY", "nosort", *limit, "GET", "#", *gets))
 
-    async def ask(self, store: Store, condition: Equals | Between) -> Reply:
+    async def ask(self, store: Store, condition: Equals | Between, proof: Proof) -> Reply:
         """The first step of a scan for *condition*."""
         if isinstance(condition, Between):
             range_key = self._keys.range(condition.key)
-            return await store.transport().send(self._call("Z", range_key, *score_bounds(condition)))
+            call = self._call("Z", range_key, *score_bounds(condition), proof=proof)
+            return await store.transport().send(call)
         key, few, now = self._keys.exact(condition.key, condition.value), _small_values(store), monotonic()
         if few.get(key, 0.0) > now and store.facts.sort_alone and not self._scripted:
             try:
-                call = Call((), packed=self._command % (len(key), key))
+                call = Call((), packed=self._command % (len(key), key), proof=proof)
                 flat = of_kind(await store.transport().send(call), LIST, call)
             except StoreError:  # perhaps it is refused as a command of its own
                 store.facts.sort_alone = False
@@ -102,7 +106,7 @@ class Lookup:
                 few[key] = now + FRESH
                 return (b"", 0, [flat])
             few.pop(key, None)
-        reply = await store.transport().send(self._call("S", key))
+        reply = await store.transport().send(self._call("S", key, proof=proof))
         if whole_page(reply) is not None:
             few[key] = now + FRESH
         return reply

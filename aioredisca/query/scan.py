@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+import functools
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 from aioredisca.compiler.conditions import judge
 from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
 from aioredisca.errors import StoreError, Unavailable
-from aioredisca.persistence import asking, readiness
+from aioredisca.persistence import readiness
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER, MOMENT
 from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Raw, Reply, Store, Stored
+from aioredisca.types import Call, Changed, Proof, Raw, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
+P = ParamSpec("P")
+T = TypeVar("T")
 Found: TypeAlias = "tuple[str, Stored, Scan[R]]"
 """One match: its id, the id and what it holds in the fields of its scan, and that scan. Plain, for there are
 many."""
@@ -41,6 +45,8 @@ class Scan(Generic[R]):
         self.store: Store = self.mapper.store()
         self.schema: Schema = self.mapper.schema(self.store)
         self.plan = self._plan()
+        self.proof: Proof | None = None
+        """What the plan was made by, once the scan is ready."""
         self._places = {key: place for place, key in enumerate(self._read(fields), 1)}
         self.holds = judge(self.plan.condition, self._places.__getitem__)
         """Whether the values of a row meet the condition."""
@@ -61,8 +67,9 @@ class Scan(Generic[R]):
         # A required field would not tell: it may be younger than the record.
         self._prove = self._blank and MARKER not in self.fields
 
-    def begin(self, reply: Reply) -> None:
-        """Take *reply*, which somebody else has got, as that to the first step."""
+    def begin(self, reply: Reply, proof: Proof) -> None:
+        """Take *reply*, which somebody else has got by that *proof*, as that to the first step."""
+        self.proof = proof
         self._take(reply)
 
     def _plan(self, unbuilt: frozenset[str] = frozenset()) -> Plan:
@@ -86,13 +93,26 @@ class Scan(Generic[R]):
 
     async def ready(self) -> None:
         """Check that the store has built every index of the plan. No I/O but once per process and model."""
-        if readiness.complete(self.store, self.schema):
+        self.proof = readiness.complete(self.store, self.schema)
+        if self.proof is not None:
             return
-        lacking = await readiness.lacking(self.store, self.schema, self.plan.entries)
+        lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
             self.plan = self._plan(unbuilt=frozenset(lacking))
-            names = {entry: self._name(key) for entry, key in self.plan.entries.items()}
-            await readiness.ready_to_read(self.store, self.schema, names)
+            await self.need_indexes()
+
+    async def need_indexes(self) -> None:
+        """NotIndexed unless the store has built every index of the plan as it is."""
+        names = {entry: self._name(key) for entry, key in self.plan.entries.items()}
+        self.proof = await readiness.ready_to_read(self.store, self.schema, names)
+
+    async def look_again(self) -> None:
+        """The store has changed: go on by what it says now. Changed where it lacks an index of the plan."""
+        assert self.proof is not None
+        readiness.distrust(self.store, self.schema, self.proof)
+        lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
+        if lacking:
+            raise Changed
 
     def _name(self, key: str) -> str:
         """What an index is of; nothing for the set of all records."""
@@ -137,13 +157,13 @@ class Scan(Generic[R]):
     async def advance_all(cls, scans: Sequence[Scan[Any]]) -> None:
         """Read the next rows of every scan, in one round trip per database."""
         ready = [scan for scan in scans if not scan.done]
-        calls = [(scan.store, scan._call(scan.store.facts.may_sort)) for scan in ready]
-        for scan, reply in zip(ready, await execute(calls), strict=True):
+        replies = await ask(ready, lambda scan: scan._call(scan.store.facts.may_sort))
+        for scan, reply in zip(ready, replies, strict=True):
             scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""
-        reply = await asking.read(self.store, self._call(sort=False))
+        (reply,) = await together([self], lambda scan: scan._call(sort=False))
         self.store.facts.sort_in_scripts = False
         return reply
 
@@ -228,18 +248,60 @@ class Scan(Generic[R]):
         ]
 
 
-async def execute(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
-    """The replies to calls of several databases, in one round trip each; refusals stand in the list."""
-    if len(calls) == 1:
-        ((store, call),) = calls
-        return _available(await store.transport().send_all((call,)))
-    replies = list[Reply]([None] * len(calls))
-    for store in dict.fromkeys(store for store, _ in calls):
-        places = [place for place, (owner, _) in enumerate(calls) if owner is store]
-        answers = await store.transport().send_all([calls[place][1] for place in places])
+# -- asking, by what is believed ---------------------------------------------------------------------------
+
+
+CallOf: TypeAlias = Callable[[Scan[Any]], Call]
+"""What makes the call of a step of a scan."""
+
+
+async def together(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
+    """The replies to one step of each scan, as :func:`ask` has them; the first refusal is raised."""
+    replies = await ask(scans, call_of)
+    for reply in replies:
+        if isinstance(reply, StoreError):
+            raise reply
+    return replies
+
+
+async def ask(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
+    """The replies to one step of each scan, in one round trip per database; refusals stand in the list.
+
+    Each was true of the store as its scan believes it to be. Where the store has changed, the scan looks
+    again, and the same step is asked once more: cursors stay good, they are values or places in a set. Where
+    the store now lacks an index of the plan, Changed leaves: whoever began begins anew.
+    """
+    replies = await _execute(scans, call_of)
+    for _ in range(readiness.DECLARATIONS):
+        places = [place for place, reply in enumerate(replies) if isinstance(reply, Changed)]
+        if not places:
+            return replies
+        for place in places:
+            await scans[place].look_again()
+        again = await _execute([scans[place] for place in places], call_of)
+        for place, reply in zip(places, again, strict=True):
+            replies[place] = reply
+    raise readiness.restless(scans[0].schema.model)
+
+
+async def _execute(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
+    if len(scans) == 1:
+        (scan,) = scans
+        return _available(await scan.store.transport().send_all((_call(scan, call_of),)))
+    replies = list[Reply]([None] * len(scans))
+    for store in dict.fromkeys(scan.store for scan in scans):
+        places = [place for place, scan in enumerate(scans) if scan.store is store]
+        calls = [_call(scans[place], call_of) for place in places]
+        answers = await store.transport().send_all(calls)
         for place, reply in zip(places, _available(answers), strict=True):
             replies[place] = reply
     return replies
+
+
+def _call(scan: Scan[Any], call_of: CallOf) -> Call:
+    call = call_of(scan)
+    call.proof = scan.proof
+    return call
 
 
 def _available(replies: list[Reply]) -> list[Reply]:
@@ -249,10 +311,19 @@ def _available(replies: list[Reply]) -> list[Reply]:
     return replies
 
 
-async def together(calls: Sequence[tuple[Store, Call]]) -> list[Reply]:
-    """The same; the first refusal is raised."""
-    replies = await execute(calls)
-    for reply in replies:
-        if isinstance(reply, StoreError):
-            raise reply
-    return replies
+def anew(
+    verb: Callable[Concatenate[QuerySpec[R], P], Awaitable[T]],
+) -> Callable[Concatenate[QuerySpec[R], P], Coroutine[Any, Any, T]]:
+    """*verb*, which hands on nothing before it is done: begun anew where an index is lost meanwhile.
+
+    Then that is NotIndexed, or the query does without.
+    """
+
+    @functools.wraps(verb)
+    async def begun_anew(spec: QuerySpec[R], /, *args: P.args, **named: P.kwargs) -> T:
+        for _ in range(readiness.DECLARATIONS):
+            with suppress(Changed):
+                return await verb(spec, *args, **named)
+        raise readiness.restless(spec.model.__name__)
+
+    return begun_anew

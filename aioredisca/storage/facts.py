@@ -14,11 +14,13 @@ class IndexState:
     """What this process knows of the indexes of one model in one store.
 
     ``declared``  the store is known to keep every index of the class: it may be written.
+    ``ver``       the word of the store for all of this, another one with every change of it; b"" for none.
     """
 
     signature: str
     unbuilt: frozenset[str]
     declared: bool = False
+    ver: bytes = b""
 
     def lacks(self, entry: str) -> bool:
         """Whether an index is not built."""

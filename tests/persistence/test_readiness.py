@@ -66,7 +66,9 @@ async def test_the_first_class_of_an_empty_store_has_all_its_indexes_built(db: D
     assert await user.city.find("Rome") == []
     await user.new("1", city="Rome").save()
     assert len(await user.city.find("Rome")) == 1
-    assert raw.hgetall("user/meta") == {b"signature": b"1/i:/u:email/x?:city", b"unbuilt": b""}
+    meta = raw.hgetall("user/meta")
+    assert len(meta.pop(b"ver")) == 8
+    assert meta == {b"signature": b"1/i:/u:email/x?:city", b"unbuilt": b""}
 
 
 async def test_an_index_added_to_a_store_without_records_is_built(url: str, db: Database) -> None:
@@ -74,7 +76,8 @@ async def test_an_index_added_to_a_store_without_records_is_built(url: str, db: 
     record = await old.new("1", city="Rome").save()
     await record.delete()
     conf(db=Database(url))(new)
-    assert await new.city.find("Rome") == []
+    with pytest.raises(NotIndexed):  # processes of the old class may write at any moment
+        await new.city.find("Rome")
     await new.new("2", city="Rome").save()
     assert len(await new.city.find("Rome")) == 1
 

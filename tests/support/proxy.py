@@ -52,6 +52,7 @@ class Proxy:
         self.held: list[_Held] = []
         self.answered_bytes = 0
         self.cut_at: int | None = None
+        self.stall_at: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -101,6 +102,10 @@ class Proxy:
         """Cut the connection once, when *size* more bytes of answers have passed."""
         self.cut_at = self.answered_bytes + size
 
+    def stall_after(self, size: int) -> None:
+        """Let *size* more bytes of answers pass, then nothing more on that connection, which stays open."""
+        self.stall_at = self.answered_bytes + size
+
     def close(self) -> None:
         self._call(self._shut())
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -127,6 +132,13 @@ class Proxy:
             data, self.cut_at = data[: self.cut_at - self.answered_bytes], None
         self.answered_bytes += len(data)
         return data
+
+    def before_stall(self, data: bytes) -> tuple[bytes, bool]:
+        """What of an answer comes before all is silence, and whether that begins."""
+        if self.stall_at is None or self.answered_bytes + len(data) <= self.stall_at:
+            return data, False
+        data, self.stall_at = data[: self.stall_at - self.answered_bytes], None
+        return data, True
 
     def take(self, fault: str) -> bool:
         """Whether this fault is due for this request; it is due once."""
@@ -251,6 +263,7 @@ class _Relay:
         while data := await self._server_reader.read(1 << 16):
             self._answered = True
             if not self._mute:
+                data, self._mute = self._proxy.before_stall(data)
                 passing = self._proxy.passing(data)
                 self._writer.write(passing)
                 await self._writer.drain()

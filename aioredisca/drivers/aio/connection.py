@@ -20,7 +20,7 @@ from weakref import ref
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect, read_reply
-from aioredisca.drivers.aio.requests import Owner, Request
+from aioredisca.drivers.aio.requests import Owner, Proven, Request, Words
 from aioredisca.storage.facts import Peer
 from aioredisca.types import Reply
 
@@ -122,8 +122,14 @@ class Connection(ABC):
         requests = [request for request in self._unsent if not request.future.done()]
         self._unsent.clear()
         self._size = 0
-        if requests:
-            self._note_sent(requests)
+        if not requests:
+            return b""
+        self._note_sent(requests)
+        if reads := [request for request in requests if isinstance(request, Proven)]:
+            words = Words(reads)  # behind all of them, over this very connection
+            words.started = self._loop.time()
+            self._sent.append(words)
+            requests.append(words)
         return b"".join([request.data for request in requests])
 
     def _note_sent(self, requests: list[Request]) -> None:
@@ -154,7 +160,7 @@ class Connection(ABC):
         return True
 
     def _take_held(self, request: Request, reply: Reply) -> bool:
-        if request.writes or request.future.done():
+        if request.writes or request.future.done() or isinstance(request, Words):
             return request.take(reply)
         last = request.pass_over(reply)
         if last and self._held is not None:
@@ -204,7 +210,7 @@ class Connection(ABC):
         """The connection is of no more use: hand the requests back."""
         self.usable = self.accepts = False
         self._give_up()
-        sent, unsent = list(self._sent), [*(self._held or ()), *self._unsent]
+        sent, unsent = self._unanswered(), [*(self._held or ()), *self._unsent]
         self._held = None
         self._sent.clear()
         self._unsent.clear()
@@ -212,6 +218,13 @@ class Connection(ABC):
         self._hang_up()
         if owner := self._owner():
             owner.lost(self, sent, unsent, error)
+
+    def _unanswered(self) -> list[Request]:
+        """What was sent and is not settled; reads whose words did not come any more are none the wiser."""
+        found = list[Request]()
+        for request in self._sent:
+            found += request.unproven if isinstance(request, Words) else [request]
+        return found
 
     def _give_up(self) -> None:
         """Whatever writes and was not answered must not happen any more, once others go on."""
@@ -256,6 +269,10 @@ class SocketConnection(Connection, asyncio.Protocol):
             fresh = now - self._heard < STALE
             if fresh and not self._sent:  # nothing is on the way: go at once
                 request.started = request.started or now
+                if isinstance(request, Proven):
+                    self._unsent.append(request)
+                    self._flush()
+                    return
                 self._note_sent([request])
                 self._transport.write(request.data)
                 return

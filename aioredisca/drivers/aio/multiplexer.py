@@ -20,11 +20,11 @@ from typing import Any
 
 import redis.exceptions
 
-from aioredisca.drivers import translate
+from aioredisca.drivers import translate, wire
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
-from aioredisca.drivers.aio.requests import Batch, Request
+from aioredisca.drivers.aio.requests import Batch, Proven, Request
 from aioredisca.drivers.limits import pause
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
@@ -58,14 +58,17 @@ class Multiplexer(AsyncTransport):
 
     def request_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """Ask the server for all of it."""
-        batch = Batch(self, calls)
+        batch = Proven(self, calls) if wire.metas_of(calls) else Batch(self, calls)
         self.submit(batch)
         return batch.future
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
         if call.cache_region is not None:
             return self._load(call)
-        request = Batch(self, (call,)) if call.commands else Request(self, call)
+        if call.proof is not None:
+            request: Request = Proven(self, (call,), alone=True)
+        else:
+            request = Batch(self, (call,)) if call.commands else Request(self, call)
         self.submit(request)
         if overlap is not None:
             overlap()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aioredisca.drivers import wire
@@ -126,7 +126,7 @@ class Batch(Request):
         if self.future.done():
             return True
         if self._exchange is None and True not in [isinstance(answer, Exception) for answer in answers]:
-            self.future.set_result(answers)
+            self._hand_on(answers)
         else:
             self._look_into(answers)
         return True
@@ -153,6 +153,69 @@ class Batch(Request):
             return False
         self._expect(self.calls[0].commands or len(self.calls))
         return super().pass_over(reply)
+
+
+class Proven(Batch):
+    """Reads made by a belief: what they found is handed on when the words behind them have come.
+
+    ``metas``  the keys of the words that they trust.
+    ``found``  the replies, once they are all there.
+    """
+
+    __slots__ = ("_alone", "found", "metas")
+
+    def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool = False) -> None:
+        """*alone*: the future comes to the reply of the one call itself, or to its refusal."""
+        super().__init__(owner, calls)
+        self._alone, self.metas = alone, wire.metas_of(calls)
+        self.found: list[Reply] | None = None
+
+    def _hand_on(self, replies: list[Reply]) -> None:
+        self.found = replies
+
+    def prove(self, words: Mapping[str, Reply]) -> None:
+        """Hand on what was found: these *words* came behind it. What is not found yet has others coming."""
+        if self.found is None or self.future.done():
+            return
+        hand_on = Request._hand_on if self._alone else Batch._hand_on
+        hand_on(self, wire.proven(self.calls, self.found, words))
+
+    def resend(self) -> None:
+        super().resend()
+        self.found = self._exchange = (
+            None  # all of it again: the words of one connection prove nothing of another
+        )
+        self.data, self._size = wire.pack_all(self.calls, self._owner.facts), len(self.calls)
+
+
+class Words(Batch):
+    """What proves the reads that were sent right before: the word of each key that these trust.
+
+    ``of``  these reads.
+    """
+
+    __slots__ = ("_metas", "of")
+
+    def __init__(self, of: Sequence[Proven]) -> None:
+        self._metas, self.of = tuple({meta: None for read in of for meta in read.metas}), of
+        super().__init__(of[0]._owner, [*map(wire.word_call, self._metas)])
+
+    @property
+    def unproven(self) -> list[Proven]:
+        """The reads that wait for nothing but these words."""
+        return [read for read in self.of if read.found is not None and not read.future.done()]
+
+    def _hand_on(self, replies: list[Reply]) -> None:
+        words = dict(zip(self._metas, replies, strict=True))
+        for read in self.of:
+            read.prove(words)
+        self.future.set_result(None)
+
+    def fail(self, error: Exception) -> None:
+        for read in self.unproven:
+            read.fail(error)
+        if not self.future.done():
+            self.future.set_result(None)
 
 
 class Owner(Protocol):

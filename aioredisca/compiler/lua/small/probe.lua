@@ -4,7 +4,7 @@
 --
 -- KEYS   meta, ids and the other fixed keys of the model
 -- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, e its end), key
--- reply  {signature or '', unbuilt, eviction policy or '', then command and key of every right that is missing}
+-- reply  {signature or '', unbuilt, eviction policy or '', word or '', then command and key of every right that is missing}
 local token = ARGV[1]
 local TRIES = {
   h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'EXISTS'}, {'HSET', token, token}},
@@ -36,12 +36,13 @@ local function allowed(command, key, ...)
 end
 
 if not allowed('HGET', KEYS[1], 'signature') then
-  return {'', '', '', 'HGET', KEYS[1]}
+  return {'', '', '', '', 'HGET', KEYS[1]}
 end
 local reply = {
   call('HGET', KEYS[1], 'signature') or '',
   call('HGET', KEYS[1], 'unbuilt') or '',
   eviction_policy(),
+  call('HGET', KEYS[1], 'ver') or '',
 }
 for at = 2, #ARGV, 2 do
   for _, try in ipairs(TRIES[ARGV[at]]) do
