@@ -12,6 +12,7 @@ from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import Database, open_database
 from aioredisca.errors import (
     AlreadyExists,
+    AlreadyRunning,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -49,7 +50,8 @@ from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
-from aioredisca.maintenance.reindexing import Reindexed, reindex
+from aioredisca.maintenance.indexing import Reindexed
+from aioredisca.maintenance.reindexing import reindex
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
@@ -69,6 +71,7 @@ __all__ = (
     "UUID",
     "Aggregate",
     "AlreadyExists",
+    "AlreadyRunning",
     "Bool",
     "BulkError",
     "Bytes",

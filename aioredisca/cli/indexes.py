@@ -9,7 +9,8 @@ from rich.markup import escape
 
 from aioredisca.cli.app import app, console, model_of, shown, warn
 from aioredisca.drivers.run import run
-from aioredisca.maintenance.reindexing import Reindexed, reindex
+from aioredisca.maintenance.indexing import Reindexed
+from aioredisca.maintenance.reindexing import reindex
 from aioredisca.model.record import Record
 from aioredisca.persistence.expiry import sweep
 
