@@ -12,6 +12,7 @@ from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import Database, open_database
 from aioredisca.errors import (
     AlreadyExists,
+    AlreadyRunning,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -49,7 +50,9 @@ from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
-from aioredisca.maintenance.reindexing import Reindexed, reindex
+from aioredisca.maintenance.indexing import Reindexed
+from aioredisca.maintenance.reindexing import reindex
+from aioredisca.maintenance.small import build_indexes
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
@@ -69,6 +72,7 @@ __all__ = (
     "UUID",
     "Aggregate",
     "AlreadyExists",
+    "AlreadyRunning",
     "Bool",
     "BulkError",
     "Bytes",
@@ -164,6 +168,7 @@ def _as_json(record: Record) -> Any:
 
 
 hooks.open_database = open_database
+hooks.build_indexes = build_indexes
 hooks.pydantic_schema = _pydantic_schema
 hooks.fastapi_loader = _fastapi_loader
 hooks.fastapi_encoder = _fastapi_encoder

@@ -13,6 +13,7 @@
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
+        AlreadyRunning
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
 travel between processes without the data of the record.
@@ -307,17 +308,35 @@ class OutcomeUnknown(StoreError):
 
 
 class SchemaMismatch(StoreError):
-    """The store keeps indexes for this prefix that this class does not know, so a write would break them."""
+    """This version of the class may not write: it would break what others rely on. docs/deploy.md tells of
+    versions.
 
-    def __init__(self, model: str, indexes: Sequence[str]) -> None:
-        super().__init__(model, tuple(indexes))
-        self.model, self.indexes = model, tuple(indexes)
+    ``indexes`` are those that the store keeps and the class does not, as docs/storage.md names them; none
+    where that is not why.
+    """
+
+    def __init__(self, model: str, indexes: Sequence[str], reason: str) -> None:
+        super().__init__(model, tuple(indexes), reason)
+        self.model, self.indexes, self.reason = model, tuple(indexes), reason
 
     def __str__(self) -> str:
-        names = ", ".join(self.indexes)
+        return f"{self.model} may not be written: {self.reason}"
+
+
+class AlreadyRunning(StoreError):
+    """Somebody else is at work on the indexes of this model. ``holder`` is host, process and a random word.
+
+    ``seconds`` is when that ends at the latest if the other one is no more; while it goes on, it is put off.
+    """
+
+    def __init__(self, model: str, holder: str, seconds: float) -> None:
+        super().__init__(model, holder, seconds)
+        self.model, self.holder, self.seconds = model, holder, seconds
+
+    def __str__(self) -> str:
         return (
-            f"the store keeps indexes of {self.model} that this class does not ({names}): "
-            f"deploy the class that has them, or drop them with `aioredisca reindex`"
+            f"{self.holder} is at work on the indexes of {self.model}: wait until it is done, or "
+            f"{self.seconds:.0f} seconds if it is no more"
         )
 
 

@@ -55,7 +55,7 @@ def swept(*arguments: str) -> tuple[int, str]:
 def test_reindex_builds_says_what_and_is_quick_when_there_is_nothing_to_do(user: Any, raw: Any) -> None:
     with pytest.raises(NotIndexed):
         list(user.age >= 1)
-    assert reindex(f"{MODULE}:User") == (0, "User: 3 records indexed; built: r?:age, u:email")
+    assert reindex(f"{MODULE}:User") == (0, "User: 3 records indexed; built: n:age, r:age, u:email")
     assert [found.id for found in user.age >= 1] == ["1", "2"]
     assert drift(raw, [user]) == []
     assert reindex(f"{MODULE}:User") == (0, "User: every index is built.")
@@ -152,7 +152,7 @@ def test_the_command_itself_finds_models_of_the_folder_it_runs_in(
     assert (done.returncode, done.stderr, done.stdout.strip()) == (
         0,
         "",
-        "Item: 1 record indexed; built: x?:name",
+        "Item: 1 record indexed; built: n:name, x:name",
     )
 
     class Item(sync.Model):

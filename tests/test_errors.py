@@ -13,6 +13,7 @@ import pytest
 import aioredisca
 from aioredisca import (
     AlreadyExists,
+    AlreadyRunning,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -168,11 +169,16 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
     (Unavailable("x"), (StoreError,), {}, "x"),
     (OutcomeUnknown("x"), (StoreError,), {}, f"x; {OutcomeUnknown.cure}"),
     (
-        SchemaMismatch("User", ["x:age"]),
+        SchemaMismatch("User", ["x:age"], "it lacks x:age: do this"),
         (StoreError,),
-        {"model": "User", "indexes": ("x:age",)},
-        "the store keeps indexes of User that this class does not (x:age): deploy the class that has them, or "
-        "drop them with `aioredisca reindex`",
+        {"model": "User", "indexes": ("x:age",), "reason": "it lacks x:age: do this"},
+        "User may not be written: it lacks x:age: do this",
+    ),
+    (
+        AlreadyRunning("User", "host:7:ab", 9.6),
+        (StoreError,),
+        {"model": "User", "holder": "host:7:ab", "seconds": 9.6},
+        "host:7:ab is at work on the indexes of User: wait until it is done, or 10 seconds if it is no more",
     ),
     (
         PermissionDenied("+hset"),

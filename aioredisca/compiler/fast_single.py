@@ -19,6 +19,7 @@ from aioredisca.compiler.parts import (
     joined,
     listed,
     maker,
+    part,
     parts,
     quote,
     source,
@@ -92,7 +93,8 @@ def _whole(schema: Schema) -> Part:
     lasting = _lasting(schema)
     known = {
         "asks": quote(ASKS_FAST),
-        "signature": quote(schema.signature),
+        "permit": quote(schema.permit),
+        "stamp": _stamp(),
         "fields": listed([witness(schema), *schema.tracked_keys]),
         "found": " or ".join(f"old[{n}]" for n in range(1, len(schema.tracked) + 2)),
         "declared": listed(schema.by_key),
@@ -102,7 +104,7 @@ def _whole(schema: Schema) -> Part:
 
 
 def _plain(schema: Schema) -> Part:
-    known = {"asks": quote(ASKS_PLAIN), "signature": quote(schema.signature)}
+    known = {"asks": quote(ASKS_PLAIN), "permit": quote(schema.permit), "stamp": _stamp()}
     return _written_out("plain", known, [_class_row("plain", schema), *_lasting(schema)])
 
 
@@ -130,6 +132,11 @@ def _ending(key: str) -> Row:
 def _over() -> str:
     """What takes away records that are over, which is not even built where there is none."""
     return joined("over", parts("shared/clock", "shared/over")).code
+
+
+def _stamp() -> str:
+    """What leaves the time of a write, which few versions must."""
+    return part("shared/stamp").code
 
 
 def _class_row(way: str, schema: Schema) -> Row:

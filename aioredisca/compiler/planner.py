@@ -81,6 +81,7 @@ class Order:
 class Walk:
     """The index that keeps an order: of ids, of scores or of texts. Those without a value are missing.
 
+    ``none_entry`` is the index of those without a value, unless the condition says that there are none.
     ``implies`` is the key of the set in which all its members stand, where it is kept within one value of
     another field.
     """
@@ -92,6 +93,7 @@ class Walk:
     entry: str = IDS_ENTRY
     descending: bool = False
     implies: str | bytes = dataclasses.field(default="", repr=False)
+    none_entry: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Plan:
         needed = {index.entry: index.field for index in indexes(self.tree)}
         for walk in (self.walk, self.first_walk):
             if walk is not None:
-                needed[walk.entry] = walk.field
+                needed |= dict.fromkeys((walk.entry, walk.none_entry), walk.field)
         return {entry: name for entry, name in needed.items() if entry}
 
     @property
@@ -294,7 +296,7 @@ class _Planner:
             case Equals(_, value):
                 return self._equal(spec, value)
             case IsNone() if spec.nullable:
-                return self._index("S", spec, self.schema.keys.none(spec.key))
+                return Index("S", self.schema.keys.none(spec.key), (), spec.none_entry, spec.key)
             case Between() if spec.index == "range":
                 return self._index("Z", spec, self.schema.keys.range(spec.key), score_bounds(leaf))
             case TextBetween() | StartsWith() if spec.index == "sorted":
@@ -307,7 +309,7 @@ class _Planner:
     def _equal(self, spec: FieldSpec, value: bytes) -> Index | None:
         keys = self.schema.keys
         if spec.unique:
-            return Index("H", keys.unique(spec.key), (value, spec.key), spec.entries[0], spec.key)
+            return Index("H", keys.unique(spec.key), (value, spec.key), spec.unique_entry, spec.key)
         if spec.index == "exact":
             return self._index("S", spec, keys.exact(spec.key, value))
         if spec.index == "range" and spec.score:
@@ -331,7 +333,7 @@ class _Planner:
 
     @staticmethod
     def _index(kind: Kind, spec: FieldSpec, key: str | bytes, args: tuple[Arg, ...] = ()) -> Index:
-        return Index(kind, key, args, spec.entries[-1], spec.key)
+        return Index(kind, key, args, spec.index_entry, spec.key)
 
     # -- order -------------------------------------------------------------------------------------
 
@@ -347,7 +349,9 @@ class _Planner:
         if len(order) > 1:
             return None
         walk = self._walk_within(condition, order[0]) or self._walk_of(order[0])
-        return None if walk is None or walk.entry in self.unbuilt else walk
+        if walk is not None and not _admits_none(condition, order[0].key):
+            walk = replace(walk, none_entry="")
+        return None if walk is None or not self.unbuilt.isdisjoint((walk.entry, walk.none_entry)) else walk
 
     def _walk_of(self, order: Order) -> Walk | None:
         spec, keys = self.schema.asked[order.key], self.schema.keys
@@ -356,10 +360,14 @@ class _Planner:
         none = keys.none(spec.key) if spec.nullable else ""
         if spec.index == "range":
             key = keys.range(spec.key)
-            return Walk("score", spec.key, key, none, spec.entries[-1], order.descending)
+            return Walk(
+                "score", spec.key, key, none, spec.index_entry, order.descending, none_entry=spec.none_entry
+            )
         if spec.index == "sorted":
             key = keys.sorted(spec.key)
-            return Walk("text", spec.key, key, none, spec.entries[-1], order.descending)
+            return Walk(
+                "text", spec.key, key, none, spec.index_entry, order.descending, none_entry=spec.none_entry
+            )
         return None
 
     def _walk_within(self, condition: Condition, order: Order) -> Walk | None:
@@ -374,8 +382,24 @@ class _Planner:
                 none = self.schema.keys.none(spec.key) if spec.nullable else ""
                 exact = self.schema.by_key[first.key].index == "exact"
                 implied = self.schema.keys.exact(first.key, first.value) if exact else ""
-                return Walk("score", spec.key, key, none, compound.entry, order.descending, implied)
+                return Walk(
+                    "score",
+                    spec.key,
+                    key,
+                    none,
+                    compound.entry,
+                    order.descending,
+                    implied,
+                    spec.none_entry,
+                )
         return None
+
+
+def _admits_none(condition: Condition, key: str) -> bool:
+    """Whether a record without a value of *key* may meet *condition*, as far as its parts tell."""
+    parts = condition.parts if isinstance(condition, And) else (condition,)
+    held = Equals | AnyOf | Between | TextBetween | StartsWith
+    return not any(isinstance(part, held) and part.key == key for part in parts)
 
 
 def score_bounds(leaf: Between) -> tuple[str, str]:

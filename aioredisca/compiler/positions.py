@@ -80,9 +80,19 @@ class Unique(NamedTuple):
     """Behind the groups of a get-or-create, before fields, values, and ids that are not to be updated."""
 
     index_key: int
+    state: str
     value: bytes
     members: int
     waiting: int
+
+
+class Build(NamedTuple):
+    """Behind the groups of records that are indexed anew, before what meta must hold and the entries."""
+
+    expected: int
+    entries: int
+    cursor: bytes
+    mended: int
 
 
 class Fast(NamedTuple):
@@ -106,26 +116,32 @@ class Plain(NamedTuple):
 class Collect(NamedTuple):
     """Before the arguments of a command on a collection."""
 
-    signature: str
+    permit: str
     command: Arg
 
 
 class FieldEnd(NamedTuple):
     """Before what the command takes in front of its fields."""
 
-    signature: str
+    permit: str
     field: str
     command: Arg
 
 
-class Declare(NamedTuple):
-    """All of a declaration: the signature that was seen, the new one, what is unbuilt, the word for it."""
+class ChangeMeta(NamedTuple):
+    """Before the pairs that meta must hold, those to set, and the fields to drop."""
 
-    seen: str
-    signature: str
-    if_records: str
-    always: str
-    ver: str
+    absent: int
+    whole: str
+    expected: int
+    set: int
+
+
+class Lease(NamedTuple):
+    """All of a lease."""
+
+    holder: str
+    lasts: int
 
 
 class Sweep(NamedTuple):
@@ -142,11 +158,13 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "GROUP": Group,
     "INCREMENT": Increment,
     "UNIQUE": Unique,
+    "BUILD": Build,
     "FAST": Fast,
     "PLAIN": Plain,
     "COLLECT": Collect,
     "FIELD_END": FieldEnd,
-    "DECLARE": Declare,
+    "CHANGE_META": ChangeMeta,
+    "LEASE": Lease,
     "SWEEP": Sweep,
 }
 """What Lua calls each run."""

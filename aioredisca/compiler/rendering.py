@@ -119,7 +119,7 @@ def _declaration(schema: Schema, first: int, more: str) -> str:
     if schema.field_ttls:
         ttls = ",".join(f"{{{quote(key)},{ttl}}}" for key, ttl in schema.field_ttls.items())
         lists += f"ttls=function() return {{{ttls}}} end,"
-    head = f"meta={first},signature={quote(schema.signature)},witness={quote(witness(schema))}"
+    head = f"meta={first},permit={quote(schema.permit)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
 
 

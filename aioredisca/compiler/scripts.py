@@ -39,7 +39,7 @@ _BY_MOMENT = {
 }
 """What stands in the place of a part, and what follows it, where records end."""
 
-SMALL_PARTS = ("choose", "declare", "evicts", "probe", "sweep")
+SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "probe", "sweep")
 
 WriteExtra = Literal["increment", "cascade", "parents"]
 
@@ -50,7 +50,15 @@ INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
 """The parts of the kinds of indexes. The script of a class has those that it uses."""
 
 SHARED_PARTS = (
-    *("shared/call", "shared/signature", "shared/holds", "shared/leave", "shared/evicts", "shared/sortable"),
+    *(
+        "shared/call",
+        "shared/stamp",
+        "shared/permit",
+        "shared/holds",
+        "shared/leave",
+        "shared/evicts",
+        "shared/sortable",
+    ),
     *("shared/joined", "shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
 )
 """What several parts need, put in where it is needed first."""
@@ -119,6 +127,14 @@ def get_or_create_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra
     judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge", *checks)
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
+
+
+@lru_cache(maxsize=1024)
+def build_script(one: Rendered) -> Script:
+    """A script that indexes records of the class anew, while indexes are built."""
+    taken, judged = _taken((one,)), parts(*_ending((one,)), "write/judge")
+    building, built = part("write/building"), part("write/built")
+    return composed([*taken, building, *judged, *_written((one,)), built])
 
 
 @cache

@@ -11,6 +11,7 @@ from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
     WriteExtra,
+    build_script,
     collect_script,
     field_end_script,
     get_or_create_script,
@@ -18,6 +19,7 @@ from aioredisca.compiler.scripts import (
     write_script,
 )
 from aioredisca.storage.keys import id_text, joined
+from aioredisca.storage.meta import STATE
 from aioredisca.storage.replies import MISREAD, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Raw, Reply
@@ -57,6 +59,57 @@ def get_or_create_call(
     return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
 
 
+def build_call(schema: Schema, changes: Sequence[Change], step: Build) -> Call:
+    """One script call that indexes records anew, as a *step* of a building."""
+    one, fixed = rendered(schema, 1), schema.fixed_keys
+    records = [schema.keys.record(change.id) for change in changes]
+    arguments = batches.grouped(changes, {schema.keys.base: 1}, {}, alone=False)
+    expects, entries = step.expects, sorted(step.entries)
+    arguments += positions.Build(len(expects), len(entries), step.cursor, len(step.mended))
+    arguments += [part for pair in expects.items() for part in pair]
+    arguments += [*entries, *step.mended, *step.missing]
+    keys = (*fixed, *records, schema.keys.bad)
+    return Call((*arguments,), build_script(one), keys, writes=True, reaches=_reached([schema]))
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What a call of a building does beside indexing records.
+
+    ``expects``  what meta must hold.
+    ``entries``  those that are built.
+    ``cursor``   how far they are now; empty to leave that.
+    ``mended``   members of the set of what is missing that go from there.
+    ``missing``  members that come.
+    """
+
+    expects: Mapping[str, str | bytes]
+    entries: frozenset[str] = frozenset()
+    cursor: bytes = b""
+    mended: Sequence[bytes] = field(default=(), repr=False)
+    missing: Sequence[bytes] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A value of a record that another one holds: the place of its change, the *holder*, the fields."""
+
+    place: int
+    holder: str
+    fields: tuple[str, ...]
+
+
+@write_reader
+def build_outcome(reply: Reply) -> list[Duplicate] | Refusal:
+    """What could not be claimed, or why nothing was written."""
+    if refusal := _refusal(reply):
+        return refusal
+    return [
+        Duplicate(number - 1, id_text(holder), tuple(name.decode() for name in fields))
+        for number, holder, *fields in reply[1:]
+    ]
+
+
 def _reached(schemas: Iterable[Schema]) -> tuple[str, ...]:
     """The regions of the cache that hold records of *schemas*, some of which only the server finds."""
     return tuple({schema.cache_region.name: None for schema in schemas if schema.cache_region})
@@ -71,7 +124,7 @@ def _numbered(changes: Sequence[Change], before: int) -> dict[str, int]:
 def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
     """One script call: *command* on the collection *name* of a record, if there is that record."""
     keys = schema.keys
-    head = positions.Collect(signature=schema.signature, command=command[0])
+    head = positions.Collect(permit=schema.permit, command=command[0])
     arguments = (*head, *command[1:])
     places = (keys.meta, keys.record(id), keys.collection(name, id))
     return Call(arguments, collect_script(schema.expires), places, writes=True)
@@ -79,7 +132,7 @@ def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> 
 
 def field_end_call(schema: Schema, id: str, field: str, command: Sequence[Arg]) -> Call:
     """One script call: *command* on the end of a field of a record, if there is that record."""
-    head = positions.FieldEnd(signature=schema.signature, field=field, command=command[0])
+    head = positions.FieldEnd(permit=schema.permit, field=field, command=command[0])
     places = (schema.keys.meta, schema.keys.record(id))
     return Call((*head, *command[1:]), field_end_script(schema.expires), places, writes=True)
 
@@ -103,14 +156,17 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
 
 def _unique_index(schema: Schema, key: Mapping[str, bytes], waiting: int) -> list[Arg]:
     """The unique index of the fields in *key*, with them and their values."""
-    names = next((c.fields for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
-    if names is None:
+    compound = next((c for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
+    if compound is None:
         ((name, value),) = key.items()
         number = schema.fixed_keys.index(schema.keys.unique(name)) + 1
-        return [*positions.Unique(index_key=number, value=value, members=1, waiting=waiting), name, value]
+        state = STATE + schema.by_key[name].unique_entry
+        head = positions.Unique(index_key=number, state=state, value=value, members=1, waiting=waiting)
+        return [*head, name, value]
+    names, state = compound.fields, STATE + compound.entry
     values = [key[name] for name in names]
     number = schema.fixed_keys.index(schema.keys.unique_together(names)) + 1
-    head = positions.Unique(index_key=number, value=joined(values), members=len(names), waiting=waiting)
+    head = positions.Unique(number, state, value=joined(values), members=len(names), waiting=waiting)
     return [*head, *names, *values]
 
 

@@ -1,305 +1,448 @@
-"""Building the indexes of a model from its records: after adding an index, or over data of redisca.
+"""Building the indexes of a model from its records while others read and write: docs/deploy.md tells the
+order.
 
-Readers and writers may go on meanwhile, as long as they know the same indexes. Nothing that is right is ever
-taken away: what records deny is removed (sweeping.py), then what they demand is added, by writes that compare
-what was read, so that a change in between makes them read again. Cut short at any moment, an index that was
-built is no worse than before, and one that was not is still called unbuilt.
+Meta holds all that is known of it (storage/meta.py): each step is one script that goes on from what was read
+there, or does nothing. So it may be cut short at any moment and is gone on with by whoever comes next, and
+nothing that is ready is ever emptied. What is new is emptied of what may stand there, then filled in passes
+over the set of all ids by writes that compare what was read; what cannot be indexed is noted, and looked at
+once more in the end.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any, Literal
 
-from aioredisca.compiler.changes import BATCH, Change
-from aioredisca.compiler.loads import load_call, read_fields
-from aioredisca.compiler.signature import Probe, build_call, meta_call, read_meta
-from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import (
-    CorruptRecord,
-    RediscaError,
-    StaleWrite,
-    StoreError,
-    UniqueViolation,
-    UsageError,
-    WrongType,
-)
+from aioredisca.compiler.changes import BATCH
+from aioredisca.compiler.signature import change_meta_call, meta_call
+from aioredisca.errors import StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
+from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step
+from aioredisca.maintenance.lease import Lease
 from aioredisca.persistence import adoption, asking, readiness
-from aioredisca.persistence.foreign import explained
+from aioredisca.storage import versions
 from aioredisca.storage.entries import KeyType, places_of
-from aioredisca.storage.keys import MARKER, id_text
+from aioredisca.storage.keys import id_text
+from aioredisca.storage.meta import (
+    CURSOR,
+    ENDED,
+    PASS,
+    READY,
+    RETIRING,
+    STATE,
+    VER,
+    WIPE,
+    Edit,
+    Meta,
+    read_meta,
+    word,
+)
 from aioredisca.storage.replies import LIST, check_values
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, entries_of
-from aioredisca.types import Call, Raw, Store
+from aioredisca.storage.schema import IDS_ENTRY, Schema
+from aioredisca.types import Call, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
-ATTEMPTS = 10
+QUIET = 600
+"""Seconds for which a version must not have written before it is ended."""
 
-MAX_NAMED = 1000
-"""How many records of each sort a report names."""
+_END = b"$"
+"""The cursor of an entry that all records were looked at for."""
 
+_UNIQUE = ("u:", "U:")
 
-@dataclass
-class Reindexed:
-    """What :func:`reindex` did.
+_SWEPT = (*_UNIQUE, IDS_ENTRY)
+"""Indexes that are never emptied."""
 
-    ``records``     how many records were indexed.
-    ``built``       the indexes that are built now, of those that it worked on.
-    ``left_out``    how many records could not be indexed.
-    ``problems``    (id, error) of the first 1,000 of these.
-    ``incomplete``  how many records lack a required field, by attribute. They are indexed; but an index of
-                    that field stays unbuilt, unless it was built already.
-    ``foreign``     the ids of the first 1,000 hashes under the prefix that are not known to be records of
-                    the model, and were left alone: see *is_record*.
-    """
+_Fields = dict[str, str | bytes]
 
-    records: int = 0
-    built: tuple[str, ...] = ()
-    left_out: int = 0
-    problems: list[tuple[str, RediscaError]] = field(default_factory=list[tuple[str, RediscaError]])
-    incomplete: dict[str, int] = field(default_factory=dict[str, int])
-    foreign: list[str] = field(default_factory=list[str])
+LeftOut = Literal["report", "exclude"]
 
 
 async def reindex(
     model: type[Record],
     *,
+    before: bool = False,
     everything: bool = False,
     canonical: bool = False,
+    left_out: LeftOut = "report",
+    force: bool = False,
+    rate: int | None = None,
     is_record: Callable[[str], bool] | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Reindexed:
-    """Build the indexes of *model* that the store calls unbuilt, and drop those the class no longer has.
+    """Take over the indexes of *model*: build those that are not ready, drop those that the class no longer
+    has.
 
-    ``everything``  look through the built ones too: add what they lack, remove what is wrong. They stay
-                    built, and right for whoever reads and writes meanwhile.
+    Versions of the class that do not keep all of these may not write any more (SchemaMismatch). Readers and
+    writers of this one go on.
+
+    ``before``      only prepare the roll-out of this code, which takes an index away: queries on it are
+                    NotIndexed from now on, and processes of either code may write.
+    ``everything``  look through what is ready, too: add what it lacks, remove what is wrong. It stays ready,
+                    and right for whoever reads and writes meanwhile.
     ``canonical``   rewrite stored values of indexed fields that are not written as the library writes them
                     (``Ada@Example.com`` in an Email, ``007`` in an Integer). Else they are reported, for no
-                    query by value would find them. It looks through the built indexes too, as *everything*
-                    does.
+                    query by value would find them. It looks through what is ready, too, as *everything* does.
+    ``left_out``    what becomes of an index that a record cannot be put into (unreadable, or one unique value
+                    twice): "report", it stays unbuilt until the record is mended and this is run again;
+                    "exclude", an index that is not unique is ready all the same, and queries on it do not
+                    find these records.
+    ``force``       end versions that have written within the last ten minutes.
+    ``rate``        records per second at most.
     ``is_record``   whether an id is that of a record, where hashes of others stand under the prefix. It is
                     asked about hashes that hold a declared field and that the library has not written. By
                     default they are records, unless the id goes on behind that of another key, as
                     ``1:settings`` does behind ``1``.
-    ``progress``    called with the number of records indexed so far.
+    ``progress``    called with the number of records looked at so far.
 
-    Records whose values cannot be indexed (unreadable, or one unique value twice) are left as they are and
-    reported; an index that was not built then stays unbuilt. Two round trips per 100 records and per 100
-    entries of the indexes to build; where the set of all ids is one of them, SCAN over the keyspace.
+    It may be cut short at any moment, and goes on where it was when it is run again. AlreadyRunning where
+    another process is at it. StoreError where another version took over meanwhile, or one that would be ended
+    still writes. Three round trips per 100 records, and two per 100 entries of a unique index; where the set
+    of all ids is to be built, SCAN over the keyspace.
     """
-    run = _Run(model, canonical, is_record)
-    await run.announce(everything or canonical)  # such values stand in built indexes as well
-    await run.clear()
-    async for ids in run.ids():
-        await run.look_at(ids)
-        if progress is not None:
-            progress(run.done.records)
-    await run.finish()
-    return run.done
+    _check(model, left_out, rate)
+    run = _Run(model, canonical, left_out, force, rate, is_record, progress)
+    async with run.lease:
+        if before:
+            await run.prepare()
+        else:
+            await run.build()
+            if everything or canonical:  # such values stand in what is ready as well
+                await run.verify()
+    return run.report()
+
+
+def _check(model: object, left_out: str, rate: int | None) -> None:
+    if not isinstance(model, type) or not hasattr(model, "__mapper__"):
+        raise UsageError(f"reindex() takes a model class, not {model!r}")
+    if left_out not in ("report", "exclude"):
+        raise UsageError(f"reindex(left_out={left_out!r}): is 'report' or 'exclude'")
+    if rate is not None and not rate > 0:
+        raise UsageError(f"reindex(rate={rate!r}): is how many records per second, or None for no limit")
 
 
 class _Run:
-    """One call of :func:`reindex`: ``building`` are the indexes to build, ``looked_at`` these and the built
-    ones that are looked through."""
+    """One call of :func:`reindex`."""
 
-    def __init__(self, model: type[Any], canonical: bool, is_record: adoption.IsRecord | None) -> None:
-        if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise UsageError(f"reindex() takes a model class, not {model!r}")
-        self.model, self.canonical, self.is_record = model, canonical, is_record
+    def __init__(
+        self,
+        model: Any,
+        canonical: bool,
+        left_out: LeftOut,
+        force: bool,
+        rate: int | None,
+        is_record: adoption.IsRecord | None,
+        progress: Callable[[int], None] | None,
+    ) -> None:
         self.store: Store = model.__mapper__.store()
         self.schema: Schema = model.__mapper__.schema(self.store)
-        self.building = self.looked_at = frozenset[str]()
-        self.done = Reindexed()
-        self.lacking = dict[str, list[str]]()
-        """The required fields that a record lacks, of the records that are just looked at."""
-        tracked = (spec.key for spec in self.schema.tracked)
-        self.fields = tuple(dict.fromkeys((*tracked, *self.schema.required, MARKER)))
+        self.model, self.force, self.exclude = model, force, left_out == "exclude"
+        self.rate, self.is_record, self.progress = rate, is_record, progress
+        self.indexer = Indexer(model, self.store, self.schema, canonical=canonical)
+        self.lease = Lease(self.store, self.schema)
+        self.built, self.unbuilt, self.dropped = set[str](), set[str](), set[str]()
+        self._flipped = False
+        self._token = secrets.token_urlsafe(6)
+        self._looked_at, self._began = 0, time.monotonic()
 
-    # -- the signature -----------------------------------------------------------------------------
+    def report(self) -> Reindexed:
+        done = self.indexer.done
+        self.indexer.close()
+        done.built, done.unbuilt, done.dropped = (
+            tuple(sorted(entries - {IDS_ENTRY})) for entries in (self.built, self.unbuilt, self.dropped)
+        )
+        return done
 
-    async def announce(self, everything: bool) -> None:
-        """Declare the indexes of the class, new ones as unbuilt, and drop those that it no longer has."""
-        store, schema, wanted = self.store, self.schema, self.schema.index_entries
-        for _ in range(readiness.DECLARATIONS):
+    # -- meta --------------------------------------------------------------------------------------
+
+    async def _meta(self) -> Meta:
+        try:
+            return read_meta(await asking.read(self.store, meta_call(self.schema), LIST))
+        except WrongType:
+            raise WrongType(self.schema.keys.meta, place="meta") from None
+
+    async def _change(self, edit: Edit) -> None:
+        """Make a change of meta, if it is still as it was read; else Overtaken."""
+        await self.lease.keep()
+        if not await asking.read(self.store, change_meta_call(self.schema, edit)):
+            raise Overtaken
+
+    async def prepare(self) -> None:
+        """Let this version write, and let go of what it does not keep, but end nobody."""
+        while True:
+            meta = await self._meta()
+            plan = versions.coming(meta, self.schema)
+            await self._refuse_early(meta, plan)
             try:
-                seen = read_meta(await asking.read(store, meta_call(schema)))
-            except WrongType:
-                raise WrongType(schema.keys.meta, place="meta") from None
-            kept = entries_of(seen.signature)
-            behind = seen.unbuilt | (wanted - kept)
-            self.building = schema.with_dependents(behind & wanted)
-            if await asking.read(store, build_call(schema, seen, self.building)):
+                if edit := versions.edit(meta, self.schema, plan):
+                    await self._change(edit)
                 break
+            except Overtaken:
+                continue
+        readiness.forget(self.store, [self.schema])
+
+    async def _refuse_early(self, meta: Meta, plan: versions.Plan) -> None:
+        """StoreError where to let go of something now would make an answer wrong."""
+        model, retired = self.schema.model, {e for e, state in plan.states.items() if state == RETIRING}
+        if versions.ends_differ(meta, self.schema):
+            raise StoreError(f"{model}: {readiness.ENDS_DIFFER}")
+        if meta.old_writes and retired and not self.force:
+            raise StoreError(
+                f"processes of a release that knew no states may write {model}, and would read what is let "
+                f"go of: once none is left, run `aioredisca reindex` from the code before this change"
+            )
+        if any(there for _, there in (await self._nulls(meta, plan)).values()) and not self.force:
+            raise StoreError(
+                f"{model}: records lack a value of a field that is required now, and an order by it would "
+                f"pass them over: fill them in first (`is_none()` finds them)"
+            )
+
+    async def _nulls(self, meta: Meta, plan: versions.Plan) -> dict[str, tuple[str, bool]]:
+        """Indexes that keep an order by a field that becomes required: each with the key of the set of those
+        without a value, and whether there are such."""
+        found = {
+            spec.index_entry: self.schema.keys.none(spec.key)
+            for spec in self.schema.indexes
+            if spec.index in ("range", "sorted")
+            and meta.states.get(spec.index_entry) == READY
+            and plan.states.get(f"n:{spec.key}") == RETIRING
+        }
+        sizes = await asking.read_together(self.store, [Call(("SCARD", key)) for key in found.values()])
+        return {entry: (key, size > 0) for (entry, key), size in zip(found.items(), sizes, strict=True)}
+
+    async def _take_over(self, meta: Meta) -> None:
+        """Say which indexes there are, and end the versions that keep others."""
+        ids = self.schema.keys.ids
+        empty = meta.known and not await asking.read(self.store, Call(("ZCARD", ids)))
+        plan = versions.taken_over(meta, self.schema, empty=empty)
+        nulls = await self._nulls(meta, plan)
+        absent = [key for key, there in nulls.values() if not there]
+        for entry in (entry for entry, (_, there) in nulls.items() if there):
+            plan = plan.with_state(entry, PASS)  # which finds the records that an order would pass over
+        await self._refuse_busy(meta, plan)
+        if edit := versions.edit(meta, self.schema, plan, (*absent, *([ids] if empty else []))):
+            await self._change(edit)
+
+    async def _refuse_busy(self, meta: Meta, plan: versions.Plan) -> None:
+        """StoreError where a version that is to be ended has just written."""
+        ended = [name for name, permit in plan.permits.items() if permit == ENDED != meta.permits.get(name)]
+        seen = [meta.seen[name] for name in ended if name in meta.seen]
+        if not seen or self.force:
+            return
+        now = int((await asking.read(self.store, Call(("TIME",)), LIST))[0])
+        ages = [now - int(one) // 1000 if one.isdigit() else 0 for one in seen]
+        if min(ages) < QUIET:
+            raise StoreError(
+                f"another version of {self.schema.model}, which does not keep these indexes, has written "
+                f"{min(ages)} seconds ago and would be refused from now on: stop its processes and wait "
+                f"{QUIET - min(ages)} seconds, or `aioredisca reindex --force`"
+            )
+
+    # -- building ----------------------------------------------------------------------------------
+
+    async def build(self) -> None:
+        """Step by step, until there is nothing to do."""
+        parked = set[str]()
+        while True:
+            try:
+                if not await self._step(parked):
+                    break
+            except Overtaken:
+                continue
+        self.unbuilt = parked
+        readiness.forget(self.store, [self.schema])
+
+    async def _step(self, parked: set[str]) -> bool:
+        """Do the first that is to be done; whether there was something. *parked* are entries that lack
+        records."""
+        meta = await self._meta()
+        if versions.edit(meta, self.schema, versions.taken_over(meta, self.schema)):
+            if self._flipped:
+                raise self._superseded()
+            await self._take_over(meta)
+            self._flipped = True
+            return True
+        entries = sorted(meta.states, key=lambda entry: (entry != IDS_ENTRY, entry))
+        wiped = [entry for entry in entries if meta.states[entry] == WIPE]
+        passed = [entry for entry in entries if meta.states[entry] == PASS and entry not in parked]
+        dropped = [entry for entry in entries if meta.states[entry] == RETIRING]
+        if wiped:
+            await self._wipe(meta, wiped[0])
+        elif passed:
+            await self._pass(meta, passed, parked)
+        elif dropped:
+            await self._drop(meta, dropped[0])
         else:
-            raise readiness.unsettled(schema)
-        self.looked_at = wanted if everything else self.building
-        # a collection that the class no longer has keeps its data: nothing else holds it
-        gone = frozenset(
-            one for one in kept - schema.entries if not one.startswith((COLLECTION_ENTRY, EXPIRY_ENTRY))
-        )
-        left = places_of(schema.keys, gone).without(places_of(schema.keys, wanted))
-        await sweeping.unlink(store, left)
-        readiness.forget(store, [schema])
+            await self._look_again(meta, parked)
+            return False
+        return True
 
-    async def clear(self) -> None:
-        """Take away what records deny, and keys of another type."""
-        store, schema, keys = self.store, self.schema, self.schema.keys
-        if schema.expires and IDS_ENTRY in self.looked_at:
-            kinds: dict[bytes, KeyType] = {keys.moments.encode(): "zset", keys.notes.encode(): "hash"}
-            await sweeping.make_room(store, schema, kinds)
-        await sweeping.sweep(store, schema, places_of(keys, self.looked_at))
-
-    async def finish(self) -> None:
-        """Call the indexes built, but for those that a record is missing from."""
-        schema, done = self.schema, self.done
-        lacking = frozenset(
-            entry
-            for spec in schema.indexes
-            if spec.index and self.model.__mapper__.attribute(spec.key) in done.incomplete
-            for entry in spec.entries[-1:]
-        )
-        behind = self.building if done.left_out else self.building & schema.with_dependents(lacking)
-        if self.building:
-            seen = Probe(schema.signature, self.building, ())
-            if not await asking.read(self.store, build_call(schema, seen, behind)):
-                raise self._overtaken()
-        readiness.forget(self.store, [schema])
-        if not done.left_out:
-            done.built = tuple(sorted(self.looked_at - behind - {IDS_ENTRY}))
-
-    def _overtaken(self) -> StoreError:
+    def _superseded(self) -> StoreError:
         return StoreError(
-            f"another process declared other indexes of {self.schema.model} meanwhile: run reindex again"
+            f"another version of {self.schema.model} took over meanwhile: run reindex again from the code "
+            f"that is to stay"
         )
 
-    # -- records -----------------------------------------------------------------------------------
+    # -- one step ----------------------------------------------------------------------------------
 
-    async def ids(self) -> AsyncIterator[list[str]]:
-        """The ids of all records, in batches."""
-        pages = self._found() if IDS_ENTRY in self.looked_at else self._known()
-        async for ids in pages:
-            for first in range(0, len(ids), BATCH):
-                yield ids[first : first + BATCH]
+    async def _wipe(self, meta: Meta, entry: str) -> None:
+        """Take away what may stand in an index that nobody kept. Claims, and the set of all ids, lose only
+        what records deny: others rely on them."""
+        expects = _expected(meta, [entry])
+        if entry.startswith(_SWEPT):
+            expects = await self._mark(expects, entry, 0)
+            places = places_of(self.schema.keys, frozenset({entry}))
+            await sweeping.sweep(self.store, self.schema, places, self.lease.keep)
+        else:
+            expects = await self._unlink(expects, entry, meta)
+        await self._change(Edit(expects, {STATE + entry: PASS, VER: word()}, (CURSOR + entry,)))
 
-    async def _known(self) -> AsyncIterator[list[str]]:
-        """By the set of all ids. Nothing to index, nothing required: nothing to look at."""
-        last: bytes | None = None
-        while self.building or self.schema.required:
-            after = b"-" if last is None else b"(" + last
-            call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", "0", "1000"))
+    async def _mark(self, expects: _Fields, entry: str, page: int, unlink: tuple[bytes, ...] = ()) -> _Fields:
+        cursor = f"{self._token}:{page}".encode()
+        await self._change(Edit(expects, {CURSOR + entry: cursor}, unlink=unlink))
+        return {**expects, CURSOR + entry: cursor}
+
+    async def _unlink(self, expects: _Fields, entry: str, meta: Meta) -> _Fields:
+        """Remove the keys of an index, a page at a time, but those that another one has as well."""
+        kept = frozenset(one for one, state in meta.states.items() if one != entry and state != RETIRING)
+        places = places_of(self.schema.keys, frozenset({entry})).without(places_of(self.schema.keys, kept))
+        page = 0
+        async for kinds in sweeping.keys_in(self.store, places):
+            expects = await self._mark(expects, entry, page, tuple(kinds))
+            page += 1
+        return expects
+
+    async def _pass(self, meta: Meta, entries: list[str], parked: set[str]) -> None:
+        """Look at all records for *entries*, or once more at those that were left out of the first of
+        them."""
+        looking = [entry for entry in entries if meta.cursors.get(entry) != _END]
+        if IDS_ENTRY in looking:
+            await self._list(meta)
+        elif not looking or entries[0] == IDS_ENTRY:
+            await self._settle(meta, entries[0], parked)
+        else:
+            await self._walk(meta, looking)
+
+    async def _list(self, meta: Meta) -> None:
+        """Find all records by looking at the whole keyspace."""
+        expects, page = _expected(meta, [IDS_ENTRY]), 0
+        async for ids in self._found():
+            cursor = f"{self._token}:{page}".encode()
+            await self.lease.keep()
+            await self.indexer.enlist(ids, Step(expects, frozenset({IDS_ENTRY}), cursor))
+            expects, page = {**expects, CURSOR + IDS_ENTRY: cursor}, page + 1
+        await self._change(Edit(expects, {CURSOR + IDS_ENTRY: _END}))
+
+    async def _walk(self, meta: Meta, entries: list[str]) -> None:
+        """Index all records, from where the last of *entries* is."""
+        expects = _expected(meta, entries)
+        last = min(meta.cursors.get(entry, b"") for entry in entries)
+        while ids := await self._known(last):
+            last = b"=" + ids[-1]
+            await self._index(ids, Step(expects, frozenset(entries), last))
+            expects |= {CURSOR + entry: last for entry in entries}
+        await self._change(Edit(expects, {CURSOR + entry: _END for entry in entries}))
+
+    async def _known(self, last: bytes) -> list[bytes]:
+        """The next ids behind the cursor *last*."""
+        after = b"(" + last[1:] if last else b"-"
+        call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", "0", BATCH))
+        found: list[bytes] = await asking.read(self.store, call, LIST)
+        check_values(found)
+        return found
+
+    async def _settle(self, meta: Meta, entry: str, parked: set[str]) -> None:
+        """Look once more at the records that were left out, then call an index ready, if it lacks none."""
+        expects = _expected(meta, [entry])
+        await self._again(entry, expects)
+        whole = "" if self.exclude and not entry.startswith(_UNIQUE) else entry
+        try:
+            await self._change(
+                Edit(expects, {STATE + entry: READY, VER: word()}, (CURSOR + entry,), whole=whole)
+            )
+        except Overtaken:
+            if _expected(await self._meta(), [entry]) != expects:
+                raise
+            parked.add(entry)
+        else:
+            self.built.add(entry)
+
+    async def _again(self, entry: str, expects: _Fields) -> None:
+        """Index the records that an entry lacks, and tell what is missing still."""
+        stem = entry.encode("utf-8", "surrogateescape")
+        after, stop = b"[" + stem + b"\0", b"(" + stem + b"\1"
+        while True:
+            call = Call(("ZRANGEBYLEX", self.schema.keys.bad, after, stop, "LIMIT", "0", BATCH))
             found = await asking.read(self.store, call, LIST)
             check_values(found)
             if not found:
                 return
-            last = found[-1]
-            yield [id_text(id) for id in found]
+            after = b"(" + found[-1]
+            ids = [id_text(member[len(stem) + 1 :]) for member in found]
+            await self.lease.keep()
+            await self.indexer.index(ids, Step(expects, frozenset({entry}), again=True, tell=True))
+
+    async def _drop(self, meta: Meta, entry: str) -> None:
+        """Remove an index that nobody keeps. Collections and the ends of records stay: nothing else holds
+        them."""
+        expects = _expected(meta, [entry])
+        if versions.is_index(entry):
+            expects = await self._unlink(expects, entry, meta)
+        await self._change(Edit(expects, {VER: word()}, (STATE + entry, CURSOR + entry)))
+        self.dropped.add(entry)
+
+    async def _look_again(self, meta: Meta, parked: set[str]) -> None:
+        """Look at the records that were left out of what is ready since an earlier run."""
+        if await asking.read(self.store, Call(("EXISTS", self.schema.keys.bad))):
+            for entry in self.schema.index_entries - parked:
+                await self._again(entry, {VER: meta.ver})
+
+    # -- records -----------------------------------------------------------------------------------
+
+    async def verify(self) -> None:
+        """Look through what is ready: take away what records deny, add what they demand."""
+        store, schema, keys = self.store, self.schema, self.schema.keys
+        self.indexer.begin_anew()
+        if schema.expires:
+            kinds: dict[bytes, KeyType] = {keys.moments.encode(): "zset", keys.notes.encode(): "hash"}
+            await sweeping.make_room(store, schema, kinds)
+        await sweeping.sweep(store, schema, places_of(keys, schema.index_entries), self.lease.keep)
+        try:
+            async for ids in self._found():
+                await self._index([id.encode("utf-8", "surrogateescape") for id in ids], Step({}, tell=True))
+        except Overtaken:
+            raise self._superseded() from None
+        self.built = {*schema.index_entries - self.unbuilt}
 
     async def _found(self) -> AsyncIterator[list[str]]:
-        """By looking at the whole keyspace."""
-        foreign = self.done.foreign
+        """The ids of all records, in batches, by looking at the whole keyspace."""
+        foreign = self.indexer.done.foreign
+        foreign.clear()
         async for ids in adoption.ids_of_hashes(self.store, self.schema):
+            await self.lease.keep()
             for first in range(0, len(ids), BATCH):
                 some = ids[first : first + BATCH]
                 ours, others = await adoption.records_among(self.store, self.schema, some, self.is_record)
                 foreign += others[: MAX_NAMED - len(foreign)]
-                yield ours
+                if ours:
+                    yield ours
 
-    async def look_at(self, ids: Sequence[str]) -> None:
-        """Index records together, leaving out and reporting those that cannot be."""
-        rest = await self._changes(ids)
-        for _ in range(ATTEMPTS + len(ids)):
-            if not rest or not self.looked_at:
-                return self._note(rest)
-            try:
-                outcome = write_outcome(await asking.read(self.store, write_call(rest)))
-            except RediscaError as error:
-                raise await explained(self.store, [self.schema], rest, error) from None
-            if not isinstance(outcome, Refusal):
-                self.done.records += len(rest)
-                return self._note(rest)
-            if outcome.code == "SCHEMA":
-                raise self._overtaken()
-            if outcome.code != "STALE":  # a stale one is read again
-                self._refused(rest.pop(outcome.place).id, outcome)
-            rest = await self._changes([change.id for change in rest])
-        for change in rest:
-            self._leave_out(change.id, StaleWrite(self.schema.model, change.id, []))
-        return None
-
-    def _note(self, changes: Sequence[Change]) -> None:
-        """Count the required fields that records lack."""
-        for change in changes:
-            for key in self.lacking[change.id]:
-                name = self.model.__mapper__.attribute(key)
-                self.done.incomplete[name] = self.done.incomplete.get(name, 0) + 1
-
-    def _leave_out(self, id: str, error: RediscaError) -> None:
-        self.done.left_out += 1
-        if len(self.done.problems) < MAX_NAMED:
-            self.done.problems.append((id, error))
-
-    def _refused(self, id: str, refusal: Refusal) -> None:
-        if refusal.code == "UNIQUE":
-            holder, *keys = refusal.details
-            names = ", ".join(self.model.__mapper__.attribute(key) for key in keys)
-            self._leave_out(id, UniqueViolation(self.model.__name__, names, holder))
-        elif refusal.code != "GONE":
-            self._leave_out(id, StoreError(f"the record was refused: {refusal.code}"))
-
-    async def _changes(self, ids: Sequence[str]) -> list[Change]:
-        self.lacking.clear()
-        calls = [load_call(self.schema, id, self.fields) for id in ids]
-        changes = list[Change]()
-        for id, reply in zip(ids, await asking.read_together(self.store, calls), strict=True):
-            stored = read_fields(self.fields, reply) or dict.fromkeys(self.fields[:-1])
-            self.lacking[id] = [key for key in self.schema.required if stored[key] is None]
-            try:
-                changes.append(self._change(id, stored))
-            except CorruptRecord as error:
-                self._leave_out(id, error)
-        return changes
-
-    def _change(self, id: str, stored: Raw) -> Change:
-        """Write every indexed field of a record anew, if it is still as it was read."""
-        sets, drops = dict[str, bytes](), list[str]()
-        for spec in self.schema.tracked if self.looked_at else ():
-            raw = stored[spec.key]
-            if raw is None:
-                drops.append(spec.key)
-            else:
-                sets[spec.key] = self._indexable(id, spec.key, raw)
-        expect = {spec.key: stored[spec.key] for spec in self.schema.tracked}
-        return Change(self.schema, id, "index", sets, tuple(drops), expect)
-
-    def _indexable(self, id: str, key: str, raw: bytes) -> bytes:
-        """A stored value in its canonical text. CorruptRecord where no index could hold it."""
-        mapper = self.model.__mapper__
-        codec = mapper.by_key[key].__codec__
-        reason = "cannot be read"
-        try:
-            encoded = _canonical(codec, raw, mapper)
-            self.schema.check_indexable(key, encoded)
-            if encoded == raw or self.canonical:
-                return encoded
-            reason = (
-                "is not written as the library writes it, so that no query would find it: "
-                "reindex(..., canonical=True) or `aioredisca reindex --canonical` rewrites such values"
-            )
-        except ValueError:
-            pass
-        # raised out here, so that the error which may hold the stored value is not its context
-        raise CorruptRecord(mapper.name, self.schema.keys.record(id), mapper.attribute(key), reason)
+    async def _index(self, ids: list[bytes], step: Step) -> None:
+        """Index a batch, no faster than is wanted."""
+        await self.lease.keep()
+        await self.indexer.index([id_text(id) for id in ids], step)
+        self._looked_at += len(ids)
+        if self.progress is not None:
+            self.progress(self._looked_at)
+        while self.rate and (rest := self._began + self._looked_at / self.rate - time.monotonic()) > 0:
+            await self.store.transport().offload(time.sleep, min(rest, 1.0))
+            await self.lease.keep()
 
 
-def _canonical(codec: Any, raw: bytes, mapper: Any) -> bytes:
-    """Stored bytes as the field would write them. ValueError where they cannot be read."""
-    value = codec.read(raw, mapper)
-    with suppress(ValueError):  # nobody could write it any more, but it stands there and is read
-        value = codec.coerce(value, mapper)
-    encoded: bytes = codec.encode(value)
-    return encoded
+def _expected(meta: Meta, entries: list[str]) -> _Fields:
+    """What meta must hold for a step of *entries* to go on from it."""
+    return {VER: meta.ver, **{CURSOR + entry: meta.cursors.get(entry, b"") for entry in entries}}

@@ -6,7 +6,7 @@ server removes an entry only if the record is still as it was when this process 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aioredisca.compiler.changes import BATCH
@@ -38,23 +38,17 @@ class _Seen:
     id: str
 
 
-async def sweep(store: Store, schema: Schema, places: Places) -> None:
+async def sweep(store: Store, schema: Schema, places: Places, between: Callable[[], Awaitable[None]]) -> None:
     """Remove the entries in *places* that their records deny, and keys there of another type.
 
     SCAN over the keyspace where keys name values; TYPE and SSCAN, ZSCAN or HSCAN of each index, and TYPE and
-    HMGET of each record that stands in one, 100 to a round trip.
+    HMGET of each record that stands in one, 100 to a round trip. *between* is awaited after each page.
     """
-    async for kinds in _keys(store, places):
-        await _sweep_keys(store, schema, kinds)
+    async for kinds in keys_in(store, places):
+        await _sweep_keys(store, schema, kinds, between)
 
 
-async def unlink(store: Store, places: Places) -> None:
-    """Remove indexes that no class keeps any more, as a whole."""
-    async for kinds in _keys(store, places):
-        await asking.read(store, Call(("UNLINK", *kinds), writes=True))
-
-
-async def _keys(store: Store, places: Places) -> AsyncIterator[dict[bytes, KeyType]]:
+async def keys_in(store: Store, places: Places) -> AsyncIterator[dict[bytes, KeyType]]:
     """All keys in *places* with the type that each must have, a batch at a time."""
     if places.fixed:
         yield {key.encode(): kind for key, kind in places.fixed.items()}
@@ -76,7 +70,9 @@ async def make_room(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]
     return held
 
 
-async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> None:
+async def _sweep_keys(
+    store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], between: Callable[[], Awaitable[None]]
+) -> None:
     cursors = dict.fromkeys(await make_room(store, schema, kinds), b"0")
     while cursors:
         calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
@@ -84,6 +80,7 @@ async def _sweep_keys(store: Store, schema: Schema, kinds: Mapping[bytes, KeyTyp
         entries = [seen for key, page in pages.items() for seen in _seen(schema, key, kinds[key], page[1])]
         for first in range(0, len(entries), BATCH):
             await _judge(store, schema, kinds, entries[first : first + BATCH])
+        await between()
         cursors = {key: page[0] for key, page in pages.items() if page[0] != b"0"}
 
 

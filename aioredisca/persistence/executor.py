@@ -27,6 +27,7 @@ from aioredisca.errors import (
     AlreadyExists,
     CorruptRecord,
     Gone,
+    NotIndexed,
     OutcomeUnknown,
     OutOfBounds,
     RediscaError,
@@ -170,6 +171,8 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
         readiness.forget(store, prepared.schemas)
         outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
     if isinstance(outcomes, Refusal):
+        if outcomes.code == "UNBUILT":  # since it was asked
+            readiness.forget(store, [one.schema for one in prepared.referrers])
         raise _error(outcomes, prepared.begun)
     return outcomes
 
@@ -183,7 +186,7 @@ def finish(prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
 async def _ready_to_cascade(store: Store, referrers: Sequence[Referrer]) -> None:
     for one in referrers:
         await readiness.ready_to_write(store, one.schema)
-        entry = one.schema.by_key[one.field].entries[-1]
+        entry = one.schema.by_key[one.field].index_entry
         await readiness.ready_to_read(store, one.schema, {entry: one.field})
 
 
@@ -221,6 +224,9 @@ async def get_or_create(
             )
     except RediscaError as error:
         raise await foreign.explained(store, [create.schema], [create], error) from None
+    if isinstance(outcome, Refusal) and outcome.code == "UNBUILT":  # since it was asked
+        readiness.forget(store, [create.schema])
+        raise NotIndexed(create.schema.model, names, readiness.NOT_BUILT)
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, create)])
     return outcome
@@ -328,6 +334,9 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return Restricted(*refusal.details)
         case "WAITS":
             return to_be_deleted(model, refusal.details[0])
+        case "UNBUILT":
+            other, _, field = refusal.details[0].rpartition(".")
+            return NotIndexed(other, field, readiness.NOT_BUILT)
         case "ORPHAN":
             shown = _shown(record, *refusal.details)
             name = "it" if shown is None else f"{type(shown).__name__}({shown.__state__.id!r})"

@@ -1,26 +1,25 @@
-"""What a process must know of a store before it may trust it: the storage signature and its own rights.
+"""What a process must know of a store before it may trust it: its meta and its own rights.
 
-The store's ``meta`` hash says which indexes of a model exist and which are not built. It is read once per
-process and model, compared by the server in every write, and read again only when it was found unequal. Every
-read that goes by indexes carries the word of the belief it was made by (``Proof`` in types.py), which the
-transport compares behind the data.
+The store's ``meta`` hash says which versions of a class may write and how far each index is
+(storage/meta.py). Every write looks up its permit on the server, every query compares the word of meta; here
+it is read once per process and model, and again when one of them was found to be another.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 
 from aioredisca.compiler.loads import record_call, records_call
 from aioredisca.compiler.signature import (
     Probe,
-    declare_call,
+    change_meta_call,
     meta_call,
     probe_call,
-    read_meta,
     read_probe,
 )
+from aioredisca.config import hooks
 from aioredisca.errors import (
     EvictionWarning,
     NotIndexed,
@@ -31,13 +30,24 @@ from aioredisca.errors import (
 )
 from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, unrefused
+from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
-from aioredisca.storage.replies import check_rows, strange
-from aioredisca.storage.schema import Schema, entries_of
-from aioredisca.types import Proof, Store, Stored
+from aioredisca.storage.meta import ANNOUNCED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
+from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
+from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
+from aioredisca.types import Call, Proof, Store, Stored
 
-_NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
+ENDS_DIFFER = (
+    "its records end and those of another version that writes do not, or the other way round, so that one "
+    "would break what the other keeps: `aioredisca reindex` from the new code, once no process of the other "
+    "is left"
+)
+"""Why conf(ttl=) cannot come or go while others write."""
+
+_WRITERS = (WRITES, STAMPS)
+
+NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
 
 DECLARATIONS = 100
 """How often the indexes of a class may be found to be declared otherwise meanwhile, by a write or a read."""
@@ -73,7 +83,7 @@ async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]
     """
     missing, proof = await lacking(store, schema, entries)
     for name in missing.values():
-        raise NotIndexed(schema.model, name, _NOT_BUILT)
+        raise NotIndexed(schema.model, name, NOT_BUILT)
     return proof
 
 
@@ -81,9 +91,7 @@ def complete(store: Store, schema: Schema) -> Proof | None:
     """What a read believes where the store is known to have built every index of *schema*, as it nearly
     always has; None where it is not."""
     known = store.facts.index_states.get(schema.name)
-    if known is None or known.signature != schema.signature or known.unbuilt:
-        return None
-    return Proof(schema.keys.meta, known.ver)
+    return Proof(schema.keys.meta, known.ver) if known is not None and known.complete else None
 
 
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> tuple[dict[str, str], Proof]:
@@ -91,7 +99,11 @@ async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> t
     believes. Asks only what it must."""
     known = store.facts.index_states.get(schema.name)
     if known is None or any(known.lacks(entry) for entry in entries):
-        known = store.facts.index_states[schema.name] = await _look(store, schema)
+        declared = known is not None and known.declared
+        known = await _look(store, schema, declared=declared)
+        if not known.complete and await _built(store, schema, known.states):
+            known = await _look(store, schema, declared=declared)
+        store.facts.index_states[schema.name] = known
     missing = {entry: field for entry, field in entries.items() if known.lacks(entry)}
     return missing, Proof(schema.keys.meta, known.ver)
 
@@ -103,12 +115,28 @@ def distrust(store: Store, schema: Schema, proof: Proof) -> None:
         del store.facts.index_states[schema.name]
 
 
-async def _look(store: Store, schema: Schema) -> IndexState:
-    meta = read_meta(await read(store, meta_call(schema)))
-    if not meta.signature:  # whoever writes declares first, and so changes the word
-        legacy = await _has_records(store, schema)
-        return IndexState("", schema.entries if legacy else frozenset(), ver=meta.ver)
-    return IndexState(meta.signature, meta.unbuilt, ver=meta.ver)
+async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
+    meta = read_meta(await read(store, meta_call(schema), LIST))
+    if meta.known:
+        return _state(schema, meta, declared=declared)
+    state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
+    return IndexState(b"", dict.fromkeys(schema.index_entries, state))
+
+
+async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> bool:
+    """Build the indexes of a small store here and now, if the class asks for that; whether it was done.
+
+    Where the set of all ids is not ready nobody knows how many records there are.
+    """
+    if schema.auto_build is None or states.get(IDS_ENTRY) != READY:
+        return False
+    size = await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    return size <= schema.auto_build and await hooks.build_indexes(store, schema)
+
+
+def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
+    own = {entry: meta.states.get(entry, "") for entry in schema.index_entries}
+    return IndexState(meta.ver, own, declared)
 
 
 async def _has_records(store: Store, schema: Schema) -> bool:
@@ -137,7 +165,7 @@ def declared(store: Store, schemas: Iterable[Schema]) -> bool:
 
 
 async def ready_to_write(store: Store, schema: Schema) -> None:
-    """Probe rights and declare the signature of *schema*, once per process and model."""
+    """Probe rights and declare this version of the class, once per process and model."""
     known = store.facts.index_states.get(schema.name)
     for _ in range(DECLARATIONS):
         if known is not None and known.declared:
@@ -150,7 +178,7 @@ async def ready_to_write(store: Store, schema: Schema) -> None:
 
 def unsettled(schema: Schema) -> SchemaMismatch:
     """Why nothing goes on: whatever is declared, it is another declaration the next moment."""
-    return SchemaMismatch(schema.model, ["another process keeps declaring other indexes"])
+    return SchemaMismatch(schema.model, [], "another process keeps declaring other indexes")
 
 
 def restless(model: str) -> StoreError:
@@ -162,20 +190,54 @@ def restless(model: str) -> StoreError:
 
 
 def forget(store: Store, schemas: Iterable[Schema]) -> None:
-    """Ask again: the server found another signature than this process believes in."""
+    """Ask again: the server found something else than this process believes in."""
     for schema in schemas:
         store.facts.index_states.pop(schema.name, None)
 
 
 async def _declare(store: Store, schema: Schema) -> IndexState | None:
     seen = await _probe(store, schema)
-    if unknown := entries_of(seen.signature) - schema.entries:
-        raise SchemaMismatch(schema.model, sorted(unknown))
-    if seen.signature == schema.signature:
-        return IndexState(seen.signature, seen.unbuilt, declared=True, ver=seen.ver)
-    legacy = not seen.signature and await _has_records(store, schema)
-    await read(store, declare_call(schema, seen, legacy=legacy))
+    meta, permit = seen.meta, seen.meta.permits.get(schema.version)
+    if permit == ENDED:
+        if await _built(store, schema, meta.states):
+            return None
+        raise ended(schema)
+    if permit in _WRITERS:
+        known = _state(schema, meta, declared=True)
+        if not known.complete and await _built(store, schema, meta.states):
+            return None
+        return known
+    empty = not seen.size and (meta.known or not await _has_records(store, schema))
+    if lacked := versions.lacked(meta, schema):
+        if await _built(store, schema, meta.states):
+            return None
+        raise SchemaMismatch(schema.model, sorted(lacked), _lacking(lacked))
+    if versions.ends_differ(meta, schema) and not empty:
+        raise SchemaMismatch(schema.model, [EXPIRY_ENTRY], ENDS_DIFFER)
+    absent = (schema.keys.ids,) if empty else ()
+    change = versions.edit(meta, schema, versions.declared(meta, schema, empty=empty), absent)
+    if change is not None:
+        await read(store, change_meta_call(schema, change))
     return None  # written, or somebody was faster: look again
+
+
+def ended(schema: Schema) -> SchemaMismatch:
+    """Why a version writes no more."""
+    return SchemaMismatch(
+        schema.model,
+        [],
+        "another version of the class took its place by `aioredisca reindex`: deploy that one, or bring "
+        "this one back by `aioredisca reindex --before` and `aioredisca reindex` from its code",
+    )
+
+
+def _lacking(entries: Collection[str]) -> str:
+    if EXPIRY_ENTRY in entries:
+        return ENDS_DIFFER
+    return (
+        f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
+        f"that has them, or let go of them by `aioredisca reindex --before` from this code"
+    )
 
 
 async def _probe(store: Store, schema: Schema) -> Probe:

@@ -54,17 +54,17 @@ def _add_places(keys: Keys, entry: str, found: Places) -> None:
     elif kind == "c":
         first, second = fields_of(entry)
         found.stems[keys.compound(first, second, b"").decode()] = "zset"
-    elif kind[0] == "r":
+    elif kind == "r":
         found.fixed[keys.range(name)] = "zset"
-    elif kind[0] == "s":
+    elif kind == "s":
         found.fixed[keys.sorted(name)] = "zset"
-    else:
+    elif kind == "n":
+        found.fixed[keys.none(name)] = "set"
+    elif kind in ("x", "t"):
         found.stems[keys.values(name)] = "set"
-    if kind[0] == "x":
+    if kind == "x":
         found.fixed[keys.digests(name)] = "hash"
         found.stems[keys.long_values(name)] = "set"
-    if kind.endswith("?"):
-        found.fixed[keys.none(name)] = "set"
 
 
 def owner_of(schema: Schema, key: bytes, member: bytes, content: bytes) -> bytes:

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakSet
 
-from aioredisca.storage.schema import Referrer, entries_of
+from aioredisca.storage.meta import READY
+from aioredisca.storage.schema import Referrer
 
 
 @dataclass(slots=True)
 class IndexState:
-    """What this process knows of the indexes of one model in one store.
+    """What this process knows of the indexes of one class in one store. Good while ``ver`` is what meta
+    holds.
 
-    ``declared``  the store is known to keep every index of the class: it may be written.
-    ``ver``       the word of the store for all of this, another one with every change of it; b"" for none.
+    ``ver``       that word, see storage/meta.py; empty where there is none.
+    ``states``    of the indexes of the class.
+    ``declared``  the store takes what the class writes: that was known once, and each write asks anew.
+    ``complete``  all indexes are ready.
     """
 
-    signature: str
-    unbuilt: frozenset[str]
+    ver: bytes
+    states: Mapping[str, str]
     declared: bool = False
-    ver: bytes = b""
+    complete: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.complete = {*self.states.values()} <= {READY}
 
     def lacks(self, entry: str) -> bool:
-        """Whether an index is not built."""
-        return entry in self.unbuilt or bool(self.signature and entry not in entries_of(self.signature))
+        """Whether an index is not ready."""
+        return self.states.get(entry) != READY
 
 
 class Peer(NamedTuple):

@@ -50,8 +50,18 @@ class Keys:
 
     @property
     def meta(self) -> str:
-        """Hash: the storage signature and the indexes that are not built yet."""
+        """Hash: which versions of the class may write, and how far each index is."""
         return f"{self.base}/meta"
+
+    @property
+    def bad(self) -> str:
+        """Sorted set, score 0: an entry of the signature, NUL, the id of a record that it lacks."""
+        return f"{self.base}/bad"
+
+    @property
+    def lease(self) -> str:
+        """String: who is at work on the indexes, for as long as it goes on."""
+        return f"{self.base}/lease"
 
     @property
     def ids(self) -> str:

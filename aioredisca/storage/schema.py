@@ -6,6 +6,7 @@ the compiler knows of a class.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, KeysView
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from aioredisca.compiler.rendering import Rendered
     from aioredisca.query.lookup import Lookup
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Version of the storage layout, first in every signature."""
 
 IndexKind = Literal["exact", "range", "sorted", "tags"]
@@ -62,17 +63,26 @@ class FieldSpec:
     ttl: int | None = field(default=None, compare=False, repr=False)
     nullable: bool = field(init=False, compare=False, repr=False)
     """Whether the index keeps a set of the ids without a value."""
+    unique_entry: str = field(init=False, compare=False, repr=False)
+    """The index of its claims as signatures name it, ``u:name``; empty if there is none."""
+    index_entry: str = field(init=False, compare=False, repr=False)
+    """That of its values, for example ``x:name``."""
+    none_entry: str = field(init=False, compare=False, repr=False)
+    """The set of the ids without a value, ``n:name``."""
     entries: tuple[str, ...] = field(init=False, compare=False, repr=False)
-    """The indexes of this field as the signature names them, for example ``x?:name``."""
+    """All of these that there are."""
 
     def __post_init__(self) -> None:
         """Every query asks for these."""
         nullable = self.index is not None and not self.required
-        kinds = ["u:"] if self.unique else []
-        if self.index:
-            kinds.append(_LETTERS[self.index] + ("?:" if nullable else ":"))
+        unique = f"u:{self.key}" if self.unique else ""
+        index = f"{_LETTERS[self.index]}:{self.key}" if self.index else ""
+        none = f"n:{self.key}" if nullable else ""
         object.__setattr__(self, "nullable", nullable)
-        object.__setattr__(self, "entries", tuple(kind + self.key for kind in kinds))
+        object.__setattr__(self, "unique_entry", unique)
+        object.__setattr__(self, "index_entry", index)
+        object.__setattr__(self, "none_entry", none)
+        object.__setattr__(self, "entries", tuple(filter(None, (unique, index, none))))
 
     @property
     def indexed(self) -> bool:
@@ -132,6 +142,8 @@ class Schema:
     cache: int = 0
     expires: bool = False
     """Whether records may end by themselves."""
+    auto_build: int | None = None
+    """How many records there may be for any process to build what is not ready."""
     compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
     """What the floors above make of it once and keep as long as it lives."""
 
@@ -252,6 +264,16 @@ class Schema:
         return "/".join([LAYOUT, *sorted(self.entries)])
 
     @cached_property
+    def version(self) -> str:
+        """What names the signature in meta: 16 hex digits of its SHA-256."""
+        return hashlib.sha256(self.signature.encode()).hexdigest()[:16]
+
+    @cached_property
+    def permit(self) -> str:
+        """The field of meta that tells whether this version may write."""
+        return f"w:{self.version}"
+
+    @cached_property
     def storage(self) -> tuple[object, ...]:
         """What two classes on one prefix must agree on."""
         return (self.keys, self.signature, self.required, self.field_ttls.keys())
@@ -269,7 +291,7 @@ class Schema:
         return entries | {
             compound.entry
             for compound in self.compounds
-            if not compound.unique and self.by_key[compound.fields[1]].entries[-1] in entries
+            if not compound.unique and self.by_key[compound.fields[1]].index_entry in entries
         }
 
     def slots(self, spec: FieldSpec) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import allow_blocking, iterate, run
 from aioredisca.errors import (
     AlreadyExists,
+    AlreadyRunning,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -62,6 +63,7 @@ __all__ = (
     "UUID",
     "Aggregate",
     "AlreadyExists",
+    "AlreadyRunning",
     "Bool",
     "BulkError",
     "Bytes",

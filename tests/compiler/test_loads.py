@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import hiredis
-import pytest
 
 from aioredisca.compiler.loads import (
     exists_call,
@@ -18,14 +17,13 @@ from aioredisca.compiler.loads import (
 )
 from aioredisca.compiler.signature import (
     Probe,
-    build_call,
-    declare_call,
+    change_meta_call,
     meta_call,
     probe_call,
-    read_meta,
     read_probe,
 )
 from aioredisca.storage.keys import Keys
+from aioredisca.storage.meta import Edit, Meta
 from aioredisca.storage.schema import Compound, FieldSpec, Schema
 
 ROW = Schema(
@@ -89,7 +87,7 @@ def test_a_record_is_there_if_any_field_or_the_marker_is() -> None:
     }
 
 
-# -- the signature ---------------------------------------------------------------------------------
+# -- meta ---------------------------------------------------------------------------------
 
 
 def test_a_probe_looks_at_every_kind_of_key_and_leaves_none() -> None:
@@ -114,39 +112,17 @@ def test_a_probe_looks_at_every_kind_of_key_and_leaves_none() -> None:
 
 
 def test_what_a_probe_found() -> None:
-    assert read_probe([b"", b"", b"", b""]) == Probe("", frozenset(), ())
-    found = read_probe(
-        [b"1/i:", b"x?:city/r?:size", b"allkeys-lru", b"word", b"ZADD", b"row/ids", b"HGET", b"row/h/city"]
-    )
-    assert found.unbuilt == {"x?:city", "r?:size"}
-    assert (found.eviction, found.ver) == ("allkeys-lru", b"word")
+    assert read_probe([[], 0, b""]) == Probe(Meta(), 0)
+    meta = [b"ver", b"abc", b"e:x:city", b"ready"]
+    found = read_probe([meta, 3, b"allkeys-lru", b"ZADD", b"row/ids", b"HGET", b"row/h/city"])
+    assert (found.meta.ver, found.meta.states, found.size) == (b"abc", {"x:city": "ready"}, 3)
+    assert found.eviction == "allkeys-lru"
     assert found.missing == (("ZADD", "row/ids"), ("HGET", "row/h/city"))
-    assert meta_call(ROW).args == ("HMGET", "row/meta", "signature", "unbuilt", "ver")
-    assert read_meta([None, None, None]) == Probe("", frozenset(), ())
-    assert read_meta([b"1/i:", b"x?:city", b"word"]) == Probe("1/i:", frozenset({"x?:city"}), (), ver=b"word")
+    assert meta_call(ROW).args == ("HGETALL", "row/meta")
 
 
-@pytest.mark.parametrize(
-    ("seen", "legacy", "if_records", "always"),
-    [
-        (Probe("", frozenset(), ()), False, "c:4:city4:size/i:/r?:size/x?:city", ""),
-        (Probe("", frozenset(), ()), True, "c:4:city4:size/i:/r?:size/x?:city", "c:4:city4:size/i:/r?:size/x?:city"),
-        (Probe("1/i:/x?:city", frozenset(), ()), False, "c:4:city4:size/r?:size", ""),
-        (Probe("1/c:4:city4:size/i:/x?:city", frozenset({"x?:city"}), ()), False, "c:4:city4:size/r?:size/x?:city", "x?:city"),
-        (Probe(ROW.signature, frozenset(), ()), False, "", ""),
-    ],
-    ids=["new", "legacy", "more indexes", "scores anew", "known"],
-)  # fmt: skip
-def test_what_is_new_is_unbuilt_while_there_are_records(
-    seen: Probe, legacy: bool, if_records: str, always: str
-) -> None:
-    call = declare_call(ROW, seen, legacy=legacy)
-    *said, ver = call.args
-    assert said == [seen.signature, ROW.signature, if_records, always]
-    assert len(str(ver)) == 8
-    assert (call.keys, call.writes) == ((ROW.keys.meta, ROW.keys.ids), True)
-
-
-def test_a_build_says_exactly_what_is_left() -> None:
-    call = build_call(ROW, Probe("1/i:", frozenset({"i:"}), ()), frozenset({"x?:city", "r?:size"}))
-    assert call.args[:-1] == ("1/i:", ROW.signature, "r?:size/x?:city", "r?:size/x?:city")
+def test_a_change_of_meta_says_what_it_expects() -> None:
+    change = Edit({"ver": b"a"}, {"ver": b"b", "e:i:": "ready"}, ("cur:i:",), ("row/ids",), "i:", (b"gone",))
+    call = change_meta_call(ROW, change)
+    assert call.args == (1, "i:", 1, 2, "ver", b"a", "ver", b"b", "e:i:", "ready", "cur:i:")
+    assert (call.keys, call.writes) == (("row/meta", "row/bad", "row/ids", b"gone"), True)

@@ -33,6 +33,7 @@ from aioredisca.compiler.scripts import (
     SHARED_PARTS,
     SMALL_PARTS,
     WRITE_EXTRAS,
+    build_script,
     collect_script,
     composed,
     field_end_script,
@@ -154,6 +155,7 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     for schema in schemas + ending:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
         found += [
+            build_script(alone[0]),
             get_or_create_script(alone, ()),
             get_or_create_script(alone, ("parents",)),
             write_script(alone, ()),
@@ -181,8 +183,8 @@ async def test_fast_paths_need_what_they_say(schemas: list[Schema]) -> None:
 
 
 def test_control_a_part_before_what_it_needs_is_refused() -> None:
-    call, holds, signature = part("shared/call"), part("shared/holds"), part("shared/signature")
-    complete([call, holds, signature])
+    call, holds, stamp = part("shared/call"), part("shared/holds"), part("shared/stamp")
+    complete([call, holds, stamp])
     with pytest.raises(BrokenScript, match="the part shared/holds needs call, which none before it gives"):
         complete([holds, call])
     with pytest.raises(BrokenScript, match="needs touched"):

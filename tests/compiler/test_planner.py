@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,33 +67,33 @@ ROW = schema_of(
 
 SINGLE: list[tuple[Condition, Index]] = [
     (All(), EVERY),
-    (Equals("city", b"x"), Index("S", KEYS.exact("city", b"x"), (), "x?:city", "city")),
+    (Equals("city", b"x"), Index("S", KEYS.exact("city", b"x"), (), "x:city", "city")),
     (Equals("code", b"x" * 600), Index("S", KEYS.exact("code", b"x" * 600), (), "x:code", "code")),
     (Equals("email", b"x"), Index("H", KEYS.unique("email"), (b"x", "email"), "u:email", "email")),
-    (Equals("number", b"07"), Index("Z", KEYS.range("number"), ("7", "7"), "r?:number", "number")),
+    (Equals("number", b"07"), Index("Z", KEYS.range("number"), ("7", "7"), "r:number", "number")),
     (
         Equals("text", b"a\0"),
-        Index("L", KEYS.sorted("text"), ("text", b"[a\1\1\0", b"(a\1\1\1"), "s?:text", "text"),
+        Index("L", KEYS.sorted("text"), ("text", b"[a\1\1\0", b"(a\1\1\1"), "s:text", "text"),
     ),
-    (IsNone("text"), Index("S", KEYS.none("text"), (), "s?:text", "text")),
-    (IsNone("tags"), Index("S", KEYS.none("tags"), (), "t?:tags", "tags")),
-    (Has("tags", b"x", elements), Index("S", KEYS.exact("tags", b"x"), (), "t?:tags", "tags")),
+    (IsNone("text"), Index("S", KEYS.none("text"), (), "n:text", "text")),
+    (IsNone("tags"), Index("S", KEYS.none("tags"), (), "n:tags", "tags")),
+    (Has("tags", b"x", elements), Index("S", KEYS.exact("tags", b"x"), (), "t:tags", "tags")),
     (
         Between("number", Bound("1"), Bound("2", inclusive=False), score),
-        Index("Z", KEYS.range("number"), ("1", "(2"), "r?:number", "number"),
+        Index("Z", KEYS.range("number"), ("1", "(2"), "r:number", "number"),
     ),
     (
         Between("number", None, None, score),
-        Index("Z", KEYS.range("number"), ("-inf", "+inf"), "r?:number", "number"),
+        Index("Z", KEYS.range("number"), ("-inf", "+inf"), "r:number", "number"),
     ),
     (
         StartsWith("text", b"a"),
-        Index("L", KEYS.sorted("text"), ("text", b"[a", b"(b"), "s?:text", "text"),
+        Index("L", KEYS.sorted("text"), ("text", b"[a", b"(b"), "s:text", "text"),
     ),
-    (StartsWith("text", b""), Index("L", KEYS.sorted("text"), ("text", b"-", b"+"), "s?:text", "text")),
+    (StartsWith("text", b""), Index("L", KEYS.sorted("text"), ("text", b"-", b"+"), "s:text", "text")),
     (
         TextBetween("text", Edge(b"a", inclusive=False), Edge(b"b")),
-        Index("L", KEYS.sorted("text"), ("text", b"[a\1", b"(b\1"), "s?:text", "text"),
+        Index("L", KEYS.sorted("text"), ("text", b"[a\1", b"(b\1"), "s:text", "text"),
     ),
 ]
 
@@ -107,7 +108,9 @@ def test_each_leaf_is_answered_by_the_index_that_knows_it(condition: Condition, 
 
 
 def _of_walk(found: Plan) -> dict[str, str]:
-    return {found.walk.entry: found.walk.field} if found.walk else {}
+    walk = found.walk
+    names = (walk.entry, walk.none_entry) if walk else ()
+    return {entry: walk.field for entry in names if walk and entry}
 
 
 def test_a_value_that_the_index_cannot_hold_is_nobody() -> None:
@@ -119,7 +122,7 @@ def test_a_value_that_the_index_cannot_hold_is_nobody() -> None:
 
 def test_several_values_of_a_field_are_one_list() -> None:
     found = plan(ROW, Or((Equals("city", b"x"), Equals("city", b"y"))))
-    parts = tuple(Index("S", KEYS.exact("city", value), (), "x?:city", "city") for value in (b"x", b"y"))
+    parts = tuple(Index("S", KEYS.exact("city", value), (), "x:city", "city") for value in (b"x", b"y"))
     assert found.tree == Tree("+", parts, "city", (b"x", b"y"))
     negated = plan(ROW, Not(AnyOf("city", (b"x", b"y"))))
     assert negated.tree == Tree("+", parts, "city", (b"x", b"y"), negated=True)
@@ -143,7 +146,7 @@ def test_indexes_over_two_fields_take_over_what_they_know() -> None:
     )
     unbuilt = plan(ROW, both, unbuilt=frozenset({"c:4:city6:number"})).tree
     assert isinstance(unbuilt, Tree)
-    assert [index.entry for index in unbuilt.parts if isinstance(index, Index)] == ["x?:city", "r?:number"]
+    assert [index.entry for index in unbuilt.parts if isinstance(index, Index)] == ["x:city", "r:number"]
 
 
 # -- what has no index -----------------------------------------------------------------------------
@@ -192,10 +195,10 @@ def test_too_much_and_what_there_is_not() -> None:
 def test_which_index_keeps_which_order() -> None:
     assert plan(ROW, All()).walk == Walk("id")
     by_number = Walk(
-        "score", "number", KEYS.range("number"), KEYS.none("number"), "r?:number", descending=True
+        "score", "number", KEYS.range("number"), KEYS.none("number"), "r:number", True, none_entry="n:number"
     )
     assert plan(ROW, Equals("city", b"x"), [Order("text")]).walk == Walk(
-        "text", "text", KEYS.sorted("text"), KEYS.none("text"), "s?:text"
+        "text", "text", KEYS.sorted("text"), KEYS.none("text"), "s:text", none_entry="n:text"
     )
     assert plan(ROW, All(), [Order("number", descending=True)]).walk == by_number
     assert plan(ROW, Equals("city", b"x"), [Order("number", descending=True)]).walk == Walk(
@@ -206,7 +209,10 @@ def test_which_index_keeps_which_order() -> None:
         "c:4:city6:number",
         descending=True,
         implies=KEYS.exact("city", b"x"),
+        none_entry="n:number",
     )
+    known = Between("number", Bound("1"), None, score)
+    assert plan(ROW, known).walk == replace(by_number, descending=False, none_entry="")  # none is without
     for order in ([Order("city")], [Order("bare")], [Order("text"), Order("number")]):
         assert plan(ROW, All(), order).walk is None
 

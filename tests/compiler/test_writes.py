@@ -306,10 +306,20 @@ def test_classes_are_numbered_by_their_keys_and_deletes_reach_their_referrers() 
 @pytest.mark.parametrize(
     ("key", "tail"),
     [
-        ({"email": b"e"}, ["row/u/email", b"e", 1, 0, "email", b"e"]),
+        ({"email": b"e"}, ["row/u/email", "e:u:email", b"e", 1, 0, "email", b"e"]),
         (
             {"slug": b"s", "email": b"e"},
-            ["row/u/email/slug", joined([b"e", b"s"]), 2, 0, "email", "slug", b"e", b"s"],
+            [
+                "row/u/email/slug",
+                "e:U:5:email4:slug",
+                joined([b"e", b"s"]),
+                2,
+                0,
+                "email",
+                "slug",
+                b"e",
+                b"s",
+            ],
         ),
     ],
 )

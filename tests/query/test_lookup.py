@@ -245,7 +245,7 @@ async def test_a_session_gets_its_own_instances(db: Database) -> None:
 
 async def test_an_index_that_is_not_built_is_told_as_ever(db: Database, raw: Any) -> None:
     await items(2)
-    raw.hset("item/meta", "unbuilt", "x?:kind")
+    raw.hset("item/meta", "e:x:kind", "pass")
     db.facts.index_states.clear()
     with pytest.raises(NotIndexed):
         await Item.kind.find("a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 from typing import Any
 
@@ -16,6 +17,7 @@ from aioredisca import (
     NotIndexed,
     PermissionDenied,
     SchemaMismatch,
+    StoreError,
     String,
     Tags,
     UniqueViolation,
@@ -56,9 +58,16 @@ async def test_every_kind_stands_where_the_contract_says(db: Database, raw: Any)
     assert raw.smembers("place/n/tags") == {b"3"}
     assert raw.hgetall("place/u/owner/slg") == {b"1:o1:s": b"1"}
     assert raw.zrange("place/c/country/height/FI", 0, -1, withscores=True) == [(b"1", 5.0)]
-    assert raw.hget("place/meta", "signature") == (
-        b"1/U:5:owner3:slg/c:7:country6:height/i:/r?:height/s?:name/t?:tags"
-    )
+    meta = raw.hgetall("place/meta")
+    signature = b"2/U:5:owner3:slg/c:7:country6:height/i:/n:height/n:name/n:tags/r:height/s:name/t:tags"
+    version = hashlib.sha256(signature).hexdigest()[:16].encode()
+    assert len(meta.pop(b"ver")) == 8
+    assert meta == {
+        b"signature": b"2/!:moved",
+        b"w:" + version: b"1",
+        b"sig:" + version: signature,
+        **{b"e:" + entry: b"ready" for entry in signature.split(b"/")[1:]},
+    }
     assert drift(raw, [Place]) == []
     await Place.delete_many(["1", "2", "3"])
     assert raw.keys("*") == [b"place/meta"]
@@ -347,17 +356,19 @@ async def test_new_kinds_are_built_by_reindex_and_dropped_again(url: str, db: Da
     await place.save()  # kept up to date, though not built
     with pytest.raises(NotIndexed):
         await (Place.name == None)  # noqa: E711
-    with pytest.raises(SchemaMismatch) as caught:
-        await plain.new("x").save()
-    assert caught.value.indexes == ("U:5:owner3:slg", "c:7:country6:height", "s?:name", "t?:tags")
-    done = await reindex(Place)
-    assert (done.records, done.problems) == (121, [])
-    assert done.built == ("U:5:owner3:slg", "c:7:country6:height", "s?:name", "t?:tags")
+    await plain.new("x").save()  # as long as it must
+    with pytest.raises(StoreError, match="has written 0 seconds ago"):
+        await reindex(Place)
+    done = await reindex(Place, force=True)
+    assert (done.records, done.problems) == (122, [])
+    assert done.built == ("U:5:owner3:slg", "c:7:country6:height", "n:name", "n:tags", "s:name", "t:tags")
+    with pytest.raises(SchemaMismatch):
+        await plain.new("y").save()
     assert drift(raw, [Place]) == []
     raw.zadd("place/c/country/height/FI", {"ghost": 1})
     raw.hset("place/u/owner/slg", "1:a1:b", "ghost")
     raw.delete("place/s/name")
-    assert (await reindex(Place, everything=True)).records == 121
+    assert (await reindex(Place, everything=True)).records == 122
     assert drift(raw, [Place]) == []
     await reindex(plain)
     assert drift(raw, [plain]) == []
@@ -372,7 +383,8 @@ async def test_reindex_reports_what_the_new_kinds_cannot_hold(url: str, db: Data
     raw.hset("place:6", mapping={"tags": '["b","a"]', "name": "n", "country": "c", "height": "+3"})
     done = await reindex(Place)
     kinds = sorted((id in "12", type(error).__name__) for id, error in done.problems)
-    assert kinds == [(False, "CorruptRecord")] * 4 + [(True, "UniqueViolation")]
+    assert kinds == [(False, "CorruptRecord")] * 5 + [(True, "UniqueViolation")]  # two of one record
+    assert done.left_out == 5
     assert next(e.field for _, e in done.problems if isinstance(e, UniqueViolation)) == "owner, slug"
     for id in ("2", "3", "4", "5"):
         raw.delete(f"place:{id}")
@@ -396,7 +408,15 @@ async def test_a_range_index_that_is_rebuilt_takes_its_compounds_along(
 
     await Loose.new("1", country="FI", height=1).save()
     done = await reindex(Strict)
-    assert done.built == ("c:7:country6:height", "r:height")
+    assert (done.built, done.dropped) == ((), ("n:height",))  # nobody is without a height
+    await reindex(Loose)
+    await Loose.new("2", country="FI").save()
+    done = await reindex(Strict)
+    assert (done.built, done.unbuilt, done.incomplete) == ((), ("r:height",), {"height": 1})
+    with pytest.raises(NotIndexed):  # an order would pass it over
+        await Strict.all().order_by(Strict.height)
+    await Strict("2").delete()
+    assert (await reindex(Strict)).built == ("r:height",)
     assert drift(raw, [Strict]) == []
 
 

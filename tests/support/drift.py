@@ -81,8 +81,8 @@ def drift(raw: Any, models: Iterable[Any]) -> list[str]:
 def lost(raw: Any, models: Iterable[Any], but: Iterable[bytes] = ()) -> list[str]:
     """Claims and entries that the records demand and that are missing or wrong, as sentences.
 
-    What is there beside them is harmless (docs/storage.md, "When a write fails midway"), and so are the digests
-    of long values. *but* are keys that somebody else has taken.
+    What is there beside them is harmless (docs/storage.md, "When a write fails midway"), and so are the
+    digests of long values. *but* are keys that somebody else has taken.
     """
     _, expected, problems = _demanded(raw, models)
     for key, content in expected.items():
@@ -121,7 +121,7 @@ def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, 
         meta = layout.base + b"/meta"
         if meta in keys and raw.type(meta) != b"hash":
             problems.append(f"{meta!r} is no hash")
-        keys.discard(meta)
+        keys -= {meta, layout.base + b"/bad", layout.base + b"/lease"}
     return keys, expected, problems
 
 

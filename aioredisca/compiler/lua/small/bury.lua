@@ -1,13 +1,13 @@
--- needs: call, signature_refusal, CLASSES, now, sweep
+-- needs: call, permit_refusal, CLASSES, now, sweep
 -- gives:
 -- Takes away what is left of records that are over, of the one class that is declared.
 --
 -- KEYS   the fixed keys of the class
 -- ARGV   how many records at most
--- reply  {'OK', how many were looked at, how many wait}, or {'SCHEMA', 1, signature}
+-- reply  {'OK', how many were looked at, how many wait}, or {'SCHEMA', 1, permit}
 
 local class = CLASSES[1]
-local refusal = signature_refusal(KEYS[1], class.signature, 1)
+local refusal = permit_refusal(KEYS[1], class.permit, 1)
 if refusal then
   return refusal
 end

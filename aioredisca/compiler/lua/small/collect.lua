@@ -1,13 +1,13 @@
--- needs: call, signature_refusal
+-- needs: call, permit_refusal
 -- gives:
 -- Changes a collection of a record, if there is that record.
 --
 -- KEYS   meta, the record, the collection
--- ARGV   signature, command, its arguments after the key
--- reply  {'OK', what the command answers}, or a refusal with nothing written: {'SCHEMA', 1, signature}
+-- ARGV   permit, command, its arguments after the key
+-- reply  {'OK', what the command answers}, or a refusal with nothing written: {'SCHEMA', 1, permit}
 --        {'GONE', 1}
 
-local refusal = signature_refusal(KEYS[1], ARGV[$COLLECT_SIGNATURE], 1)
+local refusal = permit_refusal(KEYS[1], ARGV[$COLLECT_PERMIT], 1)
 if refusal then
   return refusal
 end

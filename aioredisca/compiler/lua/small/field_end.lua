@@ -1,13 +1,13 @@
--- needs: call, signature_refusal
+-- needs: call, permit_refusal
 -- gives:
 -- Gives a field of a record another end, if there is that record.
 --
 -- KEYS   meta, the record
--- ARGV   the run FIELD_END (signature, field, command), then what the command takes before its fields
+-- ARGV   the run FIELD_END (permit, field, command), then what the command takes before its fields
 -- reply  {'OK', 1, or 0 if the field holds no value}, or a refusal with nothing written:
---        {'SCHEMA', 1, signature}  {'GONE', 1}  {'TYPE', 1}
+--        {'SCHEMA', 1, permit}  {'GONE', 1}  {'TYPE', 1}
 
-local refusal = signature_refusal(KEYS[1], ARGV[$FIELD_END_SIGNATURE], 1)
+local refusal = permit_refusal(KEYS[1], ARGV[$FIELD_END_PERMIT], 1)
 if refusal then
   return refusal
 end

@@ -4,7 +4,8 @@
 --
 -- KEYS   meta, ids and the other fixed keys of the model
 -- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, e its end), key
--- reply  {signature or '', unbuilt, eviction policy or '', word or '', then command and key of every right that is missing}
+-- reply  {fields and values of meta, number of records, eviction policy or '', then command and key of every right
+--        that is missing}
 local token = ARGV[1]
 local TRIES = {
   h = {{'HDEL', token}, {'UNLINK'}, {'HMGET', token}, {'TYPE'}, {'EXISTS'}, {'HSET', token, token}},
@@ -35,15 +36,12 @@ local function allowed(command, key, ...)
   return true
 end
 
-if not allowed('HGET', KEYS[1], 'signature') then
-  return {'', '', '', '', 'HGET', KEYS[1]}
+for _, read in ipairs({{'HGET', KEYS[1], token}, {'HGETALL', KEYS[1]}, {'ZCARD', KEYS[2]}}) do
+  if not allowed(unpack(read)) then
+    return {{}, 0, '', read[1], read[2]}
+  end
 end
-local reply = {
-  call('HGET', KEYS[1], 'signature') or '',
-  call('HGET', KEYS[1], 'unbuilt') or '',
-  eviction_policy(),
-  call('HGET', KEYS[1], 'ver') or '',
-}
+local reply = {call('HGETALL', KEYS[1]), call('ZCARD', KEYS[2]), eviction_policy()}
 for at = 2, #ARGV, 2 do
   for _, try in ipairs(TRIES[ARGV[at]]) do
     local command = try[1]

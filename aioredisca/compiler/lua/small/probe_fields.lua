@@ -5,9 +5,9 @@
 
 local tried = redis.pcall('HPEXPIRE', KEYS[1], '1', 'FIELDS', '1', $MARKER)
 if tried.err and string.find(string.lower(tried.err), 'unknown', 1, true) then
-  return {'', '', '', '', 'HPEXPIRE', ''}
+  return {{}, 0, '', 'HPEXPIRE', ''}
 elseif tried.err and (string.find(tried.err, 'NOPERM') or string.find(tried.err, "executing the script can't")) then
-  return {'', '', '', '', 'HPEXPIRE', KEYS[1]}
+  return {{}, 0, '', 'HPEXPIRE', KEYS[1]}
 elseif tried.err then -- it takes no writes now: a replica, or full
   return tried
 end

@@ -20,6 +20,9 @@ local deleted, restrict, nullify = {}, {}, {}
 for _, class in ipairs(CLASSES) do
   for _, reference in ipairs(class.referrers or {}) do
     local from = CLASSES[reference.class]
+    if call('HGET', KEYS[from.meta], 'e:x:' .. reference.field) ~= 'ready' then
+      return {'UNBUILT', 1, reference.label}
+    end
     from.references = from.references or {}
     from.references[reference.field] = true
   end

@@ -76,7 +76,7 @@ for _, g in ipairs(groups) do
 end
 if sets and (drops or unlinks) then
   local class = groups[1].class
-  call('HSET', KEYS[class.meta], 'signature', class.signature)
+  call('HSET', KEYS[class.meta], class.permit, class.permitted)
   if drops then
     call('HDEL', KEYS[class.meta], $MARKER)
   end

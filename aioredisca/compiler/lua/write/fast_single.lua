@@ -21,9 +21,13 @@
 
 if ARGV[1] == $asks then
   local key = KEYS[#KEYS]
-  local signature = call('HGET', KEYS[1], 'signature')
-  if signature ~= $signature then -- the rule of signature.lua: to build its function here is 3 % of a call
-    return {'SCHEMA', 1, signature or ''}
+  local permit = call('HGET', KEYS[1], $permit)
+  if permit ~= '1' then -- the rule of permit.lua: to build its function here is 3 % of a call
+    if permit ~= 's' then
+      return {'SCHEMA', 1, permit or ''}
+    end
+    $stamp
+    stamp(KEYS[1], $permit)
   end
   --each plain, lasts
   local new = {}

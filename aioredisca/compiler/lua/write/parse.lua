@@ -1,4 +1,4 @@
--- needs: signature_refusal, FIXED, CLASSES
+-- needs: permit_refusal, FIXED, CLASSES
 -- gives: SLICE, min, send, groups, at, reading, careful, RULES
 -- The records of a write, taken from ARGV in groups. README.md tells what stands there; the names of what a
 -- group begins with are filled in from positions.py.
@@ -21,10 +21,11 @@ local SLICE = 1000
 local min, unpack, KEYS, ARGV = math.min, unpack, KEYS, ARGV -- found faster
 
 for number, class in ipairs(CLASSES) do
-  local refusal = signature_refusal(KEYS[class.meta], class.signature, number)
+  local refusal, permitted = permit_refusal(KEYS[class.meta], class.permit, number)
   if refusal then
     return refusal
   end
+  class.permitted = permitted
   class.base = string.sub(KEYS[class.meta], 1, -6)
 end
 

@@ -56,10 +56,13 @@ local function claim(list, key, field, change_of, held_by)
       local value, id = values[n], ids[n]
       local taken = holder and holder ~= id and freed[value] ~= holder
       taken = claimed[value] or taken and true_holder(list[1].class.base, holder, value, field, held_by)
-      if taken then
+      if taken and not RULES.left_out then
         return {'UNIQUE', numbers[n], taken, unpack(held_by and field or {field})}
+      elseif taken then
+        RULES.left_out(numbers[n], taken, unpack(held_by and field or {field}))
+      else
+        claimed[value] = id
       end
-      claimed[value] = id
     end
   end
   local fields, gone

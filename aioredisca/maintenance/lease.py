@@ -1,0 +1,65 @@
+"""One operator at a time: whoever works on the indexes of a model holds a lease that ends when its holder
+does.
+
+It is a politeness. Who works on though the lease ended, because the process stood still, say, is stopped by
+the word of meta and its cursors, which each step compares on the server.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from contextlib import suppress
+from time import monotonic
+from types import TracebackType
+
+from aioredisca.compiler import positions
+from aioredisca.compiler.scripts import small_script
+from aioredisca.errors import AlreadyRunning, RediscaError
+from aioredisca.persistence import asking
+from aioredisca.storage.replies import LIST
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Store
+
+LASTS = 10.0
+"""Seconds."""
+
+
+class Lease:
+    """Held inside ``async with``; :meth:`keep` between steps. AlreadyRunning where somebody else holds it.
+
+    EVALSHA, one round trip to take it, to prolong it, and to give it back.
+    """
+
+    def __init__(self, store: Store, schema: Schema) -> None:
+        self._store, self._schema = store, schema
+        self._name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self._until = 0.0
+
+    async def __aenter__(self) -> Lease:
+        await self._ask(LASTS)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, Exception):  # a task that is cancelled sends nothing more
+            with suppress(RediscaError):  # it ends by itself
+                await self._ask(0)
+
+    async def keep(self) -> None:
+        """Prolong it, if it is time. Nothing is sent most of the time."""
+        if monotonic() > self._until - LASTS / 2:
+            await self._ask(LASTS)
+
+    async def _ask(self, seconds: float) -> None:
+        now = monotonic()
+        head = positions.Lease(self._name, round(seconds * 1000))
+        call = Call((*head,), small_script("lease"), (self._schema.keys.lease,), writes=True)
+        holder = await asking.read(self._store, call, LIST)
+        if holder:
+            raise AlreadyRunning(
+                self._schema.model, holder[0].decode("utf-8", "replace"), max(holder[1], 0) / 1000
+            )
+        self._until = now + seconds
