@@ -52,6 +52,7 @@ from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
+from aioredisca.maintenance.small import build_indexes
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
@@ -167,6 +168,7 @@ def _as_json(record: Record) -> Any:
 
 
 hooks.open_database = open_database
+hooks.build_indexes = build_indexes
 hooks.pydantic_schema = _pydantic_schema
 hooks.fastapi_loader = _fastapi_loader
 hooks.fastapi_encoder = _fastapi_encoder

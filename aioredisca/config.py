@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from aioredisca.errors import UsageError, hide_values, hiding
@@ -26,11 +26,14 @@ class Hooks:
 
     ``open_database``    a Database of whatever names one.
     ``pydantic_schema``  how pydantic shows and takes the records of a class.
+    ``build_indexes``    build the indexes of a class in a store, and end its other versions; False if another
+                         process is at it.
     ``fastapi_loader``   the dependency of FastAPI that loads a record of a class.
     ``fastapi_encoder``  tells FastAPI how to show a record where no annotation names its class.
     """
 
     open_database: Callable[[Any], Any]
+    build_indexes: Callable[[Any, Any], Awaitable[bool]]
     pydantic_schema: Callable[[Any, Any], Any]
     fastapi_loader: Callable[[Any, str], Any]
 
@@ -124,6 +127,7 @@ class Conf:
         cache: int | None = None,
         ttl: Duration | Missing | None = MISSING,
         sliding: Literal["save", "load"] | Missing | None = MISSING,
+        auto_build: int | None = None,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -151,6 +155,11 @@ class Conf:
         ``sliding``    what makes a record last ``ttl`` anew: "save", each save; "load", each load of it by
                        its id as well; None, the default, nothing.
 
+        ``auto_build`` for development: where there are at most so many records, indexes that were added are
+                       built and others dropped by whatever process meets that first, as by `aioredisca
+                       reindex --force`: other versions of the class may not write any more. Not given, the
+                       default: only by that command.
+
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.
 
@@ -166,6 +175,7 @@ class Conf:
             "unique": unique,
             "index": index,
             "cache": cache,
+            "auto_build": auto_build,
         }
         given = {name: plain(value) for name, value in settings.items() if value is not None}
         if ttl is not MISSING:
@@ -191,6 +201,9 @@ class Conf:
         cache = given.get("cache", 0)
         if whole_in(cache, 0, math.inf) is None:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")
+        most = given.get("auto_build", 0)
+        if whole_in(most, 0, math.inf) is None:
+            raise UsageError(f"conf(auto_build={most!r}): is how many records there may be at most")
         if given.get("sliding", "") not in ("", "save", "load"):
             raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")
         if given.get("sliding") and given.get("ttl") == 0:

@@ -21,19 +21,50 @@ def reindex_command(
     url: Annotated[
         str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")
     ] = "",
-    everything: Annotated[bool, typer.Option(help="look through built indexes too, and mend them")] = False,
+    before: Annotated[
+        bool, typer.Option(help="only prepare the roll-out of this code, which takes an index away")
+    ] = False,
+    everything: Annotated[bool, typer.Option(help="look through what is ready, too, and mend it")] = False,
     canonical: Annotated[
         bool, typer.Option(help="as --everything, and rewrite values that are not written as usual")
     ] = False,
+    exclude: Annotated[
+        bool,
+        typer.Option(
+            help="make indexes ready without the records that they cannot hold, but for unique ones"
+        ),
+    ] = False,
+    force: Annotated[
+        bool, typer.Option(help="end versions of the class that have just written, and would be refused")
+    ] = False,
+    rate: Annotated[int, typer.Option(min=0, help="records per second at most; 0 for no limit")] = 0,
 ) -> None:
-    """Build the indexes of a model from its records, and drop those it no longer has.
+    """Take over the indexes of a model: build those that are not ready, drop those that it no longer has.
 
-    Run it once after an index was added or removed, and over data that redisca wrote.
+    After the roll-out of code that adds an index: aioredisca reindex app.models:User
+
+    Where one is taken away, before the roll-out, too: aioredisca reindex app.models:User --before
+
+    It may be stopped at any moment and goes on where it was.
     """
     kind = model_of(model)
     with shown(f"indexing {kind.__name__}", url) as progress:
-        done = run(reindex(kind, everything=everything, canonical=canonical, progress=progress))
-    _tell(kind, done)
+        done = run(
+            reindex(
+                kind,
+                before=before,
+                everything=everything,
+                canonical=canonical,
+                left_out="exclude" if exclude else "report",
+                force=force,
+                rate=rate or None,
+                progress=progress,
+            )
+        )
+    if before:
+        console.print(f"{kind.__name__}: roll it out, then run `aioredisca reindex` without --before.")
+    else:
+        _tell(kind, done)
 
 
 @app.command("sweep")
@@ -55,16 +86,19 @@ def sweep_command(
 
 
 def _tell(kind: type[Record], done: Reindexed) -> None:
-    if not (done.records or done.built or done.left_out):
+    if not (done.records or done.built or done.left_out or done.dropped):
         console.print(f"{kind.__name__}: every index is built.")
     else:
         records = "1 record" if done.records == 1 else f"{done.records:,} records"
         built = escape(", ".join(done.built)) or "none"
-        console.print(f"{kind.__name__}: {records} indexed; built: {built}", highlight=False)
+        dropped = f"; dropped: {escape(', '.join(done.dropped))}" if done.dropped else ""
+        console.print(f"{kind.__name__}: {records} indexed; built: {built}{dropped}", highlight=False)
     for id, error in done.problems:
         warn("left out", f"{id!r}: {error}")
-    if (more := done.left_out - len(done.problems)) > 0:
+    if (more := done.left_out - len({id for id, _ in done.problems})) > 0:
         warn("left out", f"{more:,} more")
+    if done.unbuilt:
+        warn("not built", f"{', '.join(done.unbuilt)}: mend these records and run it again, or use --exclude")
     for name, count in done.incomplete.items():
         cure = f"{kind.__name__}.{name}.is_none().scan() finds them, missing= lets them be read"
         warn("incomplete", f"{count:,} records lack {name}, which is required: {cure}")

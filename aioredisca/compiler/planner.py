@@ -349,11 +349,9 @@ class _Planner:
         if len(order) > 1:
             return None
         walk = self._walk_within(condition, order[0]) or self._walk_of(order[0])
-        if walk is None or walk.entry in self.unbuilt:
-            return None
-        if not _admits_none(condition, order[0].key):
+        if walk is not None and not _admits_none(condition, order[0].key):
             walk = replace(walk, none_entry="")
-        return None if walk.none_entry in self.unbuilt else walk
+        return None if walk is None or not self.unbuilt.isdisjoint((walk.entry, walk.none_entry)) else walk
 
     def _walk_of(self, order: Order) -> Walk | None:
         spec, keys = self.schema.asked[order.key], self.schema.keys

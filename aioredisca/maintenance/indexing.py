@@ -93,7 +93,7 @@ class Indexer:
         self._left_out, self._mended = set[str](), set[str]()
         self._passed = False
         tracked = (spec.key for spec in schema.tracked)
-        self._fields = tuple(dict.fromkeys((*tracked, *schema.required, MARKER)))
+        self._asked = tuple(dict.fromkeys((*tracked, *schema.required, MARKER)))
 
     # -- batches -----------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class Indexer:
     # -- reading -----------------------------------------------------------------------------------
 
     async def _look(self, ids: Sequence[str]) -> list[_Looked]:
-        calls = [load_call(self.schema, id, self._fields) for id in ids]
+        calls = [load_call(self.schema, id, self._asked) for id in ids]
         found = list[_Looked]()
         for id, reply in zip(ids, await self.store.transport().send_all(calls), strict=True):
             if isinstance(reply, WrongType):
@@ -213,7 +213,7 @@ class Indexer:
             elif isinstance(reply, RediscaError):
                 raise reply
             else:
-                found.append(self._judged(id, read_fields(self._fields, reply) or {}))
+                found.append(self._judged(id, read_fields(self._asked, reply) or {}))
         return found
 
     def _judged(self, id: str, stored: Raw) -> _Looked:

@@ -273,7 +273,8 @@ class Mapper:
         indexes = declaration.compounds(self)
         cache = self.setting("cache") or 0
         self.lifetime.check()
-        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, self.lifetime.limited)
+        ends, built = self.lifetime.limited, self.setting("auto_build")
+        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, built)
 
     # -- ids ---------------------------------------------------------------------------------------
 

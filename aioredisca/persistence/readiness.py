@@ -19,6 +19,7 @@ from aioredisca.compiler.signature import (
     probe_call,
     read_probe,
 )
+from aioredisca.config import hooks
 from aioredisca.errors import (
     EvictionWarning,
     NotIndexed,
@@ -33,9 +34,9 @@ from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.meta import ANNOUNCED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
-from aioredisca.storage.replies import LIST, check_rows, strange
-from aioredisca.storage.schema import EXPIRY_ENTRY, Schema
-from aioredisca.types import Proof, Store, Stored
+from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
+from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
+from aioredisca.types import Call, Proof, Store, Stored
 
 ENDS_DIFFER = (
     "its records end and those of another version that writes do not, or the other way round, so that one "
@@ -98,7 +99,10 @@ async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> t
     believes. Asks only what it must."""
     known = store.facts.index_states.get(schema.name)
     if known is None or any(known.lacks(entry) for entry in entries):
-        known = await _look(store, schema, declared=known is not None and known.declared)
+        declared = known is not None and known.declared
+        known = await _look(store, schema, declared=declared)
+        if not known.complete and await _built(store, schema, known.states):
+            known = await _look(store, schema, declared=declared)
         store.facts.index_states[schema.name] = known
     missing = {entry: field for entry, field in entries.items() if known.lacks(entry)}
     return missing, Proof(schema.keys.meta, known.ver)
@@ -117,6 +121,17 @@ async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
         return _state(schema, meta, declared=declared)
     state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
     return IndexState(b"", dict.fromkeys(schema.index_entries, state))
+
+
+async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> bool:
+    """Build the indexes of a small store here and now, if the class asks for that; whether it was done.
+
+    Where the set of all ids is not ready nobody knows how many records there are.
+    """
+    if schema.auto_build is None or states.get(IDS_ENTRY) != READY:
+        return False
+    size = await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    return size <= schema.auto_build and await hooks.build_indexes(store, schema)
 
 
 def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
@@ -184,11 +199,18 @@ async def _declare(store: Store, schema: Schema) -> IndexState | None:
     seen = await _probe(store, schema)
     meta, permit = seen.meta, seen.meta.permits.get(schema.version)
     if permit == ENDED:
+        if await _built(store, schema, meta.states):
+            return None
         raise ended(schema)
     if permit in _WRITERS:
-        return _state(schema, meta, declared=True)
+        known = _state(schema, meta, declared=True)
+        if not known.complete and await _built(store, schema, meta.states):
+            return None
+        return known
     empty = not seen.size and (meta.known or not await _has_records(store, schema))
     if lacked := versions.lacked(meta, schema):
+        if await _built(store, schema, meta.states):
+            return None
         raise SchemaMismatch(schema.model, sorted(lacked), _lacking(lacked))
     if versions.ends_differ(meta, schema) and not empty:
         raise SchemaMismatch(schema.model, [EXPIRY_ENTRY], ENDS_DIFFER)

@@ -142,6 +142,8 @@ class Schema:
     cache: int = 0
     expires: bool = False
     """Whether records may end by themselves."""
+    auto_build: int | None = None
+    """How many records there may be for any process to build what is not ready."""
     compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
     """What the floors above make of it once and keep as long as it lives."""
 

@@ -61,6 +61,7 @@ async def test_the_namespace_of_a_database_goes_before_every_key(url: str, raw: 
         {"namespace": 5},
         {"id": "hexid"},
         {"db": 5},
+        {"auto_build": -1},
         {"db": "http://x"},
     ],
 )
@@ -70,7 +71,19 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_settings_unknown_to_conf_are_refused_by_python() -> None:
-    names = ["prefix", "db", "id", "namespace", "tag", "unique", "index", "cache", "ttl", "sliding"]
+    names = [
+        "prefix",
+        "db",
+        "id",
+        "namespace",
+        "tag",
+        "unique",
+        "index",
+        "cache",
+        "ttl",
+        "sliding",
+        "auto_build",
+    ]
     assert list(inspect.signature(conf.__call__).parameters) == names
     with pytest.raises(TypeError):
         conf(prefx="a")  # type: ignore[call-arg]

@@ -1,0 +1,22 @@
+"""``conf(auto_build=)``: small stores are built by whatever process meets them first."""
+
+from __future__ import annotations
+
+from aioredisca.errors import AlreadyRunning
+from aioredisca.maintenance.reindexing import reindex
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Store
+
+
+async def build_indexes(store: Store, schema: Schema) -> bool:
+    """Build the indexes of a class, and end its other versions. False where another process is at it."""
+    for reference in list(store.facts.classes.values()):
+        model = reference()
+        if model is None or model.__mapper__.store() is not store:
+            continue
+        if model.__mapper__.schema(store) is schema:
+            try:
+                return not (await reindex(model, force=True)).unbuilt
+            except AlreadyRunning:
+                return False
+    return False
