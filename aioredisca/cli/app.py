@@ -1,70 +1,191 @@
-"""What the commands share: the application, the consoles, how a model is named, and how a failure is told."""
+"""What the commands share: the application, the consoles, models and databases by name, how failure is told.
+
+Results go to stdout, everything else (progress, warnings of what was left out of JSON, errors) to stderr.
+"""
 
 from __future__ import annotations
 
-import importlib
+import json
+import platform
 import sys
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import Any
+from typing import Annotated, Any
 
+from aioredisca.cli.finding import model_named, models_named
+from aioredisca.cli.settings import database_url, read_settings
 from aioredisca.config import conf
+from aioredisca.drivers.database import Database
 from aioredisca.errors import RediscaError
-from aioredisca.model.record import Record
 
 try:
     import typer
     from rich.console import Console
     from rich.markup import escape
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
+    from rich.text import Text
+    from typer.core import TyperGroup
 except ImportError:
     sys.exit("the command line needs its extra: pip install 'aioredisca[cli]'")
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Tools for stores that aioredisca writes.")
+
+class Group(TyperGroup):
+    """Errors and warnings of the library are one sentence each, whichever command meets them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.showwarning = _one_sentence
+            try:
+                return super().invoke(ctx)
+            except RediscaError as error:
+                raise failure(str(error)) from None
+
+
+def _one_sentence(message: Warning | str, *where: Any, **more: Any) -> None:
+    text = escape(printable(str(message)))
+    errors.print(f"[yellow]warning:[/yellow] {text}", highlight=False, soft_wrap=True)
+
+
+app = typer.Typer(
+    cls=Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # they can show what a frame holds, a password among it
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 console = Console(emoji=False)  # `shop:Book:` is a model
 errors = Console(emoji=False, stderr=True)
 
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL", help="the model class, as package.module:Class, or the name of one of the project"
+    ),
+]
+Url = Annotated[
+    str,
+    typer.Option(
+        "--url",
+        metavar="URL",
+        help="the database, before $AIOREDISCA_URL, pyproject.toml and conf.db; a class with conf(db=) keeps "
+        "its own",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="write JSON to stdout, and all else to stderr")]
 
-@app.callback()
-def main() -> None:
+
+def _version(asked: bool) -> None:
+    if asked:
+        import redis  # takes longer to import than all the rest
+
+        ours = sys.modules["aioredisca"].__version__
+        python = platform.python_version()
+        sys.stdout.write(f"aioredisca {ours}, redis-py {redis.__version__}, Python {python}\n")
+        raise typer.Exit
+
+
+@app.callback(epilog=r"The project: \[tool.aioredisca] in pyproject.toml, with url and models.")
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the versions and end", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
     """Tools for stores that aioredisca writes."""
 
 
+# -- models and databases --------------------------------------------------------------------------
+
+
+def use_database(url: str = "") -> Database:
+    """Make conf.db the database that *url*, the environment or the project names, if one of them does.
+
+    After the models were imported, which may set conf.db too: its namespace and eviction= are kept.
+    """
+    if named := database_url(url, read_settings()):
+        conf.db = Database(named, namespace=conf.db.namespace, eviction=conf.db.eviction)
+    return conf.db
+
+
+def model_of(path: str) -> type[Any]:
+    """The model class called *path*: ``package.module:Class``, or the name of one of the project."""
+    return model_named(path, read_settings())
+
+
+def models_of(paths: list[str]) -> list[type[Any]]:
+    """The model classes that *paths* name, modules among them; those of the project if there are none."""
+    return models_named(paths, read_settings())
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+class _Pace(ProgressColumn):
+    """How much is done, how fast, and how long the rest takes."""
+
+    def render(self, task: Task) -> Text:
+        parts = [f"{int(task.completed):,}" + (f" of {int(task.total):,}" if task.total else "") + " records"]
+        if task.speed:
+            parts.append(f"{task.speed:,.0f}/s")
+        if task.time_remaining is not None:
+            parts.append(f"{task.time_remaining:,.0f} s left")
+        return Text(" · ".join(parts))
+
+
 @contextmanager
-def shown(title: str, url: str) -> Generator[Callable[[int], None]]:
-    """What is done, on the database that was named, with a count on a terminal; errors in one sentence."""
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn("{task.completed:,} records"))
-    bar = Progress(
-        *columns, TimeElapsedColumn(), console=console, transient=True, disable=not console.is_terminal
-    )
+def shown(title: str, url: str = "") -> Generator[Callable[..., None]]:
+    """What is done, on the database that was named, with a count on a terminal; errors in one sentence.
+
+    Gives a function to call with how many records are done, and of how many, where that is known.
+    """
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(20), _Pace())
+    bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
     try:
-        if url:
-            conf.db = url
+        use_database(url)
         with bar:
             task = bar.add_task(title, total=None)
-            yield lambda n: bar.update(task, completed=n)
+
+            def progress(done: int, total: int | None = None) -> None:
+                bar.update(task, completed=done, total=total)
+
+            yield progress
     except RediscaError as error:
         raise failure(str(error)) from None
 
 
-def model_of(path: str) -> type[Any]:
-    sys.path.insert(0, "")
-    module, _, name = path.partition(":")
-    if not (module and name) or module.startswith("."):
-        raise failure(f"{path!r} names no class: write it as package.module:Class, as in app.models:User")
-    try:
-        found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise failure(f"{path}: {error}") from None
-    if not (isinstance(found, type) and issubclass(found, Record)):
-        raise failure(f"{path} is no model class")
-    return found
-
-
 def failure(text: str) -> typer.Exit:
-    errors.print(f"[red]error:[/red] {escape(text)}", highlight=False)
+    """What a command raises that cannot go on: the text on stderr, exit status 1."""
+    errors.print(f"[red]error:[/red] {escape(printable(text))}", highlight=False, soft_wrap=True)
     return typer.Exit(1)
 
 
 def warn(title: str, text: str) -> None:
-    console.print(f"[yellow]{title}[/yellow] {escape(text)}", highlight=False)
+    """A part of the report that somebody should look at."""
+    console.print(f"[yellow]{title}[/yellow] {escape(printable(text))}", highlight=False)
+
+
+def note(text: str) -> None:
+    """What is said beside the result, on stderr."""
+    errors.print(escape(printable(text)), highlight=False)
+
+
+def emit(data: Any) -> None:
+    """One line of JSON on stdout."""
+    text = json.dumps(data, ensure_ascii=False)
+    if not _fits(text):
+        text = json.dumps(data)
+    sys.stdout.write(f"{text}\n")
+
+
+def printable(text: str) -> str:
+    """*text* without what a terminal would obey: stored values may hold anything."""
+    return text if text.isprintable() and _fits(text) else repr(text)[1:-1]
+
+
+def _fits(text: str) -> bool:
+    """Whether stdout can write it: ids may hold bytes that are no text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

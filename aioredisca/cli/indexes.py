@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import app, console, model_of, shown, warn
+from aioredisca.cli.app import ModelName, Url, app, console, model_of, shown, warn
 from aioredisca.drivers.run import run
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
@@ -15,12 +15,10 @@ from aioredisca.model.record import Record
 from aioredisca.persistence.expiry import sweep
 
 
-@app.command("reindex")
+@app.command("reindex", epilog="Example: aioredisca reindex app.models:User")
 def reindex_command(
-    model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
-    url: Annotated[
-        str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")
-    ] = "",
+    model: ModelName,
+    url: Url = "",
     before: Annotated[
         bool, typer.Option(help="only prepare the roll-out of this code, which takes an index away")
     ] = False,
@@ -67,12 +65,10 @@ def reindex_command(
         _tell(kind, done)
 
 
-@app.command("sweep")
+@app.command("sweep", epilog="Example, by cron: aioredisca sweep app.models:Login > /dev/null")
 def sweep_command(
-    model: Annotated[str, typer.Argument(help="the model class, as package.module:Class")],
-    url: Annotated[
-        str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")
-    ] = "",
+    model: ModelName,
+    url: Url = "",
 ) -> None:
     """Take away what is left in the indexes of records that have ended.
 

@@ -14,9 +14,9 @@ from typer.testing import CliRunner
 from aioredisca import Database, Email, Integer, NotIndexed, String, conf, sync
 from aioredisca.cli import app
 
-from .support.drift import drift
-from .support.patience import limit
-from .support.servers import Server, free_port
+from ..support.drift import drift
+from ..support.patience import limit
+from ..support.servers import Server, free_port
 
 MODULE = "models_for_the_command_line"
 
