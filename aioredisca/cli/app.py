@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 from aioredisca.cli.finding import model_named, models_named
@@ -92,6 +93,9 @@ def main(
     ] = False,
 ) -> None:
     """Tools for stores that aioredisca writes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # one that has no arrows shows their numbers
+            stream.reconfigure(errors="backslashreplace")
 
 
 # -- models and databases --------------------------------------------------------------------------
@@ -172,20 +176,13 @@ def note(text: str) -> None:
 def emit(data: Any) -> None:
     """One line of JSON on stdout."""
     text = json.dumps(data, ensure_ascii=False)
-    if not _fits(text):
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # a terminal of ASCII, or an id with bytes that are no text
         text = json.dumps(data)
     sys.stdout.write(f"{text}\n")
 
 
 def printable(text: str) -> str:
     """*text* without what a terminal would obey: stored values may hold anything."""
-    return text if text.isprintable() and _fits(text) else repr(text)[1:-1]
-
-
-def _fits(text: str) -> bool:
-    """Whether stdout can write it: ids may hold bytes that are no text."""
-    try:
-        text.encode(sys.stdout.encoding or "utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    return text if text.isprintable() else repr(text)[1:-1]

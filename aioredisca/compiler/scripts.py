@@ -39,7 +39,7 @@ _BY_MOMENT = {
 }
 """What stands in the place of a part, and what follows it, where records end."""
 
-SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "probe", "sweep")
+SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "probe", "rights", "sweep")
 
 WriteExtra = Literal["increment", "cascade", "parents"]
 

@@ -261,24 +261,31 @@ def denied(schema: Schema, command: str, key: str, rule: str) -> StoreError:
 
 
 def judge_eviction(store: Store, policy: str, ends: bool) -> None:
-    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``.
-
-    *ends*: whether there are records that end, which a volatile policy throws away, too.
-    """
-    of_all = policy.startswith("allkeys")
-    if not (of_all or (ends and policy.startswith("volatile"))) or store.eviction == "allow":
+    """Warn once, or raise, where the server may throw records away: see ``Database(eviction=)``."""
+    text = eviction_risk(policy, ends)
+    if not text or store.eviction == "allow":
         return
-    which, until = ("records", "") if of_all else ("records that end", " until their moment")
-    cure = "noeviction" if ends else "noeviction or volatile-lru"
-    text = (
-        f"the database may throw away {which} when its memory is full (maxmemory-policy {policy}), and what "
-        f"the indexes say of them stays{until}: set the policy to {cure}"
-    )
     if store.eviction == "refuse":
         raise StoreError(f"{text}, or allow it by Database(eviction='allow')")
     if not store.facts.eviction_told:
         store.facts.eviction_told = True
         warnings.warn(f"{text}, or silence this by Database(eviction='allow')", EvictionWarning, stacklevel=2)
+
+
+def eviction_risk(policy: str, ends: bool) -> str:
+    """What a server may throw away by that policy, and the cure; or nothing.
+
+    *ends*: whether there are records that end, which a volatile policy throws away, too.
+    """
+    of_all = policy.startswith("allkeys")
+    if not (of_all or (ends and policy.startswith("volatile"))):
+        return ""
+    which, until = ("records", "") if of_all else ("records that end", " until their moment")
+    cure = "noeviction" if ends else "noeviction or volatile-lru"
+    return (
+        f"the database may throw away {which} when its memory is full (maxmemory-policy {policy}), and what "
+        f"the indexes say of them stays{until}: set the policy to {cure}"
+    )
 
 
 def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:

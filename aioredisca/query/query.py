@@ -60,6 +60,11 @@ class Select(Asked[R]):
     def __init__(self, spec: QuerySpec[R]) -> None:
         self._spec = spec
 
+    @property
+    def model(self) -> type[R]:
+        """The class whose records it finds."""
+        return self._spec.model
+
     def _with(self, **changes: Any) -> Self:
         return type(self)(replace(self._spec, **changes))
 

@@ -1,0 +1,207 @@
+"""Whether a database will do, and how well: each probe by itself, so that none hides another by failing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from aioredisca.compiler.scripts import small_script
+from aioredisca.compiler.signature import probe_call, read_probe
+from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.maintenance.server_report import KEY, Finding, Level, listed, server_findings
+from aioredisca.persistence import readiness
+from aioredisca.storage.keys import Keys
+from aioredisca.storage.schema import Compound, FieldSpec, Schema
+from aioredisca.types import Call, Reply, Store
+
+PINGS = 20
+
+SLOW, FAR = 0.002, 0.010
+"""Seconds of a round trip that are worth a note, and a warning."""
+
+NEEDED: dict[str, str] = {
+    "records and indexes": "HGET HMGET HGETALL HSET HDEL EXISTS TYPE UNLINK SADD SREM SMEMBERS SCARD "
+    "SMISMEMBER SRANDMEMBER SSCAN ZADD ZREM ZCARD ZCOUNT ZRANGE ZRANGEBYLEX ZLEXCOUNT ZSCORE",
+    "building of indexes": "SCAN HSCAN ZSCAN",
+    "collections": "RPUSH LPUSH RPOP LPOP LREM LTRIM LRANGE LINDEX LLEN SISMEMBER ZINCRBY ZREVRANK ZREVRANGE "
+    "ZRANGEBYSCORE INCRBY GET",
+    "records that end": "TIME PTTL PERSIST PEXPIREAT ZMSCORE ZRANGEBYSCORE",
+}
+"""What the library calls, by what it is for: docs/storage.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Ability:
+    """Something that a server may do, found out by a call that changes nothing.
+
+    ``without``  what happens where it is absent or denied, at which ``level``; ``cure`` where it is absent.
+    """
+
+    name: str
+    call: Call
+    rule: str
+    level: Level
+    without: str
+    cure: str
+
+
+_ABILITIES = (
+    _Ability(
+        "read-only scripts",
+        Call(("EVAL_RO", "return 1", 0)),
+        "+eval_ro +evalsha_ro",
+        "note",
+        "queries run as scripts that may write",
+        "Redis from 7.0 and Valkey have EVAL_RO",
+    ),
+    _Ability(
+        "SORT_RO",
+        Call(("SORT_RO", KEY, "BY", "nosort", "GET", "#", "GET", "aioredisca-doctor:*->x")),
+        "+sort_ro %R~*",
+        "note",
+        "queries read their rows by more commands",
+        "Redis from 7.0 and Valkey have SORT_RO",
+    ),
+    _Ability(
+        "fields that end",
+        Call(("HPTTL", KEY, "FIELDS", 1, "x")),
+        "+hpexpire +hpexpireat +hpersist +hpttl",
+        "note",
+        "fields declared with ttl= are refused",
+        "Redis from 7.4 and Valkey from 9 have HPEXPIRE",
+    ),
+    _Ability(
+        "client tracking",
+        Call(("CLIENT", "TRACKINGINFO")),
+        "+client|tracking",
+        "note",
+        "conf(cache=) remembers nothing",
+        "Redis from 6.2 and Valkey have it",
+    ),
+    _Ability(
+        "fence",
+        Call(("CLIENT", "KILL", "ID", "1", "ADDR", "0.0.0.0:1")),
+        "+client|info +client|kill",
+        "note",
+        "a write whose answer was lost may still happen after later ones",
+        "Redis from 6.2 and Valkey have CLIENT INFO and KILL",
+    ),
+    _Ability(
+        "memory figures",
+        Call(("MEMORY", "USAGE", KEY)),
+        "+memory|usage",
+        "note",
+        "`aioredisca models` shows no memory",
+        "",
+    ),
+)
+
+
+async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding]:
+    """Probe a database for the models of *schemas*; without any, for one that has all kinds of indexes.
+
+    Changes nothing that stays. PING 21 times, then some thirty commands in three round trips.
+    """
+    try:
+        latency = await _latency(store)
+    except RediscaError as error:
+        return [Finding("connection", "failure", str(error))]
+    ends = not schemas or any(schema.expires for schema in schemas)
+    findings = [latency, *await server_findings(store, ends), *await _abilities(store)]
+    return findings if status_of(findings) == 1 else [*findings, *await _rights(store, schemas)]
+
+
+def status_of(findings: Iterable[Finding]) -> int:
+    """What to tell a shell: 0 if all is well, 2 for warnings, 1 where the library cannot work."""
+    levels = {finding.level for finding in findings}
+    return 1 if "failure" in levels else 2 if "warning" in levels else 0
+
+
+async def _latency(store: Store) -> Finding:
+    transport = store.transport()
+    await transport.send(Call(("PING",)))  # which connects
+    spans = list[float]()
+    for _ in range(PINGS):
+        begun = time.perf_counter()
+        await transport.send(Call(("PING",)))
+        spans.append(time.perf_counter() - begun)
+    median = statistics.median(spans)
+    text = (
+        f"a round trip takes {median * 1000:.2g} ms (median of {PINGS}, longest {max(spans) * 1000:.2g} ms)"
+    )
+    if median < SLOW:
+        return Finding("connection", "ok", text)
+    cure = "every await waits so long: run the program in the same network, and read and write many at once"
+    return Finding("connection", "note" if median < FAR else "warning", text, cure)
+
+
+# -- what it can do, and what this user may --------------------------------------------------------
+
+
+async def _abilities(store: Store) -> list[Finding]:
+    replies = await store.transport().send_all([one.call for one in _ABILITIES])
+    return [_found(one, reply) for one, reply in zip(_ABILITIES, replies, strict=True)]
+
+
+def _found(one: _Ability, reply: Reply) -> Finding:
+    if isinstance(reply, PermissionDenied):
+        return Finding(one.name, one.level, f"denied: {one.without}", f"add the rule {one.rule!r}")
+    if isinstance(reply, RediscaError):
+        return Finding(one.name, one.level, f"absent: {one.without}", one.cure)
+    return Finding(one.name, "ok", "there")
+
+
+async def _rights(store: Store, schemas: Sequence[Schema]) -> list[Finding]:
+    probed = schemas or [_everything(store.namespace)]
+    keys = [schema.keys.record("1") for schema in probed]
+    calls = [probe_call(schema) for schema in probed]
+    names = [name for commands in NEEDED.values() for name in commands.split()]
+    calls += [Call((*names,), small_script("rights"), (key,)) for key in keys]
+    replies = await store.transport().send_all(calls)
+    findings = list[Finding]()
+    for schema, probe, rights in zip(probed, replies, replies[len(probed) :], strict=False):
+        findings += _of_model(schema, probe, rights, known=bool(schemas))
+    return findings
+
+
+def _of_model(schema: Schema, probe: Reply, rights: Reply, *, known: bool) -> Iterator[Finding]:
+    topic = f"rights for {schema.model}" if known else "rights"
+    if isinstance(probe, PermissionDenied) and not known:
+        cure = "list the models in pyproject.toml, so that their own keys are asked for"
+        yield Finding(topic, "note", "this user may not touch every key: which ones it may is not told", cure)
+        return
+    if isinstance(probe, RediscaError):
+        yield Finding(topic, "failure", str(probe))
+        return
+    missing = read_probe(probe).missing
+    for command, key in missing[:1]:
+        error = readiness.denied(schema, command, key, f"+{command.lower()}")
+        yield Finding(topic, "failure", str(error))
+    denied = {*_words(rights)}
+    for purpose, commands in NEEDED.items():
+        if lacking := [name.lower() for name in commands.split() if name in denied]:
+            level: Level = "failure" if purpose == "records and indexes" else "note"
+            rule = " ".join(f"+{name}" for name in lacking)
+            yield Finding(topic, level, f"{purpose} need commands that are denied", f"add the rule {rule!r}")
+    if not missing and not denied:
+        yield Finding(topic, "ok", "all that is needed")
+
+
+def _words(reply: Reply) -> list[str]:
+    """The denied commands, as far as the server tells."""
+    return [name for part in listed(reply) for name in part.decode().split()]
+
+
+def _everything(namespace: str) -> Schema:
+    """A model that has all kinds of indexes, and no records."""
+    fields = (
+        FieldSpec("u", unique=True),
+        FieldSpec("x", index="exact"),
+        FieldSpec("n", index="range"),
+        FieldSpec("s", index="sorted"),
+        FieldSpec("t", index="tags"),
+    )
+    compounds = (Compound(("u", "x"), unique=True), Compound(("x", "n")))
+    return Schema("doctor", Keys(namespace, "aioredisca-doctor"), fields, compounds, expires=True)

@@ -1,0 +1,236 @@
+"""What a server says of itself, topic by topic, as findings. What it refuses to say hides nothing else."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aioredisca.compiler.signature import eviction_call, read_eviction
+from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.persistence import readiness
+from aioredisca.storage.replies import LIST
+from aioredisca.types import Call, Reply, Store
+
+Level = Literal["ok", "note", "warning", "failure"]
+
+MAX_SKEW = 2.0
+"""Seconds by which the clock of the server may differ."""
+
+FULL = 0.9
+"""The share of a limit, of memory or clients, from which on it is worth a warning."""
+
+OLDEST = (6, 2)
+"""The first version that is tested, of Redis."""
+
+KEY = "aioredisca-doctor:1"
+"""The key on which commands are tried that change nothing. It is never made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a probe has found.
+
+    ``level``  "ok"; "note" for what is absent and not needed; "warning" for what should be changed;
+               "failure" where the library cannot work.
+    ``cure``   what to change, if anything.
+    """
+
+    topic: str
+    level: Level
+    text: str
+    cure: str = ""
+
+
+async def server_findings(store: Store, ends: bool) -> list[Finding]:
+    """What the server says. *ends*: whether there are records that end. Some ten commands, one round trip."""
+    calls = {
+        "info": Call(("INFO",)),
+        "hello": Call(("HELLO",)),
+        "user": Call(("ACL", "WHOAMI")),
+        "time": Call(("TIME",)),
+        "keys": Call(("DBSIZE",)),
+        "save": Call(("CONFIG", "GET", "save")),
+        "databases": Call(("CONFIG", "GET", "databases")),
+        "lua": Call(("CONFIG", "GET", "lua-time-limit")),
+        "write": Call(("ZADD", KEY, "XX", 0, ""), writes=True),
+        "script": eviction_call(),
+    }
+    begun = time.time()
+    replies = await store.transport().send_all([*calls.values()])
+    server = _Server(dict(zip(calls, replies, strict=True)), (begun + time.time()) / 2, ends)
+    return [*server.findings()]
+
+
+class _Server:
+    """What the server has answered, told topic by topic. What it has refused is an exception here."""
+
+    def __init__(self, replies: dict[str, Reply], now: float, ends: bool) -> None:
+        self._replies, self._now, self._ends = replies, now, ends
+        self._info = _info(replies["info"])
+
+    def findings(self) -> Iterator[Finding]:
+        for topic in (self._version, self._user, self._role, self._cluster, self._scripts, self._writes):
+            yield from topic()
+        for topic in (self._eviction, self._memory, self._disk, self._clients, self._keys, self._clock):
+            yield from topic()
+
+    def _number(self, name: str) -> int:
+        text = self._info.get(name, "")
+        return int(text) if text.isdecimal() else 0
+
+    def _setting(self, name: str) -> str | None:
+        """A setting of the server; None where nobody may ask."""
+        return _text(reply[1]) if len(reply := listed(self._replies[name])) == 2 else None
+
+    def _version(self) -> Iterator[Finding]:
+        hello = listed(self._replies["hello"])
+        said = {_text(name): _text(value) for name, value in zip(hello[::2], hello[1::2], strict=False)}
+        name = self._info.get("server_name") or said.get("server") or ("redis" if self._info else "a server")
+        of_info = self._info.get(f"{name}_version") or self._info.get("redis_version")
+        version = of_info or said.get("version") or ""
+        text = f"{name.capitalize()} {version or 'of an unknown version'}, asked in RESP2"
+        if not version:
+            yield Finding("server", "note", text, "the right +info tells it")
+        elif name == "redis" and _parts(version) < OLDEST:
+            yield Finding("server", "warning", text, "take Redis from 6.2 on, or Valkey: older is not tested")
+        else:
+            yield Finding("server", "ok", text)
+
+    def _user(self) -> Iterator[Finding]:
+        name = _text(self._replies["user"])
+        if name:
+            yield Finding("user", "ok", name)
+
+    def _role(self) -> Iterator[Finding]:
+        if self._info.get("role") == "slave":
+            primary = f"{self._info.get('master_host', '?')}:{self._info.get('master_port', '?')}"
+            yield Finding(
+                "role", "failure", "a replica, which takes no writes", f"name its primary, {primary}"
+            )
+        elif "role" in self._info:
+            count = self._number("connected_slaves")
+            yield Finding("role", "ok", f"primary, {'1 replica' if count == 1 else f'{count} replicas'}")
+
+    def _cluster(self) -> Iterator[Finding]:
+        if self._number("cluster_enabled"):
+            cure = "take a server that runs without cluster-enabled: clusters are not supported yet"
+            yield Finding("cluster", "failure", "a node of a cluster", cure)
+        elif "cluster_enabled" in self._info:
+            yield Finding("cluster", "ok", "none")
+
+    def _scripts(self) -> Iterator[Finding]:
+        reply, limit = self._replies["script"], self._setting("lua")
+        if isinstance(reply, RediscaError):
+            cure = "every write and query is a script: allow +eval +evalsha"
+            yield Finding("scripts", "failure", str(reply), cure)
+        elif limit is None:
+            yield Finding("scripts", "ok", "run by EVALSHA")
+        else:
+            yield Finding("scripts", "ok", f"run by EVALSHA, called slow after {int(limit):,} ms")
+
+    def _writes(self) -> Iterator[Finding]:
+        reply = self._replies["write"]
+        if isinstance(reply, PermissionDenied):
+            return  # of this key, or of the command, which the rights below tell
+        if isinstance(reply, RediscaError):
+            yield Finding("writes", "failure", str(reply))
+        else:
+            yield Finding("writes", "ok", "taken")
+
+    def _eviction(self) -> Iterator[Finding]:
+        reply = self._replies["script"]
+        risk = (
+            ""
+            if isinstance(reply, RediscaError)
+            else readiness.eviction_risk(read_eviction(reply), self._ends)
+        )
+        policy = self._info.get("maxmemory_policy")
+        if risk:
+            text, _, cure = risk.rpartition(": ")
+            yield Finding("eviction", "warning", text, cure)
+        elif policy is None:
+            yield Finding("eviction", "note", "not told", "the right +info tells it")
+        else:
+            yield Finding("eviction", "ok", policy)
+
+    def _memory(self) -> Iterator[Finding]:
+        used, most = self._number("used_memory"), self._number("maxmemory")
+        if not used:
+            return
+        text = f"{used / 1e6:,.0f} MB used"
+        if not most:
+            cure = "set maxmemory below what the machine has, with maxmemory-policy noeviction"
+            yield Finding("memory", "note", f"{text}, without a limit", cure)
+        elif used > FULL * most:
+            yield Finding(
+                "memory", "warning", f"{text} of {most / 1e6:,.0f} MB", "raise maxmemory, or delete data"
+            )
+        else:
+            yield Finding("memory", "ok", f"{text} of {most / 1e6:,.0f} MB")
+
+    def _disk(self) -> Iterator[Finding]:
+        saves = self._setting("save")
+        states = ("aof_last_write_status", "rdb_last_bgsave_status")
+        if bad := [name for name in states if self._info.get(name) == "err"]:
+            text = f"the last write failed ({', '.join(bad)})"
+            yield Finding("disk", "warning", text, "see the log of the server, and its disk")
+        elif self._number("aof_enabled"):
+            yield Finding("disk", "ok", "each write goes to the append-only file")
+        elif saves:
+            text = "snapshots alone: a crash loses what was written since the last one"
+            yield Finding("disk", "note", text, "set appendonly yes, where that must not be")
+        elif saves is not None:
+            text = "nothing is written to disk: when the server ends, all records are gone"
+            yield Finding("disk", "warning", text, "set appendonly yes")
+        elif "aof_enabled" in self._info:
+            text = "no append-only file; whether there are snapshots is not told"
+            yield Finding("disk", "note", text, "the right +config|get tells it")
+
+    def _clients(self) -> Iterator[Finding]:
+        there, most = self._number("connected_clients"), self._number("maxclients")
+        if there and most:
+            text = f"{there:,} of {most:,}"
+            full = there > FULL * most
+            cure = "raise maxclients, or lower max_connections of the programs" if full else ""
+            yield Finding("clients", "warning" if full else "ok", text, cure)
+
+    def _keys(self) -> Iterator[Finding]:
+        count, databases = self._replies["keys"], self._setting("databases")
+        if isinstance(count, int):
+            of = "" if databases is None else f"; the server has {databases} databases"
+            yield Finding("keys", "ok", f"{count:,} in this database{of}")
+
+    def _clock(self) -> Iterator[Finding]:
+        if len(reply := listed(self._replies["time"])) != 2:
+            return
+        skew = int(reply[0]) + int(reply[1]) / 1e6 - self._now
+        if abs(skew) <= MAX_SKEW:
+            yield Finding("clock", "ok", "as the one here")
+            return
+        way = "ahead of" if skew > 0 else "behind"
+        cure = "set both by NTP: records end by the clock of the server"
+        yield Finding("clock", "warning", f"{abs(skew):,.1f} s {way} the one here", cure)
+
+
+def listed(reply: Reply) -> list[Any]:
+    """A reply that is a list; an empty one for what was refused."""
+    return reply if type(reply) in LIST else []
+
+
+def _info(reply: Reply) -> dict[str, str]:
+    """What INFO says, by name."""
+    if not isinstance(reply, bytes):
+        return {}
+    lines = reply.decode("utf-8", "replace").splitlines()
+    pairs = (line.partition(":") for line in lines if line[:1] != "#")
+    return {name: value for name, _, value in pairs if value}
+
+
+def _text(reply: Reply) -> str:
+    return reply.decode("utf-8", "replace") if isinstance(reply, bytes) else ""
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
