@@ -5,6 +5,7 @@ Results go to stdout, everything else (progress, warnings of what was left out o
 
 from __future__ import annotations
 
+import inspect
 import json
 import platform
 import sys
@@ -34,6 +35,14 @@ except ImportError:
 class Group(TyperGroup):
     """Errors and warnings of the library are one sentence each, whichever command meets them."""
 
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        for command in self.commands.values():
+            command.help = _flowing(command.help or "")
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return sorted(self.commands)
+
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():
             warnings.showwarning = _one_sentence
@@ -41,6 +50,11 @@ class Group(TyperGroup):
                 return super().invoke(ctx)
             except RediscaError as error:
                 raise failure(str(error)) from None
+
+
+def _flowing(text: str) -> str:
+    """A docstring whose lines end where the terminal does."""
+    return "\n\n".join(" ".join(part.split()) for part in inspect.cleandoc(text).split("\n\n"))
 
 
 def _one_sentence(message: Warning | str, *where: Any, **more: Any) -> None:

@@ -11,6 +11,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from aioredisca.cli.app import AsJson, Url, app, console, emit, models_of, shown
+from aioredisca.cli.finding import name_of
 from aioredisca.cli.values import index_text, size_text
 from aioredisca.drivers.run import run
 from aioredisca.fields.base import Field
@@ -48,7 +49,7 @@ def _data(kind: Any, found: Summary) -> dict[str, Any]:
     mapper = kind.__mapper__
     fields = mapper.fields.values()
     return {
-        "model": f"{kind.__module__}:{kind.__qualname__}",
+        "model": name_of(kind),
         "prefix": mapper.keys(mapper.store()).base,
         "records": found.records,
         "memory": found.memory,
@@ -72,13 +73,13 @@ def _field_data(field: Field[Any]) -> dict[str, Any]:
 
 def _tree(kind: Any, found: Summary) -> Tree:
     mapper = kind.__mapper__
-    title = Text.assemble((f"{kind.__module__}:{kind.__qualname__}", "bold"))
+    title = Text.assemble((name_of(kind), "bold"))
     title.append(f"  prefix {mapper.keys(mapper.store()).base}", "dim")
     records = "1 record" if found.records == 1 else f"{found.records:,} records"
     title.append(f"  {records}, {size_text(found.memory)}" if found.memory is not None else f"  {records}")
     tree = Tree(title, guide_style="dim")
     if mapper.fields:
-        tree.add("fields", style="cyan").add(_fields(mapper), style="none")
+        tree.add("fields", style="cyan").add(_fields_of(mapper), style="none")
     if mapper.collections:
         tree.add("collections", style="cyan").add(_collections(mapper), style="none")
     tree.add("indexes", style="cyan").add(_indexes(found.indexes), style="none")
@@ -89,7 +90,7 @@ def _grid() -> Table:
     return Table.grid(padding=(0, 2, 0, 0))
 
 
-def _fields(mapper: Any) -> Table:
+def _fields_of(mapper: Any) -> Table:
     grid = _grid()
     for field in mapper.fields.values():
         words = [word for word in ("required", "unique", "readonly", "secret") if getattr(field, word)]

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from aioredisca.cli.finding import name_of
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.errors import RediscaError, UsageError
 from aioredisca.fields.times import EXPIRES_AT
@@ -172,7 +173,7 @@ class _Reader:
         if len(found) == 1:
             return found[0]
         if found:
-            places = " and ".join(f"{model.__module__}:{name}" for model in found)
+            places = " and ".join(map(name_of, found))
             raise UsageError(f"{name} may be {places}: name one alone, by --model")
         if name in _CONSTRUCTORS:
             raise UsageError(f"{name} is to be called, as in {name}(...)")

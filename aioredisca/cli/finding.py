@@ -42,12 +42,17 @@ def models_named(paths: Iterable[str], settings: Settings) -> list[type[Any]]:
     return [*found]
 
 
+def name_of(model: type[Any]) -> str:
+    """What a class is called on the command line."""
+    return f"{model.__module__}:{model.__name__}"
+
+
 def _of_project(name: str, settings: Settings) -> type[Any]:
     known = [model for model in models_named((), settings) if model.__name__ == name]
     if len(known) == 1:
         return known[0]
     if known:
-        places = " and ".join(f"{model.__module__}:{name}" for model in known)
+        places = " and ".join(map(name_of, known))
         raise UsageError(f"{name!r} may be {places}: write which")
     there = ", ".join(sorted(_names(settings)))
     raise UsageError(f"{name!r} names no class of the project, which has {there}: {_AS}")

@@ -142,23 +142,23 @@ class _Sheet:
     """Records as a table, in the widths of its first page; one below the other where they do not fit."""
 
     def __init__(self, fields: Sequence[Field[Any]]) -> None:
-        self._fields = fields
-        self._names = ["id", *(field.name for field in fields)]
-        self._widths: list[int] | None = None
+        self.fields = fields
+        self.names = ["id", *(field.name for field in fields)]
+        self.widths: list[int] | None = None
 
     def add(self, rows: Iterable[tuple[str, list[Any]]]) -> None:
-        texts = [[printable(id), *map(as_text, self._fields, values)] for id, values in rows]
-        first = self._widths is None
-        if self._widths is None:
-            self._widths = [max(map(cell_len, column)) for column in zip(self._names, *texts, strict=True)]
-        if sum(self._widths) + GAP * len(self._widths) <= console.width:
-            self._print_table(texts, self._widths, header=first)
+        texts = [[printable(id), *map(as_text, self.fields, values)] for id, values in rows]
+        first = self.widths is None
+        if self.widths is None:
+            self.widths = [max(map(cell_len, column)) for column in zip(self.names, *texts, strict=True)]
+        if sum(self.widths) + GAP * len(self.widths) <= console.width:
+            self._print_table(texts, self.widths, header=first)
         else:
             self._print_blocks(texts)
 
     def _print_table(self, texts: list[list[str]], widths: list[int], *, header: bool) -> None:
         table = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), show_header=header)
-        for name, width in zip(self._names, widths, strict=True):
+        for name, width in zip(self.names, widths, strict=True):
             table.add_column(Text(name), width=width, overflow="fold")
         for row in texts:
             table.add_row(*map(Text, row))
@@ -169,7 +169,7 @@ class _Sheet:
             grid = Table.grid(padding=(0, GAP, 0, 0))
             grid.add_column(overflow="fold")
             grid.add_column(overflow="fold")
-            for name, text in zip(self._names, row, strict=True):
+            for name, text in zip(self.names, row, strict=True):
                 grid.add_row(Text(name, "bold"), Text(text))
             console.print(grid)
             console.print()

@@ -12,6 +12,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from rich import filesize
+
 from aioredisca.cli.app import printable
 from aioredisca.errors import CorruptRecord
 from aioredisca.fields.base import Field
@@ -112,15 +114,11 @@ def index_text(fields: tuple[str, ...]) -> str:
     return ", ".join(fields) or "(all records)"
 
 
-_UNITS = ("B", "kB", "MB", "GB")
-
-
 def size_text(size: int | None) -> str:
-    """A number of bytes that was estimated."""
-    if size is None:
-        return "–"
-    power = min(3, (len(str(size)) - 1) // 3)
-    return f"about {size / 1000**power:.3g} {_UNITS[power]}"
+    """A number of bytes that was estimated; None where nobody knows."""
+    if not size:
+        return "–" if size is None else "nothing"
+    return f"about {filesize.decimal(size, precision=0)}"
 
 
 def span_text(milliseconds: int) -> str:

@@ -24,9 +24,6 @@ FULL = 0.9
 OLDEST = (6, 2)
 """The first version that is tested, of Redis."""
 
-KEY = "aioredisca-doctor:1"
-"""The key on which commands are tried that change nothing. It is never made."""
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -43,8 +40,12 @@ class Finding:
     cure: str = ""
 
 
-async def server_findings(store: Store, ends: bool) -> list[Finding]:
-    """What the server says. *ends*: whether there are records that end. Some ten commands, one round trip."""
+async def server_findings(store: Store, ids: str, ends: bool) -> list[Finding]:
+    """What the server says. Some ten commands, one round trip.
+
+    *ids*: the key of a sorted set, to which something is written that changes nothing. *ends*: whether there
+    are records that end.
+    """
     calls = {
         "info": Call(("INFO",)),
         "hello": Call(("HELLO",)),
@@ -54,7 +55,7 @@ async def server_findings(store: Store, ends: bool) -> list[Finding]:
         "save": Call(("CONFIG", "GET", "save")),
         "databases": Call(("CONFIG", "GET", "databases")),
         "lua": Call(("CONFIG", "GET", "lua-time-limit")),
-        "write": Call(("ZADD", KEY, "XX", 0, ""), writes=True),
+        "write": Call(("ZADD", ids, "XX", 0, ""), writes=True),
         "script": eviction_call(),
     }
     begun = time.time()
@@ -171,22 +172,22 @@ class _Server:
             yield Finding("memory", "ok", f"{text} of {most / 1e6:,.0f} MB")
 
     def _disk(self) -> Iterator[Finding]:
-        saves = self._setting("save")
+        saves, appends = self._setting("save"), self._info.get("aof_enabled")
         states = ("aof_last_write_status", "rdb_last_bgsave_status")
         if bad := [name for name in states if self._info.get(name) == "err"]:
             text = f"the last write failed ({', '.join(bad)})"
             yield Finding("disk", "warning", text, "see the log of the server, and its disk")
-        elif self._number("aof_enabled"):
+        elif appends == "1":
             yield Finding("disk", "ok", "each write goes to the append-only file")
+        elif saves is None or appends is None:
+            text = "whether anything is written to disk is not told"
+            yield Finding("disk", "note", text, "the rights +info and +config|get tell it")
         elif saves:
             text = "snapshots alone: a crash loses what was written since the last one"
             yield Finding("disk", "note", text, "set appendonly yes, where that must not be")
-        elif saves is not None:
+        else:
             text = "nothing is written to disk: when the server ends, all records are gone"
             yield Finding("disk", "warning", text, "set appendonly yes")
-        elif "aof_enabled" in self._info:
-            text = "no append-only file; whether there are snapshots is not told"
-            yield Finding("disk", "note", text, "the right +config|get tells it")
 
     def _clients(self) -> Iterator[Finding]:
         there, most = self._number("connected_clients"), self._number("maxclients")
