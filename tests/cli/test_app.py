@@ -98,7 +98,7 @@ def test_models_are_named_by_module_by_class_and_by_short_name(
     def found(*names: str) -> list[str]:
         told = call("models", *names, "--json")
         assert told.code == 0, told.text
-        return [json.loads(line)["model"].rpartition(".")[2] for line in told.out.splitlines()]
+        return [json.loads(line)["model"].rpartition(":")[2] for line in told.out.splitlines()]
 
     assert found() == found(MODULE) == ["Language", "User", "Login"]
     assert found("User") == found(f"{MODULE}:User") == ["User"]
