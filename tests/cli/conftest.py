@@ -29,6 +29,7 @@ from aioredisca import (
     sync,
 )
 from aioredisca.cli import app
+from aioredisca.cli.app import console, errors
 
 MODULE = "models_of_a_project"
 
@@ -58,6 +59,8 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     def called(*arguments: str, columns: int = 200) -> Told:
+        for one in (console, errors):  # which have read $COLUMNS when they were imported
+            monkeypatch.setattr(one, "width", columns)
         done = CliRunner(env={"COLUMNS": str(columns), "NO_COLOR": "1"}).invoke(app, arguments)
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
