@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from aioredisca.cli.finding import name_of
 from aioredisca.cli.values import index_text, size_text
 from aioredisca.drivers.run import run
 from aioredisca.fields.base import Field
-from aioredisca.maintenance.inspecting import SAMPLE, IndexSummary, Summary, summary
+from aioredisca.maintenance.inspecting import NO_VALUE, SAMPLE, IndexSummary, Summary, summary
 
 
 @app.command("models", epilog="Example: aioredisca models app.models --json")
@@ -111,9 +112,22 @@ def _collections(mapper: Any) -> Table:
     return grid
 
 
-def _indexes(indexes: tuple[IndexSummary, ...]) -> Table:
+def _indexes(indexes: Iterable[IndexSummary]) -> Table:
     grid = _grid()
-    for one in indexes:
+    for one in _for_people(indexes):
         state = Text(one.state, "green" if one.state == "ready" else "yellow")
         grid.add_row(Text(index_text(one.fields), "bold"), one.kind, state, size_text(one.memory))
     return grid
+
+
+def _for_people(indexes: Iterable[IndexSummary]) -> list[IndexSummary]:
+    """The set of the ids without a value is a part of its index, unless it is in another state."""
+    found = list[IndexSummary]()
+    for one in sorted(indexes, key=lambda one: (one.fields, one.kind == NO_VALUE)):
+        last = found[-1] if found else None
+        if last and one.kind == NO_VALUE and (last.fields, last.state) == (one.fields, one.state):
+            memory = None if last.memory is None or one.memory is None else last.memory + one.memory
+            found[-1] = replace(last, memory=memory)
+        else:
+            found.append(one)
+    return found

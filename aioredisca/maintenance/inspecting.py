@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SAMPLE = 100
 """How many records the memory of a model is estimated by."""
 
+NO_VALUE = "without a value"
+"""The kind of the sets of ids that hold none."""
+
 _KINDS = {
     "i": "all ids",
     "u": "unique",
@@ -32,7 +35,7 @@ _KINDS = {
     "s": "sorted",
     "t": "tags",
     "c": "compound",
-    "n": "without a value",
+    "n": NO_VALUE,
     "e": "ends of records",
 }
 """The indexes by the first letter of what signatures call them."""
