@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.loads import load_all_call, load_call, read_all_fields, read_fields
-from aioredisca.compiler.signature import meta_call, read_meta
+from aioredisca.compiler.signature import meta_call
 from aioredisca.errors import NotFound, RediscaError
 from aioredisca.persistence import asking
 from aioredisca.storage.entries import Entry, KeyType, Places, demanded, places_of
 from aioredisca.storage.keys import MARKER, Keys, id_text
+from aioredisca.storage.meta import read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_values
-from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema, entries_of, fields_of
+from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, fields_of
 from aioredisca.types import Arg, Call, Raw, Reply, Store
 
 if TYPE_CHECKING:
@@ -97,13 +98,17 @@ async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
 
 
 async def index_states(store: Store, schema: Schema) -> dict[str, str]:
-    """The state of each index of *schema* in the store, in an order for people. HMGET, one round trip."""
-    meta = read_meta(await asking.read(store, meta_call(schema)))
-    kept = entries_of(meta.signature)
+    """The state of each index in the store, in an order for people. HGETALL of meta, one round trip.
+
+    Those that other versions of the class keep are among them.
+    """
+    states = read_meta(await asking.read(store, meta_call(schema), LIST)).states
     ends = {EXPIRY_ENTRY} if schema.expires else set[str]()
+    wanted = schema.index_entries | ends | states.keys()
     return {
-        entry: "unbuilt" if entry in meta.unbuilt else "ready" if entry in kept else "not declared yet"
-        for entry in sorted(schema.index_entries | ends, key=_for_people)
+        entry: states.get(entry, "not declared yet")
+        for entry in sorted(wanted, key=_for_people)
+        if not entry.startswith(COLLECTION_ENTRY)
     }
 
 
