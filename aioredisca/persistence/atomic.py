@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change, Mode
 from aioredisca.compiler.loads import exists_call, load_call
+from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import Gone, OutOfBounds, UsageError
 from aioredisca.fields.access import check_changeable, decoded, keep_touched, need_id
 from aioredisca.fields.numbers import Number, increment
@@ -46,6 +47,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
         refuse_waiting(record, field, "incr() counts in")
         ends = mapper.lifetime.of_save()
         change = Change(schema, state.id, "incr", increment=wanted, ends=ends)
+        text: Outcome
         if field.key in schema.mirrors:
             text = await _counted_twice(store, record, field, by, change)
         else:
