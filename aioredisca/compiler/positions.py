@@ -151,6 +151,25 @@ class Sweep(NamedTuple):
     width: int
 
 
+class Exchange(NamedTuple):
+    """Before the records whose fields are exchanged: what their meta held."""
+
+    signature: str
+    word: str
+
+
+class Journal(NamedTuple):
+    """The last of a batch of a migration: see ``lua/migrate/fence.lua``."""
+
+    holder: str
+    milliseconds: int
+    field: str
+    seen: bytes
+    moved: bytes
+    leaves: int
+    settles: int
+
+
 RUNS: dict[str, type[tuple[object, ...]]] = {
     "QUERY": Query,
     "ORDER": Order,
@@ -166,6 +185,8 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "CHANGE_META": ChangeMeta,
     "LEASE": Lease,
     "SWEEP": Sweep,
+    "EXCHANGE": Exchange,
+    "JOURNAL": Journal,
 }
 """What Lua calls each run."""
 
