@@ -4,4 +4,5 @@ One module per group of commands, each of which registers them on ``app``.
 """
 
 from aioredisca.cli import indexes as indexes
+from aioredisca.cli import migrations as migrations
 from aioredisca.cli.app import app as app

@@ -7,6 +7,7 @@ from aioredisca.maintenance.migrations.places import At
 from aioredisca.maintenance.migrations.records import each
 from aioredisca.maintenance.migrations.running import Report, Status, downgrade, status, upgrade
 from aioredisca.maintenance.migrations.walking import Step
+from aioredisca.maintenance.migrations.writing import new, new_auto
 
 __all__ = [
     "At",
@@ -24,6 +25,8 @@ __all__ = [
     "Step",
     "downgrade",
     "each",
+    "new",
+    "new_auto",
     "status",
     "upgrade",
 ]

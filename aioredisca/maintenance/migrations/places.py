@@ -61,6 +61,7 @@ class Kept:
     signature: str
     word: str
     entries: frozenset[str]
+    unbuilt: frozenset[str] = frozenset()
 
     @property
     def indexed(self) -> frozenset[str]:
@@ -88,8 +89,12 @@ async def kept(store: Store, keys: Keys) -> Kept:
     }
     signature, word, ended = (_text(raw.get(name)) for name in ("signature", "ver", "ended"))
     states = {key.removeprefix("e:") for key in raw if key.startswith("e:")}
+    unready = {
+        key.removeprefix("e:") for key, state in raw.items() if key.startswith("e:") and state != b"ready"
+    }
+    unbuilt = entries_of("/" + _text(raw.get("unbuilt"))) - {""} | unready
     listed = entries_of(ended if signature in (MOVED, MOVING) else signature)
-    return Kept(signature, word, listed | states)
+    return Kept(signature, word, listed | states, unbuilt)
 
 
 def _text(raw: bytes | None) -> str:
