@@ -14,7 +14,7 @@ from typing import Literal
 
 from aioredisca.compiler.positions import Journal as Arguments
 from aioredisca.compiler.scripts import journaled_script, migrate_script
-from aioredisca.errors import MigrationError, OutcomeUnknown, StoreError
+from aioredisca.errors import MigrationError, OutcomeUnknown, StoreError, WrongType
 from aioredisca.maintenance.lease import Lease
 from aioredisca.persistence import asking
 from aioredisca.storage.replies import LIST
@@ -127,7 +127,12 @@ class Journal:
 
     async def entries(self) -> dict[str, Entry]:
         """What is recorded of each step. HGETALL, one round trip."""
-        reply = await asking.read(self.store, Call(("HGETALL", self.key)), LIST)
+        try:
+            reply = await asking.read(self.store, Call(("HGETALL", self.key)), LIST)
+        except WrongType:
+            reply = None
+        if reply is None:
+            raise MigrationError("", f"{self.key!r} holds something else than migrations: rename it")
         texts = {key.decode(): value for key, value in zip(reply[::2], reply[1::2], strict=True)}
         found = dict[str, Entry]()
         for key, value in texts.items():
