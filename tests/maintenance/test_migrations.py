@@ -29,11 +29,12 @@ from ..support.drift import drift
 
 HEAD = "from aioredisca.maintenance.migrations import *\n"
 MODULE = "models_for_migrations"
+METACLASS: Any = type(Model)
 
 
 def user(db: Database, **fields: Any) -> Any:
     """A release of the class: with a Database of its own, as another process would have it."""
-    return conf(db=db, prefix="user")(type(Model)("User", (Model,), {"__module__": __name__, **fields}))
+    return conf(db=db, prefix="user")(METACLASS("User", (Model,), {"__module__": __name__, **fields}))
 
 
 class Folder:
@@ -196,7 +197,7 @@ async def test_records_are_converted_once_and_those_left_out_are_told_without_va
     assert counts(counted) == [(121, 118)]
     (report,) = await folder.up()
     left = report.counts[0].left
-    assert left == {"5": "CorruptRecord: age cannot be read", "nil": "TypeError"}
+    assert left == {"5": "CorruptRecord: age is no integer", "nil": "TypeError"}
     assert (report.done, counts([report])) == (False, [(121, 118)])
     (told,) = await status(folder.place)
     assert (told.state, told.left) == ("running", left)
@@ -237,7 +238,7 @@ async def test_a_duplicate_is_left_out_and_the_rest_goes_on(
 async def test_a_model_moves_with_collections_and_ends(db: Database, raw: Any, folder: Folder) -> None:
     def release(name: str) -> Any:
         fields = {"name": String(index=True), "log": ListOf(String()), "__module__": __name__}
-        return conf(db=db, prefix=name, ttl=3600)(type(Model)("Visit", (Model,), fields))
+        return conf(db=db, prefix=name, ttl=3600)(METACLASS("Visit", (Model,), fields))
 
     old, new = release("old"), release("new")
     one = await old.new("1", name="a").save()
@@ -266,7 +267,7 @@ async def test_a_model_moves_with_collections_and_ends(db: Database, raw: Any, f
 async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folder: Folder) -> None:
     await fill(db)
     nested = conf(db=db, prefix="user2")(
-        type(Model)("Nested", (Model,), {"name": String(index=True), "__module__": __name__})
+        METACLASS("Nested", (Model,), {"name": String(index=True), "__module__": __name__})
     )
     await nested.new("1", name="a").save()
     raw.hset("user:sub/meta", "signature", "1/i:")  # a model whose prefix is longer
