@@ -13,7 +13,7 @@ from aioredisca.compiler.positions import Exchange
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance.migrations.operations import Operation
-from aioredisca.maintenance.migrations.places import Kept, Place, kept, place
+from aioredisca.maintenance.migrations.places import Kept, Place, listed, place
 from aioredisca.maintenance.migrations.records import told
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import asking
@@ -182,7 +182,7 @@ class _Exchange:
         self.kept = Kept("", "", frozenset())
 
     async def begin(self, *, dry_run: bool) -> None:
-        self.kept = await kept(self.store, self.keys)
+        self.kept = await listed(self.store, self.keys)
         if found := self.kept.indexed & {*self.into}:
             raise MigrationError(
                 "",

@@ -8,7 +8,7 @@ from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.migrations.operations import Operation
-from aioredisca.maintenance.migrations.places import MOVING, Kept, Place, finish, kept, place
+from aioredisca.maintenance.migrations.places import MOVING, Place, finish, kept, listed, place
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import adoption, asking
 from aioredisca.storage.entries import Places, places_of
@@ -47,11 +47,16 @@ class MoveModel(Operation):
         old, new = self.old.keys(step.store), self.new.keys(step.store)
         await step.walk(f"compare {self.old} with {self.new}", old.ids, _Copy(step.store, new, old))
         await step.walk(f"copy {self.new} to {self.old}", new.ids, _Copy(step.store, new, old))
+        await _delete(step, f"delete {self.new}", new, await _collections(step.store, old, new))
         if not step.dry_run:
             await step.hold()
             # without it all indexes count as unbuilt, which they are
             await asking.read(step.store, Call(("UNLINK", old.meta), writes=True))
-        await DeleteModel(self.new).up(step)
+
+
+async def _collections(store: Store, old: Keys, new: Keys) -> list[str]:
+    """The collections that the records of either place have: one of them may not know."""
+    return sorted({*(await kept(store, old)).collections, *(await kept(store, new)).collections})
 
 
 class _Copy:
@@ -67,9 +72,10 @@ class _Copy:
             used = await asking.read(self.store, Call(("EXISTS", self.new.meta, self.new.ids)))
             if used:
                 raise MigrationError("", f"{self.new.base!r} is in use: move to a prefix that holds nothing")
+            await listed(self.store, self.old)
         if not dry_run:
             await finish(self.store, self.old, self.new)
-        self.names = (await kept(self.store, self.old)).collections
+        self.names = await _collections(self.store, self.old, self.new)
 
     async def prepare(self, ids: Sequence[str], left: dict[str, str]) -> Prepared:
         keys: list[Arg] = [self.new.ids]
@@ -103,17 +109,20 @@ class DeleteModel(Operation):
 
     async def up(self, step: Step) -> None:
         keys = self.place.keys(step.store)
-        found = await kept(step.store, keys)
-        await step.walk(self.title, keys.ids, _Purge(step.store, keys, found.collections))
-        if not step.dry_run:
-            await step.hold()
-            await sweeping.unlink(step.store, _places(keys, found))
-            await step.hold()
-            last = (keys.ids, keys.moments, keys.notes, f"{keys.base}/bad", f"{keys.base}/lease", keys.meta)
-            await asking.read(step.store, Call(("UNLINK", *last), writes=True))
-        left = await _foreign(step.store, keys) if not step.dry_run else 0
-        if left:
+        await _delete(step, self.title, keys, (await kept(step.store, keys)).collections)
+        if not step.dry_run and (left := await _foreign(step.store, keys)):
             step.note(f"left alone: keys under {keys.records!r} that are no records of it", left)
+
+
+async def _delete(step: Step, title: str, keys: Keys, names: Sequence[str]) -> None:
+    await step.walk(title, keys.ids, _Purge(step.store, keys, names))
+    if not step.dry_run:
+        await step.hold()
+        places = _places(keys, (await kept(step.store, keys)).entries, names)
+        await sweeping.unlink(step.store, places)
+        await step.hold()
+        last = (keys.ids, keys.moments, keys.notes, f"{keys.base}/bad", f"{keys.base}/lease", keys.meta)
+        await asking.read(step.store, Call(("UNLINK", *last), writes=True))
 
 
 class _Purge:
@@ -137,11 +146,11 @@ class _Purge:
         return None
 
 
-def _places(keys: Keys, found: Kept) -> Places:
+def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places:
     """Where the indexes lie, and the collections whose records went without the library."""
     beside = (COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY)
-    places = places_of(keys, frozenset(one for one in found.entries if not one.startswith(beside)))
-    for name in found.collections:
+    places = places_of(keys, frozenset(one for one in entries if not one.startswith(beside)))
+    for name in names:
         places.stems[keys.collection(name, "")] = "set"
     return places
 

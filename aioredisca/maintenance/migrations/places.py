@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass
 
 from aioredisca.compiler.scripts import migrate_script
-from aioredisca.errors import UsageError
+from aioredisca.errors import MigrationError, UsageError
 from aioredisca.persistence import asking
 from aioredisca.storage.keys import Keys, bad_namespace, bad_prefix
 from aioredisca.storage.replies import LIST
@@ -95,6 +95,20 @@ async def kept(store: Store, keys: Keys) -> Kept:
     unbuilt = entries_of("/" + _text(raw.get("unbuilt"))) - {""} | unready
     listed = entries_of(ended if signature in (MOVED, MOVING) else signature)
     return Kept(signature, word, listed | states, unbuilt)
+
+
+async def listed(store: Store, keys: Keys) -> Kept:
+    """The same; MigrationError where there are records that the set of all ids does not name."""
+    found = await kept(store, keys)
+    unknown = IDS_ENTRY in found.unbuilt
+    if not found.entries:  # nobody has declared anything: there are no records, or others have written them
+        async for page in asking.scan_keys(store, keys.records, "TYPE", "hash"):
+            if page:
+                unknown = True
+                break
+    if unknown:
+        raise MigrationError("", f"the records of {keys.base!r} are not listed: `aioredisca reindex` first")
+    return found
 
 
 def _text(raw: bytes | None) -> str:
