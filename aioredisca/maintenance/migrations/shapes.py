@@ -84,14 +84,14 @@ def _changed(path: str, old: Shape, new: Shape) -> Iterator[Difference]:
         ]
         at = "At" if _is_at(old) or _is_at(new) else ""
         yield Difference(f"{name} moves from {_place(old)} to {_place(new)}", lines, _ours("MoveModel", at))
-    yield from _of_fields(name, _place(new), old["fields"], new["fields"])
+    yield from _by_field(name, _place(new), old["fields"], new["fields"])
     for what in ("collections", "unique", "index", "expires"):
         if old.get(what) != new.get(what):
             text = f"{name}: {what} was {old.get(what)!r} and is {new.get(what)!r}"
             yield Difference(text, [f"# {text}: no stored record has to change for that."])
 
 
-def _of_fields(model: str, where: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
+def _by_field(model: str, where: str, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Difference]:
     gone = {key: told for key, told in old.items() if key not in new}
     come = {key: told for key, told in new.items() if key not in old}
     for key, told in gone.items():
