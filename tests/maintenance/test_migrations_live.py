@@ -129,8 +129,10 @@ async def naive(step: Path, db: Database) -> None:
 async def test_a_rename_loses_nothing_with_two_releases_side_by_side(
     url: str, db: Database, raw: Any, backend: str, tmp_path: Path, way: str
 ) -> None:
+    if (backend, way) == ("memory", "control"):
+        pytest.skip("one server is enough to see what is wrong with it")
     first, second, third, fourth = releases(url)
-    count, changes = (40, 60) if backend == "memory" else (200, 300)
+    count, changes = (40, 60) if backend == "memory" or way == "control" else (200, 300)
     truth: dict[str, str | None] = {str(i): f"m{i}" for i in range(count)}
     await first.save_many([first.new(id, email=value, age=1) for id, value in truth.items()])
     ids = [*truth]
@@ -188,7 +190,9 @@ async def test_counting_goes_to_both_fields(url: str, db: Database, raw: Any) ->
 async def test_a_conversion_loses_no_write_and_changes_no_record_twice(
     url: str, db: Database, raw: Any, backend: str, tmp_path: Path, way: str
 ) -> None:
-    count = 60 if backend == "memory" else 200
+    if (backend, way) == ("memory", "control"):
+        pytest.skip("one server is enough to see what is wrong with it")
+    count = 60 if backend == "memory" or way == "control" else 200
     mine = conf(db=db, prefix="user")(
         METACLASS("User", (Model,), {"__module__": __name__, "age": Integer(index=True), "seen": Integer()})
     )
@@ -336,10 +340,12 @@ def _killed(place: Path, url: str, raw: Any, dice: random.Random) -> None:
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     )
     batch = b"%d:" % dice.choice([1, 2])
-    wait_until(lambda: any(text.startswith(batch) for text in raw.hvals("/migrations")))
-    time.sleep(dice.uniform(0, 0.15))
-    runner.kill()
-    runner.wait(limit(5))
+    try:
+        wait_until(lambda: any(text.startswith(batch) for text in raw.hvals("/migrations")))
+        time.sleep(dice.uniform(0, 0.15))
+    finally:
+        runner.kill()
+        runner.wait(limit(5))
 
 
 async def _taken_over(folder: Path, db: Database) -> None:
