@@ -155,7 +155,16 @@ class Exchange(NamedTuple):
     """Before the records whose fields are exchanged: what their meta held."""
 
     signature: str
-    word: str
+    word: bytes
+
+
+class Finish(NamedTuple):
+    """Before the entries that a meta of layout 1 has: what marks places that none may write to."""
+
+    word: bytes
+    signature: str
+    gone: str
+    coming: str
 
 
 class Journal(NamedTuple):
@@ -186,6 +195,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "LEASE": Lease,
     "SWEEP": Sweep,
     "EXCHANGE": Exchange,
+    "FINISH": Finish,
     "JOURNAL": Journal,
 }
 """What Lua calls each run."""

@@ -235,7 +235,7 @@ async def _converted(db: Database, model: Any) -> None:
     def tenfold(record: Any) -> None:
         record.age = 10 * record.age
 
-    journal = Journal(db, Lease(db, "/migrations/lease", "a test", 30_000))
+    journal = Journal(db, Lease(db, "/migrations/lease", "", 30))
     counted = await each(Step(journal, "run", dry_run=False), model, tenfold)
     assert counted.left == {}
 
@@ -260,7 +260,7 @@ from aioredisca.drivers.run import run
 
 sys.path.insert(0, "")
 conf.db = sys.argv[1]
-run(upgrade("migrations", rate=1000, lease=500))
+run(upgrade("migrations", rate=1000, lease=0.5))
 """
 
 STEPS = {

@@ -88,7 +88,7 @@ async def test_what_differs_is_written_down_for_a_person_to_read(
         "User.mail (Email unique) is gone",
         "User.note was String and is String required",
         "User: collections was {'log': 'ListOf'} and is None",
-        "indexes of User: the store lacks r?:age, u:email; the store still has u:mail",
+        "indexes of User: the store lacks n:age, r:age, u:email; the store still has u:mail",
         f"{MODULE}:Pet is declared no more",
     ]
     for line in (

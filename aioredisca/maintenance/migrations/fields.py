@@ -179,7 +179,7 @@ class _Exchange:
         self.store, self.keys, self.make = store, keys, make
         self.sources, self.into = sources, into
         self.names = (*sources, *into)
-        self.kept = Kept("", "", frozenset())
+        self.kept = Kept("", b"", frozenset())
 
     async def begin(self, *, dry_run: bool) -> None:
         self.kept = await listed(self.store, self.keys)

@@ -93,8 +93,8 @@ class Journal:
         call = call or Call((), migrate_script("nothing"))
         assert call.script is not None
         tail = Arguments(
-            holder=self.lease.holder,
-            milliseconds=self.lease.milliseconds,
+            holder=self.lease.name,
+            milliseconds=round(self.lease.lasts * 1000),
             field=field,
             seen=_raw(seen),
             moved=_raw(moved),

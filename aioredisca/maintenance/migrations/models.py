@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from aioredisca.compiler.changes import BATCH
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
-from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.migrations.operations import Operation
-from aioredisca.maintenance.migrations.places import MOVING, Place, finish, kept, listed, place
+from aioredisca.maintenance.migrations.places import Place, finish, kept, listed, place
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import adoption, asking
 from aioredisca.storage.entries import Places, places_of
@@ -40,7 +40,7 @@ class MoveModel(Operation):
         await step.walk(self.title, old.ids, _Copy(step.store, old, new, fresh=True))
         if not step.dry_run:
             await step.hold()
-            if (await kept(step.store, new)).signature == MOVING:
+            if (await kept(step.store, new)).coming:
                 await asking.read(step.store, Call(("UNLINK", new.meta), writes=True))
 
     async def down(self, step: Step) -> None:
@@ -68,7 +68,7 @@ class _Copy:
 
     async def begin(self, *, dry_run: bool) -> None:
         there = await kept(self.store, self.new)
-        if self.fresh and there.signature != MOVING:
+        if self.fresh and not there.coming:
             used = await asking.read(self.store, Call(("EXISTS", self.new.meta, self.new.ids)))
             if used:
                 raise MigrationError("", f"{self.new.base!r} is in use: move to a prefix that holds nothing")
@@ -119,7 +119,7 @@ async def _delete(step: Step, title: str, keys: Keys, names: Sequence[str]) -> N
     if not step.dry_run:
         await step.hold()
         places = _places(keys, (await kept(step.store, keys)).entries, names)
-        await sweeping.unlink(step.store, places)
+        await _unlink(step.store, places)
         await step.hold()
         last = (keys.ids, keys.moments, keys.notes, f"{keys.base}/bad", f"{keys.base}/lease", keys.meta)
         await asking.read(step.store, Call(("UNLINK", *last), writes=True))
@@ -153,6 +153,16 @@ def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places
     for name in names:
         places.stems[keys.collection(name, "")] = "set"
     return places
+
+
+async def _unlink(store: Store, places: Places) -> None:
+    """Remove indexes as a whole. UNLINK, 100 keys to a round trip, and a SCAN where keys name values."""
+    if places.fixed:
+        await asking.read(store, Call(("UNLINK", *places.fixed), writes=True))
+    for stem in places.stems:
+        async for keys in asking.scan_keys(store, stem):
+            for first in range(0, len(keys), BATCH):
+                await asking.read(store, Call(("UNLINK", *keys[first : first + BATCH]), writes=True))
 
 
 async def _foreign(store: Store, keys: Keys) -> int:

@@ -59,19 +59,19 @@ class Fill(Operation):
 class Reindex(Operation):
     """Build the indexes that the class declares and the store has not, and drop those that it no longer has.
 
-    See :func:`aioredisca.reindex` and docs/deploy.md for when. To undo it there is nothing to do: the code
-    that has other indexes builds its own.
+    ``everything`` and ``force`` are those of :func:`aioredisca.reindex`; docs/deploy.md tells when to run it.
+    To undo it there is nothing to do: the code that has other indexes builds its own.
     """
 
-    def __init__(self, model: type[Record], *, everything: bool = False) -> None:
-        self.model, self.everything = _model(model), everything
+    def __init__(self, model: type[Record], *, everything: bool = False, force: bool = False) -> None:
+        self.model, self.everything, self.force = _model(model), everything, force
         self.title = f"reindex {self.model.__name__}"
 
     async def up(self, step: Step) -> None:
         if step.dry_run:
             return step.note(self.title)
         await step.hold()
-        done = await reindex(self.model, everything=self.everything)
+        done = await reindex(self.model, everything=self.everything, force=self.force)
         step.note(self.title, done.records, done.records)
         if done.left_out:
             named = ", ".join(repr(id) for id, _ in done.problems[:10])

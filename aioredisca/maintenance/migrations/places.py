@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 
+from aioredisca.compiler.positions import Finish
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.persistence import asking
 from aioredisca.storage.keys import Keys, bad_namespace, bad_prefix
+from aioredisca.storage.meta import ANNOUNCED, BARRED, MOVED, READY, RETIRING, read_meta, word
 from aioredisca.storage.replies import LIST
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, entries_of, fields_of
-from aioredisca.types import Arg, Call, Raw, Store
+from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
+from aioredisca.types import Call, Store
 
-MOVED, MOVING = "2/!:moved", "2/!:moving"
-"""Stand in the place of a signature: no version of a class knows them, so none may write."""
+GONE, COMING = f"{BARRED}gone", f"{BARRED}coming"
+"""Entries that no class keeps, so that none may write where they are: the records went, or are to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class Kept:
     """What the meta of a prefix says.
 
     ``signature`` ``word``  as they are stored: what changes one of them changes what is kept.
+    ``coming``              whether the place is kept free for records that move here.
     ``entries``             the indexes, collections and ends that the records have, or had when they moved.
     """
 
     signature: str
-    word: str
+    word: bytes
     entries: frozenset[str]
     unbuilt: frozenset[str] = frozenset()
+    coming: bool = False
 
     @property
     def indexed(self) -> frozenset[str]:
@@ -83,18 +86,11 @@ class Kept:
 
 async def kept(store: Store, keys: Keys) -> Kept:
     """What the store keeps of a prefix. HGETALL, one round trip."""
-    reply = await asking.read(store, Call(("HGETALL", keys.meta)), LIST)
-    raw: Raw = {
-        key.decode("utf-8", "replace"): value for key, value in zip(reply[::2], reply[1::2], strict=True)
-    }
-    signature, word, ended = (_text(raw.get(name)) for name in ("signature", "ver", "ended"))
-    states = {key.removeprefix("e:") for key in raw if key.startswith("e:")}
-    unready = {
-        key.removeprefix("e:") for key, state in raw.items() if key.startswith("e:") and state != b"ready"
-    }
-    unbuilt = entries_of("/" + _text(raw.get("unbuilt"))) - {""} | unready
-    listed = entries_of(ended if signature in (MOVED, MOVING) else signature)
-    return Kept(signature, word, listed | states, unbuilt)
+    meta = read_meta(await asking.read(store, Call(("HGETALL", keys.meta)), LIST))
+    states = {entry: state for entry, state in meta.states.items() if not entry.startswith(BARRED)}
+    unbuilt = frozenset(entry for entry, state in states.items() if state not in (READY, RETIRING))
+    coming = meta.states.get(COMING) == READY
+    return Kept(meta.old, meta.ver, frozenset(states), unbuilt, coming)
 
 
 async def listed(store: Store, keys: Keys) -> Kept:
@@ -111,16 +107,16 @@ async def listed(store: Store, keys: Keys) -> Kept:
     return found
 
 
-def _text(raw: bytes | None) -> str:
-    return (raw or b"").decode("utf-8", "replace")
-
-
 async def finish(store: Store, ended: Keys, reserved: Keys | None = None) -> None:
     """End all writing under a prefix, and keep another one free from writers. EVALSHA, one round trip.
 
     Writers get SchemaMismatch from here on. Who reads goes on.
     """
-    metas: list[Arg] = [keys.meta for keys in (ended, reserved) if keys is not None]
-    marks = [MOVED, MOVING][: len(metas)]
-    script = migrate_script("finish")
-    await asking.read(store, Call((*marks, secrets.token_hex(4)), script, (*metas,), writes=True), LIST)
+    call = Call((*Finish(word(), MOVED, GONE, COMING),), migrate_script("finish"), (ended.meta,), writes=True)
+    if reserved is not None:
+        call.keys = (ended.meta, reserved.meta)
+    before = await kept(store, ended)
+    if not before.word:  # of layout 1, whose entries stand in its signature alone
+        states = {entry: ANNOUNCED if entry in before.unbuilt else READY for entry in before.entries}
+        call.args = (*call.args, *(part for pair in states.items() for part in pair))
+    await asking.read(store, call, LIST)

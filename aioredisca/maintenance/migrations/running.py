@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from aioredisca.config import conf
-from aioredisca.errors import MigrationError, RediscaError
-from aioredisca.maintenance.lease import Lease, whoami
+from aioredisca.errors import AlreadyRunning, MigrationError, RediscaError
+from aioredisca.maintenance.lease import Lease
 from aioredisca.maintenance.migrations.folder import File, Plan, files, load, named
 from aioredisca.maintenance.migrations.journal import Entry, Journal, busy, key_of, now
 from aioredisca.maintenance.migrations.records import told
 from aioredisca.maintenance.migrations.walking import Counts, Progress, Step, check_rate
 from aioredisca.types import Store
 
-LEASE = 30_000
-"""Milliseconds for which a runner that is heard of no more keeps others out."""
+LEASE = 30.0
+"""Seconds for which a runner that is heard of no more keeps others out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +86,14 @@ async def upgrade(
     dry_run: bool = False,
     rate: int = 0,
     progress: Progress | None = None,
-    lease: int = LEASE,
+    lease: float = LEASE,
 ) -> list[Report]:
     """Apply the steps that the store has not seen, up to and with *to*; what each did.
 
     ``dry_run``   count what they would do, each on the data as it is now, and write nothing.
     ``rate``      records per second at most.
     ``progress``  called with the number of records that were looked at.
-    ``lease``     milliseconds for which this process keeps others out if it dies.
+    ``lease``     seconds for which this process keeps others out if it dies.
 
     One that was cut short goes on where it stopped. MigrationError where another runner is at work, where a
     step comes before one that was applied, or where one fails: those before it stay applied. A step that left
@@ -124,7 +124,7 @@ async def downgrade(
     dry_run: bool = False,
     rate: int = 0,
     progress: Progress | None = None,
-    lease: int = LEASE,
+    lease: float = LEASE,
 ) -> list[Report]:
     """Undo the last step that was applied, or all behind *to* ("0000" for all); what each did.
 
@@ -159,22 +159,23 @@ async def downgrade(
 # -- one step ----------------------------------------------------------------------------------------
 
 
-def _journal(db: Store | None, lease: int) -> Journal:
+def _journal(db: Store | None, lease: float) -> Journal:
     store: Store = db or conf.db
-    return Journal(store, Lease(store, f"{key_of(store)}/lease", whoami(), lease))
+    return Journal(store, Lease(store, f"{key_of(store)}/lease", "", lease))
 
 
 @asynccontextmanager
-async def _working(db: Store | None, lease: int, dry_run: bool) -> AsyncGenerator[Journal]:
+async def _working(db: Store | None, lease: float, dry_run: bool) -> AsyncGenerator[Journal]:
     """The journal, while this process is the only one that works on it."""
     journal = _journal(db, lease)
-    if not dry_run and (who := await journal.lease.acquire()):
-        raise busy(who)
-    try:
+    if dry_run:
         yield journal
-    finally:
-        if not dry_run:
-            await journal.lease.release()
+        return
+    try:
+        async with journal.lease:
+            yield journal
+    except AlreadyRunning as error:
+        raise busy(error.holder) from None
 
 
 def _pending(found: Sequence[File], entries: dict[str, Entry]) -> list[File]:
@@ -236,7 +237,7 @@ async def _undo(
 
 
 def _by(journal: Journal) -> str:
-    return journal.lease.holder
+    return journal.lease.name
 
 
 async def _carried_out(file: File, work: Awaitable[None]) -> None:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import MigrationError, UsageError
-from aioredisca.maintenance.migrations.journal import Batch, Cursor, Journal, cursor_name
+from aioredisca.errors import AlreadyRunning, UsageError
+from aioredisca.maintenance.migrations.journal import Batch, Cursor, Journal, busy, cursor_name
 from aioredisca.persistence import asking
 from aioredisca.storage.keys import id_text
 from aioredisca.storage.replies import LIST, check_values
@@ -102,8 +102,11 @@ class Step:
 
     async def hold(self) -> None:
         """MigrationError unless this process is still the one that works on the migrations of the store."""
-        if not self.dry_run and await self._journal.lease.acquire() and not await self._journal.lease.renew():
-            raise MigrationError("", "another runner has gone on from here: this one stops")
+        if not self.dry_run:
+            try:
+                await self._journal.lease.keep()
+            except AlreadyRunning as error:
+                raise busy(error.holder) from None
 
     def note(self, title: str, looked: int = 0, changed: int = 0) -> None:
         """Count what was done otherwise than by a walk."""

@@ -1,21 +1,25 @@
 -- needs: call
 -- gives:
 -- Ends all writing under a prefix, and keeps another one free for what is to come from there: no version of a class
--- may write to either. What was kept there is remembered, for whoever is to take it away.
+-- may write to either, for it does not keep the entry that is ready there.
 --
 -- KEYS   meta of the prefix, and of the other one, if there is one
--- ARGV   what takes the place of the signature, in each; 8 random characters
+-- ARGV   the run FINISH of positions.py (the new word, what layout 1 finds in the place of its signature, the entry of
+--        each), then the entries with their states that a meta of layout 1 stands for
 -- reply  {'OK'}
 for n = 1, #KEYS do
-  local held = call('HGETALL', KEYS[n])
+  local meta = KEYS[n]
+  local held = call('HGETALL', meta)
   for i = 1, #held, 2 do
-    local name = held[i]
-    if string.sub(name, 1, 2) == 'w:' then
-      call('HSET', KEYS[n], name, 'x')
-    elseif name == 'signature' and string.sub(held[i + 1], 1, 3) ~= '2/!' then
-      call('HSET', KEYS[n], 'ended', held[i + 1])
+    if string.sub(held[i], 1, 2) == 'w:' then
+      call('HDEL', meta, held[i])
     end
   end
-  call('HSET', KEYS[n], 'signature', ARGV[n], 'ver', ARGV[#ARGV])
+  for i = $FINISH_SIZE + 1, n == 1 and call('HGET', meta, 'ver') == false and #ARGV or 0, 2 do
+    call('HSET', meta, 'e:' .. ARGV[i], ARGV[i + 1])
+  end
+  call('HDEL', meta, 'unbuilt')
+  local mark = n == 1 and ARGV[$FINISH_GONE] or ARGV[$FINISH_COMING]
+  call('HSET', meta, 'e:' .. mark, 'ready', 'signature', ARGV[$FINISH_SIGNATURE], 'ver', ARGV[$FINISH_WORD])
 end
 return {'OK'}
