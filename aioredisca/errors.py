@@ -14,6 +14,7 @@
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
         AlreadyRunning
+      MigrationError        the folder of migrations and the store do not agree, or a step came to no end
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
 travel between processes without the data of the record.
@@ -398,6 +399,20 @@ _CURES = {
     "": "in the place of an index `aioredisca reindex --everything` puts its own; what stands in that of a "
     "record or a collection is to be renamed or deleted",
 }
+
+
+class MigrationError(RediscaError):
+    """A step of a migration that cannot be made, or cannot go on. What was done stays, and is recorded.
+
+    ``step`` is its name, empty where it is about all of them.
+    """
+
+    def __init__(self, step: str, reason: str) -> None:
+        super().__init__(step, reason)
+        self.step, self.reason = step, reason
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.reason}" if self.step else self.reason
 
 
 class EvictionWarning(RuntimeWarning):

@@ -24,6 +24,7 @@ from aioredisca import (
     Gone,
     Integer,
     MD5Pass,
+    MigrationError,
     Model,
     MultipleFound,
     NotFound,
@@ -69,6 +70,18 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         (Conflict,),
         {"model": "User", "id": "1", "field": "Post.author", "holder": "7"},
         "User('1') is not deleted: Post.author of '7' refers to it",
+    ),
+    (
+        MigrationError("0003_rename", "it has no down()"),
+        (RediscaError,),
+        {"step": "0003_rename", "reason": "it has no down()"},
+        "0003_rename: it has no down()",
+    ),
+    (
+        MigrationError("", "another runner is at work"),
+        (RediscaError,),
+        {"step": ""},
+        "another runner is at work",
     ),
     (
         NotLoaded("User", "1", "age"),

@@ -151,6 +151,34 @@ class Sweep(NamedTuple):
     width: int
 
 
+class Exchange(NamedTuple):
+    """Before the records whose fields are exchanged: what their meta held."""
+
+    signature: str
+    word: bytes
+
+
+class Finish(NamedTuple):
+    """Before the entries that a meta of layout 1 has: what marks places that none may write to."""
+
+    word: bytes
+    signature: str
+    gone: str
+    coming: str
+
+
+class Journal(NamedTuple):
+    """The last of a batch of a migration: see ``lua/migrate/fence.lua``."""
+
+    holder: str
+    milliseconds: int
+    field: str
+    seen: bytes
+    moved: bytes
+    leaves: int
+    settles: int
+
+
 RUNS: dict[str, type[tuple[object, ...]]] = {
     "QUERY": Query,
     "ORDER": Order,
@@ -166,6 +194,9 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "CHANGE_META": ChangeMeta,
     "LEASE": Lease,
     "SWEEP": Sweep,
+    "EXCHANGE": Exchange,
+    "FINISH": Finish,
+    "JOURNAL": Journal,
 }
 """What Lua calls each run."""
 

@@ -39,6 +39,9 @@ _BY_MOMENT = {
 }
 """What stands in the place of a part, and what follows it, where records end."""
 
+MIGRATE_PARTS = ("exchange", "finish", "move", "nothing", "purge")
+"""Scripts of migrations, each of its own."""
+
 SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "probe", "rights", "sweep")
 
 WriteExtra = Literal["increment", "cascade", "parents"]
@@ -108,6 +111,19 @@ def query_script(answer: Answer, expires: bool) -> Script:
 def small_script(name: str) -> Script:
     """The script ``lua/small/<name>.lua``."""
     return composed([part(f"small/{name}")])
+
+
+@cache
+def migrate_script(name: str) -> Script:
+    """The script ``lua/migrate/<name>.lua``."""
+    return composed([part(f"migrate/{name}")])
+
+
+@lru_cache(maxsize=64)
+def journaled_script(script: Script) -> Script:
+    """*script* between what stops it where another runner is at work and what records that it ran."""
+    batch = Part("batch", (), ("batch",), f"local function batch()\n{script.text}\nend")
+    return composed([part("migrate/fence"), batch, part("migrate/advance")])
 
 
 @lru_cache(maxsize=1024)

@@ -7,7 +7,7 @@ does with it is in codec.py; conditions on it are made in predicates.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypedDict, overload
 
 from typing_extensions import TypeVar, Unpack
@@ -19,7 +19,7 @@ from aioredisca.storage.codecs import as_text, plain
 from aioredisca.storage.keys import bad_field
 from aioredisca.storage.moments import Duration, field_milliseconds
 from aioredisca.storage.replies import MISREAD
-from aioredisca.storage.schema import IndexKind
+from aioredisca.storage.schema import Converter, IndexKind
 
 if TYPE_CHECKING:
     from aioredisca import sync
@@ -44,6 +44,7 @@ class Options(TypedDict, total=False):
     secret: bool
     readonly: bool
     ttl: Duration | None
+    also: str | Mapping[str, Converter]
 
 
 class Field(Generic[T]):
@@ -63,6 +64,9 @@ class Field(Generic[T]):
                   ``expire_field()`` says so. For fields that are not required and that no index knows, on
                   servers with HPEXPIRE (Redis from 7.4, Valkey from 9). Where it is not given, values never
                   end by themselves.
+    ``also``      another hash field that is written with this one, while processes run that read that: its
+                  name, or ``{name: convert}`` where the text there is made of the text here (None: nothing
+                  stands there). See docs/migrations.md: this is how a field is renamed.
 
     A field of your own overrides :meth:`coerce` (any value to the field's type, ValueError with the
     reason), :meth:`check` (limits), :meth:`to_db` and :meth:`from_db` (value <-> text); for a range index
@@ -97,6 +101,7 @@ class Field(Generic[T]):
         self.readonly = options.get("readonly", False)
         self.ttl: int | None = _ttl(self, options["ttl"]) if "ttl" in options else None
         """Milliseconds that a value lasts, 0 until it is told to end, None if it never ends by itself."""
+        self.also = _also(self, options.get("also", ""))
         self.key: str = plain(options.get("field", ""))
         """The hash field that stores the value; the attribute's name by default."""
         if unknown := options.keys() - Options.__annotations__.keys():
@@ -240,6 +245,23 @@ def _ttl(field: Field[Any], given: Duration | None) -> int:
             why = "must not end" if name == "required" else "would outlive it in the index"
             raise UsageError(f"{type(field).__name__}(ttl=) goes without {name}=: its value {why}")
     return 0 if given is None else field_milliseconds(given, f"{type(field).__name__}(ttl)")
+
+
+def _also(field: Field[Any], given: str | Mapping[str, Converter]) -> dict[str, Converter | None]:
+    """What ``also=`` means. UsageError where it names no hash field, or where the value is to end."""
+    found: dict[str, Converter | None] = {}
+    if isinstance(given, str):
+        found |= {given: None} if given else {}
+    elif isinstance(given, Mapping) and all(map(callable, given.values())):  # pyright: ignore[reportUnnecessaryIsInstance]
+        found |= given
+    else:
+        raise UsageError("also= takes the name of a hash field, or {name: function of the stored text}")
+    for name in found:
+        if reason := bad_field(name, indexed=False):
+            raise UsageError(f"also={name!r}: {reason}")
+    if found and field.ttl is not None:
+        raise UsageError("also= goes without ttl=: the other value would outlive this one")
+    return found
 
 
 def ordered_limits(low: Any, high: Any, names: str) -> None:

@@ -127,7 +127,10 @@ class Codec:
         score = self.raw_score if field.index == "range" else None
         indexable = bool(field.index_kinds)
         return FieldSpec(
-            field.key, field.unique, field.index, field.required, score, indexable=indexable, ttl=field.ttl
+            *(field.key, field.unique, field.index, field.required, score),
+            indexable=indexable,
+            ttl=field.ttl,
+            also=field.also,
         )
 
     # -- ways in and out ---------------------------------------------------------------------------

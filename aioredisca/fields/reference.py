@@ -175,6 +175,8 @@ class Reference(Field[V | Opt], Generic[V, Opt]):
             )
         if on_delete == "nullify" and required:
             raise UsageError("on_delete='nullify' would take away a required reference")
+        if on_delete == "nullify" and self.also:
+            raise UsageError("on_delete='nullify' goes without also=, of which it would take away one")
         if check not in (None, True, False):
             raise UsageError(f"check={check!r}: it is True or False, or left out for what on_delete= wants")
         self.__checks__ = on_delete is not None if check is None else check

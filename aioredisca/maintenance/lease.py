@@ -19,7 +19,6 @@ from aioredisca.compiler.scripts import small_script
 from aioredisca.errors import AlreadyRunning, RediscaError
 from aioredisca.persistence import asking
 from aioredisca.storage.replies import LIST
-from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Store
 
 LASTS = 10.0
@@ -29,16 +28,19 @@ LASTS = 10.0
 class Lease:
     """Held inside ``async with``; :meth:`keep` between steps. AlreadyRunning where somebody else holds it.
 
+    ``model`` is what it is about, for the error; ``lasts`` how many seconds it lasts when nothing is heard.
+
     EVALSHA, one round trip to take it, to prolong it, and to give it back.
     """
 
-    def __init__(self, store: Store, schema: Schema) -> None:
-        self._store, self._schema = store, schema
-        self._name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
+    def __init__(self, store: Store, key: str, model: str, lasts: float = LASTS) -> None:
+        self._store, self._model = store, model
+        self.key, self.lasts = key, lasts
+        self.name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._until = 0.0
 
     async def __aenter__(self) -> Lease:
-        await self._ask(LASTS)
+        await self._ask(self.lasts)
         return self
 
     async def __aexit__(
@@ -50,16 +52,14 @@ class Lease:
 
     async def keep(self) -> None:
         """Prolong it, if it is time. Nothing is sent most of the time."""
-        if monotonic() > self._until - LASTS / 2:
-            await self._ask(LASTS)
+        if monotonic() > self._until - self.lasts / 2:
+            await self._ask(self.lasts)
 
     async def _ask(self, seconds: float) -> None:
         now = monotonic()
-        head = positions.Lease(self._name, round(seconds * 1000))
-        call = Call((*head,), small_script("lease"), (self._schema.keys.lease,), writes=True)
+        head = positions.Lease(self.name, round(seconds * 1000))
+        call = Call((*head,), small_script("lease"), (self.key,), writes=True)
         holder = await asking.read(self._store, call, LIST)
         if holder:
-            raise AlreadyRunning(
-                self._schema.model, holder[0].decode("utf-8", "replace"), max(holder[1], 0) / 1000
-            )
+            raise AlreadyRunning(self._model, holder[0].decode("utf-8", "replace"), max(holder[1], 0) / 1000)
         self._until = now + seconds

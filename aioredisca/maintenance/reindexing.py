@@ -143,7 +143,7 @@ class _Run:
         self.model, self.force, self.exclude = model, force, left_out == "exclude"
         self.rate, self.is_record, self.progress = rate, is_record, progress
         self.indexer = Indexer(model, self.store, self.schema, canonical=canonical)
-        self.lease = Lease(self.store, self.schema)
+        self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
         self.built, self.unbuilt, self.dropped = set[str](), set[str](), set[str]()
         self._flipped = False
         self._token = secrets.token_urlsafe(6)

@@ -67,6 +67,7 @@ def find_members(model: type) -> tuple[dict[str, Field[Any]], dict[str, Collecti
     _check_kept(model)
     _check_keys(model, fields)
     _check_keys(model, collections)
+    _check_also(model, fields)
     return fields, collections
 
 
@@ -104,6 +105,16 @@ def _check_keys(model: type, members: Mapping[str, Field[Any] | Collection]) -> 
             raise UsageError(
                 f"{model.__name__}: {names[member.key]} and {name} share the hash field {member.key!r}"
             )
+
+
+def _check_also(model: type, fields: Mapping[str, Field[Any]]) -> None:
+    owners = {field.key: name for name, field in fields.items()}
+    for name, field in fields.items():
+        for other in field.also:
+            if other == field.key or owners.setdefault(other, name) != name:
+                raise UsageError(
+                    f"{model.__name__}.{name}: also={other!r} is the hash field of {owners[other]} already"
+                )
 
 
 def nearest(name: str, fields: Iterable[str], collections: Container[str]) -> str:

@@ -56,7 +56,11 @@ async def nested(store: Store, schema: Schema, ids: Iterable[str]) -> set[str]:
 
     An HGET for each place where it may end.
     """
-    keys = schema.keys
+    return await nested_under(store, schema.keys, ids)
+
+
+async def nested_under(store: Store, keys: Keys, ids: Iterable[str]) -> set[str]:
+    """The same of a prefix of which there may be no class."""
     heads = {id: _heads(id) for id in ids}
     asked = list(dict.fromkeys(head for some in heads.values() for head in some))
     if not asked:

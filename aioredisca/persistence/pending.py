@@ -28,6 +28,7 @@ from aioredisca.fields.access import (
 from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
 from aioredisca.storage.replies import check_values
+from aioredisca.storage.schema import Converter, Schema
 from aioredisca.types import MISSING, Missing, Raw, Store
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def begin(
     if not changes and not layers.fresh and ttl is MISSING and not _asked_outright(record, mode):
         return None
     expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
-    sets, drops = split(changes)
+    sets, drops = split(schema, changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain, ends=ends)
     if mapper.checked:
         change.parents = mapper.parents(sets, store, state.unit)
@@ -147,13 +148,38 @@ def _begun(records: Sequence[Any], begin_one: Callable[[Any], Change | None]) ->
     return begun
 
 
-def split(changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
+def split(schema: Schema, changes: Raw) -> tuple[dict[str, bytes], tuple[str, ...]]:
     """The hash fields that *changes* set, and those that they remove."""
+    if schema.mirrors:
+        changes = {**changes, **mirrored(schema, changes)}
     sets: Any = changes
     if None not in changes.values():  # as nearly always
         return sets, ()
     drops = tuple(key for key, raw in changes.items() if raw is None)
     return {key: raw for key, raw in changes.items() if raw is not None}, drops
+
+
+def mirrored(schema: Schema, changes: Raw) -> Raw:
+    """What *changes* are in the other hash fields that hold the same: see ``Field(also=)``."""
+    found: Raw = {}
+    for key in changes.keys() & schema.mirrors.keys():
+        raw = changes[key]
+        for name, convert in schema.mirrors[key].items():
+            if raw is None or convert is None:
+                found[name] = raw
+            else:
+                found[name] = _converted(schema, key, name, raw, convert)
+    return found
+
+
+def _converted(schema: Schema, key: str, name: str, raw: bytes, convert: Converter) -> bytes | None:
+    try:
+        text = convert(raw.decode("utf-8", "surrogateescape"))
+        return None if text is None else text.encode("utf-8", "surrogateescape")
+    except Exception:  # whatever a function of the user's raises
+        pass
+    # raised out here: the text of that error may hold the value
+    raise ValidationError(schema.model, key, f"its form for {name!r} cannot be made: see also= of the field")
 
 
 def _need_required(record: Record, change: Change) -> None:

@@ -33,7 +33,7 @@ from aioredisca.persistence.asking import read, unrefused
 from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import glob_literal
-from aioredisca.storage.meta import ANNOUNCED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
+from aioredisca.storage.meta import ANNOUNCED, BARRED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
 from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
 from aioredisca.types import Call, Proof, Store, Stored
@@ -234,6 +234,11 @@ def ended(schema: Schema) -> SchemaMismatch:
 def _lacking(entries: Collection[str]) -> str:
     if EXPIRY_ENTRY in entries:
         return ENDS_DIFFER
+    if any(entry.startswith(BARRED) for entry in entries):
+        return (
+            "the records move to another prefix, or have: deploy the class that reads them there, once "
+            "`aioredisca migrate status` says that this is done"
+        )
     return (
         f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
         f"that has them, or let go of them by `aioredisca reindex --before` from this code"

@@ -139,7 +139,7 @@ def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work, ends: str
     except ValidationError as error:
         error.instance = record
         raise
-    sets, drops = split({**wanted})
+    sets, drops = split(scan.schema, {**wanted})
     parents = scan.mapper.parents(sets, scan.store, None)
     return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, ends=ends, parents=parents)
 

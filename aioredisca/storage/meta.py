@@ -37,6 +37,9 @@ OLD_SIGNATURE, OLD_UNBUILT = "signature", "unbuilt"
 MOVED = "2/!:moved"
 """The signature where processes of layout 1 may not write any more: they know no such index."""
 
+BARRED = "!:"
+"""What an entry starts with that no class keeps, so that none may write."""
+
 OLD_VERSION = "1"
 """What stands for layout 1 among the names of versions."""
 

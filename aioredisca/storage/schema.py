@@ -7,7 +7,7 @@ the compiler knows of a class.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, KeysView
+from collections.abc import Callable, KeysView, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +29,9 @@ IndexKind = Literal["exact", "range", "sorted", "tags"]
 """exact: a set per value. range: by score. sorted: text by its bytes. tags: a set per element."""
 
 _LETTERS: dict[IndexKind, str] = {"exact": "x", "range": "r", "sorted": "s", "tags": "t"}
+
+Converter = Callable[[str], "str | None"]
+"""Makes the stored text of another hash field from that of one; None where it is to hold nothing."""
 
 IDS_ENTRY = "i:"
 """The set of all ids, as signatures name it."""
@@ -61,6 +64,10 @@ class FieldSpec:
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
     indexable: bool = field(default=True, compare=False, repr=False)
     ttl: int | None = field(default=None, compare=False, repr=False)
+    also: Mapping[str, Converter | None] = field(
+        default_factory=dict[str, Converter | None], compare=False, repr=False
+    )
+    """Other hash fields that each value is written to as well, and what makes the text that stands there."""
     nullable: bool = field(init=False, compare=False, repr=False)
     """Whether the index keeps a set of the ids without a value."""
     unique_entry: str = field(init=False, compare=False, repr=False)
@@ -157,6 +164,11 @@ class Schema:
     def field_ttls(self) -> dict[str, int]:
         """The fields that may end by themselves, each with its ``ttl``."""
         return {spec.key: spec.ttl for spec in self.fields if spec.ttl is not None}
+
+    @cached_property
+    def mirrors(self) -> dict[str, Mapping[str, Converter | None]]:
+        """The fields whose values are written to other hash fields as well: see ``Field(also=)``."""
+        return {spec.key: spec.also for spec in self.fields if spec.also}
 
     @cached_property
     def by_key(self) -> dict[str, FieldSpec]:
@@ -276,7 +288,8 @@ class Schema:
     @cached_property
     def storage(self) -> tuple[object, ...]:
         """What two classes on one prefix must agree on."""
-        return (self.keys, self.signature, self.required, self.field_ttls.keys())
+        mirrors = {key: [*also] for key, also in self.mirrors.items()}
+        return (self.keys, self.signature, self.required, self.field_ttls.keys(), mirrors)
 
     @cached_property
     def fixed_keys(self) -> tuple[str, ...]:

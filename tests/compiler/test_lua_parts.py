@@ -29,6 +29,7 @@ from aioredisca.compiler.positions import NAMES
 from aioredisca.compiler.rendering import rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
     INDEX_PARTS,
+    MIGRATE_PARTS,
     QUERY_PARTS,
     SHARED_PARTS,
     SMALL_PARTS,
@@ -198,8 +199,9 @@ def test_every_part_is_in_some_composition() -> None:
     used |= {f"small/{one}" for one in SMALL_PARTS} | {
         f"write/{one}" for one in (*WRITE_EXTRAS, *INDEX_PARTS)
     }
+    used |= {f"migrate/{one}" for one in MIGRATE_PARTS}
     text = resources.files("aioredisca.compiler").joinpath("scripts.py").read_text("utf-8")
-    assert used | {*re.findall(r'"((?:read|write|small)/\w+)"', text)} | {TEMPLATE} == {*FILES}
+    assert used | {*re.findall(r'"((?:read|write|small|migrate)/\w+)"', text)} | {TEMPLATE} == {*FILES}
 
 
 def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:

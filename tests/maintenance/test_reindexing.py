@@ -407,7 +407,7 @@ async def test_the_second_is_told_who_is_at_it_and_until_when(url: str, db: Data
     model = live()
     await model.save_many(stable(model)[:3])
     store = model.__mapper__.store()
-    async with Lease(store, model.__mapper__.schema(store)):
+    async with Lease(store, model.__mapper__.schema(store).keys.lease, "Live"):
         with pytest.raises(AlreadyRunning, match="is at work on the indexes of Live") as caught:
             await reindex(live(Database(url)))
     assert caught.value.holder.split(":")[1] == str(os.getpid())

@@ -1,0 +1,200 @@
+"""What a store knows of its migrations, in ``<namespace>/migrations``, and how a batch is recorded there.
+
+A batch of records and the place up to which a step has come are one script call. So a step that is cut short
+goes on behind the last record that it changed, and changes none twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from aioredisca.compiler.positions import Journal as Arguments
+from aioredisca.compiler.scripts import journaled_script, migrate_script
+from aioredisca.errors import MigrationError, OutcomeUnknown, StoreError, WrongType
+from aioredisca.maintenance.lease import Lease
+from aioredisca.persistence import asking
+from aioredisca.storage.replies import LIST
+from aioredisca.types import Arg, Call, Reply, Store
+
+State = Literal["running", "done", "undoing"]
+
+_STEP, _CURSOR = "step:", "cursor:"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is recorded of one step.
+
+    ``digest``  SHA-256 of its file as it was when the step began.
+    ``run``     names the cursors of this run; a step that was undone and is done again has another one.
+    ``at``      when it was begun or finished, in UTC; ``by`` by whom.
+    """
+
+    state: State
+    digest: str
+    run: str
+    at: str
+    by: str
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """How far one walk over records has come: ``text`` as it is stored, nothing before the first batch."""
+
+    text: str = ""
+
+    @property
+    def last(self) -> str:
+        """The id of the last record that was dealt with."""
+        return self.text.partition(":")[2][1:]
+
+    @property
+    def ended(self) -> bool:
+        return self.text.partition(":")[2].startswith(".")
+
+    def moved(self, last: str, *, ended: bool = False) -> Cursor:
+        """The next one. Each has a number: none comes again, whatever is the id."""
+        number = int(self.text.partition(":")[0] or 0) + 1
+        return Cursor(f"{number}:{'.' if ended else '='}{last}")
+
+
+@dataclass(slots=True)
+class Batch:
+    """What is to be recorded with a call: records left out, with the reason, and those that are no longer."""
+
+    leaves: Mapping[str, str] = field(default_factory=dict[str, str])
+    settles: Sequence[str] = ()
+
+
+class Journal:
+    """The records of one store on its migrations, and the lease of whoever works on them."""
+
+    def __init__(self, store: Store, lease: Lease) -> None:
+        self.store, self.lease = store, lease
+        self.key = key_of(store)
+        self.left_key = f"{self.key}/left"
+
+    async def send(
+        self, field: str, seen: str, moved: str, call: Call | None = None, batch: Batch | None = None
+    ) -> Reply:
+        """Carry out *call*, and set *field* of the ledger from what was *seen* to *moved*, in one script.
+
+        The reply of the call. MigrationError where another runner works here. EVALSHA, one round trip.
+        """
+        batch = batch or Batch()
+        call = call or Call((), migrate_script("nothing"))
+        assert call.script is not None
+        tail = Arguments(
+            holder=self.lease.name,
+            milliseconds=round(self.lease.lasts * 1000),
+            field=field,
+            seen=_raw(seen),
+            moved=_raw(moved),
+            leaves=len(batch.leaves),
+            settles=len(batch.settles),
+        )
+        left: list[Arg] = [_raw(text) for pair in batch.leaves.items() for text in pair]
+        whole = Call(
+            (*call.args, *left, *map(_raw, batch.settles), *tail),
+            journaled_script(call.script),
+            (*call.keys, self.lease.key, self.key, self.left_key),
+            writes=True,
+            reaches=call.reaches,
+        )
+        try:
+            reply = await asking.read(self.store, whole, LIST)
+        except OutcomeUnknown:
+            if seen == moved or await self._field(field) != moved:
+                raise
+            return [b"OK"]  # it was written: nothing else moves the cursor to this place
+        if reply[0] == b"LEASE":
+            raise busy(reply[1].decode("utf-8", "replace"))
+        if reply[0] == b"CURSOR":
+            raise MigrationError("", "another runner has gone on from here: this one stops")
+        return reply
+
+    async def record(self, name: str, before: Entry | None, after: Entry | None) -> None:
+        """Replace what is recorded of a step."""
+        await self.send(_STEP + name, _text(before), _text(after))
+
+    async def entries(self) -> dict[str, Entry]:
+        """What is recorded of each step. HGETALL, one round trip."""
+        try:
+            reply = await asking.read(self.store, Call(("HGETALL", self.key)), LIST)
+        except WrongType:
+            reply = None
+        if reply is None:
+            raise MigrationError("", f"{self.key!r} holds something else than migrations: rename it")
+        texts = {key.decode(): value for key, value in zip(reply[::2], reply[1::2], strict=True)}
+        found = dict[str, Entry]()
+        for key, value in texts.items():
+            if key.startswith(_STEP):
+                try:
+                    found[key.removeprefix(_STEP)] = Entry(**json.loads(value))
+                except (ValueError, TypeError):
+                    raise StoreError(
+                        f"what {self.key!r} holds of {key!r} was not written by migrations"
+                    ) from None
+        return found
+
+    async def cursor(self, name: str) -> Cursor:
+        return Cursor(await self._field(name))
+
+    async def _field(self, name: str) -> str:
+        found = await asking.read(self.store, Call(("HGET", self.key, name)))
+        return (found or b"").decode("utf-8", "surrogateescape")
+
+    async def left(self, run: str) -> dict[str, dict[str, str]]:
+        """The records that a run has left out, with the reasons, by the name of the cursor."""
+        found = dict[str, dict[str, str]]()
+        start: Arg = "0"
+        while True:
+            call = Call(("HSCAN", self.left_key, start, "MATCH", f"{cursor_name(run, '')}*", "COUNT", 1000))
+            start, page = await asking.read(self.store, call, LIST)
+            for key, reason in zip(page[::2], page[1::2], strict=True):
+                _, _, section, id = key.decode("utf-8", "surrogateescape").split(":", 3)
+                found.setdefault(cursor_name(run, section), {})[id] = reason.decode("utf-8", "replace")
+            if start == b"0":
+                return found
+
+    async def forget(self, run: str) -> None:
+        """Remove the cursors of a run, and what it has left out."""
+        stem = cursor_name(run, "")
+        keys = await asking.read(self.store, Call(("HKEYS", self.key)), LIST)
+        cursors = [key for key in keys if key.startswith(stem.encode())]
+        left = await self.left(run)
+        gone = [_raw(f"{cursor}:{id}") for cursor, ids in left.items() for id in ids]
+        for key, names in ((self.key, cursors), (self.left_key, gone)):
+            for first in range(0, len(names), 1000):
+                await asking.read(self.store, Call(("HDEL", key, *names[first : first + 1000]), writes=True))
+
+
+def key_of(store: Store) -> str:
+    """The hash in which a store keeps what it knows of its migrations."""
+    return f"{store.namespace}/migrations"
+
+
+def cursor_name(run: str, section: str) -> str:
+    return f"{_CURSOR}{run}:{section}"
+
+
+def _raw(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def busy(who: str) -> MigrationError:
+    return MigrationError(
+        "", f"another runner is at work ({who}): wait for it; its lease ends soon after it does"
+    )
+
+
+def _text(entry: Entry | None) -> str:
+    return "" if entry is None else json.dumps(asdict(entry), separators=(",", ":"))
