@@ -15,7 +15,7 @@ from aioredisca.errors import UsageError
 FILE, TABLE = "pyproject.toml", "[tool.aioredisca]"
 VARIABLE = "AIOREDISCA_URL"
 
-KEYS = {"url": "text", "models": "a list of texts"}
+KEYS = {"url": "text", "models": "a list of texts", "migrations": "text"}
 """What the table may hold, and what each is."""
 
 
@@ -25,12 +25,14 @@ class Settings:
 
     ``url``     the database.
     ``models``  modules (``app.models``: all classes that they declare), and classes (``app.models:User``).
+    ``migrations``  the folder of their steps, seen from where the file lies.
     ``folder``  where the file lies, from where modules are imported as well; None where there is none.
     """
 
     url: str = ""
     models: tuple[str, ...] = ()
     folder: Path | None = None
+    migrations: str = "migrations"
 
 
 def read_settings() -> Settings:
@@ -48,6 +50,11 @@ def database_url(given: str, settings: Settings) -> str:
     return given or os.environ.get(VARIABLE, "") or settings.url
 
 
+def migrations_folder(given: str, settings: Settings) -> str:
+    """The folder of steps that was *given*, else that of the project."""
+    return given or str((settings.folder or Path()) / settings.migrations)
+
+
 def _table(file: Path) -> Any:
     """What stands in the file under that name; None for nothing."""
     try:
@@ -62,7 +69,12 @@ def _checked(table: Any, file: Path) -> Settings:
     if problem := next(_problems(table), ""):
         there = ", ".join(f"{key} ({kind})" for key, kind in KEYS.items())
         raise UsageError(f"{TABLE} in {file}: {problem}; there are {there}")
-    return Settings(table.get("url", ""), tuple(table.get("models", ())), file.parent)
+    return Settings(
+        table.get("url", ""),
+        tuple(table.get("models", ())),
+        file.parent,
+        table.get("migrations", Settings.migrations),
+    )
 
 
 def _problems(table: Any) -> Iterator[str]:
@@ -78,6 +90,8 @@ def _problems(table: Any) -> Iterator[str]:
         yield f"there is no {key!r}" + (f", did you mean {near[0]!r}?" if near else "")
     if not _is(table.get("url", ""), str):
         yield "url is no text"
+    if not _is(table.get("migrations", ""), str):
+        yield "migrations is no text"
     models = table.get("models", [])
     if not _is(models, list) or not all(_is(one, str) for one in models):
         yield 'models is no list of texts, as in ["app.models", "app.users:User"]'

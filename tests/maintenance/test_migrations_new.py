@@ -199,9 +199,9 @@ def test_the_commands(db: Database, raw: Any, folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(sys, "path", [*sys.path])
     User.save_many([User.new(str(i), mail=f"{i}@x.yz", age=i) for i in range(3)])
     at = ("--dir", str(folder))
-    code, text = migrate("new", "first", "--auto", "--models", MODULE, *at)
+    code, text = migrate("new", "first", "--auto", "--models", f"{MODULE}:User", *at)
     assert (code, text.startswith(f"{__name__}:"), "0001_first.py is written" in text) == (0, True, True)
-    assert migrate("new", "again", "--auto", "--models", MODULE, *at) == (
+    assert migrate("new", "again", "--auto", "--models", f"{MODULE}:User", *at) == (
         0,
         "nothing differs: no step was written.",
     )
@@ -232,9 +232,9 @@ def test_the_commands(db: Database, raw: Any, folder: Path, monkeypatch: pytest.
     [
         (("up",), "error: there is no folder"),
         (("new", "Bad"), "error: 'Bad': a step is called by small letters"),
-        (("new", "x", "--auto"), "error: --auto compares models"),
+        (("new", "x", "--auto"), "error: no model is named"),
         (("new", "x", "--auto", "--models", "no_such"), "error: no_such: No module named"),
-        (("new", "x", "--auto", "--models", "json"), "error: json: there is no model"),
+        (("new", "x", "--auto", "--models", "json"), "error: json declares no model class"),
     ],
 )
 def test_a_mistake_is_one_sentence(db: Database, folder: Path, arguments: tuple[str, ...], told: str) -> None:
