@@ -382,16 +382,8 @@ class _Planner:
                 none = self.schema.keys.none(spec.key) if spec.nullable else ""
                 exact = self.schema.by_key[first.key].index == "exact"
                 implied = self.schema.keys.exact(first.key, first.value) if exact else ""
-                return Walk(
-                    "score",
-                    spec.key,
-                    key,
-                    none,
-                    compound.entry,
-                    order.descending,
-                    implied,
-                    spec.none_entry,
-                )
+                rest = (order.descending, implied, spec.none_entry)
+                return Walk("score", spec.key, key, none, compound.entry, *rest)
         return None
 
 

@@ -134,7 +134,7 @@ def taken_over(meta: Meta, schema: Schema, *, empty: bool = False) -> Plan:
 def edit(meta: Meta, schema: Schema, plan: Plan, absent: tuple[str, ...] = ()) -> Edit | None:
     """What makes *plan* true, for a *schema* that it lets write, while the keys *absent* are; None if it
     is."""
-    known = meta.states if meta.ver else {}  # of layout 1 nothing is written that way
+    known = meta.states if meta.ver else dict[str, str]()  # of layout 1 nothing is written that way
     sets: dict[str, str | bytes] = {
         STATE + entry: state for entry, state in plan.states.items() if known.get(entry) != state
     }
