@@ -13,6 +13,7 @@ from aioredisca.drivers.database import Database, open_database
 from aioredisca.errors import (
     AlreadyExists,
     AlreadyRunning,
+    BadLine,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -53,6 +54,8 @@ from aioredisca.fields.times import Date, DateTime
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.maintenance.small import build_indexes
+from aioredisca.maintenance.dumping import export_records
+from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
@@ -73,6 +76,7 @@ __all__ = (
     "Aggregate",
     "AlreadyExists",
     "AlreadyRunning",
+    "BadLine",
     "Bool",
     "BulkError",
     "Bytes",
@@ -94,6 +98,7 @@ __all__ = (
     "Float",
     "Gone",
     "Hash",
+    "Imported",
     "Integer",
     "Json",
     "ListOf",
@@ -132,7 +137,9 @@ __all__ = (
     "WrongType",
     "conf",
     "exclusive",
+    "export_records",
     "hexid",
+    "import_records",
     "intid",
     "reindex",
     "session",
