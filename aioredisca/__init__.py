@@ -54,6 +54,7 @@ from aioredisca.fields.times import Date, DateTime
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.maintenance.small import build_indexes
+from aioredisca.maintenance.adopting import Proposal, adopt
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.model.metaclass import ModelType
@@ -114,6 +115,7 @@ __all__ = (
     "Page",
     "Password",
     "PermissionDenied",
+    "Proposal",
     "Query",
     "RediscaError",
     "Reference",
@@ -135,6 +137,7 @@ __all__ = (
     "UsageError",
     "ValidationError",
     "WrongType",
+    "adopt",
     "conf",
     "exclusive",
     "export_records",

@@ -1,9 +1,10 @@
-"""``aioredisca export`` and ``import``: the records of models as lines of JSON."""
+"""``aioredisca export`` and ``import``: records as lines of JSON; ``adopt``: a model file for hashes."""
 
 from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -16,8 +17,10 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from aioredisca.cli.app import app, errors, failure, model_of
 from aioredisca.config import conf
+from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
+from aioredisca.maintenance.adopting import adopt
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, OnConflict, import_records
 
@@ -94,6 +97,39 @@ def import_command(
             )
         )
     _tell(done, dry_run)
+
+
+@app.command("adopt")
+def adopt_command(
+    url: Annotated[str, typer.Argument(help="the database, as redis://localhost:6379/0")],
+    match: Annotated[str, typer.Option(help="the keys to look at, as SCAN matches them")] = "*",
+    out: Annotated[str, typer.Option(help="the file to write; - is standard output")] = "-",
+    sample: Annotated[int, typer.Option(help="hashes of each prefix that are read")] = 1000,
+    limit: Annotated[int, typer.Option(help="keys of the database that are looked at")] = 200_000,
+    blocking: Annotated[bool, typer.Option(help="a file for blocking code")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="what was found, for machines")] = False,
+) -> None:
+    """Propose a model file for hashes that others wrote, by hand, by redisca, by redis-om.
+
+    Example: aioredisca adopt redis://localhost:6379/0 --match 'user:*' --out models.py
+    """
+    with _counted("looking at", "keys", "") as progress:
+        found = run(
+            adopt(
+                Database(url), match=match, sample=sample, limit=limit, blocking=blocking, progress=progress
+            )
+        )
+        text = json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n" if as_json else found.source
+        with _written(out) as write:
+            write(text.encode())
+    for plan in found.models:
+        errors.print(
+            f"{escape(plan.name)}: {plan.hashes:,} hashes below {escape(plan.base)}:", highlight=False
+        )
+    for problem in found.problems:
+        _warn("left out", problem)
+    if not found.models:
+        raise failure("no hashes were found of which a class could be made")
 
 
 def _conflict(given: str) -> OnConflict:

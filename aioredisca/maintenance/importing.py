@@ -15,6 +15,7 @@ from aioredisca.errors import (
     AlreadyExists,
     BadLine,
     Conflict,
+    OutcomeUnknown,
     RediscaError,
     UsageError,
     ValidationError,
@@ -33,6 +34,9 @@ MAX_WEIGHT = 1 << 20
 
 MAX_NAMED = 1000
 """How many lines a report names."""
+
+ATTEMPTS = 3
+"""How often a batch is sent that gets no answer."""
 
 MAX_WAITING = 10_000
 """How many records wait for one that they refer to."""
@@ -258,7 +262,11 @@ class _Import:
             self.bad(entry.number, error)
 
     async def write(self, entries: list[_Entry]) -> None:
-        """Write *entries* in one call, without those that the server refuses."""
+        """Write *entries* in one call, without those that the server refuses.
+
+        What got no answer is sent again: it is the same, whether it was done or not.
+        """
+        left = ATTEMPTS
         while entries:
             assert self.reader is not None
             begun = [(self.reader.mapper.detached(entry.change.id), entry.change) for entry in entries]
@@ -270,6 +278,11 @@ class _Import:
                     raise
                 error.instance = None
                 self.refused(entries.pop(place), error)
+            except OutcomeUnknown:
+                left -= 1
+                if not left:
+                    raise
+                self.reader.repeat([entry.change for entry in entries])
             else:
                 self.done.records += len(entries)
                 return

@@ -288,14 +288,22 @@ class Reader:
 
     async def replace(self, changes: Sequence[Change]) -> None:
         """Let *changes* take away what stands of the records before them."""
-        keys = self.schema.keys
-        calls = [Call(("HKEYS", keys.record(change.id))) for change in changes]
+        calls = [Call(("HKEYS", self.schema.keys.record(change.id))) for change in changes]
         for change, reply in zip(changes, await asking.read_together(self.store, calls), strict=True):
             there = {*self.schema.by_key, *map(id_text, reply)} - {MARKER}
             change.mode = "upsert"
             change.drops = tuple(sorted(there - change.sets.keys()))
-            emptied = (After(keys.collection(key, change.id), "UNLINK") for key in self.collections)
-            change.after = (*emptied, *change.after)
+            change.after = (*self._emptied(change), *change.after)
+
+    def repeat(self, changes: Sequence[Change]) -> None:
+        """Let *changes* be made once, though an earlier send of them may have been carried out."""
+        for change in changes:
+            change.again = True
+            change.after = (*self._emptied(change), *change.after)
+
+    def _emptied(self, change: Change) -> list[After]:
+        keys = self.schema.keys
+        return [After(keys.collection(key, change.id), "UNLINK") for key in self.collections]
 
     async def with_parents(self, changes: Sequence[Change]) -> list[Change]:
         """Those of *changes* whose parents are in the store, or among them, whose parents are too."""

@@ -44,6 +44,8 @@ from aioredisca import (
 
 from ..support.drift import drift
 from ..support.dumps.make_dump import differences, dumped
+from ..support.proxy import Proxy
+from ..support.servers import Server
 
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$" + "YWFh" * 10 + "YWE"
 
@@ -429,3 +431,25 @@ async def test_a_stream_that_was_cut_short_is_told_and_goes_on(db: Database, raw
     done = await import_records(lines, Everything, Parent, on_conflict="skip")
     assert (done.records, done.skipped, done.complete) == (7, 7, True)
     assert differences(stored(raw), before) == {}
+
+
+@pytest.mark.parametrize("lose", ["lose_next_reply", "refuse_next_request"])
+async def test_a_batch_that_got_no_answer_is_sent_again(
+    proxied: Database, server: Server, proxy: Proxy, lose: str
+) -> None:
+    with server.client() as raw:
+        await filled(raw, 12)
+        lines, before = await lines_of(Everything, Parent), stored(raw)
+        raw.flushdb()
+        await import_records(lines[:1], Everything, Parent)  # so that the next call writes
+
+        async def given() -> Any:
+            for line in lines:
+                if '"end":"Everything"' in line:
+                    getattr(proxy, lose)()
+                yield line
+
+        done = await import_records(given(), Everything, Parent)
+        assert (done.records, done.left_out) == (14, 0)
+        assert differences(stored(raw), before) == {}
+        assert drift(raw, [Everything, Parent]) == []

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from aioredisca import Database, Imported, export_records, import_records
-from examples.airports import Airport, read_airports
 
 from ..support.drift import drift
 from ..support.dumps.make_dump import differences, dumped
+
+EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "airports.py"
 
 
 @pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_the_airports_come_back_exactly(db: Database, raw: Any, backend: str, full: bool) -> None:
+    example: Any = runpy.run_path(str(EXAMPLE), run_name="airports_moved")
+    Airport, read_airports = example["Airport"], example["read_airports"]
     airports = read_airports(None if full else 100 if backend == "memory" else 1500)
     await Airport.save_many(airports)
     lines, before = [line async for line in export_records(Airport)], dumped(raw)
