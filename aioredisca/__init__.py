@@ -51,12 +51,12 @@ from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
+from aioredisca.maintenance.adopting.sampling import Proposal, adopt
+from aioredisca.maintenance.dumping import export_records
+from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.maintenance.small import build_indexes
-from aioredisca.maintenance.adopting import Proposal, adopt
-from aioredisca.maintenance.dumping import export_records
-from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record

@@ -20,7 +20,7 @@ from aioredisca.config import conf
 from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
-from aioredisca.maintenance.adopting import adopt
+from aioredisca.maintenance.adopting.sampling import adopt
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, OnConflict, import_records
 

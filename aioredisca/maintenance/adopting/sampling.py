@@ -10,9 +10,9 @@ from typing import Any
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import UsageError
-from aioredisca.maintenance.grouping import Group, grouped
-from aioredisca.maintenance.guessing import Guess, guess, suggest_index
-from aioredisca.maintenance.proposing import ModelPlan, Planned, source_of
+from aioredisca.maintenance.adopting.grouping import Group, grouped
+from aioredisca.maintenance.adopting.guessing import Guess, guess, suggest_index
+from aioredisca.maintenance.adopting.proposing import ModelPlan, Planned, source_of
 from aioredisca.persistence import asking
 from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.keys import MARKER, bad_field, id_text

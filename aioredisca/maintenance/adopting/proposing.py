@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from aioredisca.maintenance.guessing import Guess
+from aioredisca.maintenance.adopting.guessing import Guess
 from aioredisca.model.declaration import RESERVED
 
 WIDTH = 100
