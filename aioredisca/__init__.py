@@ -13,6 +13,7 @@ from aioredisca.drivers.database import Database, open_database
 from aioredisca.errors import (
     AlreadyExists,
     AlreadyRunning,
+    BadLine,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -51,6 +52,9 @@ from aioredisca.fields.scalars import UUID, Bool, Enum, Json
 from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
+from aioredisca.maintenance.adopting.sampling import Proposal, adopt
+from aioredisca.maintenance.dumping import export_records
+from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.maintenance.small import build_indexes
@@ -74,6 +78,7 @@ __all__ = (
     "Aggregate",
     "AlreadyExists",
     "AlreadyRunning",
+    "BadLine",
     "Bool",
     "BulkError",
     "Bytes",
@@ -95,6 +100,7 @@ __all__ = (
     "Float",
     "Gone",
     "Hash",
+    "Imported",
     "Integer",
     "Json",
     "ListOf",
@@ -111,6 +117,7 @@ __all__ = (
     "Page",
     "Password",
     "PermissionDenied",
+    "Proposal",
     "Query",
     "RediscaError",
     "Reference",
@@ -132,9 +139,12 @@ __all__ = (
     "UsageError",
     "ValidationError",
     "WrongType",
+    "adopt",
     "conf",
     "exclusive",
+    "export_records",
     "hexid",
+    "import_records",
     "intid",
     "reindex",
     "session",

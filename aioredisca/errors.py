@@ -275,6 +275,17 @@ class BulkError(Conflict):
         return f"stopped after {self.saved} written records: {self.cause}"
 
 
+class BadLine(RediscaError):
+    """An import stopped at a line of its stream. ``line`` is its number, ``cause`` the error that it met."""
+
+    def __init__(self, line: int, cause: RediscaError) -> None:
+        super().__init__(line, cause)
+        self.line, self.cause = line, cause
+
+    def __str__(self) -> str:
+        return f"line {self.line:,}: {self.cause}"
+
+
 class CorruptRecord(RediscaError):
     """Stored bytes that their field cannot read, or a stored record without a required field."""
 

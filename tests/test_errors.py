@@ -14,6 +14,7 @@ import aioredisca
 from aioredisca import (
     AlreadyExists,
     AlreadyRunning,
+    BadLine,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -152,6 +153,12 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         (Conflict,),
         {"model": "User", "id": "1"},
         "User('1') is not stored, or not any more: save() would create it",
+    ),
+    (
+        BadLine(1234, AlreadyExists("User", "1")),
+        (RediscaError,),
+        {"line": 1234},
+        "line 1,234: User('1') exists already: load it to change it, or create it under another id",
     ),
     (
         BulkError(3, Gone("User", "1")),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from aioredisca.compiler import positions
-from aioredisca.compiler.changes import Change, Increment, Mode, Parents
+from aioredisca.compiler.changes import After, Change, Increment, Mode, Parents
 from aioredisca.compiler.fast_single import MAX_SINGLE, is_simple
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.compiler.rendering import rendered
@@ -251,6 +251,17 @@ def grouped(
     return found
 
 
+def afterwards(commands: Sequence[After], before: int, keys: int) -> list[Arg]:
+    """What stands behind the groups, as ``lua/write/after.lua`` reads it.
+
+    So many arguments come *before* it, and so many *keys* before those of the commands.
+    """
+    found = list[Arg]()
+    for one in commands:
+        found += [one.command, len(one.arguments), *one.arguments]
+    return [*found, before + 1, keys]
+
+
 def fast_call(change: Change) -> Call | None:
     """The call that writes *change*, if a fast path can carry it out.
 
@@ -258,7 +269,7 @@ def fast_call(change: Change) -> Call | None:
     """
     sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.increment
-    others = change.referrers or change.parents
+    others = change.referrers or change.parents or change.after
     if special or others or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
     known = _layouts_of(change.schema)

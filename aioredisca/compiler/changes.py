@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Raw
+from aioredisca.types import Arg, Raw
 
 Parents: TypeAlias = tuple[tuple[str, str, str, bool], ...]
 """Hash fields of references, each with the key of the record that it names, what such keys start with, and
@@ -37,6 +37,14 @@ class Increment:
     places: int = 0
 
 
+class After(NamedTuple):
+    """A command on a key of a record that was just written: on one of its collections, or on itself."""
+
+    key: str
+    command: str
+    arguments: tuple[Arg, ...] = ()
+
+
 @dataclass(slots=True)
 class Change:
     """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
@@ -59,6 +67,8 @@ class Change:
     increment: Increment | None = None
     referrers: tuple[Referrer, ...] = ()
     parents: Parents = ()
+    after: tuple[After, ...] = field(default=(), repr=False)
+    """What is done once all records are written, in the same call; none of it may fail."""
 
 
 def schemas_of(changes: Sequence[Change], referrers: Sequence[Referrer]) -> dict[str, Schema]:

@@ -44,9 +44,9 @@ MIGRATE_PARTS = ("exchange", "finish", "move", "nothing", "purge")
 
 SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "probe", "rights", "sweep")
 
-WriteExtra = Literal["increment", "cascade", "parents"]
+WriteExtra = Literal["increment", "cascade", "parents", "after"]
 
-WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade", "parents")
+WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade", "parents", "after")
 """Parts of a write that only some changes need."""
 
 INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
@@ -130,10 +130,10 @@ def journaled_script(script: Script) -> Script:
 def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
-    counts, cascades, checks = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
+    counts, cascades, checks, after = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
     judged = parts(*_ending(classes), *counts, "write/judge", *cascades, *checks)
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
-    return composed([*fast, *_taken(classes), *judged, *_written(classes), reply])
+    return composed([*fast, *_taken(classes), *judged, *_written(classes, after), reply])
 
 
 @lru_cache(maxsize=1024)
@@ -202,11 +202,12 @@ def _declarations(classes: Sequence[Rendered]) -> Part:
     return Part("declarations", (), ("FIXED", "CLASSES"), text)
 
 
-def _written(classes: Sequence[Rendered]) -> list[Part]:
-    """What a script does to the indexes, if any changes, to the hashes, and to what ends."""
+def _written(classes: Sequence[Rendered], then: Sequence[str] = ()) -> list[Part]:
+    """What a script does to the indexes, if any changes, to the hashes, *then*, and to what ends."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
     indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
     before, after = (parts(*names) for names in _fields_ending(classes))
+    after += parts(*then)
     ended = parts("write/ended") if _ending(classes) else []
     hashes = [part("write/touched"), only_if("touched", indexes), part("write/commit")]
     return [*before, *hashes, *after, *ended]

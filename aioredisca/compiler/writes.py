@@ -34,9 +34,13 @@ def write_call(changes: Sequence[Change]) -> Call:
     records = [change.schema.keys.record(change.id) for change in changes]
     parents = _numbered(changes, len(scope.fixed) + len(records))
     arguments = batches.grouped(changes, scope.numbers, parents, alone=bool(referrers))
+    keys: list[Arg] = [*scope.fixed, *records, *parents]
+    if after := [command for change in changes for command in change.after]:
+        arguments += batches.afterwards(after, len(arguments), len(keys))
+        keys += [command.key for command in after]
     script = write_script(scope.classes, _extras(changes, referrers, parents))
     reaches = _reached([one.schema for one in referrers if one.action != "restrict"])
-    return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
+    return Call((*arguments,), script, (*keys,), writes=True, reaches=reaches)
 
 
 def get_or_create_call(
@@ -202,6 +206,8 @@ def _extras(
         found.append("cascade")
     if parents:
         found.append("parents")
+    if any(change.after for change in changes):
+        found.append("after")
     return tuple(found)
 
 

@@ -11,6 +11,7 @@ from aioredisca.drivers.run import allow_blocking, iterate, run
 from aioredisca.errors import (
     AlreadyExists,
     AlreadyRunning,
+    BadLine,
     BulkError,
     Conflict,
     CorruptRecord,
@@ -65,6 +66,7 @@ __all__ = (
     "Aggregate",
     "AlreadyExists",
     "AlreadyRunning",
+    "BadLine",
     "Bool",
     "BulkError",
     "Bytes",

@@ -1,0 +1,296 @@
+"""Records from lines of JSON, as dumping.py writes them: each is checked, then written with all its indexes.
+
+The records of a batch are written with their collections in one call, all or none. So wherever an import is
+cut short, what is there is whole, and the same stream with ``on_conflict="skip"`` goes on behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from aioredisca.compiler.changes import BATCH, Change
+from aioredisca.errors import (
+    AlreadyExists,
+    BadLine,
+    Conflict,
+    OutcomeUnknown,
+    RediscaError,
+    UsageError,
+    ValidationError,
+    hiding,
+)
+from aioredisca.maintenance.lines import FORMAT, Reader, models_of, parsed
+from aioredisca.persistence import executor
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+OnConflict = Literal["fail", "skip", "replace"]
+
+MAX_WEIGHT = 1 << 20
+"""Characters of one batch, unless a line has more."""
+
+MAX_NAMED = 1000
+"""How many lines a report names."""
+
+ATTEMPTS = 3
+"""How often a batch is sent that gets no answer."""
+
+MAX_WAITING = 10_000
+"""How many records wait for one that they refer to."""
+
+
+@dataclass
+class Imported:
+    """What :func:`import_records` did.
+
+    ``records``   how many were written, or would have been.
+    ``skipped``   how many were there already, and stayed as they were.
+    ``left_out``  how many lines were no good, or hold a unique value that another record has.
+    ``problems``  (number of the line, error) of the first 1,000 of these. No error shows a value.
+    ``unknown``   how many records hold a field that the stream takes for declared and the class does not, by
+                  name. They are written with it.
+    ``complete``  whether the stream had all the lines that it was to have.
+    """
+
+    records: int = 0
+    skipped: int = 0
+    left_out: int = 0
+    problems: list[tuple[int, RediscaError]] = field(default_factory=list[tuple[int, RediscaError]])
+    unknown: dict[str, int] = field(default_factory=dict[str, int])
+    complete: bool = True
+
+
+@hiding
+async def import_records(
+    lines: Iterable[str | bytes] | AsyncIterable[str | bytes],
+    *models: type[Record],
+    on_conflict: OnConflict = "fail",
+    strict: bool = False,
+    check_references: bool = True,
+    dry_run: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Imported:
+    """Write the records of *lines*, as :func:`export_records` makes them, into the stores of *models*.
+
+    ``on_conflict``       what becomes of a record whose id is taken: "fail" stops by BadLine; "skip" leaves
+                          the one that is there, so that an import that was cut short can go on; "replace"
+                          puts the new one in its place, as a whole. Where another record holds a unique
+                          value, "fail" stops, and the others leave the line out.
+    ``strict``            stop by BadLine at the first line that is no good, instead of reporting it.
+    ``check_references``  refuse what refers to no record, where the class checks that. A record that comes
+                          before the one that it names waits for it. False checks nothing.
+    ``dry_run``           write nothing: look at each line, and whether its id is taken.
+    ``progress``          called with the number of lines read so far.
+
+    A model is found by its name or its prefix in the header. UsageError for a header of another format or
+    model. What was written before an error stays. EVALSHA, one round trip per 100 records; one more with
+    EXISTS to skip, HKEYS to replace.
+    """
+    if on_conflict not in get_args(OnConflict):
+        raise UsageError(f"on_conflict={on_conflict!r}: it is 'fail', 'skip' or 'replace'")
+    if isinstance(lines, str | bytes):
+        raise UsageError(
+            "import_records() takes lines, an open file, say: one text would be read letter by letter"
+        )
+    run = _Import(models_of(models, "import_records()"), on_conflict, strict, check_references, dry_run)
+    async for number, line in _numbered(lines):
+        await run.take(number, line)
+        if progress is not None and number % BATCH == 0:
+            progress(number)
+    await run.finish()
+    return run.done
+
+
+async def _numbered(
+    lines: Iterable[str | bytes] | AsyncIterable[str | bytes],
+) -> AsyncIterator[tuple[int, str | bytes]]:
+    number = 0
+    if isinstance(lines, AsyncIterable):
+        async for line in lines:
+            number += 1
+            yield number, line
+    else:
+        for line in lines:
+            number += 1
+            yield number, line
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A record that is to be written, and the number of its line."""
+
+    number: int
+    change: Change
+
+
+class _Import:
+    """One call of :func:`import_records`."""
+
+    def __init__(
+        self, models: Sequence[Any], on_conflict: OnConflict, strict: bool, checks: bool, dry_run: bool
+    ) -> None:
+        self.models, self.on_conflict, self.strict = models, on_conflict, strict
+        self.checks, self.dry_run = checks, dry_run
+        self.done = Imported()
+        self.reader: Reader | None = None
+        self.batch, self.waiting = dict[str, _Entry](), list[tuple[_Entry, RediscaError]]()
+        self.weight = self.lines = 0
+        """Of the batch, in characters; and how many lines the model had so far."""
+
+    async def take(self, number: int, text: str | bytes) -> None:
+        """One line of the stream."""
+        if not text.strip():
+            return
+        line = parsed(text)
+        if line is None:
+            self.bad(number, ValidationError(self._name(), "", "the line is no object of JSON"))
+        elif "aioredisca" in line:
+            await self.begin(line)
+        elif "end" in line and "id" not in line:
+            await self.end(line)
+        elif self.reader is None:
+            raise UsageError("the stream does not begin with a header, as export_records() makes it")
+        else:
+            self.lines += 1
+            try:
+                change = self.reader.change(line)
+            except ValidationError as error:
+                return self.bad(number, error)
+            if change.id in self.batch:  # the second of them finds the first
+                await self.flush()
+            self.batch[change.id] = _Entry(number, change)
+            self.weight += len(text)
+            if len(self.batch) == BATCH or self.weight > MAX_WEIGHT:
+                await self.flush()
+        return None
+
+    def _name(self) -> str:
+        return self.reader.mapper.name if self.reader else "the stream"
+
+    async def begin(self, header: dict[str, Any]) -> None:
+        """The records of another model follow."""
+        await self.finish()
+        if header["aioredisca"] != FORMAT or header.get("values"):
+            cure = (
+                "export_records(values=False)"
+                if header.get("values")
+                else "the library that wrote it, or a newer one"
+            )
+            raise UsageError(f"nobody can import this: take what comes from {cure}")
+        name, prefix = header.get("model"), header.get("prefix")
+        found = [model for model in self.models if model.__name__ == name]
+        found = found or [model for model in self.models if model.__mapper__.prefix() == prefix]
+        if not found:
+            given = ", ".join(model.__name__ for model in self.models)
+            raise UsageError(
+                f"the stream goes on with records of {name!r}, and was to be of {given}: name that class too"
+            )
+        self.reader = Reader(found[0], self.checks, self.done.unknown)
+        self.done.complete = False
+
+    async def end(self, line: dict[str, Any]) -> None:
+        self.done.complete = line.get("records") == self.lines
+        await self.finish()
+
+    async def finish(self) -> None:
+        """Write what is left of a model, those last that wait for others."""
+        await self.flush()
+        if self.waiting:
+            await self.write_waiting()
+        self.reader, self.lines = None, 0
+
+    async def write_waiting(self) -> None:
+        """Write what refers to records that came behind it, in a circle perhaps; the rest is no good."""
+        assert self.reader is not None
+        waiting, self.waiting = self.waiting, []
+        sound = await self.reader.with_parents([entry.change for entry, _ in waiting])
+        kept = {change.id for change in sound}
+        for change in sound:
+            change.parents = ()
+        entries = [entry for entry, _ in waiting if entry.change.id in kept]
+        for first in range(0, len(entries), BATCH):
+            await self.write(entries[first : first + BATCH])
+        for entry, error in waiting:
+            if entry.change.id not in kept:
+                self.bad(entry.number, error)
+
+    def bad(self, number: int, error: RediscaError) -> None:
+        """A line that is no good."""
+        if self.strict:
+            raise BadLine(number, error)
+        self.done.left_out += 1
+        if len(self.done.problems) < MAX_NAMED:
+            self.done.problems.append((number, error))
+
+    # -- writing -----------------------------------------------------------------------------------
+
+    async def flush(self) -> None:
+        entries, self.batch, self.weight = [*self.batch.values()], {}, 0
+        if entries and (self.dry_run or self.on_conflict != "fail"):
+            entries = await self.without_conflicts(entries)
+        if self.dry_run:
+            self.done.records += len(entries)
+        else:
+            await self.write(entries)
+
+    async def without_conflicts(self, entries: list[_Entry]) -> list[_Entry]:
+        """Those of *entries* that are to be written, though records may be there already."""
+        assert self.reader is not None
+        if self.on_conflict == "replace":
+            if not self.dry_run:
+                await self.reader.replace([entry.change for entry in entries])
+            return entries
+        free = list[_Entry]()
+        taken = await self.reader.taken([entry.change for entry in entries])
+        for entry, is_taken in zip(entries, taken, strict=True):
+            if is_taken:
+                self.conflict(entry, AlreadyExists(self._name(), entry.change.id))
+            else:
+                free.append(entry)
+        return free
+
+    def conflict(self, entry: _Entry, error: RediscaError) -> None:
+        """A record that others are in the way of."""
+        if self.on_conflict == "fail":
+            raise BadLine(entry.number, error)
+        if isinstance(error, AlreadyExists) and self.on_conflict == "skip":
+            self.done.skipped += 1
+        else:
+            self.bad(entry.number, error)
+
+    async def write(self, entries: list[_Entry]) -> None:
+        """Write *entries* in one call, without those that the server refuses.
+
+        What got no answer is sent again: it is the same, whether it was done or not.
+        """
+        left = ATTEMPTS
+        while entries:
+            assert self.reader is not None
+            begun = [(self.reader.mapper.detached(entry.change.id), entry.change) for entry in entries]
+            try:
+                await executor.write(self.reader.store, begun)
+            except (Conflict, ValidationError) as error:
+                place = next((n for n, (record, _) in enumerate(begun) if record is error.instance), None)
+                if place is None:
+                    raise
+                error.instance = None
+                self.refused(entries.pop(place), error)
+            except OutcomeUnknown:
+                left -= 1
+                if not left:
+                    raise
+                self.reader.repeat([entry.change for entry in entries])
+            else:
+                self.done.records += len(entries)
+                return
+
+    def refused(self, entry: _Entry, error: RediscaError) -> None:
+        if isinstance(error, Conflict):
+            self.conflict(entry, error)
+        elif entry.change.parents and len(self.waiting) < MAX_WAITING:
+            self.waiting.append((entry, error))  # what it refers to may come behind it
+        else:
+            self.bad(entry.number, error)

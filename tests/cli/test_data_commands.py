@@ -1,0 +1,151 @@
+"""``aioredisca export`` and ``import``: pipes, files, what is told and what the shell is answered."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aioredisca.cli import app
+
+from ..support.drift import drift
+from ..support.patience import limit
+from ..support.servers import Server
+
+SOURCE = """
+from aioredisca import Email, Integer, MD5Pass, Reference, String, sync
+
+class Team(sync.Model):
+    name = String(unique=True)
+
+class Player(sync.Model):
+    email = Email(unique=True)
+    age = Integer(index=True)
+    password = MD5Pass()
+    team = Reference(Team, check=True)
+"""
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> Any:
+    """A module with two models, where a command line finds it, and three records."""
+    name = f"models_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    yield name
+    sys.modules.pop(name, None)
+
+
+def called(*arguments: str, given: bytes = b"") -> Result:
+    return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, arguments, input=given)
+
+
+def filled(name: str) -> Any:
+    module: Any = __import__(name)
+    team = module.Team.new("t", name="[red]").save()
+    for n in range(3):
+        module.Player.new(str(n), email=f"{n}@x.yz", age=n, password="pw", team=team).save()
+    return module
+
+
+def test_a_pipe_and_a_file_bring_all_back(models: str, db: Any, raw: Any, tmp_path: Path) -> None:
+    module = filled(models)
+    both = f"{models}:Player", f"{models}:Team"
+    out = called("export", *both)
+    assert out.exit_code == 0
+    assert (
+        out.stderr
+        == "secrets are among what is written: Player.password; --without-secrets leaves them out\n"
+    )
+    lines = [json.loads(line) for line in out.stdout.splitlines()]
+    assert [line["model"] for line in lines if "model" in line] == ["Team", "Player"]
+    assert called("export", *both, "--out", "all.jsonl.gz").exit_code == 0
+    packed = gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes()).decode()
+    assert packed.splitlines()[1:3] == out.stdout.splitlines()[1:3]
+    assert not list(tmp_path.glob("*.part"))
+    before = raw.hgetall("player:1")
+    for source in (("--from", "all.jsonl.gz"), ()):
+        raw.flushdb()
+        done = called("import", *both, *source, given=out.stdout_bytes)
+        assert (done.exit_code, done.stdout, done.stderr) == (0, "", "4 records written.\n")
+        assert raw.hgetall("player:1") == before
+        assert drift(raw, [module.Player, module.Team]) == []
+    again = called("import", *both, given=out.stdout_bytes)
+    assert (again.exit_code, again.stderr.split(": ")[0:2]) == (1, ["error", "line 2"])
+    again = called("import", *both, "--on-conflict", "skip", given=out.stdout_bytes)
+    assert again.stderr == "0 records written, 4 were there already.\n"
+    again = called("import", *both, "--on-conflict", "replace", "--dry-run", given=out.stdout_bytes)
+    assert again.stderr == "4 records would be written.\n"
+
+
+def test_what_is_wrong_is_told_and_answered(models: str, db: Any, raw: Any, tmp_path: Path) -> None:
+    filled(models)
+    player = f"{models}:Player"
+    header, *lines = called("export", player).stdout.splitlines()
+    raw.flushdb()
+    bad = '{"id":"9","fields":{"age":"secret","new":"x"}}'
+    stream = "\n".join([header, bad, *lines[:1]]).encode()
+    done = called("import", player, given=stream)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines() == [
+        "0 records written.",
+        "left out line 2: Player.age: cannot be read, or the field would not write it like that",
+        "left out line 3: Player.team: refers to a record that is not stored: "
+        "save Team('t') first, or in the same batch or flush",
+        "cut short the stream has not all the lines that were to come",
+    ]
+    done = called("import", player, "--unchecked", "--strict", given="\n".join([header, *lines]).encode())
+    assert (done.exit_code, raw.zcard("player/ids")) == (0, 3)
+    for options, told in (
+        (("--strict",), "error: line 2: Player.age: cannot be read"),
+        (("--on-conflict", "merge"), "error: on_conflict='merge': it is 'fail', 'skip' or 'replace'"),
+        (("--from", "nowhere.jsonl"), "error: [Errno 2] No such file"),
+    ):
+        done = called("import", player, *options, given=stream)
+        assert done.exit_code == 1
+        assert done.stderr.startswith(told)
+    (tmp_path / "bad.gz").write_bytes(b"no gzip")
+    done = called("import", player, "--from", "bad.gz")
+    assert (done.exit_code, done.stderr.startswith("error: Not a gzipped file")) == (1, True)
+    assert "secret" not in done.stderr
+
+
+def test_secrets_can_stay_at_home(models: str, db: Any) -> None:
+    filled(models)
+    out = called("export", f"{models}:Player", "--without-secrets")
+    assert (out.stderr, "password" in out.stdout) == ("", False)
+    out = called("export", f"{models}:Player", "--values")
+    assert json.loads(out.stdout.splitlines()[2])["fields"] == {"email": "1@x.yz", "age": 1, "team": "t"}
+
+
+def test_a_reader_that_has_enough_ends_it_in_silence(models: str, server: Server, tmp_path: Path) -> None:
+    client = server.client()
+    for n in range(3000):
+        client.hset(f"team:{n}", mapping={"name": f"name {n}" + "x" * 100})
+    client.close()
+    command = [sys.executable, "-m", "aioredisca"]
+    subprocess.run(
+        [*command, "reindex", f"{models}:Team", "--url", server.url],
+        check=True,
+        capture_output=True,
+        timeout=limit(5),
+    )
+    with subprocess.Popen(
+        [*command, "export", f"{models}:Team", "--url", server.url],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith('{"aioredisca":1')
+        process.stdout.close()
+        told = process.stderr.read()
+        assert (process.wait(limit(5)), told) == (1, "")

@@ -1,0 +1,1 @@
+"""What other mappers have written, for the tests of adoption: see make_dumps.py."""
