@@ -66,6 +66,13 @@ def faults(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["-n", WORKERS, *tests]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session
+def protocol(session: nox.Session) -> None:
+    """Look at every state of the protocol of changes, of the large scenarios too. Takes an hour of processor time."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.protocol.test_protocol", *session.posargs)
+
+
 @nox.session(name="expiry-soak")
 def expiry_soak(session: nox.Session) -> None:
     """Soak a million records that end, by several processes. Takes some ten minutes and a gigabyte."""
