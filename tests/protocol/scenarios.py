@@ -164,7 +164,6 @@ def full() -> Iterator[Scenario]:
             Operator(1, crashes=0),
             Failover(),
             states=[READY],
-            complete=1,
             rules=Rules(retires_by_declaring=True),
         )
         yield scenario(
