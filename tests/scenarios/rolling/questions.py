@@ -1,7 +1,8 @@
 """What readers ask, and how an answer is judged while others write.
 
-Records that stand still must be in every answer that they match and in no other. Those that move may be in it or
-not, but what is told of them must match.
+Records that nobody changes any more must be in every answer that they match and in no other: those that stood still
+all the time, and those that a writer has settled, of which it told the others. Those that move may be in it or not,
+but what is told of them must match.
 """
 
 from __future__ import annotations
@@ -46,19 +47,17 @@ class Question:
     matches: Callable[[Values], bool]
 
     def wrong(self, kept: dict[str, Values], rows: Iterable[Any]) -> str:
-        """What is wrong with an answer, or nothing."""
+        """What is wrong with an answer, or nothing. *kept* are the records that nobody changes any more."""
         found = {row.id: {name: getattr(row, name) for name in values("", 0, nones=False)} for row in rows}
         wanted = {id for id, one in kept.items() if self.matches(one)}
-        told = {id for id in found if id.startswith("still-")}
-        if told != wanted:
-            return f"lacks {sorted(wanted - told)}, has {sorted(told - wanted)} too many"
-        strange = [id for id, one in found.items() if not self.matches(one)]
-        return f"{strange} do not match" if strange else ""
+        lacks, strange = wanted - found.keys(), [id for id, one in found.items() if not self.matches(one)]
+        texts = [f"lacks {sorted(lacks)}"] if lacks else []
+        return ", ".join([*texts, f"{strange} do not match"] if strange else texts)
 
-    def wrong_count(self, kept: dict[str, Values], count: int, moving: int) -> str:
-        """The same of a number."""
+    def wrong_count(self, kept: dict[str, Values], count: int, others: int) -> str:
+        """The same of a number, where there are so many *others* at most."""
         least = sum(1 for one in kept.values() if self.matches(one))
-        return "" if least <= count <= least + moving else f"{count} is not {least} to {least + moving}"
+        return "" if least <= count <= least + others else f"{count} is not {least} to {least + others}"
 
 
 def questions(version: Any) -> dict[str, Question]:

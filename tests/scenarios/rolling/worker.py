@@ -18,6 +18,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import redis.asyncio
+
 from aioredisca import (
     BulkError,
     Conflict,
@@ -36,8 +38,39 @@ from .questions import OF_EACH, Values, questions, still, values
 
 MOST_NAMED = 5
 
+MOST_WRITERS = 20
+"""Of all processes."""
+
 MORE = {"group": "more", "name": "m", "labels": set[str]()}
 """What keeps records out of all answers."""
+
+
+class Board:
+    """What processes tell each other, in another database of the same server: which records are settled."""
+
+    def __init__(self, url: str) -> None:
+        self._client = redis.asyncio.Redis.from_url(url.replace("/0?", "/1?"))
+        self._known = dict[str, Values]()
+
+    async def tell(self, id: str) -> None:
+        await self._insist("SADD", "settled", id)
+
+    async def settled(self) -> dict[str, Values]:
+        """The settled records as they stand there."""
+        for id in await self._insist("SMEMBERS", "settled"):
+            if id.decode() not in self._known:
+                self._known[id.decode()] = values(id.decode(), 0, nones=NONES)
+        return dict(self._known)
+
+    async def _insist(self, *command: str) -> Any:
+        while True:
+            try:
+                return await self._client.execute_command(*command)  # type: ignore[no-untyped-call]
+            except (redis.ConnectionError, redis.TimeoutError):  # the server starts again
+                await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        await self._client.aclose()
 
 
 class Work:
@@ -47,9 +80,11 @@ class Work:
     ``records``  the stamp of each record that moves, or None where it was deleted: as the store must have it.
     """
 
-    def __init__(self, name: str, moving: int, contend: bool) -> None:
+    def __init__(self, name: str, board: Board, moving: int, contend: bool) -> None:
+        self.board = board
         self.name, self.moving, self.contend = name, moving, contend
         self.stopped = asyncio.Event()
+        self.settled = 0
         self.writes = 0
         self.records = dict[str, int | None]()
         self.refused, self.answers, self.unanswered = Counter[str](), Counter[str](), Counter[str]()
@@ -70,7 +105,7 @@ class Work:
         stamp = 0
         while not self.stopped.is_set():
             id, stamp = f"{self.name}-{number}-{dice.randrange(OF_EACH)}", stamp + 1
-            verb = dice.choice((self._save, self._save, self._change, self._many, self._delete))
+            verb = dice.choice((self._save, self._settle, self._change, self._many, self._delete))
             if not await self._settled(lambda verb=verb, id=id, stamp=stamp: verb(id, stamp)):  # type: ignore[misc]
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.002)
@@ -131,6 +166,14 @@ class Work:
         await Item.save_many([item or self._new(one, stamp) for one, item in zip(ids, found, strict=True)])
         return dict.fromkeys(ids, stamp)
 
+    async def _settle(self, id: str, stamp: int) -> dict[str, int | None]:
+        """A record that nobody changes from now on."""
+        self.settled += 1
+        id = f"settled-{self.name}-{self.settled}"
+        await Item.new(id, **values(id, 0, nones=NONES)).save(mode="upsert")
+        await self.board.tell(id)
+        return {id: 0}
+
     async def _delete(self, id: str, stamp: int) -> dict[str, int | None]:
         await Item.delete_many([id])
         return {id: None}
@@ -145,11 +188,15 @@ class Work:
         while not self.stopped.is_set():
             turn += 1
             name, question = asked[turn % len(asked)]
+            before = await self.board.settled()
             try:
                 if turn // len(asked) % 2:
-                    wrong = question.wrong_count(kept, await question.query(Item).count(), self.moving)
+                    count = await question.query(Item).count()
+                    new = len(await self.board.settled()) - len(before)
+                    others = self.moving + new + MOST_WRITERS  # who has written, and not told it yet
+                    wrong = question.wrong_count(kept | before, count, others)
                 else:
-                    wrong = question.wrong(kept, await question.query(Item))
+                    wrong = question.wrong(kept | before, await question.query(Item))
             except NotIndexed:
                 self.unanswered[name] += 1
             except (Unavailable, OutcomeUnknown):
@@ -181,8 +228,9 @@ async def fill(more: int) -> None:
     await Item.save_many([Item.new(id, **one) for id, one in kept.items()])
 
 
-async def work(name: str, writers: int, readers: int, moving: int, contend: int) -> None:
-    todo = Work(name, moving, bool(contend))
+async def work(url: str, name: str, writers: int, readers: int, moving: int, contend: int) -> None:
+    board = Board(url)
+    todo = Work(name, board, moving, bool(contend))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, todo.stopped.set)
     async with asyncio.TaskGroup() as group:
         for number in range(writers):
@@ -191,6 +239,7 @@ async def work(name: str, writers: int, readers: int, moving: int, contend: int)
             group.create_task(todo.read(number))
         group.create_task(todo.note())
     say(todo.told())
+    await board.close()
 
 
 def main() -> None:
@@ -201,7 +250,7 @@ def main() -> None:
         asyncio.run(fill(*map(int, words)))
     elif role == "work":
         name, *numbers = words
-        asyncio.run(work(name, *map(int, numbers)))
+        asyncio.run(work(url, name, *map(int, numbers)))
     else:
         say(json.dumps(drift(database.sync_client, [Item])))
 
