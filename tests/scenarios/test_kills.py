@@ -146,7 +146,9 @@ def test_a_command_that_is_killed_is_run_again_and_nothing_is_lost(
 
 
 @pytest.mark.slow
-def test_the_second_of_two_is_told(site: Site, durable: Server) -> None:
+def test_the_second_of_two_is_told(site: Site, durable: Server, full: bool) -> None:
+    if not full:
+        pytest.skip("in the full session")
     campaign = Campaign(site, durable, COMMANDS["reindex"], "two")
     site.fill(OLD, MORE)
     first = campaign.run("reindex", "--rate", "1000")
@@ -160,7 +162,9 @@ def test_the_second_of_two_is_told(site: Site, durable: Server) -> None:
 
 
 @pytest.mark.slow
-def test_who_was_killed_keeps_nobody_away_for_long(site: Site, durable: Server) -> None:
+def test_who_was_killed_keeps_nobody_away_for_long(site: Site, durable: Server, full: bool) -> None:
+    if not full:
+        pytest.skip("in the full session")
     campaign = Campaign(site, durable, COMMANDS["reindex"], "wait")
     site.fill(OLD, MORE)
     first = campaign.run("reindex", "--rate", "1000")
