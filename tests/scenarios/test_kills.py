@@ -23,7 +23,7 @@ CHANGE = "add an index and a unique, remove tags"
 
 OLD, NEW = f"{CHANGE}/old", f"{CHANGE}/new"
 
-MORE = 2000
+MORE = 1500
 """Records to work on."""
 
 
@@ -126,7 +126,7 @@ class Campaign:
         with self.server.client() as raw:
             while running.process.poll() is None and not raw.exists("item/lease"):
                 assert time.monotonic() < end, running.said()
-                time.sleep(0.0005)
+                time.sleep(0.001)
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ class Worker(Running):
         while any(now < was + writes for now, was in zip(self._sums(), before, strict=True)):
             assert self.process.poll() is None, self.said()
             assert time.monotonic() < end, f"{self._sums()} since {before}: {self.said()[-2000:]}"
-            time.sleep(0.02)
+            time.sleep(0.1)
 
     def _sums(self) -> tuple[int, int]:
         told = self.told()

@@ -38,6 +38,9 @@ from .questions import OF_EACH, Values, questions, still, values
 
 MOST_NAMED = 5
 
+PACE = 0.05
+"""Seconds between two calls of one task: what is tried is how they fall together, not how many there are."""
+
 MOST_WRITERS = 20
 """Of all processes."""
 
@@ -90,12 +93,10 @@ class Work:
         self.refused, self.answers, self.unanswered = Counter[str](), Counter[str](), Counter[str]()
         self.wrong = list[str]()
 
-    def told(self) -> str:
+    def told(self, **more: object) -> str:
         """What it did so far."""
         counts = {"refused": self.refused, "answers": self.answers, "unanswered": self.unanswered}
-        return json.dumps(
-            {"writes": self.writes, **counts, "wrong": self.wrong[:MOST_NAMED], "records": self.records}
-        )
+        return json.dumps({"writes": self.writes, **counts, "wrong": self.wrong[:MOST_NAMED], **more})
 
     # -- writers --------------------------------------------------------------------------------------
 
@@ -108,7 +109,7 @@ class Work:
             verb = dice.choice((self._save, self._settle, self._change, self._many, self._delete))
             if not await self._settled(lambda verb=verb, id=id, stamp=stamp: verb(id, stamp)):  # type: ignore[misc]
                 await asyncio.sleep(0.05)
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(PACE)
 
     async def _settled(self, verb: Callable[[], Awaitable[dict[str, int | None]]]) -> bool:
         """Whether it was done. A server that is away is waited for, and nothing else is."""
@@ -207,13 +208,13 @@ class Work:
                 self.answers[name] += 1
                 if wrong:
                     self.wrong.append(f"{name}: {wrong}"[:400])
-            await asyncio.sleep(0.004)
+            await asyncio.sleep(PACE)
 
     async def note(self) -> None:
-        """Say what is done, ten times a second."""
+        """Say what is done, a few times a second."""
         while not self.stopped.is_set():
             say(self.told())
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.2)
 
 
 def say(text: str) -> None:
@@ -238,7 +239,7 @@ async def work(url: str, name: str, writers: int, readers: int, moving: int, con
         for number in range(readers):
             group.create_task(todo.read(number))
         group.create_task(todo.note())
-    say(todo.told())
+    say(todo.told(records=todo.records))
     await board.close()
 
 
