@@ -195,7 +195,7 @@ def full() -> Iterator[Scenario]:
             Writer(0, n),
             Reader(),
             Operator(0, "distrust"),
-            Operator(0),
+            Operator(0, waits=2),
             states=[READY],
             complete=0,
         )
