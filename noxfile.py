@@ -66,6 +66,22 @@ def faults(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or ["-n", WORKERS, *tests]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session
+def protocol(session: nox.Session) -> None:
+    """Look at every state of the protocol of changes, of large scenarios too. Takes an hour."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "tests.protocol.test_protocol", *session.posargs)
+
+
+@nox.session
+def rolling(session: nox.Session) -> None:
+    """Roll out every change in both orders, and kill the operator's commands 50 times each. Takes an hour."""
+    session.install("-e", ".[matrix]")
+    tests = [f"tests/scenarios/test_{name}.py" for name in ("rolling_deploys", "kills")]
+    backends = ["--backend", "valkey9", "--backend", "redis62"]
+    session.run("pytest", *(session.posargs or [*backends, *tests]), env={"REDISCA_FULL": "1"})
+
+
 @nox.session(name="expiry-soak")
 def expiry_soak(session: nox.Session) -> None:
     """Soak a million records that end, by several processes. Takes some ten minutes and a gigabyte."""

@@ -19,7 +19,6 @@ from aioredisca.compiler.parts import Part
 from aioredisca.errors import UsageError
 
 from ..persistence.test_rights import close, restrict
-from ..support import servers
 from ..support.drift import drift, lost
 from ..support.patience import until
 from ..support.proxy import Proxy
@@ -78,17 +77,6 @@ class Writers:
         """Acknowledged writes that are not there."""
         stored = {id: int(raw.hget(f"note:{id}", "age") or 0) for id in self.sent}
         return [id for id, age in self.acknowledged.items() if not age <= stored[id] <= self.sent[id]]
-
-
-@pytest.fixture
-def durable(backend: str) -> Iterator[Server]:
-    """A server of its own that writes every change to its disk before it answers."""
-    if backend == "memory":
-        pytest.skip("nothing can be killed")
-    binary = next(kind.find() for kind in servers.KINDS if kind.name == backend)
-    assert binary is not None
-    with Server(backend, binary, "--appendonly", "yes", "--appendfsync", "always") as server:
-        yield server
 
 
 @pytest.mark.asyncio_only
