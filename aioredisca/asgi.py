@@ -17,7 +17,8 @@ import anyio.to_thread
 
 from aioredisca.drivers.database import open_database
 from aioredisca.drivers.limits import check_limits
-from aioredisca.errors import OutcomeUnknown, UsageError, hiding
+from aioredisca.errors import OutcomeUnknown, UsageError
+from aioredisca.frames import hiding
 from aioredisca.model.sessions import Session, no_session
 from aioredisca.web import log, succeeded, warn_of_lost
 

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from aioredisca.errors import UsageError, hide_values, hiding
+from aioredisca.errors import UsageError
+from aioredisca.frames import hide_values, hiding
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.keys import bad_namespace, bad_prefix
 from aioredisca.storage.moments import Duration, milliseconds

@@ -10,6 +10,7 @@
       Conflict              the server refused a write; nothing of it was written
         AlreadyExists UniqueViolation StaleWrite Gone OutOfBounds Restricted
         BulkError
+      BadLine               a line of an export that is not imported
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
@@ -22,13 +23,8 @@ travel between processes without the data of the record.
 
 from __future__ import annotations
 
-import functools
-import inspect
-import traceback
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar, cast
-
-F = TypeVar("F", bound=Callable[..., Any])
+from collections.abc import Sequence
+from typing import Any
 
 
 class RediscaError(Exception):
@@ -428,33 +424,3 @@ class MigrationError(RediscaError):
 
 class EvictionWarning(RuntimeWarning):
     """The database may throw records away when its memory is full; given once per Database."""
-
-
-# -- what their frames hold -----------------------------------------------------------------------------
-
-
-def hide_values(error: BaseException) -> None:
-    """Empty the frames that *error* has left: error trackers send away what they hold. Lines stay."""
-    traceback.clear_frames(error.__traceback__)
-
-
-def hiding(verb: F) -> F:
-    """*verb*, whose errors hold nothing of what it was given: no frame of it, nor of what it called, does."""
-
-    def hidden(*given: Any, **named: Any) -> Any:
-        try:
-            return verb(*given, **named)
-        except RediscaError as error:
-            hide_values(error)
-            del given, named
-            raise
-
-    async def hidden_later(*given: Any, **named: Any) -> Any:
-        try:
-            return await verb(*given, **named)
-        except RediscaError as error:
-            hide_values(error)
-            del given, named
-            raise
-
-    return cast("F", functools.wraps(verb)(hidden_later if inspect.iscoroutinefunction(verb) else hidden))

@@ -32,7 +32,8 @@ from starlette.responses import JSONResponse, Response
 from aioredisca.asgi import KEY, AutosaveMiddleware
 from aioredisca.config import conf, hooks
 from aioredisca.drivers.database import open_database
-from aioredisca.errors import RediscaError, UsageError, hiding
+from aioredisca.errors import RediscaError, UsageError
+from aioredisca.frames import hiding
 from aioredisca.health import check
 from aioredisca.model.record import Record
 from aioredisca.model.sessions import Session

@@ -14,7 +14,8 @@ from litestar.middleware import DefineMiddleware
 
 from aioredisca.asgi import AutosaveMiddleware, Scope
 from aioredisca.drivers.database import open_database
-from aioredisca.errors import RediscaError, hiding
+from aioredisca.errors import RediscaError
+from aioredisca.frames import hiding
 from aioredisca.web import STATUS, detail_of, headers_of, sent_in, status_of
 
 

@@ -23,8 +23,8 @@ from aioredisca.errors import (
     Unavailable,
     UniqueViolation,
     ValidationError,
-    hiding,
 )
+from aioredisca.frames import hiding
 from aioredisca.model.record import Record
 
 log = logging.getLogger("aioredisca.web")

@@ -390,8 +390,8 @@ class _Planner:
 def _admits_none(condition: Condition, key: str) -> bool:
     """Whether a record without a value of *key* may meet *condition*, as far as its parts tell."""
     parts = condition.parts if isinstance(condition, And) else (condition,)
-    held = Equals | AnyOf | Between | TextBetween | StartsWith
-    return not any(isinstance(part, held) and part.key == key for part in parts)
+    asked = [part for part in parts if isinstance(part, Equals | AnyOf | Between | TextBetween | StartsWith)]
+    return all(part.key != key for part in asked)
 
 
 def score_bounds(leaf: Between) -> tuple[str, str]:

@@ -16,7 +16,8 @@ from weakref import WeakSet, WeakValueDictionary
 from aioredisca.drivers.limits import check_limits
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
-from aioredisca.errors import DriverMisuse, UsageError, hiding
+from aioredisca.errors import DriverMisuse, UsageError
+from aioredisca.frames import hiding
 from aioredisca.storage.codecs import plain
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.keys import bad_namespace

@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.errors import (
-    CorruptRecord,
-    FieldUnset,
-    NotLoaded,
-    SessionClosed,
-    UsageError,
-    ValidationError,
-    hide_values,
-)
+from aioredisca.errors import CorruptRecord, FieldUnset, NotLoaded, SessionClosed, UsageError, ValidationError
+from aioredisca.frames import hide_values
 from aioredisca.storage.replies import strange
 from aioredisca.types import MISSING, Raw
 

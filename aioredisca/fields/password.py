@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, 
 
 from typing_extensions import Unpack
 
-from aioredisca.errors import UsageError, ValidationError, hide_values
+from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields import hashing
 from aioredisca.fields.access import value_of
 from aioredisca.fields.base import Field, Opt, Options, ordered_limits
 from aioredisca.fields.codec import Codec
 from aioredisca.fields.text import String
+from aioredisca.frames import hide_values
 from aioredisca.storage.codecs import kind
 from aioredisca.storage.schema import IndexKind
 from aioredisca.types import Transport

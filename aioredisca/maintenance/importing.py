@@ -19,8 +19,8 @@ from aioredisca.errors import (
     RediscaError,
     UsageError,
     ValidationError,
-    hiding,
 )
+from aioredisca.frames import hiding
 from aioredisca.maintenance.lines import FORMAT, Reader, models_of, parsed
 from aioredisca.persistence import executor
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import decimal
 from typing import TYPE_CHECKING, Any, cast
 
-from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError, hide_values
+from aioredisca.errors import CorruptRecord, FieldUnset, ValidationError
 from aioredisca.fields.access import assign, need_record, set_raw, touched
+from aioredisca.frames import hide_values
 from aioredisca.model.state import Stateful
 from aioredisca.storage.codecs import as_text, plain, read_string
 from aioredisca.storage.keys import bad_field

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from aioredisca.config import hooks
-from aioredisca.errors import UsageError, ValidationError, hide_values
+from aioredisca.errors import UsageError, ValidationError
 from aioredisca.fields.access import keep_touched, need_record, touched
+from aioredisca.frames import hide_values
 from aioredisca.model import declaration
 from aioredisca.model.hash_api import HashAPI
 from aioredisca.model.metaclass import ModelType

@@ -12,7 +12,8 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from aioredisca.config import hooks
-from aioredisca.errors import UsageError, hiding
+from aioredisca.errors import UsageError
+from aioredisca.frames import hiding
 from aioredisca.model.unit_of_work import UnitOfWork, current, open_unit
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
-from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType, hiding
+from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType
 from aioredisca.fields.access import check_changeable, need_id
+from aioredisca.frames import hiding
 from aioredisca.persistence import asking, executor
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, of_kind, strange

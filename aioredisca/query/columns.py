@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from aioredisca.compiler.conditions import And, IsNone, Not, Or, exclusive
-from aioredisca.errors import UsageError, hiding
+from aioredisca.errors import UsageError
 from aioredisca.fields import password, predicates
+from aioredisca.frames import hiding
 from aioredisca.query.spec import QuerySpec
 from aioredisca.types import MISSING, Missing
 

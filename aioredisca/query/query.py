@@ -13,9 +13,10 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
-from aioredisca.errors import UsageError, hiding
+from aioredisca.errors import UsageError
 from aioredisca.fields.collections import Collection
 from aioredisca.fields.times import EXPIRES_AT, refuse_moment
+from aioredisca.frames import hiding
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, cast
 from typing_extensions import TypeVar
 
 from aioredisca.drivers.run import run
-from aioredisca.errors import hiding
+from aioredisca.frames import hiding
 from aioredisca.persistence import collections as handles
 
 if TYPE_CHECKING:

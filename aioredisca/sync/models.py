@@ -10,8 +10,9 @@ from typing import Any, Literal, Never, NoReturn, Protocol, Self, TypeVar, cast,
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.drivers.run import run
-from aioredisca.errors import RediscaError, hiding
+from aioredisca.errors import RediscaError
 from aioredisca.fields.times import EXPIRES_AT
+from aioredisca.frames import hiding
 from aioredisca.model import loading
 from aioredisca.model.mapper import Colour
 from aioredisca.model.record import DictGet, Record, dict_get

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
-from aioredisca.errors import hiding
 from aioredisca.fields import password
 from aioredisca.fields.password import Hash
+from aioredisca.frames import hiding
 from aioredisca.model.record import Record
 from aioredisca.query import aggregates, execution, explain, mutations, paging
 from aioredisca.query.aggregates import Aggregate

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Self
 
 from aioredisca.drivers.run import run
-from aioredisca.errors import UsageError, hiding
+from aioredisca.errors import UsageError
+from aioredisca.frames import hiding
 from aioredisca.model.sessions import BaseSession, current_session
 
 
