@@ -153,6 +153,13 @@ def bench_steps(session: nox.Session) -> None:
     session.run("python", "benchmarks/steps.py", *session.posargs)
 
 
+@nox.session(name="bench-check")
+def bench_check(session: nox.Session) -> None:
+    """Measure check and repair over a million records. Takes some ten minutes and a gigabyte."""
+    session.install("-e", ".[test]")
+    session.run("python", "-m", "benchmarks.checking", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Run every code block of the README and of docs/."""

@@ -53,6 +53,9 @@ from aioredisca.fields.tags import Tags
 from aioredisca.fields.text import Bytes, Email, String
 from aioredisca.fields.times import Date, DateTime
 from aioredisca.maintenance.adopting.sampling import Proposal, adopt
+from aioredisca.maintenance.checking.faults import Checked, Finding, Repaired
+from aioredisca.maintenance.checking.repairing import repair
+from aioredisca.maintenance.checking.survey import check
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.maintenance.indexing import Reindexed
@@ -82,6 +85,7 @@ __all__ = (
     "Bool",
     "BulkError",
     "Bytes",
+    "Checked",
     "Column",
     "Conflict",
     "CorruptRecord",
@@ -97,6 +101,7 @@ __all__ = (
     "Field",
     "EvictionWarning",
     "FieldUnset",
+    "Finding",
     "Float",
     "Gone",
     "Hash",
@@ -122,6 +127,7 @@ __all__ = (
     "RediscaError",
     "Reference",
     "Reindexed",
+    "Repaired",
     "Restricted",
     "SchemaMismatch",
     "Session",
@@ -140,6 +146,7 @@ __all__ = (
     "ValidationError",
     "WrongType",
     "adopt",
+    "check",
     "conf",
     "exclusive",
     "export_records",
@@ -147,6 +154,7 @@ __all__ = (
     "import_records",
     "intid",
     "reindex",
+    "repair",
     "session",
     "sweep",
     "utcnow",

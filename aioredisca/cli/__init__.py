@@ -4,6 +4,7 @@ One module per group of commands, each of which registers them on ``app``.
 """
 
 from aioredisca.cli import catalog as catalog
+from aioredisca.cli import checks as checks
 from aioredisca.cli import data as data
 from aioredisca.cli import doctor as doctor
 from aioredisca.cli import indexes as indexes

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +16,7 @@ from aioredisca.compiler.changes import Change
 from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.writes import Build, Duplicate, Refusal, build_call, build_outcome
 from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, UniqueViolation, WrongType
+from aioredisca.maintenance.checking.values import canonical_text
 from aioredisca.persistence import asking
 from aioredisca.persistence.foreign import explained
 from aioredisca.storage.keys import MARKER
@@ -237,7 +237,7 @@ class Indexer:
         mapper = self.model.__mapper__
         reason = "cannot be read"
         try:
-            encoded = _canonical(mapper.by_key[key].__codec__, raw, mapper)
+            encoded = canonical_text(mapper.by_key[key].__codec__, raw, mapper)
             self.schema.check_indexable(key, encoded)
             if encoded == raw or self.canonical:
                 return encoded
@@ -253,12 +253,3 @@ class Indexer:
 def _member(entry: str, id: str) -> bytes:
     """What stands in the set of what is missing."""
     return f"{entry}\0{id}".encode("utf-8", "surrogateescape")
-
-
-def _canonical(codec: Any, raw: bytes, mapper: Any) -> bytes:
-    """Stored bytes as the field would write them. ValueError where they cannot be read."""
-    value = codec.read(raw, mapper)
-    with suppress(ValueError):  # nobody could write it any more, but it stands there and is read
-        value = codec.coerce(value, mapper)
-    encoded: bytes = codec.encode(value)
-    return encoded

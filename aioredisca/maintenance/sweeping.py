@@ -6,7 +6,7 @@ server removes an entry only if the record is still as it was when this process 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aioredisca.compiler.changes import BATCH
@@ -29,7 +29,7 @@ State = tuple[bytes, tuple[bytes | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class Seen:
     """An entry, and the id of the record that it is of. Its repr shows no values."""
 
     key: bytes = field(repr=False)
@@ -66,57 +66,71 @@ async def make_room(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]
         if found == wanted.encode():
             held.append(key)
         elif found != b"none":
-            await asking.read(store, _removal(schema, wanted, key, [], {}))
+            await asking.read(store, removal(schema, wanted, key, [], {}))
     return held
 
 
 async def _sweep_keys(
     store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], between: Callable[[], Awaitable[None]]
 ) -> None:
-    cursors = dict.fromkeys(await make_room(store, schema, kinds), b"0")
+    held = await make_room(store, schema, kinds)
+    async for entries in pages(store, schema, held, kinds):
+        await _sweep(store, schema, kinds, entries)
+        await between()
+
+
+async def pages(
+    store: Store, schema: Schema, keys: Iterable[bytes], kinds: Mapping[bytes, KeyType]
+) -> AsyncIterator[list[Seen]]:
+    """The entries in *keys*, a batch at a time. SSCAN, ZSCAN or HSCAN may name one twice."""
+    cursors = dict.fromkeys(keys, b"0")
     while cursors:
         calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
-        pages = dict(zip(cursors, await asking.read_together(store, calls), strict=True))
-        entries = [seen for key, page in pages.items() for seen in _seen(schema, key, kinds[key], page[1])]
+        found = dict(zip(cursors, await asking.read_together(store, calls), strict=True))
+        entries = [
+            seen for key, page in found.items() for seen in _entries_in(schema, key, kinds[key], page[1])
+        ]
         for first in range(0, len(entries), BATCH):
-            await _judge(store, schema, kinds, entries[first : first + BATCH])
-        await between()
-        cursors = {key: page[0] for key, page in pages.items() if page[0] != b"0"}
+            yield entries[first : first + BATCH]
+        cursors = {key: page[0] for key, page in found.items() if page[0] != b"0"}
 
 
-def _seen(schema: Schema, key: bytes, kind: KeyType, page: Sequence[bytes]) -> list[_Seen]:
+def _entries_in(schema: Schema, key: bytes, kind: KeyType, page: Sequence[bytes]) -> list[Seen]:
     members = page if kind == "set" else page[::2]
     contents = page[1::2] if kind == "hash" else [b""] * len(members)
     return [
-        _Seen(key, member, content, id_text(owner_of(schema, key, member, content)))
+        Seen(key, member, content, id_text(owner_of(schema, key, member, content)))
         for member, content in zip(members, contents, strict=True)
     ]
 
 
-async def _judge(
-    store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], found: Sequence[_Seen]
-) -> None:
+async def _sweep(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], found: Sequence[Seen]) -> None:
     """Remove those of the entries *found* that their records deny."""
+    wrong = dict[bytes, list[Seen]]()
+    entries, states = await denied(store, schema, found)
+    for seen in entries:
+        wrong.setdefault(seen.key, []).append(seen)
+    size = max(1, MAX_ARGUMENTS // (3 + len(schema.tracked)))
+    for key, entries in wrong.items():
+        for first in range(0, len(entries), size):
+            call = removal(schema, kinds[key], key, entries[first : first + size], states)
+            await asking.read(store, call)
+
+
+async def denied(store: Store, schema: Schema, found: Sequence[Seen]) -> tuple[list[Seen], dict[str, State]]:
+    """Those of the entries *found* that their records deny, and what all these records are."""
     ids = list(dict.fromkeys(seen.id for seen in found))
-    states = await _states(store, schema, ids)
+    states = await states_of(store, schema, ids)
     strange = await nested(store, schema, ids)
     rights: dict[str, set[Entry]] = {
         id: demanded(schema, id, dict(zip(schema.tracked_keys, raw, strict=True)))
         for id, (kind, raw) in states.items()
         if kind == b"hash" and id not in strange
     }
-    wrong = dict[bytes, list[_Seen]]()
-    for seen in found:
-        if (seen.key, seen.member) not in rights.get(seen.id, ()):
-            wrong.setdefault(seen.key, []).append(seen)
-    size = max(1, MAX_ARGUMENTS // (3 + len(schema.tracked)))
-    for key, entries in wrong.items():
-        for first in range(0, len(entries), size):
-            call = _removal(schema, kinds[key], key, entries[first : first + size], states)
-            await asking.read(store, call)
+    return [seen for seen in found if (seen.key, seen.member) not in rights.get(seen.id, ())], states
 
 
-async def _states(store: Store, schema: Schema, ids: Sequence[str]) -> dict[str, State]:
+async def states_of(store: Store, schema: Schema, ids: Sequence[str]) -> dict[str, State]:
     """What each record is."""
     fields = schema.tracked_keys
     calls = [Call(("TYPE", schema.keys.record(id))) for id in ids]
@@ -133,9 +147,12 @@ def _values(kind: bytes, row: Reply) -> tuple[bytes | None, ...]:
     return tuple(row) if kind == b"hash" else ()
 
 
-def _removal(
-    schema: Schema, kind: KeyType, key: bytes, entries: Sequence[_Seen], states: Mapping[str, State]
+def removal(
+    schema: Schema, kind: KeyType, key: bytes, entries: Sequence[Seen], states: Mapping[str, State]
 ) -> Call:
+    """Remove *entries* of the index at *key*, if their records are still as *states* say; if the key holds
+    another type, remove that. Answers how many were removed.
+    """
     fields = schema.tracked_keys
     rows = list[Arg]()
     for one in entries:

@@ -13,6 +13,7 @@ import re
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
 from aioredisca.compiler.loads import load_call
+from aioredisca.errors import WrongType
 from aioredisca.persistence import asking
 from aioredisca.storage.keys import Keys, id_text
 from aioredisca.storage.schema import Schema
@@ -84,7 +85,10 @@ async def _look(store: Store, schema: Schema, ids: Sequence[str]) -> tuple[set[s
     """The ids that the library has written, and those whose hashes hold no declared field and no marker."""
     calls = [Call(("ZSCORE", schema.keys.ids, id.encode("utf-8", "surrogateescape"))) for id in ids]
     loads = [load_call(schema, id, schema.read_fields) for id in ids]
-    replies = await asking.read_together(store, [*calls, *loads])
+    replies = await store.transport().send_all([*calls, *loads])
+    if all(isinstance(reply, WrongType) for reply in replies[: len(ids)]):  # somebody else's: it knows none
+        replies[: len(ids)] = [None] * len(ids)
+    asking.unrefused(replies)
     known = {id for id, score in zip(ids, replies, strict=False) if score is not None}
     rows = zip(ids, replies[len(ids) :], strict=True)
     return known, {id for id, row in rows if row.count(None) == len(row)}

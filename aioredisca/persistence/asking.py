@@ -31,9 +31,15 @@ def unrefused(replies: list[Reply]) -> list[Reply]:
 
 async def scan_keys(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[bytes]]:
     """The keys that start with *stem*: the pages of a SCAN of the keyspace, 1,000 keys looked at for each."""
+    async for keys in scan_matching(store, glob_literal(stem) + "*", *of_type):
+        yield keys
+
+
+async def scan_matching(store: Store, pattern: str, *of_type: str) -> AsyncIterator[list[bytes]]:
+    """The same for the keys that match *pattern*."""
     cursor: Arg = "0"
     while True:
-        call = Call(("SCAN", cursor, "MATCH", glob_literal(stem) + "*", "COUNT", 1000, *of_type))
+        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, *of_type))
         cursor, found = _page(await read(store, call, LIST))
         yield found
         if cursor == b"0":

@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from aioredisca.storage.keys import Keys, joined, long_digest, sortable
-from aioredisca.storage.schema import IDS_ENTRY, FieldSpec, Schema, fields_of
+from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema, fields_of
 from aioredisca.types import Raw
 
 KeyType = Literal["set", "zset", "hash"]
 
 Entry = tuple[bytes, bytes]
 """A key and a member of it (of a hash: a field of it)."""
+
+_NO_SCORE = b"0"
+"""Of the members of a sorted set that is in the order of their bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,48 +82,69 @@ def owner_of(schema: Schema, key: bytes, member: bytes, content: bytes) -> bytes
 
 def demanded(schema: Schema, id: str, stored: Raw) -> set[Entry]:
     """All entries that a record with these tracked values must have. What cannot be read has none."""
-    keys, member = schema.keys, id.encode("utf-8", "surrogateescape")
-    found = {(keys.ids.encode(), member)}
-    for spec in schema.indexes:
-        found.update(_of_field(keys, spec, member, stored.get(spec.key)))
-    for compound in schema.compounds:
-        values = [value for name in compound.fields if (value := stored.get(name)) is not None]
-        if len(values) < len(compound.fields):
-            continue
-        if compound.unique:
-            found.add((keys.unique_together(compound.fields).encode(), joined(values)))
-        elif _has_score(schema.by_key[compound.fields[1]], values[1]):
-            first, second = compound.fields
-            found.add((keys.compound(first, second, values[0]), member))
+    return set(contents(schema, id, stored))
+
+
+def contents(schema: Schema, id: str, stored: Raw) -> dict[Entry, bytes]:
+    """The same, each with what stands there: a score, what a hash holds; of a set nothing."""
+    member = id.encode("utf-8", "surrogateescape")
+    found = {(schema.keys.ids.encode(), member): _NO_SCORE}
+    indexes: tuple[FieldSpec | Compound, ...] = (*schema.indexes, *schema.compounds)
+    for one in indexes:
+        found.update(contents_of(schema, one, member, stored))
     return found
 
 
-def _of_field(keys: Keys, spec: FieldSpec, member: bytes, value: bytes | None) -> Iterator[Entry]:
+def contents_of(
+    schema: Schema, one: FieldSpec | Compound, member: bytes, stored: Raw
+) -> Iterator[tuple[Entry, bytes]]:
+    """Those of one index, of the record with the id *member*; *stored* needs no other fields than its own."""
+    if isinstance(one, FieldSpec):
+        return _of_field(schema.keys, one, member, stored.get(one.key))
+    return _of_compound(schema, one, member, stored)
+
+
+def _of_compound(
+    schema: Schema, compound: Compound, member: bytes, stored: Raw
+) -> Iterator[tuple[Entry, bytes]]:
+    values = [value for name in compound.fields if (value := stored.get(name)) is not None]
+    if len(values) < len(compound.fields):
+        return
+    if compound.unique:
+        yield (schema.keys.unique_together(compound.fields).encode(), joined(values)), member
+    elif (score := _score(schema.by_key[compound.fields[1]], values[1])) is not None:
+        first, second = compound.fields
+        yield (schema.keys.compound(first, second, values[0]), member), score
+
+
+def _of_field(
+    keys: Keys, spec: FieldSpec, member: bytes, value: bytes | None
+) -> Iterator[tuple[Entry, bytes]]:
     if value is None:
         if spec.nullable:
-            yield keys.none(spec.key).encode(), member
+            yield (keys.none(spec.key).encode(), member), b""
         return
     if spec.unique:
-        yield keys.unique(spec.key).encode(), value
+        yield (keys.unique(spec.key).encode(), value), member
     if spec.index == "exact":
-        yield keys.exact(spec.key, value), member
-        if long_digest(value):
-            yield keys.digests(spec.key).encode(), member
+        yield (keys.exact(spec.key, value), member), b""
+        if digest := long_digest(value):
+            yield (keys.digests(spec.key).encode(), member), digest.encode()
     elif spec.index == "sorted":
-        yield keys.sorted(spec.key).encode(), sortable(value) + b"\0" + member
-    elif spec.index == "range" and _has_score(spec, value):
-        yield keys.range(spec.key).encode(), member
+        yield (keys.sorted(spec.key).encode(), sortable(value) + b"\0" + member), _NO_SCORE
+    elif spec.index == "range" and (score := _score(spec, value)) is not None:
+        yield (keys.range(spec.key).encode(), member), score
     elif spec.index == "tags":
         for element in _elements(spec, value):
-            yield keys.values(spec.key).encode() + element, member
+            yield (keys.values(spec.key).encode() + element, member), b""
 
 
-def _has_score(spec: FieldSpec, value: bytes) -> bool:
+def _score(spec: FieldSpec, value: bytes) -> bytes | None:
+    """What a range index orders *value* by; nothing where it cannot be read."""
     try:
-        spec.extra(value)
+        return (spec.extra(value) or value.decode()).encode()
     except ValueError:
-        return False
-    return True
+        return None
 
 
 def _elements(spec: FieldSpec, value: bytes) -> tuple[bytes, ...]:

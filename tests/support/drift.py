@@ -114,8 +114,8 @@ def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, 
                 continue
             id = key[len(layout.base) + 1 :]
             _expect(layout, id, raw.hgetall(key), expected, problems)
-            if layout.expires and (left := raw.pttl(key)) >= 0:
-                _expect_end(layout, id, left, raw, expected, problems)
+            if layout.expires:
+                _expect_end(layout, id, raw, expected, problems)
             keys.discard(key)
             keys -= {layout.base + b"/l/" + name + b"/" + id for name in layout.collections}
         meta = layout.base + b"/meta"
@@ -172,12 +172,12 @@ def _expect(
         expected.setdefault(base + b"/n/" + name, set()).add(id)
 
 
-def _expect_end(
-    layout: Layout, id: bytes, left: int, raw: Any, expected: dict[bytes, Any], problems: list[str]
-) -> None:
+def _expect_end(layout: Layout, id: bytes, raw: Any, expected: dict[bytes, Any], problems: list[str]) -> None:
     """A record that ends stands in the moments, and its entries in the notes."""
     base = layout.base
-    seconds, micros = raw.time()
+    left, (seconds, micros) = raw.pipeline().pttl(base + b":" + id).time().execute()  # at one moment
+    if left < 0:
+        return
     moment = raw.zscore(base + b"/t", id)
     if moment is None or abs(moment - (seconds * 1000 + micros // 1000 + left)) > 100:
         problems.append(f"{base + b':' + id!r} ends in {left} ms, and its moment is {moment!r}")

@@ -1,0 +1,34 @@
+"""What the store says of the indexes of a class, and whether that fits it."""
+
+from __future__ import annotations
+
+from aioredisca.compiler.signature import meta_call
+from aioredisca.errors import WrongType
+from aioredisca.maintenance.checking.faults import Fault, Finding
+from aioredisca.persistence import asking
+from aioredisca.storage.meta import ACTIVE, ENDED, READY, read_meta
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Store
+
+
+async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fault]]:
+    """The indexes of the class that the store has not built, and what is wrong with its meta."""
+    try:
+        meta = read_meta(await asking.read(store, meta_call(schema)))
+    except WrongType:
+        return schema.index_entries, [_fault(schema, "holds another type")]
+    if not meta.known:
+        there = await asking.read(store, Call(("EXISTS", schema.keys.ids)))
+        return schema.index_entries, [_fault(schema, "is not there")] if there else []
+    missing = frozenset(entry for entry in schema.index_entries if meta.states.get(entry) != READY)
+    faults = list[Fault]()
+    if meta.permits.get(schema.version) == ENDED:
+        faults.append(_fault(schema, "says that this version of the class was ended"))
+    kept = {entry for entry, state in meta.states.items() if state in ACTIVE}
+    if unknown := sorted(kept - schema.entries):
+        faults.append(_fault(schema, f"names what the class does not know: {', '.join(unknown)}"))
+    return missing, faults
+
+
+def _fault(schema: Schema, detail: str) -> Fault:
+    return Fault(Finding("meta", "", schema.keys.meta, detail), ("meta", detail))

@@ -1,0 +1,165 @@
+"""Mending what :func:`check` finds: each fault by a script that looks once more whether it still is one.
+
+Nothing that a record demands is taken away, and a claim is given only to a record that holds the value, so
+that readers and writers go on meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from aioredisca.compiler.changes import Change
+from aioredisca.compiler.writes import Refusal, write_call, write_outcome
+from aioredisca.errors import RediscaError, UsageError, WrongType
+from aioredisca.maintenance.checking.faults import KINDS, Fault, Finding, Kind, Repaired, checked_kinds
+from aioredisca.maintenance.checking.places import Layout
+from aioredisca.maintenance.checking.survey import Survey, news, target_of
+from aioredisca.maintenance.pacing import Pace
+from aioredisca.maintenance.sweeping import make_room
+from aioredisca.persistence import readiness
+from aioredisca.storage.entries import KeyType, contents
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Reply, Store
+
+if TYPE_CHECKING:
+    from aioredisca.model.record import Record
+
+
+async def repair(
+    model: type[Record],
+    *,
+    dry_run: bool = True,
+    kinds: Iterable[Kind] | None = None,
+    limit: int = 10,
+    rate: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Repaired:
+    """Look through *model* as :func:`check` does, and mend what is wrong.
+
+    ``dry_run``   write nothing, and report what would be mended.
+    ``kinds``     the kinds of faults to mend (docs/maintenance.md); by default all but ``not-canonical`` and
+                  ``dangling``, whose cure changes records. UsageError for those that only a person can mend.
+    ``limit``     how many examples of each kind the report has, and ``rate`` how many records and entries to
+                  look at in a second, at most.
+    ``progress``  called with the number of records looked at so far.
+
+    Each is mended by a script that looks at it once more; what has changed by then is looked at again.
+    SchemaMismatch where the store keeps indexes that the class does not know. The round trips of
+    :func:`check`, and one more per 100 records or entries that have faults.
+    """
+    if not isinstance(dry_run, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"dry_run={dry_run!r}: it is True or False")
+    asked = checked_kinds(kinds)
+    store, schema = target_of(model, "repair()", limit)
+    pace = Pace(store, rate)
+    if not dry_run:
+        readiness.forget(store, [schema])  # what the store says now
+        await readiness.ready_to_write(store, schema)
+    done = Repaired(schema.model, dry_run=dry_run)
+    mender = _Mender(model, store, schema, done, asked, limit)
+    await Survey(model, store, schema, done, mender.deal, pace, progress, limit).run()
+    return done
+
+
+class _Mender:
+    """Mends faults of the kinds *asked* for, and tells what was left and why."""
+
+    def __init__(
+        self,
+        model: type[Record],
+        store: Store,
+        schema: Schema,
+        done: Repaired,
+        asked: frozenset[Kind],
+        limit: int,
+    ) -> None:
+        self.mapper = model.__mapper__
+        self.store, self.schema, self.done, self.asked, self.limit = store, schema, done, asked, limit
+        self._mended, self._left = set[int](), set[int]()
+
+    async def deal(self, faults: Sequence[Fault]) -> Sequence[Fault]:
+        """Mend *faults*; return those that were others by then."""
+        curable, late = list[Fault](), list[Fault]()
+        for fault in faults:
+            if why := self._why_not(fault):
+                self._leave(fault, why)
+            elif self.done.dry_run:
+                self._mend(fault)
+            else:
+                curable.append(fault)
+        for fault, reply in zip(curable, await self._send(curable), strict=True):
+            why = self._outcome(fault, reply)
+            if why == _LATE:
+                late.append(fault)
+            elif why:
+                self._leave(fault, why)
+            else:
+                self._mend(fault)
+        return late
+
+    def _why_not(self, fault: Fault) -> str:
+        kind, about = fault.finding.kind, KINDS[fault.finding.kind]
+        if about.mended == "never":
+            return about.repair
+        if kind not in self.asked:
+            return f"not asked for: kinds=[{kind!r}]"
+        return "" if fault.cure else "a person is to mend its record first"
+
+    def _mend(self, fault: Fault) -> None:
+        if news(self._mended, fault):
+            self.done.mended.add(fault.finding, self.limit)
+
+    def _leave(self, fault: Fault, why: str) -> None:
+        if news(self._left, fault):
+            one = fault.finding
+            detail = f"{one.detail}: {why}" if one.detail else why
+            self.done.left.add(Finding(one.kind, one.id, one.place, detail), self.limit)
+
+    async def _send(self, faults: Sequence[Fault]) -> list[Reply]:
+        if not faults:
+            return []
+        calls = [_call(fault.cure) for fault in faults]
+        replies = await self.store.transport().send_all(calls)
+        for place, (fault, reply) in enumerate(zip(faults, replies, strict=True)):
+            if isinstance(reply, WrongType) and isinstance(fault.cure, Change):
+                replies[place] = await self._after_making_room(fault.cure, reply)
+            elif isinstance(reply, RediscaError):
+                raise reply
+        return replies
+
+    async def _after_making_room(self, change: Change, error: WrongType) -> Reply:
+        """Write again, once the keys that *change* needs hold nothing foreign."""
+        if "foreign-type" not in self.asked:
+            return error
+        layout = Layout(self.mapper, self.schema, frozenset())
+        needed = contents(self.schema, change.id, {**change.expect, **change.sets})
+        kinds: dict[bytes, KeyType] = {key: layout.of(key).kind for key, _ in needed}
+        kinds.update({key: place.kind for key, place in layout.fixed.items()})
+        await make_room(self.store, self.schema, kinds)
+        (reply,) = await self.store.transport().send_all([write_call([change])])
+        return reply
+
+    def _outcome(self, fault: Fault, reply: Reply) -> str:
+        """Why *fault* is not mended; nothing if it is."""
+        if isinstance(reply, RediscaError):
+            return "a key that it needs holds another type: foreign-type"
+        if not isinstance(fault.cure, Change):
+            return "" if reply else _LATE
+        outcome = write_outcome(reply)
+        if not isinstance(outcome, Refusal):
+            return ""
+        if outcome.code == "UNIQUE":
+            return f"{outcome.details[0]!r} holds its unique value too: {KINDS['shared-value'].repair}"
+        if outcome.code == "SCHEMA":
+            readiness.forget(self.store, [self.schema])
+            raise readiness.unsettled(self.schema)
+        return _LATE
+
+
+_LATE = "changed meanwhile"
+
+
+def _call(cure: Change | Call | None) -> Call:
+    assert cure is not None  # those without were left
+    return cure if isinstance(cure, Call) else write_call([cure])
