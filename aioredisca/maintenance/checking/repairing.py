@@ -54,12 +54,23 @@ async def repair(
     store, schema = target_of(model, "repair()", limit)
     pace = Pace(store, rate)
     if not dry_run:
-        readiness.forget(store, [schema])  # what the store says now
-        await readiness.ready_to_write(store, schema)
+        await _ready(store, schema, asked)
     done = Repaired(schema.model, dry_run=dry_run)
     mender = _Mender(model, store, schema, done, asked, limit)
     await Survey(model, store, schema, done, mender.deal, pace, progress, limit).run()
     return done
+
+
+async def _ready(store: Store, schema: Schema, asked: frozenset[Kind]) -> None:
+    """Writes are to be allowed by what the store says now, which the set of all ids is asked about, too."""
+    readiness.forget(store, [schema])
+    try:
+        await readiness.ready_to_write(store, schema)
+    except WrongType:
+        if "foreign-type" not in asked:
+            raise
+        await make_room(store, schema, {schema.keys.ids.encode(): "zset"})
+        await readiness.ready_to_write(store, schema)
 
 
 class _Mender:
