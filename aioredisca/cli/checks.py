@@ -2,52 +2,51 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import app, console, failure, model_of, shown, warn
+from aioredisca.cli.app import AsJson, Url, app, console, emit, failure, models_of, printable, shown, warn
 from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError
 from aioredisca.maintenance.checking.faults import KINDS, Checked, Repaired, Surveyed, Tally, checked_kinds
 from aioredisca.maintenance.checking.repairing import repair
 from aioredisca.maintenance.checking.survey import check
 
-Models = Annotated[list[str], typer.Argument(help="the model classes, each as package.module:Class")]
-Url = Annotated[str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")]
-Json = Annotated[bool, typer.Option("--json", help="print a JSON list with a report per model")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...", help="model classes, as package.module:Class; those of the project by default"
+    ),
+]
 Limit = Annotated[int, typer.Option(min=0, help="how many examples of each kind to show")]
 Rate = Annotated[float | None, typer.Option(help="records and entries a second, at most")]
 
 
-@app.command("check")
+@app.command("check", epilog="Example: aioredisca check app.models:User app.models:Order --rate 20000")
 def check_command(
-    models: Models, url: Url = "", as_json: Json = False, limit: Limit = 10, rate: Rate = None
+    models: Models = None, url: Url = "", as_json: AsJson = False, limit: Limit = 10, rate: Rate = None
 ) -> None:
     """Compare the records of models with all that the store keeps of them. Writes nothing.
 
     Readers and writers may go on. The exit status is 0 if nothing is wrong, 2 if something is, 1 on an error.
-
-    Example: aioredisca check app.models:User app.models:Order --rate 20000
     """
     reports = list[Checked]()
-    for kind in [model_of(path) for path in models]:
+    for kind in models_of(models or []):
         with shown(f"checking {kind.__name__}", url) as progress:
             reports.append(run(check(kind, limit=limit, rate=rate, progress=progress)))
         if not as_json:
             _tell(reports[-1])
     if as_json:
-        _print(report.as_json() for report in reports)
+        emit([report.as_json() for report in reports])
     if not all(report.healthy for report in reports):
         raise typer.Exit(2)
 
 
-@app.command("repair")
+@app.command("repair", epilog="Example: aioredisca repair app.models:User --kind stray-claim --apply")
 def repair_command(
-    models: Models,
+    models: Models = None,
     apply: Annotated[
         bool,
         typer.Option("--apply", help="mend it; without, nothing is written and it is told what would be"),
@@ -56,7 +55,7 @@ def repair_command(
         list[str] | None, typer.Option(help="mend only this kind of fault, as check calls it; repeatable")
     ] = None,
     url: Url = "",
-    as_json: Json = False,
+    as_json: AsJson = False,
     limit: Limit = 10,
     rate: Rate = None,
 ) -> None:
@@ -64,28 +63,22 @@ def repair_command(
 
     Each fault is looked at once more as it is mended, so readers and writers may go on.
     The exit status is 0 if nothing is wrong any more, 2 if something is, 1 on an error.
-
-    Example: aioredisca repair app.models:User --kind stray-claim --apply
     """
     try:
         kinds = checked_kinds(kind) if kind else None
     except UsageError as error:
         raise failure(str(error)) from None
     reports = list[Repaired]()
-    for model in [model_of(path) for path in models]:
+    for model in models_of(models or []):
         with shown(f"repairing {model.__name__}", url) as progress:
             job = repair(model, dry_run=not apply, kinds=kinds, limit=limit, rate=rate, progress=progress)
             reports.append(run(job))
         if not as_json:
             _tell_repair(reports[-1])
     if as_json:
-        _print(report.as_json() for report in reports)
+        emit([report.as_json() for report in reports])
     if any(report.left or (report.mended and not apply) for report in reports):
         raise typer.Exit(2)
-
-
-def _print(reports: Iterable[object]) -> None:
-    typer.echo(json.dumps([*reports], ensure_ascii=False, indent=2))
 
 
 def _count(number: int, one: str, many: str = "") -> str:
@@ -122,7 +115,7 @@ def _list(tally: Tally) -> None:
         console.print(f"  [red]{kind}[/red] {count:,}: {escape(KINDS[kind].text)}", highlight=False)
         for finding in tally.examples:
             if finding.kind == kind:
-                console.print(f"    {escape(str(finding))}", highlight=False)
+                console.print(f"    {escape(printable(str(finding)))}", highlight=False)
 
 
 def _rest(report: Surveyed) -> None:
