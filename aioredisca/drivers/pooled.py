@@ -47,7 +47,7 @@ class PooledTransport(ABC):
 
     async def _finish(self, exchange: wire.Exchange) -> list[Reply]:
         metas = wire.metas_of(exchange.calls)
-        asked, words = wire.pack_all([*map(wire.word_call, metas)], self.facts), list[Reply]()
+        asked, words = wire.ask_words(metas), list[Reply]()
         while exchange.pending:
             count = len(exchange.pending)
             answers = await self._round_trip(

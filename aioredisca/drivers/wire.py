@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from aioredisca.drivers import translate
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.replies import TEXT, strange
-from aioredisca.types import Arg, Call, Changed, Reply, Script
+from aioredisca.types import Arg, Call, Changed, Proof, Reply, Script
 
 _pack_text = cast("Any", hiredis).pack_command
 """Its types know a command of one word only."""
@@ -37,6 +37,8 @@ def pack(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
 
 def pack_all(calls: Sequence[Call], facts: StoreFacts, full: Sequence[int] = ()) -> bytes:
     """What one round trip sends. The scripts at the places *full* go in full, the others by their names."""
+    if len(calls) == 1:  # as most often
+        return pack(calls[0], facts, full=bool(full))
     return b"".join([pack(call, facts, full=place in full) for place, call in enumerate(calls)])
 
 
@@ -77,9 +79,14 @@ def metas_of(calls: Sequence[Call]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
-def word_call(meta: str) -> Call:
-    """Ask for the word in *meta*."""
-    return Call((), packed=_pack_command(("HGET", meta, "ver")))
+def ask_word(meta: str) -> bytes:
+    """What asks for the word in *meta*, as it goes over the wire."""
+    return _pack_command(("HGET", meta, "ver"))
+
+
+def ask_words(metas: Iterable[str]) -> bytes:
+    """The same for several."""
+    return b"".join(map(ask_word, metas))
 
 
 def proven(calls: Sequence[Call], replies: Sequence[Reply], words: Mapping[str, Reply]) -> list[Reply]:
@@ -88,17 +95,20 @@ def proven(calls: Sequence[Call], replies: Sequence[Reply], words: Mapping[str, 
     A refusal in the place of a word stands in that of what it was to prove.
     """
     return [
-        reply if call.proof is None else _judged(reply, call.proof.ver, words[call.proof.meta])
+        reply
+        if (proof := call.proof) is None or words[proof.meta] == proof.ver
+        else _judged(reply, proof, words)
         for call, reply in zip(calls, replies, strict=True)
     ]
 
 
-def _judged(reply: Reply, believed: bytes, word: Reply) -> Reply:
+def _judged(reply: Reply, proof: Proof, words: Mapping[str, Reply]) -> Reply:
+    word = words[proof.meta]
     if isinstance(word, Exception):
-        return word if isinstance(word, RediscaError) else translate.refusal(word)
+        return translate.refusal(word)
     if type(word) not in TEXT:
         return strange()
-    return reply if (word or b"") == believed else Changed()
+    return reply if word is None and not proof.ver else Changed()
 
 
 class Exchange:

@@ -91,7 +91,7 @@ def complete(store: Store, schema: Schema) -> Proof | None:
     """What a read believes where the store is known to have built every index of *schema*, as it nearly
     always has; None where it is not."""
     known = store.facts.index_states.get(schema.name)
-    return Proof(schema.keys.meta, known.ver) if known is not None and known.complete else None
+    return known.proof if known is not None and known.complete else None
 
 
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> tuple[dict[str, str], Proof]:
@@ -105,13 +105,13 @@ async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> t
             known = await _look(store, schema, declared=declared)
         store.facts.index_states[schema.name] = known
     missing = {entry: field for entry, field in entries.items() if known.lacks(entry)}
-    return missing, Proof(schema.keys.meta, known.ver)
+    return missing, known.proof
 
 
 def distrust(store: Store, schema: Schema, proof: Proof) -> None:
     """Look again before the next read: the store has changed since *proof* was believed."""
     known = store.facts.index_states.get(schema.name)
-    if known is not None and known.ver == proof.ver:  # else somebody has looked meanwhile
+    if known is not None and known.proof == proof:  # else somebody has looked meanwhile
         del store.facts.index_states[schema.name]
 
 
@@ -120,7 +120,7 @@ async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
     if meta.known:
         return _state(schema, meta, declared=declared)
     state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
-    return IndexState(b"", dict.fromkeys(schema.index_entries, state))
+    return IndexState(Proof(schema.keys.meta, b""), dict.fromkeys(schema.index_entries, state))
 
 
 async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> bool:
@@ -136,7 +136,7 @@ async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> boo
 
 def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
     own = {entry: meta.states.get(entry, "") for entry in schema.index_entries}
-    return IndexState(meta.ver, own, declared)
+    return IndexState(Proof(schema.keys.meta, meta.ver), own, declared)
 
 
 async def _has_records(store: Store, schema: Schema) -> bool:

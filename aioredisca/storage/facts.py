@@ -9,20 +9,20 @@ from weakref import ReferenceType, WeakSet
 
 from aioredisca.storage.meta import READY
 from aioredisca.storage.schema import Referrer
+from aioredisca.types import Proof
 
 
 @dataclass(slots=True)
 class IndexState:
-    """What this process knows of the indexes of one class in one store. Good while ``ver`` is what meta
-    holds.
+    """What this process knows of the indexes of one class in one store, and what proves it.
 
-    ``ver``       that word, see storage/meta.py; empty where there is none.
+    ``proof``     the word of meta that was read with it, see storage/meta.py: good while that is the same.
     ``states``    of the indexes of the class.
     ``declared``  the store takes what the class writes: that was known once, and each write asks anew.
     ``complete``  all indexes are ready.
     """
 
-    ver: bytes
+    proof: Proof
     states: Mapping[str, str]
     declared: bool = False
     complete: bool = field(init=False)

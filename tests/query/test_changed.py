@@ -146,7 +146,7 @@ async def test_where_the_index_is_still_there_it_is_asked_again(
     for name in reads:
         raw.hset("town/meta", "ver", name)
         assert await asked(name) is True
-        assert db.facts.index_states[Town.__mapper__.schema(db).name].ver == name.encode()
+        assert db.facts.index_states[Town.__mapper__.schema(db).name].proof.ver == name.encode()
 
 
 async def test_a_scan_that_is_allowed_goes_on_without_the_index(url: str, db: Database, raw: Any) -> None:
@@ -203,7 +203,7 @@ async def test_what_the_library_of_before_has_declared_has_no_word(db: Database,
     raw.hdel("town/meta", "ver")
     for name in SOME:
         assert await asked(name) is True
-    assert db.facts.index_states[Town.__mapper__.schema(db).name].ver == b""
+    assert db.facts.index_states[Town.__mapper__.schema(db).name].proof.ver == b""
 
 
 async def test_a_store_that_nobody_has_declared_is_empty_until_somebody_does(

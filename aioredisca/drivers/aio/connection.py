@@ -107,6 +107,7 @@ class Connection(ABC):
         self._sent = deque[Request]()
         self._unsent = list[Request]()
         self._held: list[Request] | None = None
+        self._shelf, self._metas = list[Proven](), set[str]()
         self._size = 0
         self._deadlines = Deadlines(self._sent, address.timeout, self._late)
         self._closed = self._loop.create_future()
@@ -122,22 +123,29 @@ class Connection(ABC):
         requests = [request for request in self._unsent if not request.future.done()]
         self._unsent.clear()
         self._size = 0
-        if not requests:
-            return b""
-        self._note_sent(requests)
-        if reads := [request for request in requests if isinstance(request, Proven)]:
-            words = Words(reads)  # behind all of them, over this very connection
-            words.started = self._loop.time()
-            self._sent.append(words)
-            requests.append(words)
+        if requests:
+            self._note_sent(requests)
         return b"".join([request.data for request in requests])
 
     def _note_sent(self, requests: list[Request]) -> None:
         """These *requests* wait for answers from now on."""
         self._sent.extend(requests)
+        for request in requests:
+            if isinstance(request, Proven):
+                request.shelf = self._shelf
+                self._metas.update(request.metas)
         self._facts.round_trips += len(requests)
         if not self._deadlines.running:
             self._deadlines.start()
+
+    def _asking(self) -> bytes:
+        """What asks for the words of the reads sent since the last; once per turn of the loop is enough."""
+        if not self._metas:
+            return b""
+        words = Words([*self._metas], self._shelf, self._loop.time(), self._closed)
+        self._metas.clear()
+        self._sent.append(words)
+        return words.data
 
     def _take(self, replies: Iterable[Reply]) -> None:
         """The next replies: they belong to the oldest requests, even where nobody waits for them any more."""
@@ -192,12 +200,12 @@ class Connection(ABC):
 
         It takes no new requests. What else is on the way has time left, and may still be answered.
         """
-        for request in self._sent:
+        for request in self._unanswered():
             if request.started <= since and not request.future.done():
                 request.fail(translate.lost(self._address.place, TimeoutError(), writes=request.writes))
         self._give_up()
         self._retire()
-        if all(request.future.done() for request in self._sent):
+        if all(request.future.done() for request in self._unanswered()):
             self._lose(TimeoutError())
 
     def _retire(self) -> None:
@@ -212,19 +220,16 @@ class Connection(ABC):
         self._give_up()
         sent, unsent = self._unanswered(), [*(self._held or ()), *self._unsent]
         self._held = None
-        self._sent.clear()
-        self._unsent.clear()
+        for kept in (self._sent, self._unsent, self._shelf, self._metas):
+            kept.clear()
         self._deadlines.stop()
         self._hang_up()
         if owner := self._owner():
             owner.lost(self, sent, unsent, error)
 
     def _unanswered(self) -> list[Request]:
-        """What was sent and is not settled; reads whose words did not come any more are none the wiser."""
-        found = list[Request]()
-        for request in self._sent:
-            found += request.unproven if isinstance(request, Words) else [request]
-        return found
+        """What was sent and is not settled: of what stands on the shelf the words are still to come."""
+        return [*self._shelf, *(request for request in self._sent if not isinstance(request, Words))]
 
     def _give_up(self) -> None:
         """Whatever writes and was not answered must not happen any more, once others go on."""
@@ -269,12 +274,8 @@ class SocketConnection(Connection, asyncio.Protocol):
             fresh = now - self._heard < STALE
             if fresh and not self._sent:  # nothing is on the way: go at once
                 request.started = request.started or now
-                if isinstance(request, Proven):
-                    self._unsent.append(request)
-                    self._flush()
-                    return
                 self._note_sent([request])
-                self._transport.write(request.data)
+                self._transport.write(request.data + self._asking() if self._metas else request.data)
                 return
             next_step = self._end_turn if fresh or self._sent else self._look_first
             self._loop.call_soon(next_step, context=self._context)
@@ -283,7 +284,7 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._size = size = self._size + len(request.data)
         if size > self._packet and self._sent:
             self._packet = min(2 * self._packet, HIGH_WATER)
-            self._flush()
+            self._write(self._leaving())
         elif size > HIGH_WATER:
             self.accepts = False
 
@@ -295,12 +296,15 @@ class SocketConnection(Connection, asyncio.Protocol):
         self._flush()
 
     def _flush(self) -> None:
-        if data := self._leaving():  # nothing, if the connection was lost meanwhile
+        self._write(self._leaving() + self._asking())
+
+    _send_kept = _flush
+
+    def _write(self, data: bytes) -> None:
+        if data:  # nothing, if the connection was lost meanwhile
             self._transport.write(data)
         if not self._paused:
             self._has_room()
-
-    _send_kept = _flush
 
     def data_received(self, data: bytes) -> None:
         reader = self._parser
@@ -357,7 +361,7 @@ class StreamConnection(Connection):
                 await self._wake.wait()
                 self._wake.clear()
                 await self._notice_the_end()
-                data = self._leaving()
+                data = self._leaving() + self._asking()
                 self._has_room()
                 if data:
                     await self._raw.send_packed_command(data, check_health=False)

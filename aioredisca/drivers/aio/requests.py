@@ -160,62 +160,59 @@ class Proven(Batch):
 
     ``metas``  the keys of the words that they trust.
     ``found``  the replies, once they are all there.
+    ``shelf``  where it waits then, with all that its connection has found since the last words.
     """
 
-    __slots__ = ("_alone", "found", "metas")
+    __slots__ = ("_alone", "found", "metas", "shelf")
+
+    shelf: list[Proven]
 
     def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool = False) -> None:
         """*alone*: the future comes to the reply of the one call itself, or to its refusal."""
         super().__init__(owner, calls)
         self._alone, self.metas = alone, wire.metas_of(calls)
-        self.found: list[Reply] | None = None
+        self.found: list[Reply] = []
 
     def _hand_on(self, replies: list[Reply]) -> None:
         self.found = replies
+        self.shelf.append(self)
 
     def prove(self, words: Mapping[str, Reply]) -> None:
-        """Hand on what was found: these *words* came behind it. What is not found yet has others coming."""
-        if self.found is None or self.future.done():
+        """Hand on what was found: these *words* came behind it, over the same connection."""
+        if self.future.done():
             return
         hand_on = Request._hand_on if self._alone else Batch._hand_on
         hand_on(self, wire.proven(self.calls, self.found, words))
 
     def resend(self) -> None:
-        super().resend()
-        self.found = self._exchange = (
-            None  # all of it again: the words of one connection prove nothing of another
-        )
+        super().resend()  # all of it again: the words of one connection prove nothing of another
+        self._exchange = None
         self.data, self._size = wire.pack_all(self.calls, self._owner.facts), len(self.calls)
 
 
-class Words(Batch):
-    """What proves the reads that were sent right before: the word of each key that these trust.
+class Words(Request):
+    """What proves the reads that were sent before over a connection, and wait on its *shelf*."""
 
-    ``of``  these reads.
-    """
+    __slots__ = ("_answers", "_metas", "_shelf")
 
-    __slots__ = ("_metas", "of")
+    def __init__(
+        self, metas: Sequence[str], shelf: list[Proven], started: float, closed: asyncio.Future[Any]
+    ) -> None:
+        """They are waited for until the connection is *closed*: each of the reads may be given up before."""
+        self.data, self.started, self.future = wire.ask_words(metas), started, closed
+        self.writes = False
+        self._metas, self._shelf, self._answers = metas, shelf, list[Reply]()
 
-    def __init__(self, of: Sequence[Proven]) -> None:
-        self._metas, self.of = tuple({meta: None for read in of for meta in read.metas}), of
-        super().__init__(of[0]._owner, [*map(wire.word_call, self._metas)])
-
-    @property
-    def unproven(self) -> list[Proven]:
-        """The reads that wait for nothing but these words."""
-        return [read for read in self.of if read.found is not None and not read.future.done()]
-
-    def _hand_on(self, replies: list[Reply]) -> None:
-        words = dict(zip(self._metas, replies, strict=True))
-        for read in self.of:
+    def take(self, reply: Reply) -> bool:
+        answers, shelf = self._answers, self._shelf
+        answers.append(reply)
+        if len(answers) < len(self._metas):
+            return False
+        words = dict(zip(self._metas, answers, strict=True))
+        for read in shelf:
             read.prove(words)
-        self.future.set_result(None)
-
-    def fail(self, error: Exception) -> None:
-        for read in self.unproven:
-            read.fail(error)
-        if not self.future.done():
-            self.future.set_result(None)
+        shelf.clear()
+        return True
 
 
 class Owner(Protocol):
