@@ -210,7 +210,9 @@ class _Planner:
         attribute: Callable[[str], str],
     ) -> None:
         self.schema, self.unbuilt, self.scan, self.attribute = schema, unbuilt, scan, attribute
-        self.compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
+        self.compounds = schema.compounds
+        if unbuilt:
+            self.compounds = tuple(one for one in schema.compounds if one.entry not in unbuilt)
 
     # -- conditions --------------------------------------------------------------------------------
 
@@ -349,7 +351,7 @@ class _Planner:
         if len(order) > 1:
             return None
         walk = self._walk_within(condition, order[0]) or self._walk_of(order[0])
-        if walk is not None and not _admits_none(condition, order[0].key):
+        if walk is not None and walk.none_entry and not _admits_none(condition, order[0].key):
             walk = replace(walk, none_entry="")
         return None if walk is None or not self.unbuilt.isdisjoint((walk.entry, walk.none_entry)) else walk
 

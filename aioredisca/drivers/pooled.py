@@ -18,36 +18,37 @@ class PooledTransport(ABC):
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
-        if call.proof is not None:
-            return await self._finish_one(wire.Exchange((call,), self.facts))
+        proof = call.proof
+        asked = b"" if proof is None else wire.ask_word(proof.meta)
         answers = await self._round_trip(
-            call.packed or wire.pack(call, self.facts), call.commands or 1, call.writes, overlap
+            (call.packed or wire.pack(call, self.facts)) + asked,
+            (call.commands or 1) + bool(asked),
+            call.writes,
+            overlap,
         )
         if call.commands:
             return _unrefused(answers)
         if isinstance(answers[0], Exception):
             return await self._sent_anew(call, answers)
-        return answers[0]
+        if proof is None:
+            return answers[0]
+        return _raised(wire.judged(answers[0], proof, answers[1]))
 
     async def _sent_anew(self, call: Call, answers: list[Reply]) -> Reply:
         """The call was refused: ask in another form, if it has one."""
         exchange = wire.Exchange((call,), self.facts)
-        exchange.take(answers)
-        return await self._finish_one(exchange)
-
-    async def _finish_one(self, exchange: wire.Exchange) -> Reply:
-        (reply,) = await self._finish(exchange)
-        if isinstance(reply, RediscaError):
-            raise reply
-        return reply
+        exchange.take(answers[:1])
+        (reply,) = await self._finish(exchange, answers[1:])
+        return _raised(reply)
 
     async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
         return await self._finish(wire.Exchange(calls, self.facts))
 
-    async def _finish(self, exchange: wire.Exchange) -> list[Reply]:
+    async def _finish(self, exchange: wire.Exchange, words: Sequence[Reply] = ()) -> list[Reply]:
+        """Ask for what is pending, with the words behind it; *words* came behind what is not."""
         metas = wire.metas_of(exchange.calls)
-        asked, words = wire.ask_words(metas), list[Reply]()
+        asked = wire.ask_words(metas)
         while exchange.pending:
             count = len(exchange.pending)
             answers = await self._round_trip(
@@ -67,6 +68,12 @@ class PooledTransport(ABC):
 
         No frame that an error leaves by keeps *data*: debuggers would send it away.
         """
+
+
+def _raised(reply: Reply) -> Reply:
+    if isinstance(reply, RediscaError):
+        raise reply
+    return reply
 
 
 def _unrefused(answers: list[Reply]) -> list[Reply]:

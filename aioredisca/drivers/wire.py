@@ -95,15 +95,15 @@ def proven(calls: Sequence[Call], replies: Sequence[Reply], words: Mapping[str, 
     A refusal in the place of a word stands in that of what it was to prove.
     """
     return [
-        reply
-        if (proof := call.proof) is None or words[proof.meta] == proof.ver
-        else _judged(reply, proof, words)
+        reply if (proof := call.proof) is None else judged(reply, proof, words[proof.meta])
         for call, reply in zip(calls, replies, strict=True)
     ]
 
 
-def _judged(reply: Reply, proof: Proof, words: Mapping[str, Reply]) -> Reply:
-    word = words[proof.meta]
+def judged(reply: Reply, proof: Proof, word: Reply) -> Reply:
+    """The same for one."""
+    if word == proof.ver:
+        return reply
     if isinstance(word, Exception):
         return translate.refusal(word)
     if type(word) not in TEXT:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 from aioredisca.compiler.conditions import judge
@@ -322,8 +321,10 @@ def anew(
     @functools.wraps(verb)
     async def begun_anew(spec: QuerySpec[R], /, *args: P.args, **named: P.kwargs) -> T:
         for _ in range(readiness.DECLARATIONS):
-            with suppress(Changed):
+            try:
                 return await verb(spec, *args, **named)
+            except Changed:
+                continue
         raise readiness.restless(spec.model.__name__)
 
     return begun_anew

@@ -181,8 +181,11 @@ class Proven(Batch):
         """Hand on what was found: these *words* came behind it, over the same connection."""
         if self.future.done():
             return
-        hand_on = Request._hand_on if self._alone else Batch._hand_on
-        hand_on(self, wire.proven(self.calls, self.found, words))
+        replies = wire.proven(self.calls, self.found, words)
+        if self._alone:
+            Request._hand_on(self, replies)
+        else:
+            self.future.set_result(replies)
 
     def resend(self) -> None:
         super().resend()  # all of it again: the words of one connection prove nothing of another
