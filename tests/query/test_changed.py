@@ -188,7 +188,7 @@ async def test_an_order_is_kept_without_the_index_that_kept_it(db: Database, raw
     last = [f"{i:03}" for i in range(TOWNS - 1, TOWNS - 4, -1)]
     states = {**db.facts.index_states}
     raw.delete("town/r/size")
-    raw.hset("town/meta", mapping={"unbuilt": "r?:size", "ver": "another"})
+    raw.hset("town/meta", mapping={"e:r:size": "announced", "ver": "another"})
     for order in ([Town.size.desc()], [Town.size.desc(), Town.name]):
         db.facts.index_states.update(states)
         for _ in range(2):
@@ -200,7 +200,8 @@ async def test_an_order_is_kept_without_the_index_that_kept_it(db: Database, raw
 
 async def test_what_the_library_of_before_has_declared_has_no_word(db: Database, raw: Any) -> None:
     await towns()
-    raw.hdel("town/meta", "ver")
+    raw.delete("town/meta")
+    raw.hset("town/meta", mapping={"signature": "1/i:/r?:size/s?:name/x?:land", "unbuilt": ""})
     for name in SOME:
         assert await asked(name) is True
     assert db.facts.index_states[Town.__mapper__.schema(db).name].proof.ver == b""
@@ -234,7 +235,7 @@ async def test_an_index_that_is_not_declared_is_not_ready_though_there_are_no_re
 
 def lose_index(raw: Any) -> None:
     """Another process takes the index of land away: first it says so, then it drops it."""
-    raw.hset("town/meta", mapping={"unbuilt": "x?:land", "ver": raw.incr("words")})
+    raw.hset("town/meta", mapping={"e:x:land": "announced", "ver": raw.incr("words")})
     for key in raw.keys("town/x/land/*"):
         raw.delete(key)
 
@@ -245,7 +246,7 @@ def renew_index(raw: Any) -> None:
     lose_index(raw)
     for key, value in held.items():
         raw.restore(key, 0, value)
-    raw.hset("town/meta", mapping={"unbuilt": "", "ver": raw.incr("words")})
+    raw.hset("town/meta", mapping={"e:x:land": "ready", "ver": raw.incr("words")})
 
 
 class Meddler:
@@ -314,7 +315,7 @@ async def test_control_by_a_belief_for_life_answers_fall_short(
     await towns()
     states = {**db.facts.index_states}
     lose_index(raw)
-    monkeypatch.setattr(wire, "_judged", lambda reply, believed, word: reply)
+    monkeypatch.setattr(wire, "judged", lambda reply, proof, word: reply)
     for name in reads:
         db.facts.index_states.update(states)
         with pytest.raises(AssertionError, match=name):
