@@ -196,7 +196,7 @@ class Proven(Batch):
 class Words(Request):
     """What proves the reads that were sent before over a connection, and wait on its *shelf*."""
 
-    __slots__ = ("_answers", "_metas", "_shelf")
+    __slots__ = ("_metas", "_shelf", "_words")
 
     def __init__(
         self, metas: Sequence[str], shelf: list[Proven], started: float, closed: asyncio.Future[Any]
@@ -204,14 +204,13 @@ class Words(Request):
         """They are waited for until the connection is *closed*: each of the reads may be given up before."""
         self.data, self.started, self.future = wire.ask_words(metas), started, closed
         self.writes = False
-        self._metas, self._shelf, self._answers = metas, shelf, list[Reply]()
+        self._metas, self._shelf, self._words = metas, shelf, dict[str, Reply]()
 
     def take(self, reply: Reply) -> bool:
-        answers, shelf = self._answers, self._shelf
-        answers.append(reply)
-        if len(answers) < len(self._metas):
+        words, shelf = self._words, self._shelf
+        words[self._metas[len(words)]] = reply
+        if len(words) < len(self._metas):
             return False
-        words = dict(zip(self._metas, answers, strict=True))
         for read in shelf:
             read.prove(words)
         shelf.clear()
