@@ -20,7 +20,7 @@ from weakref import ref
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect, read_reply
-from aioredisca.drivers.aio.requests import Owner, Proven, Request, Words
+from aioredisca.drivers.aio.requests import Owner, Proven, ProvenBatch, Request, Words
 from aioredisca.storage.facts import Peer
 from aioredisca.types import Reply
 
@@ -107,7 +107,7 @@ class Connection(ABC):
         self._sent = deque[Request]()
         self._unsent = list[Request]()
         self._held: list[Request] | None = None
-        self._shelf, self._metas = list[Proven](), set[str]()
+        self._shelf, self._metas = list[Proven | ProvenBatch](), set[str]()
         self._size = 0
         self._deadlines = Deadlines(self._sent, address.timeout, self._late)
         self._closed = self._loop.create_future()
@@ -131,7 +131,7 @@ class Connection(ABC):
         """These *requests* wait for answers from now on."""
         self._sent.extend(requests)
         for request in requests:
-            if isinstance(request, Proven):
+            if isinstance(request, Proven | ProvenBatch):
                 request.shelf = self._shelf
                 self._metas.update(request.metas)
         self._facts.round_trips += len(requests)

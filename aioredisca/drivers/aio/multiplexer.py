@@ -24,7 +24,7 @@ from aioredisca.drivers import translate, wire
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
-from aioredisca.drivers.aio.requests import Batch, Proven, Request
+from aioredisca.drivers.aio.requests import Batch, Proven, ProvenBatch, Request
 from aioredisca.drivers.limits import pause
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
@@ -58,15 +58,19 @@ class Multiplexer(AsyncTransport):
 
     def request_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """Ask the server for all of it."""
-        batch = Proven(self, calls) if wire.metas_of(calls) else Batch(self, calls)
-        self.submit(batch)
-        return batch.future
+        if len(calls) == 1 and (proof := calls[0].proof) is not None:
+            request: Request = Proven(self, calls[0], proof, alone=False)
+        else:
+            metas = wire.metas_of(calls)
+            request = ProvenBatch(self, calls, metas) if metas else Batch(self, calls)
+        self.submit(request)
+        return request.future
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
         if call.cache_region is not None:
             return self._load(call)
         if call.proof is not None:
-            request: Request = Proven(self, (call,), alone=True)
+            request: Request = Proven(self, call, call.proof, alone=True)
         else:
             request = Batch(self, (call,)) if call.commands else Request(self, call)
         self.submit(request)

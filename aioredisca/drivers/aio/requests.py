@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aioredisca.drivers import wire
 from aioredisca.storage.facts import StoreFacts
-from aioredisca.types import Call, Reply
+from aioredisca.types import Call, Proof, Reply
 
 if TYPE_CHECKING:
     from aioredisca.drivers.aio.connection import Connection
@@ -155,37 +155,69 @@ class Batch(Request):
         return super().pass_over(reply)
 
 
-class Proven(Batch):
-    """Reads made by a belief: what they found is handed on when the words behind them have come.
+class Proven(Request):
+    """A read made by a belief: what it found is handed on when the word behind it has come.
 
-    ``metas``  the keys of the words that they trust.
-    ``found``  the replies, once they are all there.
+    ``metas``  the keys of the words that it trusts.
+    ``found``  the reply, once it is there.
     ``shelf``  where it waits then, with all that its connection has found since the last words.
     """
 
-    __slots__ = ("_alone", "found", "metas", "shelf")
+    __slots__ = ("_alone", "_proof", "found", "metas", "shelf")
 
-    shelf: list[Proven]
+    shelf: list[Proven | ProvenBatch]
+    found: Reply
 
-    def __init__(self, owner: Owner, calls: Sequence[Call], *, alone: bool = False) -> None:
-        """*alone*: the future comes to the reply of the one call itself, or to its refusal."""
-        super().__init__(owner, calls)
-        self._alone, self.metas = alone, wire.metas_of(calls)
-        self.found: list[Reply] = []
+    def __init__(self, owner: Owner, call: Call, proof: Proof, *, alone: bool) -> None:
+        """*alone*: the future comes to the reply itself, or to its refusal; else to a list of it."""
+        super().__init__(owner, call)
+        self._alone, self._proof, self.metas = alone, proof, (proof.meta,)
+
+    def take(self, reply: Reply) -> bool:
+        if self.future.done():
+            return True
+        if isinstance(reply, Exception):
+            self._look_into([reply])
+        else:
+            self._hand_on([reply])
+        return True
 
     def _hand_on(self, replies: list[Reply]) -> None:
-        self.found = replies
+        (self.found,) = replies
         self.shelf.append(self)
 
     def prove(self, words: Mapping[str, Reply]) -> None:
         """Hand on what was found: these *words* came behind it, over the same connection."""
         if self.future.done():
             return
-        replies = wire.proven(self.calls, self.found, words)
+        proof = self._proof
+        reply = wire.judged(self.found, proof, words[proof.meta])
         if self._alone:
-            Request._hand_on(self, replies)
+            super()._hand_on([reply])
         else:
-            self.future.set_result(replies)
+            self.future.set_result([reply])
+
+
+class ProvenBatch(Batch):
+    """The same for several calls."""
+
+    __slots__ = ("found", "metas", "shelf")
+
+    shelf: list[Proven | ProvenBatch]
+    found: list[Reply]
+
+    def __init__(self, owner: Owner, calls: Sequence[Call], metas: Sequence[str]) -> None:
+        super().__init__(owner, calls)
+        self.metas = metas
+
+    def _hand_on(self, replies: list[Reply]) -> None:
+        self.found = replies
+        self.shelf.append(self)
+
+    def prove(self, words: Mapping[str, Reply]) -> None:
+        """See :class:`Proven`."""
+        if not self.future.done():
+            self.future.set_result(wire.proven(self.calls, self.found, words))
 
     def resend(self) -> None:
         super().resend()  # all of it again: the words of one connection prove nothing of another
@@ -199,7 +231,11 @@ class Words(Request):
     __slots__ = ("_metas", "_shelf", "_words")
 
     def __init__(
-        self, metas: Sequence[str], shelf: list[Proven], started: float, closed: asyncio.Future[Any]
+        self,
+        metas: Sequence[str],
+        shelf: list[Proven | ProvenBatch],
+        started: float,
+        closed: asyncio.Future[Any],
     ) -> None:
         """They are waited for until the connection is *closed*: each of the reads may be given up before."""
         self.data, self.started, self.future = wire.ask_words(metas), started, closed
