@@ -471,7 +471,8 @@ def contents(raw: Any, prefix: bytes) -> dict[bytes, Any]:
         b"set": raw.smembers,
         b"zset": lambda key: raw.zrange(key, 0, -1, False, True),
     }
-    return {key.removeprefix(prefix): reads[raw.type(key)](key) for key in raw.keys(prefix + b"*")}
+    keys = [key for key in raw.keys(prefix + b"*") if key != prefix + b"/meta"]  # which names versions
+    return {key.removeprefix(prefix): reads[raw.type(key)](key) for key in keys}
 
 
 async def test_a_record_alone_is_written_as_it_is_among_others(db: Database, raw: Any) -> None:

@@ -34,7 +34,11 @@ async def two(kind: Any) -> None:
 async def test_an_end_is_added(db: Database, raw: Any) -> None:
     await two(declared())
     ending = declared(ttl=60)
-    assert await ending.expires_at.is_none().ids() == ["1", "2"]  # nothing to reindex
+    assert await (ending.kind == "a").count() == 2
+    with pytest.raises(SchemaMismatch, match="reindex"):  # the class without ends would break what it keeps
+        await ending.new("3", owner="eve", kind="a").save()
+    await reindex(ending)
+    assert await ending.expires_at.is_none().ids() == ["1", "2"]
     assert await (ending.kind == "a").count() == 2
     assert await ending("1").ttl() is None
     await ending.new("3", owner="eve", kind="a").save()
@@ -49,6 +53,7 @@ async def test_an_end_is_added(db: Database, raw: Any) -> None:
 async def test_one_that_slides_is_added(db: Database, sliding: str) -> None:
     await two(declared())
     ending = declared(ttl=60, sliding=sliding)
+    await reindex(ending)
     await ending.get("1")
     assert (await ending("1").ttl() is None) == (sliding == "save")
     found = await ending.get("2")

@@ -26,7 +26,7 @@ local function allowed(command, key, ...)
     return true
   end
   local reply = redis.pcall(command, key, ...)
-  local error = type(reply) == 'table' and reply['err']
+  local error = type(reply) == 'table' and reply.err and tostring(reply.err)
   if error then
     return not (string.find(error, 'NOPERM') or string.find(error, "executing the script can't"))
   end
