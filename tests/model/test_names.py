@@ -227,7 +227,10 @@ def named_by(names: list[str], *, unique: bool = False) -> Any:
 
 
 ARGUMENTS = sorted({name for name in ARGUED if name[:1] != "_"} - RESERVED)
-FIELDS = sorted(name for name in EVERY if not name.startswith("_") and not keyword.iskeyword(name))
+PYDANTICS = {"Config"}
+"""What pydantic takes for the settings of a class."""
+
+FIELDS = sorted(n for n in EVERY if not n.startswith("_") and not keyword.iskeyword(n) and n not in PYDANTICS)
 
 
 @pytest.mark.parametrize("base", [Model, sync.Model])
