@@ -45,6 +45,12 @@ ENDS_DIFFER = (
 )
 """Why conf(ttl=) cannot come or go while others write."""
 
+MOVING = (
+    "the records move to another prefix, or have: deploy the class that reads them there, once "
+    "`aioredisca migrate status` says that this is done"
+)
+"""Why nobody writes where records move, and nobody takes over there."""
+
 _WRITERS = (WRITES, STAMPS)
 
 NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
@@ -126,9 +132,9 @@ async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
 async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> bool:
     """Build the indexes of a small store here and now, if the class asks for that; whether it was done.
 
-    Where the set of all ids is not ready nobody knows how many records there are.
+    Where the set of all ids is not ready nobody knows how many records there are. Where they move nobody may.
     """
-    if schema.auto_build is None or states.get(IDS_ENTRY) != READY:
+    if schema.auto_build is None or states.get(IDS_ENTRY) != READY or versions.barred(states):
         return False
     size = await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
     return size <= schema.auto_build and await hooks.build_indexes(store, schema)
@@ -235,10 +241,7 @@ def _lacking(entries: Collection[str]) -> str:
     if EXPIRY_ENTRY in entries:
         return ENDS_DIFFER
     if any(entry.startswith(BARRED) for entry in entries):
-        return (
-            "the records move to another prefix, or have: deploy the class that reads them there, once "
-            "`aioredisca migrate status` says that this is done"
-        )
+        return MOVING
     return (
         f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
         f"that has them, or let go of them by `aioredisca reindex --before` from this code"
