@@ -233,6 +233,8 @@ class Reader:
                 raise self.refused(self.mapper.attribute(key), "ends at no moment in milliseconds")
         record = self.schema.keys.record(change.id)
         found = list[After]()
+        if given:  # so that the record does not go when its last field ends
+            found.append(After(record, "HSET", (MARKER, "1")))
         for key in self.timed:
             if key in given:
                 found.append(After(record, "HPEXPIREAT", (given[key], "FIELDS", "1", key)))

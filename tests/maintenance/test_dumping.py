@@ -399,6 +399,26 @@ async def test_fields_that_end_keep_their_moments(db: Database, raw: Any, backen
     assert drift(raw, [Account]) == []
 
 
+async def test_a_record_stays_when_a_field_that_was_imported_ends(
+    db: Database, raw: Any, backend: str
+) -> None:
+    if backend not in ("memory", "valkey9", "redis82"):
+        pytest.skip("a server without HPEXPIRE")
+
+    @conf(prefix="dlast")
+    class Account(Model):
+        token = String(ttl=None)
+
+    await Account.new("1", token="a").save()
+    await Account("1").expire_field(Account.token, 600)
+    header, line, end = await lines_of(Account)
+    raw.flushdb()
+    late = json.dumps({**json.loads(line), "id": "2", "ends": {"token": 1}})  # it has ended meanwhile
+    await import_records([header, line, late, end], Account)
+    assert (raw.hget("dlast:1", "_"), raw.hgetall("dlast:2")) == (b"1", {b"_": b"1"})
+    assert drift(raw, [Account]) == []
+
+
 async def test_indexes_that_are_not_built_list_nothing(db: Database, raw: Any) -> None:
     raw.hset("dpar:1", "name", "by hand")
     with pytest.raises(NotIndexed):
