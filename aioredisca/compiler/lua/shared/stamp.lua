@@ -1,4 +1,4 @@
--- needs: call
+-- needs:
 -- gives: stamp
 -- A version that is to be replaced leaves the time of its last write, so that nobody ends it who still needs it.
 
