@@ -27,6 +27,7 @@ from aioredisca.errors import (
     SchemaMismatch,
     StoreError,
     Unsupported,
+    WrongType,
 )
 from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, unrefused
@@ -122,7 +123,10 @@ def distrust(store: Store, schema: Schema, proof: Proof) -> None:
 
 
 async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
-    meta = read_meta(await read(store, meta_call(schema), LIST))
+    try:
+        meta = read_meta(await read(store, meta_call(schema), LIST))
+    except WrongType:
+        raise WrongType(schema.keys.meta, place="meta") from None
     if meta.known:
         return _state(schema, meta, declared=declared)
     state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
