@@ -87,7 +87,7 @@ async def import_records(
 
     A model is found by its name or its prefix in the header. UsageError for a header of another format or
     model. What was written before an error stays. EVALSHA, one round trip per 100 records; one more with
-    EXISTS to skip, HKEYS to replace.
+    EXISTS to skip, HKEYS to replace; one per model and kind of collection, for the rights.
     """
     if on_conflict not in get_args(OnConflict):
         raise UsageError(f"on_conflict={on_conflict!r}: it is 'fail', 'skip' or 'replace'")
@@ -270,6 +270,7 @@ class _Import:
         while entries:
             assert self.reader is not None
             begun = [(self.reader.mapper.detached(entry.change.id), entry.change) for entry in entries]
+            await self.reader.check_rights([entry.change for entry in entries])
             try:
                 await executor.write(self.reader.store, begun)
             except (Conflict, ValidationError) as error:

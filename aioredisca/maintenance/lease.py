@@ -16,7 +16,7 @@ from types import TracebackType
 
 from aioredisca.compiler import positions
 from aioredisca.compiler.scripts import small_script
-from aioredisca.errors import AlreadyRunning, RediscaError
+from aioredisca.errors import AlreadyRunning, RediscaError, WrongType
 from aioredisca.persistence import asking
 from aioredisca.storage.replies import LIST
 from aioredisca.types import Call, Store
@@ -59,7 +59,10 @@ class Lease:
         now = monotonic()
         head = positions.Lease(self.name, round(seconds * 1000))
         call = Call((*head,), small_script("lease"), (self.key,), writes=True)
-        holder = await asking.read(self._store, call, LIST)
+        try:
+            holder = await asking.read(self._store, call, LIST)
+        except WrongType:
+            raise WrongType(self.key, place="collection") from None  # which needs but to go
         if holder:
             raise AlreadyRunning(self._model, holder[0].decode("utf-8", "replace"), max(holder[1], 0) / 1000)
         self._until = now + seconds

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aioredisca.compiler.changes import After, Change
 from aioredisca.compiler.loads import exists_call
-from aioredisca.errors import UsageError, ValidationError
+from aioredisca.compiler.scripts import small_script
+from aioredisca.errors import PermissionDenied, UsageError, ValidationError
 from aioredisca.fields.text import Bytes
 from aioredisca.persistence import asking
 from aioredisca.persistence.collections import INT64
 from aioredisca.storage.keys import MARKER, bad_field, id_text
 from aioredisca.storage.moments import MAX_FIELD_MOMENT, MAX_MOMENT, NEVER
+from aioredisca.storage.replies import LIST
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Store
 
@@ -132,6 +134,8 @@ class Reader:
         self.schema: Schema = self.mapper.schema(self.store)
         self.checks, self.unknown = checks, unknown
         self.collections = {one.key: one for one in self.mapper.collections.values()}
+        self.allowed = set[str]()
+        """Commands that may be called on collections and ends."""
         self.timed = [one.key for one in self.mapper.fields.values() if one.ttl is not None]
 
     def refused(self, field: str, reason: str) -> ValidationError:
@@ -233,6 +237,8 @@ class Reader:
                 raise self.refused(self.mapper.attribute(key), "ends at no moment in milliseconds")
         record = self.schema.keys.record(change.id)
         found = list[After]()
+        if given:  # so that the record does not go when its last field ends
+            found.append(After(record, "HSET", (MARKER, "1")))
         for key in self.timed:
             if key in given:
                 found.append(After(record, "HPEXPIREAT", (given[key], "FIELDS", "1", key)))
@@ -278,6 +284,18 @@ class Reader:
                 raise self.refused(name, "holds a score that is no number")
             found.append((self._raw(name, pair[0]), score))
         return found
+
+    async def check_rights(self, changes: Sequence[Change]) -> None:
+        """PermissionDenied where what follows the hashes of records is denied, while nothing is written yet.
+
+        Asked once for each command. Redis 6.2 cannot be asked.
+        """
+        wanted = {one.command: one.key for change in changes for one in change.after}
+        for command in wanted.keys() - self.allowed:
+            call = Call((command,), small_script("rights"), (wanted[command],))
+            if any(await asking.read(self.store, call, LIST)):
+                raise PermissionDenied(f"+{command.lower()}", f"{command} is denied")
+            self.allowed.add(command)
 
     # -- what is there -----------------------------------------------------------------------------
 

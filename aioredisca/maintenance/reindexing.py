@@ -2,10 +2,8 @@
 order.
 
 Meta holds all that is known of it (storage/meta.py): each step is one script that goes on from what was read
-there, or does nothing. So it may be cut short at any moment and is gone on with by whoever comes next, and
-nothing that is ready is ever emptied. What is new is emptied of what may stand there, then filled in passes
-over the set of all ids by writes that compare what was read; what cannot be indexed is noted, and looked at
-once more in the end.
+there, or does nothing. Nothing that is ready is ever emptied. What is new is, then it is filled by writes
+that compare what was read; what cannot be indexed is noted, and looked at once more in the end.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.compiler.signature import change_meta_call, meta_call
-from aioredisca.errors import StoreError, UsageError, WrongType
+from aioredisca.errors import SchemaMismatch, StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step
 from aioredisca.maintenance.lease import Lease
@@ -99,10 +97,10 @@ async def reindex(
                     ``1:settings`` does behind ``1``.
     ``progress``    called with the number of records looked at so far.
 
-    It may be cut short at any moment, and goes on where it was when it is run again. AlreadyRunning where
-    another process is at it. StoreError where another version took over meanwhile, or one that would be ended
-    still writes. Three round trips per 100 records, and two per 100 entries of a unique index; where the set
-    of all ids is to be built, SCAN over the keyspace.
+    It may be cut short, and goes on where it was when it is run again. AlreadyRunning where another process
+    is at it, StoreError where another version took over meanwhile or one that would be ended still writes,
+    SchemaMismatch where a migration moves the records. Three round trips per 100 records, and two per 100
+    entries of a unique index; where the set of all ids is to be built, SCAN over the keyspace.
     """
     _check(model, left_out, rate)
     run = _Run(model, canonical, left_out, force, rate, is_record, progress)
@@ -160,10 +158,14 @@ class _Run:
     # -- meta --------------------------------------------------------------------------------------
 
     async def _meta(self) -> Meta:
+        """What it is. SchemaMismatch where the records move: to take over there would let writers in."""
         try:
-            return read_meta(await asking.read(self.store, meta_call(self.schema), LIST))
+            meta = read_meta(await asking.read(self.store, meta_call(self.schema), LIST))
         except WrongType:
             raise WrongType(self.schema.keys.meta, place="meta") from None
+        if versions.barred(meta.states):
+            raise SchemaMismatch(self.schema.model, [], readiness.MOVING)
+        return meta
 
     async def _change(self, edit: Edit) -> None:
         """Make a change of meta, if it is still as it was read; else Overtaken."""

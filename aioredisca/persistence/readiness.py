@@ -27,6 +27,7 @@ from aioredisca.errors import (
     SchemaMismatch,
     StoreError,
     Unsupported,
+    WrongType,
 )
 from aioredisca.persistence import adoption
 from aioredisca.persistence.asking import read, unrefused
@@ -44,6 +45,12 @@ ENDS_DIFFER = (
     "is left"
 )
 """Why conf(ttl=) cannot come or go while others write."""
+
+MOVING = (
+    "the records move to another prefix, or have: deploy the class that reads them there, once "
+    "`aioredisca migrate status` says that this is done"
+)
+"""Why nobody writes where records move, and nobody takes over there."""
 
 _WRITERS = (WRITES, STAMPS)
 
@@ -116,7 +123,10 @@ def distrust(store: Store, schema: Schema, proof: Proof) -> None:
 
 
 async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
-    meta = read_meta(await read(store, meta_call(schema), LIST))
+    try:
+        meta = read_meta(await read(store, meta_call(schema), LIST))
+    except WrongType:
+        raise WrongType(schema.keys.meta, place="meta") from None
     if meta.known:
         return _state(schema, meta, declared=declared)
     state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
@@ -126,9 +136,9 @@ async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
 async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> bool:
     """Build the indexes of a small store here and now, if the class asks for that; whether it was done.
 
-    Where the set of all ids is not ready nobody knows how many records there are.
+    Where the set of all ids is not ready nobody knows how many records there are. Where they move nobody may.
     """
-    if schema.auto_build is None or states.get(IDS_ENTRY) != READY:
+    if schema.auto_build is None or states.get(IDS_ENTRY) != READY or versions.barred(states):
         return False
     size = await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
     return size <= schema.auto_build and await hooks.build_indexes(store, schema)
@@ -235,10 +245,7 @@ def _lacking(entries: Collection[str]) -> str:
     if EXPIRY_ENTRY in entries:
         return ENDS_DIFFER
     if any(entry.startswith(BARRED) for entry in entries):
-        return (
-            "the records move to another prefix, or have: deploy the class that reads them there, once "
-            "`aioredisca migrate status` says that this is done"
-        )
+        return MOVING
     return (
         f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
         f"that has them, or let go of them by `aioredisca reindex --before` from this code"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from aioredisca.storage.meta import (
     ACTIVE,
     ANNOUNCED,
+    BARRED,
     CURSOR,
     ENDED,
     MOVED,
@@ -45,6 +46,11 @@ def is_index(entry: str) -> bool:
 def lacked(meta: Meta, schema: Schema) -> frozenset[str]:
     """The entries that every writer must keep, and this version does not."""
     return frozenset(entry for entry, state in meta.states.items() if state in ACTIVE) - schema.entries
+
+
+def barred(states: Mapping[str, str]) -> bool:
+    """Whether the records move from here, or to here, so that no version may write whatever it keeps."""
+    return any(entry.startswith(BARRED) and state in ACTIVE for entry, state in states.items())
 
 
 def ends_differ(meta: Meta, schema: Schema) -> bool:

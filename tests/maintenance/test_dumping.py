@@ -31,6 +31,7 @@ from aioredisca import (
     Model,
     NotIndexed,
     Password,
+    PermissionDenied,
     Reference,
     SetOf,
     SortedSet,
@@ -397,6 +398,55 @@ async def test_fields_that_end_keep_their_moments(db: Database, raw: Any, backen
     assert await import_records(lines, Account) == Imported(records=2)
     assert records(await lines_of(Account)) == records(lines)
     assert drift(raw, [Account]) == []
+
+
+async def test_a_record_stays_when_a_field_that_was_imported_ends(
+    db: Database, raw: Any, backend: str
+) -> None:
+    if backend not in ("memory", "valkey9", "redis82"):
+        pytest.skip("a server without HPEXPIRE")
+
+    @conf(prefix="dlast")
+    class Account(Model):
+        token = String(ttl=None)
+
+    await Account.new("1", token="a").save()
+    await Account("1").expire_field(Account.token, 600)
+    header, line, end = await lines_of(Account)
+    raw.flushdb()
+    late = json.dumps({**json.loads(line), "id": "2", "ends": {"token": 1}})  # it has ended meanwhile
+    await import_records([header, line, late, end], Account)
+    assert (raw.hget("dlast:1", "_"), raw.hgetall("dlast:2")) == (b"1", {b"_": b"1"})
+    assert drift(raw, [Account]) == []
+
+
+@pytest.mark.parametrize("denied", ["rpush", "incrby"])
+async def test_a_right_that_is_missing_is_told_before_half_a_record_is_there(
+    server: Server, db: Database, raw: Any, driver: str, denied: str
+) -> None:
+    if int(raw.info("server")["redis_version"].split(".")[0]) < 7:
+        pytest.skip("a server that cannot be asked")
+    fields = {"name": String(index=True), "log": ListOf(String()), "hits": Counter(), "__module__": __name__}
+    made: Any = type("Kept", (Model,), fields)
+    lines = [
+        '{"aioredisca":1,"model":"Kept","prefix":"kept"}',
+        '{"id":"1","fields":{"name":"a"},"collections":{"log":["x"],"hits":"2"}}',
+        '{"end":"Kept","records":1}',
+    ]
+    rules = ["reset", "on", ">secret", "~*", "&*", "+@all", f"-{denied}"]
+    raw.execute_command("ACL", "SETUSER", "importer", *rules)
+    restricted = Database(f"redis://importer:secret@127.0.0.1:{server.port}/0")
+    try:
+        model = conf(db=restricted, prefix="kept")(made)
+        with pytest.raises(PermissionDenied) as caught:
+            await import_records(lines, model)
+        assert caught.value.rule == f"+{denied}"
+        assert raw.keys("kept*") == []
+        raw.execute_command("ACL", "SETUSER", "importer", f"+{denied}")
+        assert await import_records(lines, model) == Imported(records=1)
+    finally:
+        raw.acl_deluser("importer")
+        restricted.close() if driver == "blocking" else await restricted.aclose()
 
 
 async def test_indexes_that_are_not_built_list_nothing(db: Database, raw: Any) -> None:

@@ -23,7 +23,8 @@ from aioredisca import (
     conf,
     reindex,
 )
-from aioredisca.maintenance.migrations import Report, downgrade, status, upgrade
+from aioredisca.maintenance.migrations import At, Report, downgrade, status, upgrade
+from aioredisca.maintenance.migrations.places import finish
 
 from ..support.drift import drift
 
@@ -262,6 +263,29 @@ async def test_a_model_moves_with_collections_and_ends(db: Database, raw: Any, f
         "left alone: keys under 'old:' that are no records of it"
     ]
     assert raw.keys("old*") == [b"old:9"]
+
+
+async def test_nobody_takes_over_where_records_move(db: Database, raw: Any) -> None:
+    """To build indexes is to say who may write: neither `reindex` does, nor a class that builds by itself."""
+
+    def release(name: str, **settings: Any) -> Any:
+        fields = {"name": String(index=True), "__module__": __name__}
+        return conf(db=db, prefix=name, **settings)(METACLASS("Visit", (Model,), fields))
+
+    places = At("old").keys(db), At("new").keys(db)
+    await release("old").new("1", name="a").save()
+    await finish(db, *places)
+    before = dump(raw)
+    for name in ("old", "new"):
+        for force in (False, True):
+            with pytest.raises(SchemaMismatch, match="the records move to another prefix"):
+                await reindex(release(name), force=force)
+        with pytest.raises(SchemaMismatch, match="the records move to another prefix"):
+            await reindex(release(name), before=True)
+        with pytest.raises(SchemaMismatch, match="the records move to another prefix"):
+            await release(name, auto_build=1000).new("2", name="b").save()
+    assert dump(raw) == before
+    assert [one.id for one in await release("old", auto_build=1000).name.find("a")] == ["1"]
 
 
 async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folder: Folder) -> None:

@@ -21,6 +21,7 @@ from aioredisca import (
     StoreError,
     String,
     Tags,
+    Unavailable,
     UniqueViolation,
     conf,
     reindex,
@@ -28,6 +29,7 @@ from aioredisca import (
 from aioredisca.persistence import asking
 
 from ..support.drift import drift
+from ..support.servers import Server
 
 Fields = dict[str, Callable[[], Any]]
 
@@ -438,3 +440,21 @@ async def test_a_small_store_is_built_by_whoever_meets_it_first(url: str, db: Da
     less = version(url, {"name": text()}, auto_build=100)
     await less.new("z").save()
     assert drift(raw, [less]) == []
+
+
+async def test_a_version_that_is_to_be_replaced_deletes_where_memory_is_full(
+    server: Server, db: Database, raw: Any, url: str
+) -> None:
+    """The time that its writes leave takes memory, a delete gives some back."""
+    old = version(url, {"name": text(index=True)})
+    await seeded(old, 3)
+    await version(url, {"name": text(index=True), "size": lambda: Integer(index=True)}).new("3").save()
+    assert b"s" in raw.hgetall("ver/meta").values()
+    raw.config_set("maxmemory", "1")
+    try:
+        assert await old("1").delete()
+        with pytest.raises(Unavailable):  # a control
+            await old.new("4", name="other").save()
+    finally:
+        raw.config_set("maxmemory", "0")
+    assert (raw.exists("ver:1"), raw.exists("ver:4")) == (0, 0)

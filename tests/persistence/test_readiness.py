@@ -16,6 +16,7 @@ from aioredisca import (
     SchemaMismatch,
     String,
     UsageError,
+    WrongType,
     conf,
     reindex,
 )
@@ -261,3 +262,15 @@ async def test_asking_for_no_rows_asks_nobody(db: Database) -> None:
     schema = new_class().__mapper__.schema(db)
     assert await rows(db, []) == await rows(db, [(schema, [])]) == []
     assert db.round_trips == before
+
+
+async def test_a_foreign_type_beside_the_records_is_named(url: str, db: Database, raw: Any) -> None:
+    model = new_class()
+    await model.new("1", city="Rome").save()
+    raw.rpush("user/lease", "mine")
+    with pytest.raises(WrongType, match=r"'user/lease'.*rename or delete it$"):
+        await reindex(model)
+    raw.delete("user/lease", "user/meta")
+    raw.rpush("user/meta", "mine")
+    with pytest.raises(WrongType, match=r"'user/meta'.*rename or delete it"):
+        await conf(db=Database(url))(new_class()).city.find("Rome")

@@ -3,8 +3,9 @@
 -- Sets and removes hash fields that no index knows of, in all of these records or in none.
 --
 -- KEYS   meta, then one key per record
--- ARGV   the run EXCHANGE of positions.py: signature and word of the meta as they were seen; then per record: how many fields it must hold as they
---        were seen, how many it is given, and those fields, each with = before its value or with nothing
+-- ARGV   the run EXCHANGE of positions.py: signature and word of the meta as they were seen; then per record: how many
+--        fields it must hold as they were seen, how many it is given, and those fields, each with = before its value or
+--        with nothing
 -- reply  {'OK'}, or with nothing written {'META'} or {'STALE', which}
 local meta = call('HMGET', KEYS[1], 'signature', 'ver')
 if (meta[1] or '') ~= ARGV[$EXCHANGE_SIGNATURE] or (meta[2] or '') ~= ARGV[$EXCHANGE_WORD] then

@@ -4,11 +4,11 @@
 --
 -- CLASSES, KEYS and groups in ARGV: see README.md
 -- ARGV     the group of the record to create, and maybe one that updates the holder (its key is that of the
---          create, too), then number of the key of the unique index, what meta calls its state, its value, how many fields it has,
---          how many ids follow, those fields, their values, ids of records that must not be updated for their
---          caller is about to delete them, fields to read of the holder
--- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found (see get_or_create_reply.lua), or a refusal as of every write,
---          or {'WAITS', 1, id}: the record to be updated is one of these, or {'UNBUILT', 1}: the index is not ready
+--          create, too), then number of the key of the unique index, what meta calls its state, its value,
+--          how many fields it has, how many ids follow, those fields, their values, ids of records that must not be
+--          updated for their caller is about to delete them, fields to read of the holder
+-- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found (see get_or_create_reply.lua), or a refusal as of
+--          every write, or {'WAITS', 1, id}: the record to be updated is one of these, or {'UNBUILT', 1}: the index is not ready
 
 local fresh, update = groups[1], groups[2]
 local index, members = KEYS[tonumber(ARGV[at + $UNIQUE_INDEX_KEY])], tonumber(ARGV[at + $UNIQUE_MEMBERS])
