@@ -15,8 +15,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from aioredisca.cli.app import app, errors, failure, model_of
-from aioredisca.config import conf
+from aioredisca.cli.app import Url, app, errors, failure, models_of, use_database
 from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
@@ -24,13 +23,18 @@ from aioredisca.maintenance.adopting.sampling import adopt
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, OnConflict, import_records
 
-Models = Annotated[list[str], typer.Argument(help="the model classes, each as package.module:Class")]
-Url = Annotated[str, typer.Option(help="the database, before conf.db; a class with conf(db=) keeps its own")]
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[MODEL]...",
+        help="modules and classes, as app.models and app.models:User; else those of the project",
+    ),
+]
 
 
 @app.command("export")
 def export_command(
-    models: Models,
+    models: Models = None,
     out: Annotated[
         str, typer.Option(help="the file, compressed if its name ends in .gz; - is standard output")
     ] = "-",
@@ -47,7 +51,7 @@ def export_command(
 
     Example: aioredisca export app.models:User app.models:Post --out all.jsonl.gz
     """
-    kinds = [model_of(model) for model in models]
+    kinds = models_of(models or [])
     secrets = not (without_secrets or values)
     if secrets and (names := _secrets(kinds)):
         errors.print(
@@ -55,7 +59,8 @@ def export_command(
             "--without-secrets leaves them out",
             highlight=False,
         )
-    with _counted("exporting", "records", url) as progress, _written(out) as write:
+    with _counted("exporting", "records") as progress, _written(out) as write:
+        use_database(url)
         for line in iterate(
             export_records(
                 *kinds, secrets=secrets, undeclared=not declared_only, values=values, progress=progress
@@ -66,7 +71,7 @@ def export_command(
 
 @app.command("import")
 def import_command(
-    models: Models,
+    models: Models = None,
     source: Annotated[
         str,
         typer.Option("--from", help="the file, decompressed if its name ends in .gz; - is standard input"),
@@ -83,8 +88,9 @@ def import_command(
 
     Example: aioredisca import app.models:User --from users.jsonl.gz --on-conflict skip
     """
-    kinds = [model_of(model) for model in models]
-    with _counted("importing", "lines", url) as progress, _lines(source) as lines:
+    kinds = models_of(models or [])
+    with _counted("importing", "lines") as progress, _lines(source) as lines:
+        use_database(url)
         done = run(
             import_records(
                 lines,
@@ -101,7 +107,12 @@ def import_command(
 
 @app.command("adopt")
 def adopt_command(
-    url: Annotated[str, typer.Argument(help="the database, as redis://localhost:6379/0")],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="[URL]", help="the database; else that of $AIOREDISCA_URL, or of pyproject.toml"
+        ),
+    ] = "",
     match: Annotated[str, typer.Option(help="the keys to look at, as SCAN matches them")] = "*",
     out: Annotated[str, typer.Option(help="the file to write; - is standard output")] = "-",
     sample: Annotated[int, typer.Option(help="hashes of each prefix that are read")] = 1000,
@@ -113,15 +124,13 @@ def adopt_command(
 
     Example: aioredisca adopt redis://localhost:6379/0 --match 'user:*' --out models.py
     """
-    with _counted("looking at", "keys", "") as progress:
-        found = run(
-            adopt(
-                Database(url), match=match, sample=sample, limit=limit, blocking=blocking, progress=progress
-            )
-        )
+    with _counted("looking at", "keys") as progress:
+        db = Database(url) if url else use_database()
+        found = run(adopt(db, match=match, sample=sample, limit=limit, blocking=blocking, progress=progress))
         text = json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n" if as_json else found.source
-        with _written(out) as write:
-            write(text.encode())
+        if found.models or as_json:  # an empty file takes the place of no other
+            with _written(out) as write:
+                write(text.encode())
     for plan in found.models:
         errors.print(
             f"{escape(plan.name)}: {plan.hashes:,} hashes below {escape(plan.base)}:", highlight=False
@@ -146,7 +155,8 @@ def _tell(done: Imported, dry_run: bool) -> None:
     """What was done, on stderr, as all else that is said here: standard output may be a pipe."""
     verb = "would be written" if dry_run else "written"
     skipped = f", {done.skipped:,} were there already" if done.skipped else ""
-    errors.print(f"{done.records:,} records {verb}{skipped}.", highlight=False)
+    records = "1 record" if done.records == 1 else f"{done.records:,} records"
+    errors.print(f"{records} {verb}{skipped}.", highlight=False)
     for number, error in done.problems:
         _warn("left out", f"line {number:,}: {error}")
     if (more := done.left_out - len(done.problems)) > 0:
@@ -164,15 +174,13 @@ def _warn(title: str, text: str) -> None:
 
 
 @contextlib.contextmanager
-def _counted(title: str, what: str, url: str) -> Generator[Callable[[int], None]]:
+def _counted(title: str, what: str) -> Generator[Callable[[int], None]]:
     """A count on stderr where that is a terminal; errors in one sentence."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TextColumn(f"{{task.completed:,}} {what}"))
     bar = Progress(
         *columns, TimeElapsedColumn(), console=errors, transient=True, disable=not errors.is_terminal
     )
     try:
-        if url:
-            conf.db = url
         with bar:
             task = bar.add_task(title, total=None)
             yield lambda n: bar.update(task, completed=n)

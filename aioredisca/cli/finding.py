@@ -42,6 +42,13 @@ def models_named(paths: Iterable[str], settings: Settings) -> list[type[Any]]:
     return [*found]
 
 
+def find_modules(settings: Settings) -> None:
+    """Have modules looked for in the working folder, and in that of the project."""
+    for folder in ("", *([str(settings.folder)] if settings.folder else [])):
+        if folder not in sys.path:
+            sys.path.insert(0 if not folder else 1, folder)
+
+
 def name_of(model: type[Any]) -> str:
     """What a class is called on the command line."""
     return f"{model.__module__}:{model.__name__}"
@@ -91,9 +98,7 @@ def _is_model(found: object) -> TypeGuard[type[Any]]:
 
 def _module(name: str, path: str, settings: Settings) -> ModuleType:
     """The module called *name*, as it is found from the working folder, or from that of the project."""
-    for folder in ("", *([str(settings.folder)] if settings.folder else [])):
-        if folder not in sys.path:
-            sys.path.insert(0 if not folder else 1, folder)
+    find_modules(settings)
     try:
         return importlib.import_module(name)
     except (ImportError, ValueError) as error:

@@ -94,10 +94,13 @@ def _tell(kind: type[Record], done: Reindexed) -> None:
     if (more := done.left_out - len({id for id, _ in done.problems})) > 0:
         warn("left out", f"{more:,} more")
     if done.unbuilt:
-        warn("not built", f"{', '.join(done.unbuilt)}: mend these records and run it again, or use --exclude")
+        every_unique = all(entry.startswith(("u:", "U:")) for entry in done.unbuilt)
+        instead = "" if every_unique else ", or use --exclude, which is not for unique ones"
+        warn("not built", f"{', '.join(done.unbuilt)}: mend these records and run it again{instead}")
     for name, count in done.incomplete.items():
         cure = f"{kind.__name__}.{name}.is_none().scan() finds them, missing= lets them be read"
-        warn("incomplete", f"{count:,} records lack {name}, which is required: {cure}")
+        lack = "1 record lacks" if count == 1 else f"{count:,} records lack"
+        warn("incomplete", f"{lack} {name}, which is required: {cure}")
     if done.foreign:
         warn("passed over", f"not known to be records: {', '.join(map(repr, done.foreign))}")
     if done.left_out or done.incomplete:

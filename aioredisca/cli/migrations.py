@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -12,10 +12,13 @@ import typer
 from rich.markup import escape
 
 from aioredisca.cli.app import AsJson, Group, Url, app, console, emit, models_of, shown, warn
+from aioredisca.cli.finding import find_modules
 from aioredisca.cli.settings import migrations_folder, read_settings
 from aioredisca.drivers.run import run
+from aioredisca.errors import UsageError
 from aioredisca.maintenance import migrations
 from aioredisca.maintenance.migrations import Report, Status
+from aioredisca.maintenance.migrations.folder import files, load
 
 migrate = typer.Typer(
     cls=Group, no_args_is_help=True, help="Steps that change stored data, each applied once."
@@ -42,9 +45,10 @@ def new_command(
     url: Url = "",
 ) -> None:
     """Write the file of a new step."""
+    kinds = models_of(models or []) if auto else []
     with shown("comparing", url):
         if auto:
-            path, found = run(migrations.new_auto(_in(folder), name, models_of(models or [])))
+            path, found = run(migrations.new_auto(_in(folder), name, kinds))
         else:
             path, found = _plain(_in(folder), name)
     if path is None:
@@ -65,6 +69,7 @@ def status_command(
     as_json: AsJson = False,
 ) -> None:
     """List the steps, and which are applied."""
+    _import_models(folder)
     with shown("looking", url):
         found = run(migrations.status(_in(folder)))
     if as_json:
@@ -85,7 +90,7 @@ def up_command(
     as_json: AsJson = False,
 ) -> None:
     """Apply the steps that this store has not seen. What was cut short goes on where it stopped."""
-    sys.path.insert(0, "")
+    _import_models(folder)
     with shown("migrating", url) as progress:
         done = run(migrations.upgrade(_in(folder), to=to, dry_run=dry_run, rate=rate, progress=progress))
     _tell(done, "applied", dry_run, as_json)
@@ -101,10 +106,26 @@ def down_command(
     as_json: AsJson = False,
 ) -> None:
     """Undo the step that was applied last, or all behind --to (0 for all)."""
-    sys.path.insert(0, "")
+    _import_models(folder)
     with shown("undoing", url) as progress:
         done = run(migrations.downgrade(_in(folder), to=to, dry_run=dry_run, rate=rate, progress=progress))
     _tell(done, "undone", dry_run, as_json)
+
+
+def _import_models(folder: str) -> None:
+    """Import the models, those of the project and those of the steps: they may set conf.db, before it is
+    chosen.
+
+    A step that cannot be loaded is told when it is run.
+    """
+    settings = read_settings()
+    find_modules(settings)
+    if settings.models:
+        models_of([])
+    if (steps := Path(_in(folder))).is_dir():
+        for file in files(steps):
+            with suppress(UsageError):
+                load(file)
 
 
 def _in(folder: str) -> str:

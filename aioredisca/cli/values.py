@@ -29,12 +29,16 @@ SECRET = "(secret)"
 class Unreadable:
     """What stands in the place of a value that its field cannot read, or that is missing and required.
 
-    ``raw``  the stored bytes, where they may be shown.
+    ``raw``     the stored bytes, where they may be shown.
+    ``absent``  nothing is stored.
     """
 
     raw: bytes | None = None
+    absent: bool = False
 
     def __str__(self) -> str:
+        if self.absent:
+            return "(nothing, and required)"
         return f"(cannot be read: {self.raw!r})" if self.raw is not None else "(cannot be read)"
 
 
@@ -50,7 +54,7 @@ def value_in(record: Any, field: Field[Any]) -> Any:
 def value_of(mapper: Any, field: Field[Any], raw: bytes | None) -> Any:
     """The same for stored bytes."""
     if raw is None:
-        return Unreadable() if field.required and field.missing is None else None
+        return Unreadable(absent=True) if field.required and field.missing is None else None
     try:
         value = field.__codec__.read(raw, mapper)
     except MISREAD:

@@ -101,6 +101,7 @@ async def import_records(
         if progress is not None and number % BATCH == 0:
             progress(number)
     await run.finish()
+    run.done.complete &= run.begun
     return run.done
 
 
@@ -136,6 +137,8 @@ class _Import:
         self.checks, self.dry_run = checks, dry_run
         self.done = Imported()
         self.reader: Reader | None = None
+        self.begun = False
+        """Whether there was a header: an export of no records has one all the same."""
         self.batch, self.waiting = dict[str, _Entry](), list[tuple[_Entry, RediscaError]]()
         self.weight = self.lines = 0
         """Of the batch, in characters; and how many lines the model had so far."""
@@ -188,6 +191,7 @@ class _Import:
             raise UsageError(
                 f"the stream goes on with records of {name!r}, and was to be of {given}: name that class too"
             )
+        self.begun = True
         self.reader = Reader(found[0], self.checks, self.done.unknown)
         self.done.complete = False
 

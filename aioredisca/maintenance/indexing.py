@@ -91,6 +91,7 @@ class Indexer:
         self.model, self.store, self.schema, self.canonical = model, store, schema, canonical
         self.done = Reindexed()
         self._left_out, self._mended = set[str](), set[str]()
+        self._lacking = set[tuple[str, str]]()
         self._passed = False
         tracked = (spec.key for spec in schema.tracked)
         self._asked = tuple(dict.fromkeys((*tracked, *schema.required, MARKER)))
@@ -173,15 +174,25 @@ class Indexer:
         if step.again:
             self._mended |= {id for id, found in errors.items() if not found}
         else:
-            self._passed = True
+            if not self._passed:
+                self._passed = True  # which looks at what was left out before, too
+                self.done.incomplete.clear()
             self.done.records += sum(not found for found in errors.values())
         for one in looked if not (step.again and self._passed) else ():
-            for key in one.lacking:
-                name = self.model.__mapper__.attribute(key)
-                self.done.incomplete[name] = self.done.incomplete.get(name, 0) + 1
+            self._note_lacking(one, once=step.again)
         if step.tell:
             for id, found in errors.items():
                 self.leave_out(id, found)
+
+    def _note_lacking(self, one: _Looked, *, once: bool) -> None:
+        """Count what a record lacks. One that was left out before is looked at for each of its entries."""
+        for key in one.lacking:
+            if once and (one.change.id, key) in self._lacking:
+                continue
+            if once:
+                self._lacking.add((one.change.id, key))
+            name = self.model.__mapper__.attribute(key)
+            self.done.incomplete[name] = self.done.incomplete.get(name, 0) + 1
 
     def leave_out(self, id: str, errors: Sequence[RediscaError]) -> None:
         """Report a record, once."""
@@ -196,6 +207,7 @@ class Indexer:
         self.done.records = 0
         self.done.incomplete.clear()
         self._mended.clear()
+        self._lacking.clear()
 
     def close(self) -> None:
         """All was looked at. What was left out at first was counted with the others."""

@@ -60,7 +60,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
 
     def called(*arguments: str, columns: int = 200) -> Told:
         for one in (console, errors):  # which have read $COLUMNS when they were imported
-            monkeypatch.setattr(one, "width", columns)
+            monkeypatch.setattr(one, "_width", columns)  # None is put back, for what measures by itself
         done = CliRunner(env={"COLUMNS": str(columns), "NO_COLOR": "1"}).invoke(app, arguments)
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from aioredisca import Database, conf
 from aioredisca.cli import app
 
 from ..support.drift import drift
@@ -149,3 +150,34 @@ def test_a_reader_that_has_enough_ends_it_in_silence(models: str, server: Server
         process.stdout.close()
         told = process.stderr.read()
         assert (process.wait(limit(5)), told) == (1, "")
+
+
+def test_the_database_and_the_models_are_found_as_by_the_other_commands(
+    models: str, db: Any, url: str, raw: Any, tmp_path: Path
+) -> None:
+    filled(models)
+    raw.hset("app:team:n", "name", "of a namespace")
+    conf.db = Database("redis://127.0.0.1:1/0", namespace="app:")  # as an import of the models may set it
+    (tmp_path / "pyproject.toml").write_text(f'[tool.aioredisca]\nurl = "{url}"\nmodels = ["{models}"]\n')
+    called("reindex", "Team")
+    out = called("export", "Team")
+    assert (out.exit_code, '{"id":"n",' in out.stdout) == (0, True)
+    conf.db = Database("redis://127.0.0.1:1/0")
+    out = called("export")
+    assert [json.loads(line).get("records") for line in out.stdout.splitlines() if '"end"' in line] == [1, 3]
+    raw.delete("team:t")
+    done = called(
+        "import", "Team", "--on-conflict", "skip", given=b"\n".join(out.stdout_bytes.split(b"\n")[:3])
+    )
+    assert (done.exit_code, done.stderr) == (0, "1 record written.\n")
+    assert raw.exists("team:t")
+    found = called("adopt", "--match", "team:*")
+    assert (found.exit_code, "class Team(Model)" in found.stdout) == (0, True)
+    (tmp_path / "mine.py").write_text("mine")
+    found = called("adopt", "--match", "none:*", "--out", "mine.py")
+    assert (found.exit_code, (tmp_path / "mine.py").read_text()) == (1, "mine")
+
+
+def test_a_stream_without_a_header_is_cut_short(models: str, db: Any) -> None:
+    done = called("import", f"{models}:Team")
+    assert (done.exit_code, "cut short" in done.stderr) == (2, True)

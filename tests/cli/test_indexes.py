@@ -89,7 +89,7 @@ def test_what_it_does_not_take_over_and_what_records_lack_is_told(
     raw.hset("item:1:[red]", "name", "of another")
     code, text = reindex(f"{MODULE}:Item")
     assert code == 2
-    assert "incomplete 1 records lack note, which is required: Item.note.is_none().scan() finds them" in text
+    assert "incomplete 1 record lacks note, which is required: Item.note.is_none().scan() finds them" in text
     assert "passed over not known to be records: '1:[red]'" in text
 
 

@@ -227,6 +227,33 @@ def test_the_commands(db: Database, raw: Any, folder: Path, monkeypatch: pytest.
     assert migrate("down", *at) == (0, "nothing to be undone.")
 
 
+def test_a_step_may_import_models_that_set_the_database(
+    db: Database, url: str, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.chdir(tmp_path)
+    module = f"{MODULE}_{db.__class__.__name__}"
+    declared = "@conf(prefix='usr')\nclass User(sync.Model):\n    age = Integer()\n"
+    setting = f"conf.db = Database('redis://127.0.0.1:1/0')\n{declared}"  # another one than --url
+    (tmp_path / f"{module}.py").write_text(f"from aioredisca import Database, Integer, conf, sync\n{setting}")
+    folder.mkdir(exist_ok=True)
+    (folder / "0001_fill.py").write_text(
+        f"from {module} import User\n"
+        "from aioredisca.maintenance.migrations import Fill\n"
+        "operations = [Fill(User, 'age', 18)]\n"
+    )
+    at = ("--dir", str(folder), "--url", url)
+    try:
+        assert migrate("status", *at) == (0, "0001_fill pending")
+        code, text = migrate("up", *at)
+        assert (code, "0001_fill: applied." in text) == (0, True)
+        sys.modules.pop(module)
+        code, text = migrate("new", "again", "--auto", "--models", f"{module}:User", *at)
+        assert (code, f"{module}:User is new" in text) == (0, True)
+    finally:
+        sys.modules.pop(module, None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

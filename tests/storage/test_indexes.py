@@ -413,6 +413,8 @@ async def test_a_range_index_that_is_rebuilt_takes_its_compounds_along(
     await Loose.new("2", country="FI").save()
     done = await reindex(Strict)
     assert (done.built, done.unbuilt, done.incomplete) == ((), ("r:height",), {"height": 1})
+    done = await reindex(Strict)  # what was left out is looked at for each of its entries, and is one record
+    assert (done.unbuilt, done.incomplete) == (("r:height",), {"height": 1})
     with pytest.raises(NotIndexed):
         await (Strict.height > 0)
     # the index would pass one over, so it is not used
