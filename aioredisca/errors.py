@@ -279,6 +279,11 @@ class BadLine(RediscaError):
         self.line, self.cause = line, cause
 
     def __str__(self) -> str:
+        if isinstance(self.cause, AlreadyExists):
+            there = f"{self.cause.model}({self.cause.id!r}) exists already"
+            return (
+                f"line {self.line:,}: {there}: on_conflict= (--on-conflict) skip goes on, replace replaces it"
+            )
         return f"line {self.line:,}: {self.cause}"
 
 

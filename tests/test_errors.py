@@ -158,7 +158,7 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         BadLine(1234, AlreadyExists("User", "1")),
         (RediscaError,),
         {"line": 1234},
-        "line 1,234: User('1') exists already: load it to change it, or create it under another id",
+        "line 1,234: User('1') exists already: on_conflict= (--on-conflict) skip goes on, replace replaces it",
     ),
     (
         BulkError(3, Gone("User", "1")),

@@ -80,6 +80,7 @@ def test_a_pipe_and_a_file_bring_all_back(models: str, db: Any, raw: Any, tmp_pa
         assert drift(raw, [module.Player, module.Team]) == []
     again = called("import", *both, given=out.stdout_bytes)
     assert (again.exit_code, again.stderr.split(": ")[0:2]) == (1, ["error", "line 2"])
+    assert "Team('t') exists already: on_conflict= (--on-conflict) skip" in again.stderr
     again = called("import", *both, "--on-conflict", "skip", given=out.stdout_bytes)
     assert again.stderr == "0 records written, 4 were there already.\n"
     again = called("import", *both, "--on-conflict", "replace", "--dry-run", given=out.stdout_bytes)
