@@ -18,6 +18,7 @@ import redis.utils
 from aioredisca import Database, conf
 from aioredisca.drivers.database import _servers
 from aioredisca.drivers.run import run
+from aioredisca.maintenance import taking_over
 
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
@@ -177,6 +178,12 @@ def server(backend: str, servers: dict[str, Server]) -> Server:
         servers[backend] = Server(backend, _binary(backend))
     servers[backend].empty()
     return servers[backend]
+
+
+@pytest.fixture(autouse=True)
+def _watched_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`reindex` waits for the writes of versions that it is to end. Where nobody writes on, none comes."""
+    monkeypatch.setattr(taking_over, "WATCHED", 0.02)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import os
 import platform
 import secrets
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 
 from aioredisca.compiler import positions
@@ -54,6 +54,11 @@ class Lease:
         """Prolong it, if it is time. Nothing is sent most of the time."""
         if monotonic() > self._until - self.lasts / 2:
             await self._ask(self.lasts)
+
+    async def wait(self, seconds: float) -> None:
+        """Hold it for so many seconds, one at most."""
+        await self._store.transport().offload(sleep, min(seconds, 1.0))
+        await self.keep()
 
     async def _ask(self, seconds: float) -> None:
         now = monotonic()

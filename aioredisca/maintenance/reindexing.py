@@ -14,18 +14,17 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.compiler.signature import change_meta_call, meta_call
-from aioredisca.errors import SchemaMismatch, StoreError, UsageError, WrongType
+from aioredisca.errors import StoreError, UsageError
 from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step
 from aioredisca.maintenance.lease import Lease
+from aioredisca.maintenance.taking_over import TakeOver
 from aioredisca.persistence import adoption, asking, readiness
 from aioredisca.storage import versions
 from aioredisca.storage.entries import KeyType, places_of
 from aioredisca.storage.keys import id_text
 from aioredisca.storage.meta import (
     CURSOR,
-    ENDED,
     PASS,
     READY,
     RETIRING,
@@ -34,7 +33,6 @@ from aioredisca.storage.meta import (
     WIPE,
     Edit,
     Meta,
-    read_meta,
     word,
 )
 from aioredisca.storage.replies import LIST, check_values
@@ -43,9 +41,6 @@ from aioredisca.types import Call, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
-
-QUIET = 600
-"""Seconds for which a version must not have written before it is ended."""
 
 _END = b"$"
 """The cursor of an entry that all records were looked at for."""
@@ -89,7 +84,8 @@ async def reindex(
                     twice): "report", it stays unbuilt until the record is mended and this is run again;
                     "exclude", an index that is not unique is ready all the same, and queries on it do not
                     find these records.
-    ``force``       end versions that have written within the last ten minutes.
+    ``force``       end versions that have written within the last ten minutes, and do not watch for five
+                    seconds whether those write of which that is not known.
     ``rate``        records per second at most.
     ``is_record``   whether an id is that of a record, where hashes of others stand under the prefix. It is
                     asked about hashes that hold a declared field and that the library has not written. By
@@ -106,7 +102,7 @@ async def reindex(
     run = _Run(model, canonical, left_out, force, rate, is_record, progress)
     async with run.lease:
         if before:
-            await run.prepare()
+            await run.versions.prepare()
         else:
             await run.build()
             if everything or canonical:  # such values stand in what is ready as well
@@ -138,10 +134,11 @@ class _Run:
     ) -> None:
         self.store: Store = model.__mapper__.store()
         self.schema: Schema = model.__mapper__.schema(self.store)
-        self.model, self.force, self.exclude = model, force, left_out == "exclude"
+        self.model, self.exclude = model, left_out == "exclude"
         self.rate, self.is_record, self.progress = rate, is_record, progress
         self.indexer = Indexer(model, self.store, self.schema, canonical=canonical)
         self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
+        self.versions = TakeOver(self.store, self.schema, self.lease, force)
         self.built, self.unbuilt, self.dropped = set[str](), set[str](), set[str]()
         self._flipped = False
         self._token = secrets.token_urlsafe(6)
@@ -154,95 +151,6 @@ class _Run:
             tuple(sorted(entries - {IDS_ENTRY})) for entries in (self.built, self.unbuilt, self.dropped)
         )
         return done
-
-    # -- meta --------------------------------------------------------------------------------------
-
-    async def _meta(self) -> Meta:
-        """What it is. SchemaMismatch where the records move: to take over there would let writers in."""
-        try:
-            meta = read_meta(await asking.read(self.store, meta_call(self.schema), LIST))
-        except WrongType:
-            raise WrongType(self.schema.keys.meta, place="meta") from None
-        if versions.barred(meta.states):
-            raise SchemaMismatch(self.schema.model, [], readiness.MOVING)
-        return meta
-
-    async def _change(self, edit: Edit) -> None:
-        """Make a change of meta, if it is still as it was read; else Overtaken."""
-        await self.lease.keep()
-        if not await asking.read(self.store, change_meta_call(self.schema, edit)):
-            raise Overtaken
-
-    async def prepare(self) -> None:
-        """Let this version write, and let go of what it does not keep, but end nobody."""
-        while True:
-            meta = await self._meta()
-            plan = versions.coming(meta, self.schema)
-            await self._refuse_early(meta, plan)
-            try:
-                if edit := versions.edit(meta, self.schema, plan):
-                    await self._change(edit)
-                break
-            except Overtaken:
-                continue
-        readiness.forget(self.store, [self.schema])
-
-    async def _refuse_early(self, meta: Meta, plan: versions.Plan) -> None:
-        """StoreError where to let go of something now would make an answer wrong."""
-        model, retired = self.schema.model, {e for e, state in plan.states.items() if state == RETIRING}
-        if versions.ends_differ(meta, self.schema):
-            raise StoreError(f"{model}: {readiness.ENDS_DIFFER}")
-        if meta.old_writes and retired and not self.force:
-            raise StoreError(
-                f"processes of a release that knew no states may write {model}, and would read what is let "
-                f"go of: once none is left, run `aioredisca reindex` from the code before this change"
-            )
-        if any(there for _, there in (await self._nulls(meta, plan)).values()) and not self.force:
-            raise StoreError(
-                f"{model}: records lack a value of a field that is required now, and an order by it would "
-                f"pass them over: fill them in first (`is_none()` finds them)"
-            )
-
-    async def _nulls(self, meta: Meta, plan: versions.Plan) -> dict[str, tuple[str, bool]]:
-        """Indexes that keep an order by a field that becomes required: each with the key of the set of those
-        without a value, and whether there are such."""
-        found = {
-            spec.index_entry: self.schema.keys.none(spec.key)
-            for spec in self.schema.indexes
-            if spec.index in ("range", "sorted")
-            and meta.states.get(spec.index_entry) == READY
-            and plan.states.get(f"n:{spec.key}") == RETIRING
-        }
-        sizes = await asking.read_together(self.store, [Call(("SCARD", key)) for key in found.values()])
-        return {entry: (key, size > 0) for (entry, key), size in zip(found.items(), sizes, strict=True)}
-
-    async def _take_over(self, meta: Meta) -> None:
-        """Say which indexes there are, and end the versions that keep others."""
-        ids = self.schema.keys.ids
-        empty = meta.known and not await asking.read(self.store, Call(("ZCARD", ids)))
-        plan = versions.taken_over(meta, self.schema, empty=empty)
-        nulls = await self._nulls(meta, plan)
-        absent = [key for key, there in nulls.values() if not there]
-        for entry in (entry for entry, (_, there) in nulls.items() if there):
-            plan = plan.with_state(entry, PASS)  # which finds the records that an order would pass over
-        await self._refuse_busy(meta, plan)
-        if edit := versions.edit(meta, self.schema, plan, (*absent, *([ids] if empty else []))):
-            await self._change(edit)
-
-    async def _refuse_busy(self, meta: Meta, plan: versions.Plan) -> None:
-        """StoreError where a version that is to be ended has just written."""
-        ended = [name for name, permit in plan.permits.items() if permit == ENDED != meta.permits.get(name)]
-        seen = [meta.seen[name] for name in ended if name in meta.seen]
-        if not seen or self.force:
-            return
-        now = int((await asking.read(self.store, Call(("TIME",)), LIST))[0])
-        ages = [now - int(one) // 1000 if one.isdigit() else 0 for one in seen]
-        if min(ages) < QUIET:
-            raise StoreError(
-                f"another version of {self.schema.model}, which does not keep these indexes, has written "
-                f"{min(ages)} seconds ago and would be refused from now on: stop its processes and wait "
-                f"{QUIET - min(ages)} seconds, or `aioredisca reindex --force`"
-            )
 
     # -- building ----------------------------------------------------------------------------------
 
@@ -261,23 +169,25 @@ class _Run:
     async def _step(self, parked: set[str]) -> bool:
         """Do the first that is to be done; whether there was something. *parked* are entries that lack
         records."""
-        meta = await self._meta()
+        meta = await self.versions.meta()
         if versions.edit(meta, self.schema, versions.taken_over(meta, self.schema)):
             if self._flipped:
                 raise self._superseded()
-            await self._take_over(meta)
-            self._flipped = True
+            self._flipped = await self.versions.take_over(meta)
             return True
         entries = sorted(meta.states, key=lambda entry: (entry != IDS_ENTRY, entry))
         wiped = [entry for entry in entries if meta.states[entry] == WIPE]
         passed = [entry for entry in entries if meta.states[entry] == PASS and entry not in parked]
         dropped = [entry for entry in entries if meta.states[entry] == RETIRING]
-        if wiped:
-            await self._wipe(meta, wiped[0])
+        swept = [entry for entry in wiped if entry.startswith(_SWEPT)]
+        if swept:
+            await self._sweep(meta, swept[0])
+        elif wiped:
+            await self._wipe(meta, wiped)
         elif passed:
             await self._pass(meta, passed, parked)
         elif dropped:
-            await self._drop(meta, dropped[0])
+            await self._drop(meta, dropped)
         else:
             await self._look_again(meta, parked)
             return False
@@ -291,30 +201,35 @@ class _Run:
 
     # -- one step ----------------------------------------------------------------------------------
 
-    async def _wipe(self, meta: Meta, entry: str) -> None:
-        """Take away what may stand in an index that nobody kept. Claims, and the set of all ids, lose only
-        what records deny: others rely on them."""
-        expects = _expected(meta, [entry])
-        if entry.startswith(_SWEPT):
-            expects = await self._mark(expects, entry, 0)
-            places = places_of(self.schema.keys, frozenset({entry}))
-            await sweeping.sweep(self.store, self.schema, places, self.lease.keep)
-        else:
-            expects = await self._unlink(expects, entry, meta)
-        await self._change(Edit(expects, {STATE + entry: PASS, VER: word()}, (CURSOR + entry,)))
+    async def _sweep(self, meta: Meta, entry: str) -> None:
+        """Take away what records deny of claims, or of the set of all ids: the rest others rely on."""
+        expects = await self._mark(_expected(meta, [entry]), [entry], 0)
+        places = places_of(self.schema.keys, frozenset({entry}))
+        await sweeping.sweep(self.store, self.schema, places, self.lease.keep)
+        await self.versions.change(Edit(expects, {STATE + entry: PASS, VER: word()}, (CURSOR + entry,)))
 
-    async def _mark(self, expects: _Fields, entry: str, page: int, unlink: tuple[bytes, ...] = ()) -> _Fields:
-        cursor = f"{self._token}:{page}".encode()
-        await self._change(Edit(expects, {CURSOR + entry: cursor}, unlink=unlink))
-        return {**expects, CURSOR + entry: cursor}
+    async def _wipe(self, meta: Meta, entries: list[str]) -> None:
+        """Take away what may stand in indexes that nobody kept."""
+        expects = await self._unlink(_expected(meta, entries), entries, meta)
+        passing = {STATE + entry: PASS for entry in entries}
+        await self.versions.change(Edit(expects, {**passing, VER: word()}, _cursors(entries)))
 
-    async def _unlink(self, expects: _Fields, entry: str, meta: Meta) -> _Fields:
-        """Remove the keys of an index, a page at a time, but those that another one has as well."""
-        kept = frozenset(one for one, state in meta.states.items() if one != entry and state != RETIRING)
-        places = places_of(self.schema.keys, frozenset({entry})).without(places_of(self.schema.keys, kept))
+    async def _mark(
+        self, expects: _Fields, entries: list[str], page: int, unlink: tuple[bytes, ...] = ()
+    ) -> _Fields:
+        marked: _Fields = dict.fromkeys(_cursors(entries), f"{self._token}:{page}".encode())
+        await self.versions.change(Edit(expects, marked, unlink=unlink))
+        return {**expects, **marked}
+
+    async def _unlink(self, expects: _Fields, entries: list[str], meta: Meta) -> _Fields:
+        """Remove the keys of indexes, a page at a time, but those that another one has as well."""
+        kept = frozenset(
+            one for one, state in meta.states.items() if one not in entries and state != RETIRING
+        )
+        places = places_of(self.schema.keys, frozenset(entries)).without(places_of(self.schema.keys, kept))
         page = 0
         async for kinds in sweeping.keys_in(self.store, places):
-            expects = await self._mark(expects, entry, page, tuple(kinds))
+            expects = await self._mark(expects, entries, page, tuple(kinds))
             page += 1
         return expects
 
@@ -337,7 +252,7 @@ class _Run:
             await self.lease.keep()
             await self.indexer.enlist(ids, Step(expects, frozenset({IDS_ENTRY}), cursor))
             expects, page = {**expects, CURSOR + IDS_ENTRY: cursor}, page + 1
-        await self._change(Edit(expects, {CURSOR + IDS_ENTRY: _END}))
+        await self.versions.change(Edit(expects, {CURSOR + IDS_ENTRY: _END}))
 
     async def _walk(self, meta: Meta, entries: list[str]) -> None:
         """Index all records, from where the last of *entries* is."""
@@ -347,7 +262,7 @@ class _Run:
             last = b"=" + ids[-1]
             await self._index(ids, Step(expects, frozenset(entries), last))
             expects |= {CURSOR + entry: last for entry in entries}
-        await self._change(Edit(expects, {CURSOR + entry: _END for entry in entries}))
+        await self.versions.change(Edit(expects, {CURSOR + entry: _END for entry in entries}))
 
     async def _known(self, last: bytes) -> list[bytes]:
         """The next ids behind the cursor *last*."""
@@ -363,11 +278,11 @@ class _Run:
         await self._again(entry, expects)
         whole = "" if self.exclude and not entry.startswith(_UNIQUE) else entry
         try:
-            await self._change(
+            await self.versions.change(
                 Edit(expects, {STATE + entry: READY, VER: word()}, (CURSOR + entry,), whole=whole)
             )
         except Overtaken:
-            if _expected(await self._meta(), [entry]) != expects:
+            if _expected(await self.versions.meta(), [entry]) != expects:
                 raise
             parked.add(entry)
         else:
@@ -388,14 +303,15 @@ class _Run:
             await self.lease.keep()
             await self.indexer.index(ids, Step(expects, frozenset({entry}), again=True, tell=True))
 
-    async def _drop(self, meta: Meta, entry: str) -> None:
-        """Remove an index that nobody keeps. Collections and the ends of records stay: nothing else holds
+    async def _drop(self, meta: Meta, entries: list[str]) -> None:
+        """Remove indexes that nobody keeps. Collections and the ends of records stay: nothing else holds
         them."""
-        expects = _expected(meta, [entry])
-        if versions.is_index(entry):
-            expects = await self._unlink(expects, entry, meta)
-        await self._change(Edit(expects, {VER: word()}, (STATE + entry, CURSOR + entry)))
-        self.dropped.add(entry)
+        expects = _expected(meta, entries)
+        if indexes := [entry for entry in entries if versions.is_index(entry)]:
+            expects = await self._unlink(expects, indexes, meta)
+        gone = tuple(STATE + entry for entry in entries)
+        await self.versions.change(Edit(expects, {VER: word()}, (*gone, *_cursors(entries))))
+        self.dropped.update(entries)
 
     async def _look_again(self, meta: Meta, parked: set[str]) -> None:
         """Look at the records that were left out of what is ready since an earlier run."""
@@ -441,10 +357,14 @@ class _Run:
         if self.progress is not None:
             self.progress(self._looked_at)
         while self.rate and (rest := self._began + self._looked_at / self.rate - time.monotonic()) > 0:
-            await self.store.transport().offload(time.sleep, min(rest, 1.0))
-            await self.lease.keep()
+            await self.lease.wait(rest)
 
 
 def _expected(meta: Meta, entries: list[str]) -> _Fields:
     """What meta must hold for a step of *entries* to go on from it."""
     return {VER: meta.ver, **{CURSOR + entry: meta.cursors.get(entry, b"") for entry in entries}}
+
+
+def _cursors(entries: list[str]) -> tuple[str, ...]:
+    """The fields of meta that say how far they are."""
+    return tuple(CURSOR + entry for entry in entries)

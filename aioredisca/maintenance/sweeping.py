@@ -49,13 +49,30 @@ async def sweep(store: Store, schema: Schema, places: Places, between: Callable[
 
 
 async def keys_in(store: Store, places: Places) -> AsyncIterator[dict[bytes, KeyType]]:
-    """All keys in *places* with the type that each must have, a batch at a time."""
+    """All keys in *places* with the type that each must have, a batch at a time.
+
+    One SCAN over the keyspace, however many stems there are.
+    """
     if places.fixed:
         yield {key.encode(): kind for key, kind in places.fixed.items()}
-    for stem, kind in places.stems.items():
-        async for keys in asking.scan_keys(store, stem):
-            for first in range(0, len(keys), BATCH):
-                yield dict.fromkeys(keys[first : first + BATCH], kind)
+    if not places.stems:
+        return
+    kinds: dict[bytes, KeyType] = {stem.encode(): kind for stem, kind in places.stems.items()}
+    async for keys in asking.scan_keys(store, _common(places.stems)):
+        found = {key: kind for key in keys for stem, kind in kinds.items() if key.startswith(stem)}
+        ours = [*found]
+        for first in range(0, len(ours), BATCH):
+            batch: dict[bytes, KeyType] = {key: found[key] for key in ours[first : first + BATCH]}
+            yield batch
+
+
+def _common(stems: Iterable[str]) -> str:
+    """What all *stems* begin with."""
+    least, most = min(stems), max(stems)
+    length = len(least)
+    while not most.startswith(least[:length]):
+        length -= 1
+    return least[:length]
 
 
 async def make_room(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType]) -> list[bytes]:

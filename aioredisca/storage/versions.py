@@ -8,7 +8,7 @@ is retiring until the same command has dropped it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from aioredisca.storage.meta import (
@@ -71,6 +71,12 @@ class Plan:
     def with_state(self, entry: str, state: str) -> Plan:
         """The same, but for one entry."""
         return replace(self, states={**self.states, entry: state})
+
+    def ends(self, meta: Meta) -> frozenset[str]:
+        """The versions that may write, and may not any more."""
+        return frozenset(
+            name for name, permit in self.permits.items() if permit == ENDED != meta.permits.get(name)
+        )
 
 
 def declared(meta: Meta, schema: Schema, *, empty: bool) -> Plan:
@@ -137,6 +143,22 @@ def taken_over(meta: Meta, schema: Schema, *, empty: bool = False) -> Plan:
     return Plan(permits, states, MOVED, anew)
 
 
+def unwatched(meta: Meta, plan: Plan, watched: Collection[str]) -> frozenset[str]:
+    """The versions that *plan* ends, and of which nobody knows whether they write: none of their writes was
+    noted, which says something only of those that were *watched*."""
+    return frozenset(
+        name
+        for name in plan.ends(meta)
+        if name not in meta.seen and not (meta.permits[name] == STAMPS and name in watched)
+    )
+
+
+def stamped(meta: Meta, names: Collection[str]) -> Edit | None:
+    """What makes these versions leave the time of their writes; None if they do."""
+    sets: dict[str, str | bytes] = {PERMIT + name: STAMPS for name in names if meta.permits[name] == WRITES}
+    return Edit({VER: meta.ver}, {**sets, VER: word()}) if sets else None
+
+
 def edit(meta: Meta, schema: Schema, plan: Plan, absent: tuple[str, ...] = ()) -> Edit | None:
     """What makes *plan* true, for a *schema* that it lets write, while the keys *absent* are; None if it
     is."""
@@ -151,6 +173,8 @@ def edit(meta: Meta, schema: Schema, plan: Plan, absent: tuple[str, ...] = ()) -
             drops.append(PERMIT + name)
         if plan.permits.get(name) in (None, ENDED):
             drops += [kind + name for kind, found in _of_version(meta) if name in found]
+        elif plan.permits[name] != meta.permits[name] and name in meta.seen:
+            drops.append(SEEN + name)  # it says nothing of when it wrote with the other permit
     if plan.old != meta.old:
         sets[OLD_SIGNATURE] = plan.old
         drops.append(OLD_UNBUILT)

@@ -1,0 +1,135 @@
+"""One version of a class takes over from others: what it needs is built, what it does not keep goes, and who
+does not keep all of it is ended."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from aioredisca.compiler.signature import change_meta_call, meta_call
+from aioredisca.errors import SchemaMismatch, StoreError, WrongType
+from aioredisca.maintenance.indexing import Overtaken
+from aioredisca.maintenance.lease import Lease
+from aioredisca.persistence import asking, readiness
+from aioredisca.storage import versions
+from aioredisca.storage.meta import PASS, READY, RETIRING, SEEN, Edit, Meta, read_meta
+from aioredisca.storage.replies import LIST
+from aioredisca.storage.schema import Schema
+from aioredisca.types import Call, Store
+
+QUIET = 600
+"""Seconds for which a version must not have written before it is ended."""
+
+WATCHED = 5.0
+"""Seconds for which a version is watched that is to be ended, where nobody has noted yet when it writes."""
+
+
+class TakeOver:
+    """Changes of meta, for whoever holds the lease."""
+
+    def __init__(self, store: Store, schema: Schema, lease: Lease, force: bool) -> None:
+        self._store, self._schema, self._lease, self._force = store, schema, lease, force
+        self._watched = set[str]()
+
+    async def meta(self) -> Meta:
+        """What it is. SchemaMismatch where the records move: to take over there would let writers in."""
+        try:
+            meta = read_meta(await asking.read(self._store, meta_call(self._schema), LIST))
+        except WrongType:
+            raise WrongType(self._schema.keys.meta, place="meta") from None
+        if versions.barred(meta.states):
+            raise SchemaMismatch(self._schema.model, [], readiness.MOVING)
+        return meta
+
+    async def change(self, edit: Edit) -> None:
+        """Make a change of meta, if it is still as it was read; else Overtaken."""
+        await self._lease.keep()
+        if not await asking.read(self._store, change_meta_call(self._schema, edit)):
+            raise Overtaken
+
+    async def prepare(self) -> None:
+        """Let this version write, and let go of what it does not keep, but end nobody."""
+        while True:
+            meta = await self.meta()
+            plan = versions.coming(meta, self._schema)
+            await self._refuse_early(meta, plan)
+            try:
+                if edit := versions.edit(meta, self._schema, plan):
+                    await self.change(edit)
+                break
+            except Overtaken:
+                continue
+        readiness.forget(self._store, [self._schema])
+
+    async def _refuse_early(self, meta: Meta, plan: versions.Plan) -> None:
+        """StoreError where to let go of something now would make an answer wrong."""
+        model, retired = self._schema.model, {e for e, state in plan.states.items() if state == RETIRING}
+        if versions.ends_differ(meta, self._schema):
+            raise StoreError(f"{model}: {readiness.ENDS_DIFFER}")
+        if meta.old_writes and retired and not self._force:
+            raise StoreError(
+                f"processes of a release that knew no states may write {model}, and would read what is let "
+                f"go of: once none is left, run `aioredisca reindex` from the code before this change"
+            )
+        if any(there for _, there in (await self._nulls(meta, plan)).values()) and not self._force:
+            raise StoreError(
+                f"{model}: records lack a value of a field that is required now, and an order by it would "
+                f"pass them over: fill them in first (`is_none()` finds them)"
+            )
+
+    async def _nulls(self, meta: Meta, plan: versions.Plan) -> dict[str, tuple[str, bool]]:
+        """Indexes that keep an order by a field that becomes required: each with the key of the set of those
+        without a value, and whether there are such."""
+        found = {
+            spec.index_entry: self._schema.keys.none(spec.key)
+            for spec in self._schema.indexes
+            if spec.index in ("range", "sorted")
+            and meta.states.get(spec.index_entry) == READY
+            and plan.states.get(f"n:{spec.key}") == RETIRING
+        }
+        sizes = await asking.read_together(self._store, [Call(("SCARD", key)) for key in found.values()])
+        return {entry: (key, size > 0) for (entry, key), size in zip(found.items(), sizes, strict=True)}
+
+    async def take_over(self, meta: Meta) -> bool:
+        """Say which indexes there are, and end the versions that keep others; whether it was done. Else these
+        were watched, and meta is to be read once more."""
+        ids = self._schema.keys.ids
+        empty = meta.known and not await asking.read(self._store, Call(("ZCARD", ids)))
+        plan = versions.taken_over(meta, self._schema, empty=empty)
+        nulls = await self._nulls(meta, plan)
+        absent = [key for key, there in nulls.values() if not there]
+        for entry in (entry for entry, (_, there) in nulls.items() if there):
+            plan = plan.with_state(entry, PASS)  # which finds the records that an order would pass over
+        if not self._force:
+            await self._refuse_busy(meta, plan)
+            if unwatched := versions.unwatched(meta, plan, self._watched):
+                await self._watch(meta, unwatched)
+                return False
+        if edit := versions.edit(meta, self._schema, plan, (*absent, *([ids] if empty else []))):
+            seen = {} if self._force else {SEEN + name: meta.seen.get(name, "") for name in plan.ends(meta)}
+            await self.change(replace(edit, expects={**edit.expects, **seen}))
+        return True
+
+    async def _watch(self, meta: Meta, names: frozenset[str]) -> None:
+        """Let versions leave the time of their writes, for a while: whose writers live will show."""
+        if edit := versions.stamped(meta, names):
+            await self.change(edit)
+        until = time.monotonic() + WATCHED
+        await self._lease.wait(WATCHED)
+        while (rest := until - time.monotonic()) > 0:
+            await self._lease.wait(rest)
+        self._watched |= names
+
+    async def _refuse_busy(self, meta: Meta, plan: versions.Plan) -> None:
+        """StoreError where a version that is to be ended has just written."""
+        seen = [meta.seen[name] for name in plan.ends(meta) if name in meta.seen]
+        if not seen:
+            return
+        now = int((await asking.read(self._store, Call(("TIME",)), LIST))[0])
+        ages = [now - int(one) // 1000 if one.isdigit() else 0 for one in seen]
+        if min(ages) < QUIET:
+            raise StoreError(
+                f"another version of {self._schema.model}, which does not keep these indexes, has written "
+                f"{min(ages)} seconds ago and would be refused from now on: stop its processes and wait "
+                f"{QUIET - min(ages)} seconds, or `aioredisca reindex --force`"
+            )
