@@ -59,11 +59,12 @@ async def keys_in(store: Store, places: Places) -> AsyncIterator[dict[bytes, Key
         return
     kinds: dict[bytes, KeyType] = {stem.encode(): kind for stem, kind in places.stems.items()}
     async for keys in asking.scan_keys(store, _common(places.stems)):
-        found = {key: kind for key in keys for stem, kind in kinds.items() if key.startswith(stem)}
+        found: dict[bytes, KeyType] = {
+            key: kind for key in keys for stem, kind in kinds.items() if key.startswith(stem)
+        }
         ours = [*found]
         for first in range(0, len(ours), BATCH):
-            batch: dict[bytes, KeyType] = {key: found[key] for key in ours[first : first + BATCH]}
-            yield batch
+            yield {key: found[key] for key in ours[first : first + BATCH]}
 
 
 def _common(stems: Iterable[str]) -> str:
