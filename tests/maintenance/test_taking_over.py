@@ -48,7 +48,7 @@ async def test_a_version_that_writes_is_not_ended_though_nobody_had_noted_that(
         await new.new("2", name="a").save()
     with monkeypatch.context() as context:
         writing_meanwhile(context, old)
-        with pytest.raises(StoreError, match="has written . seconds ago"):
+        with pytest.raises(StoreError, match=r"has written \d+ seconds ago"):
             await reindex(new)
     await old.new("3", name="a").save()
     assert raw.hget("ver/meta", "e:x:name") in (None, b"announced")
@@ -98,7 +98,7 @@ async def test_what_was_noted_before_a_version_came_back_says_nothing(
     await reindex(old, before=True)  # and back: it writes without leaving the time
     assert not raw.hexists("ver/meta", stamp)
     writing_meanwhile(monkeypatch, old)
-    with pytest.raises(StoreError, match="has written . seconds ago"):
+    with pytest.raises(StoreError, match=r"has written \d+ seconds ago"):
         await reindex(new)
 
 
