@@ -347,6 +347,8 @@ async def test_secrets_undeclared_fields_and_values_for_people(db: Database, raw
         "tree": "e002",
     }
     assert json.loads(for_people[3])["fields"]["data"] is None  # which cannot be read
+    raw.hset(f"{Everything.__mapper__.prefix()}:{json.loads(for_people[2])['id']}", "ratio", "-inf")
+    assert '"ratio":"-Infinity"' in (await lines_of(Everything, values=True))[2]
 
 
 async def test_records_and_fields_that_end_keep_their_moments(db: Database, raw: Any) -> None:
