@@ -201,9 +201,13 @@ def _written(out: str) -> Generator[Callable[[bytes], Any]]:
         sys.stdout.flush()
         return
     part = Path(f"{out}.part")
-    with _opened(part, "wb", compressed=out.endswith(".gz")) as file:
-        yield file.write
-    part.replace(out)
+    try:
+        with _opened(part, "wb", compressed=out.endswith(".gz")) as file:
+            yield file.write
+        part.replace(out)
+    except BaseException:  # nobody asked for a part, and secrets may be in it
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

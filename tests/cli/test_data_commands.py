@@ -210,3 +210,12 @@ def test_a_file_that_was_damaged_is_told(models: str, db: Any, tmp_path: Path) -
         done = called("import", f"{models}:Team", "--from", "bad.jsonl.gz")
         assert (done.exit_code, done.stdout) == (1, "")
         assert done.stderr.startswith("error: ")
+
+
+def test_an_export_that_is_cut_short_leaves_no_file(models: str, db: Any, raw: Any, tmp_path: Path) -> None:
+    filled(models)
+    raw.delete("team:t")
+    raw.set("team:t", "no hash")
+    done = called("export", f"{models}:Team", "--out", "all.jsonl")
+    assert done.exit_code == 1
+    assert not list(tmp_path.glob("all*"))
