@@ -342,6 +342,21 @@ async def test_a_step_that_changed_on_its_way_passes_nothing_over(
         assert all(raw.hexists(key, name) for key in raw.keys("user:*"))
 
 
+@pytest.mark.blocking_only
+async def test_after_ctrl_c_it_goes_on_at_once(db: Database, raw: Any, folder: Folder) -> None:
+    model = user(db, mail=String())
+    await model.save_many([model.new(str(n), mail="x") for n in range(150)])
+    folder.add("0001_copy", 'operations = [CopyField("user", "mail", "email")]')
+
+    def ctrl_c(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await folder.up(progress=ctrl_c)
+    (report,) = await folder.up()
+    assert (report.done, report.counts[0].looked) == (True, 50)
+
+
 async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folder: Folder) -> None:
     await fill(db)
     nested = conf(db=db, prefix="user2")(
