@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import sys
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import IO, Annotated, Any
@@ -15,7 +16,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from aioredisca.cli.app import Url, app, errors, failure, models_of, use_database
+from aioredisca.cli.app import Url, app, errors, failure, models_of, printable, use_database
 from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
@@ -127,14 +128,13 @@ def adopt_command(
     with _counted("looking at", "keys") as progress:
         db = Database(url) if url else use_database()
         found = run(adopt(db, match=match, sample=sample, limit=limit, blocking=blocking, progress=progress))
-        text = json.dumps(found.as_json(), indent=2, ensure_ascii=False) + "\n" if as_json else found.source
+        text = json.dumps(found.as_json(), indent=2) + "\n" if as_json else found.source
         if found.models or as_json:  # an empty file takes the place of no other
             with _written(out) as write:
                 write(text.encode())
     for plan in found.models:
-        errors.print(
-            f"{escape(plan.name)}: {plan.hashes:,} hashes below {escape(plan.base)}:", highlight=False
-        )
+        base = escape(printable(plan.base))
+        errors.print(f"{escape(plan.name)}: {plan.hashes:,} hashes below {base}:", highlight=False)
     for problem in found.problems:
         _warn("left out", problem)
     if not found.models:
@@ -170,7 +170,7 @@ def _tell(done: Imported, dry_run: bool) -> None:
 
 
 def _warn(title: str, text: str) -> None:
-    errors.print(f"[yellow]{title}[/yellow] {escape(text)}", highlight=False)
+    errors.print(f"[yellow]{title}[/yellow] {escape(printable(text))}", highlight=False)
 
 
 @contextlib.contextmanager
@@ -189,7 +189,7 @@ def _counted(title: str, what: str) -> Generator[Callable[[int], None]]:
     except BrokenPipeError:  # whoever read has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise failure(str(error)) from None
 
 
@@ -201,9 +201,13 @@ def _written(out: str) -> Generator[Callable[[bytes], Any]]:
         sys.stdout.flush()
         return
     part = Path(f"{out}.part")
-    with _opened(part, "wb", compressed=out.endswith(".gz")) as file:
-        yield file.write
-    part.replace(out)
+    try:
+        with _opened(part, "wb", compressed=out.endswith(".gz")) as file:
+            yield file.write
+        part.replace(out)
+    except BaseException:  # nobody asked for a part, and secrets may be in it
+        part.unlink(missing_ok=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -104,7 +104,7 @@ def parse(text: str, models: Iterable[type[Any]]) -> Select[Any]:
         raise UsageError(f"{text!r} is no expression: {error.msg}; {ALLOWED}") from None
     except RediscaError:
         raise
-    except (RecursionError, MemoryError, ValueError) as error:  # nested too deep, a NUL in it
+    except (RecursionError, MemoryError, ValueError, TypeError) as error:  # too deep, a NUL, a list in a set
         raise UsageError(f"the expression cannot be read: {error}") from None
     if _is(found, type):
         found = found.all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -208,6 +209,8 @@ class _Export:
             return value.isoformat()
         if isinstance(field, Tags | Json):
             return json.loads(raw)
+        if isinstance(value, float) and math.isinf(value):  # of which JSON has none: as the web faces tell it
+            return "Infinity" if value > 0 else "-Infinity"
         return value if isinstance(value, bool | int | float) else text_of(raw)
 
     def _others(self, stored: dict[bytes, bytes]) -> list[list[Any]]:

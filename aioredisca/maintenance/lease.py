@@ -46,7 +46,8 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, Exception):  # a task that is cancelled sends nothing more
+        # a task that is cancelled sends nothing more; who presses Ctrl-C may begin again at once
+        if error is None or isinstance(error, Exception | KeyboardInterrupt):
             with suppress(RediscaError):  # it ends by itself
                 await self._ask(0)
 

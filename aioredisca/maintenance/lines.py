@@ -15,7 +15,7 @@ from aioredisca.compiler.loads import exists_call
 from aioredisca.compiler.scripts import small_script
 from aioredisca.errors import PermissionDenied, UsageError, ValidationError
 from aioredisca.fields.text import Bytes
-from aioredisca.persistence import asking
+from aioredisca.persistence import asking, pending
 from aioredisca.persistence.collections import INT64
 from aioredisca.storage.keys import MARKER, bad_field, id_text
 from aioredisca.storage.moments import MAX_FIELD_MOMENT, MAX_MOMENT, NEVER
@@ -151,6 +151,7 @@ class Reader:
         id = self._id(line.get("id"))
         sets = self._declared(line.get("fields", {}), {*map(str, line.get("as_stored", ()))})
         sets.update(self._others(line.get("others", [])))
+        self._mirror(sets)
         if missing := [key for key in self.schema.required if key not in sets]:
             raise self.refused(self.mapper.attribute(missing[0]), "is required")
         change = Change(self.schema, id, "create", sets, ends=self._ends(line.get("expires_at")))
@@ -185,6 +186,16 @@ class Reader:
                 self._check_indexable(name, key, raw)
             sets[key] = raw
         return sets
+
+    def _mirror(self, sets: dict[str, bytes]) -> None:
+        """What ``also=`` writes and the line lacks, which an older release wrote: readers may need it."""
+        names = self.schema.mirrors
+        lacks = {
+            key: raw for key, raw in sets.items() if key in names and not names[key].keys() <= sets.keys()
+        }
+        for name, raw in pending.mirrored(self.schema, {**lacks}).items():
+            if raw is not None:
+                sets.setdefault(name, raw)
 
     def _raw(self, name: str, text: object) -> bytes:
         try:

@@ -129,7 +129,7 @@ def read_integer(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float | decimal.Decimal) and _is_finite(value):
-        whole: int = math.trunc(value)
+        whole: int = math.trunc(text_decimal(value) if isinstance(value, decimal.Decimal) else value)
         if whole == value:
             return whole
         raise ValueError("takes a whole number, and this one has a fraction")

@@ -182,3 +182,40 @@ def test_the_database_and_the_models_are_found_as_by_the_other_commands(
 def test_a_stream_without_a_header_is_cut_short(models: str, db: Any) -> None:
     done = called("import", f"{models}:Team")
     assert (done.exit_code, "cut short" in done.stderr) == (2, True)
+
+
+def test_nothing_of_a_stream_or_a_store_reaches_the_terminal(
+    models: str, db: Any, raw: Any, url: str
+) -> None:
+    header = '{"aioredisca":1,"model":"Team","prefix":"team"}'
+    lines = ('{"id":"a","fields":{"n\\u001b[31m":5}}', '{"id":"b","collections":{"\\u001b]0;x\\u0007":[]}}')
+    done = called("import", f"{models}:Team", given="\n".join([header, *lines]).encode())
+    assert done.exit_code == 2
+    raw.hset(b"evil\x1b[31m\xff:1", "a", "1")
+    raw.hset("good:1", "a", "1")
+    found = called("adopt", url, "--json")
+    assert found.exit_code == 0
+    assert json.loads(found.stdout)["keys"] == 2
+    assert "\x1b" not in done.stderr + found.stdout + found.stderr
+    assert "n\\x1b[31m" in done.stderr
+
+
+def test_a_file_that_was_damaged_is_told(models: str, db: Any, tmp_path: Path) -> None:
+    filled(models)
+    called("export", f"{models}:Team", "--out", "all.jsonl.gz")
+    packed = bytearray((tmp_path / "all.jsonl.gz").read_bytes())
+    packed[12] ^= 0xFF
+    for content in (bytes(packed), bytes(packed[:20]), b"no gzip"):
+        (tmp_path / "bad.jsonl.gz").write_bytes(content)
+        done = called("import", f"{models}:Team", "--from", "bad.jsonl.gz")
+        assert (done.exit_code, done.stdout) == (1, "")
+        assert done.stderr.startswith("error: ")
+
+
+def test_an_export_that_is_cut_short_leaves_no_file(models: str, db: Any, raw: Any, tmp_path: Path) -> None:
+    filled(models)
+    raw.delete("team:t")
+    raw.set("team:t", "no hash")
+    done = called("export", f"{models}:Team", "--out", "all.jsonl")
+    assert done.exit_code == 1
+    assert not list(tmp_path.glob("all*"))

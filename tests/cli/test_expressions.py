@@ -146,6 +146,7 @@ def test_a_model_alone_is_all_of_it_and_moments_are_texts_too() -> None:
         ("User.born == timedelta(days=10**9)", "is not allowed here"),
         ("User.born == timedelta(days=9999999999)", "timedelta(...): "),
         ("Nobody.age == 1", "there is no model 'Nobody'; there are: Blocking, Land, User"),
+        ("User.age.in_({[1]})", "the expression cannot be read: unhashable type"),
         ("User.age ==", "is no expression"),
         ("", "is no expression"),
         ("User.age == 1; User.age", "is no expression"),

@@ -182,6 +182,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("email", 5, "takes a string, not int"),
     ("integer", True, "takes a whole number, not bool"),
     ("integer", 12.5, "takes a whole number, and this one has a fraction"),
+    ("integer", decimal.Decimal("1e999999999"), "has more than 4,300 digits"),
     ("integer", "1_0", "takes a whole number, not str"),
     ("integer", "0x10", "takes a whole number, not str"),
     ("integer", "", "takes a whole number, not str"),

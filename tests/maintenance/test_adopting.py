@@ -283,6 +283,48 @@ async def test_keys_of_which_no_class_can_be_made_are_told(db: Database, raw: An
     module_of(proposal, "odd")
 
 
+HOSTILE: dict[str, dict[str, dict[str, str]]] = {
+    "attributes of one name": {"app:t": {"a-b": "1", "a_b": "2", "a.b": "3", "ﬁ": "x", "fi": "y"}},
+    "names of the file": {"app:t": {"String": "a b", "Integer": "5", "conf": "1", "Model": "q", "zz": "7"}},
+    "classes of one name": {
+        "model": {"a": "1"},
+        "string": {"b": "w w"},
+        "x:ab": {"a": "1"},
+        "ab": {"a": "1"},
+    },
+    "names of other classes": {"app:person": {"Team": "w", "team": "3"}, "app:team": {"Person": "w w"}},
+    "words of Python": {"none": {"None": "1", "class": "2"}, "true": {"True": "1", "__class__": "w w"}},
+    "letters that are none": {"x²": {"²": "2", "a²": "1", "ª": "3", "١a": "4", "·": "5", "\u0301": "6"}},
+    "texts that end": {"app:t": {'"""\nraise SystemExit\n"""': "1", "\\": "2", '"': "3", "a\n#": "4"}},
+    "with and without a tag": {"app": {"a": "w w"}, "{app}": {"b": "w w"}},
+    "many parts": {":".join("a" * 3000): {"a": "1"}},
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_the_file_runs_whatever_names_there_are(db: Database, raw: Any, name: str) -> None:
+    for prefix, fields in HOSTILE[name].items():
+        for n in range(25):
+            raw.hset(f"{prefix}:{n}", mapping=fields)
+    proposal = await adopt(db)
+    module = module_of(proposal, "hostile")
+    for plan in proposal.models:
+        fields = getattr(module, plan.name).__mapper__.fields
+        declared = {field.key: name for name, field in fields.items()}
+        assert declared == {one.key: one.name for one in plan.fields if not one.is_id}
+        assert declared.keys() == HOSTILE[name][plan.base].keys()
+    assert len(proposal.models) == (0 if name == "many parts" else len(HOSTILE[name]))
+
+
+async def test_no_value_of_what_may_be_secret_is_told(db: Database, raw: Any) -> None:
+    raw.hset("user:1", mapping={"pin": "493817", "login_token": "583920", "age": "71"})
+    proposal = await adopt(db)
+    told = proposal.source + json.dumps(proposal.as_json())
+    assert "71 to 71" in told
+    assert "493" not in told
+    assert "583" not in told
+
+
 async def test_what_cannot_be_asked_for(db: Database) -> None:
     for options in ({"sample": 0}, {"limit": "5"}):
         with pytest.raises(UsageError):

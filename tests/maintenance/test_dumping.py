@@ -48,6 +48,7 @@ from ..support.dumps.make_dump import differences, dumped
 from ..support.proxy import Proxy
 from ..support.servers import Server
 
+METACLASS: Any = type(Model)
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$" + "YWFh" * 10 + "YWE"
 
 
@@ -347,6 +348,8 @@ async def test_secrets_undeclared_fields_and_values_for_people(db: Database, raw
         "tree": "e002",
     }
     assert json.loads(for_people[3])["fields"]["data"] is None  # which cannot be read
+    raw.hset(f"{Everything.__mapper__.prefix()}:{json.loads(for_people[2])['id']}", "ratio", "-inf")
+    assert '"ratio":"-Infinity"' in (await lines_of(Everything, values=True))[2]
 
 
 async def test_records_and_fields_that_end_keep_their_moments(db: Database, raw: Any) -> None:
@@ -504,3 +507,29 @@ async def test_a_batch_that_got_no_answer_is_sent_again(
         assert (done.records, done.left_out) == (14, 0)
         assert differences(stored(raw), before) == {}
         assert drift(raw, [Everything, Parent]) == []
+
+
+async def test_what_an_older_release_exported_has_the_other_fields_too(db: Database, raw: Any) -> None:
+    """Of ``also=``: the next release reads what the older one did not write."""
+    model = conf(db=db, prefix="user")(
+        METACLASS(
+            "User",
+            (Model,),
+            {"__module__": __name__, "mail": Email(also="email"), "age": String(also={"years": str.strip})},
+        )
+    )
+    lines = [
+        '{"aioredisca":1,"model":"User","prefix":"user"}',
+        '{"id":"1","fields":{"mail":"a@b.cc","age":" 7 "}}',
+        '{"id":"2","fields":{"mail":"a@b.cc"},"others":[["email","as it was"]]}',
+    ]
+    for _ in range(2):
+        done = await import_records(lines, model, on_conflict="replace")
+        assert (done.records, done.problems) == (2, [])
+        assert raw.hgetall("user:1") == {
+            b"mail": b"a@b.cc",
+            b"email": b"a@b.cc",
+            b"age": b" 7 ",
+            b"years": b"7",
+        }
+        assert raw.hgetall("user:2") == {b"mail": b"a@b.cc", b"email": b"as it was"}

@@ -288,6 +288,75 @@ async def test_nobody_takes_over_where_records_move(db: Database, raw: Any) -> N
     assert [one.id for one in await release("old", auto_build=1000).name.find("a")] == ["1"]
 
 
+async def test_a_model_moves_to_no_place_that_others_have(db: Database, raw: Any, folder: Folder) -> None:
+    """Keys that no meta tells of: copies would replace them."""
+    await user(db, mail=Email()).new("1", mail="a@b.cc").save()
+    raw.hset("member:1", "mail", "another's")
+    folder.add("0001_move", 'operations = [MoveModel("user", "member")]')
+    before = {key: raw.dump(key) for key in raw.keys("*")}
+    for dry_run in (True, False):
+        with pytest.raises(MigrationError, match="move to a prefix that holds nothing"):
+            await folder.up(dry_run=dry_run)
+        raw.delete("/migrations", "/migrations/lease")
+        assert {key: raw.dump(key) for key in raw.keys("*")} == before
+    raw.delete("member:1")
+    await folder.up()
+    assert raw.hget("member:1", "mail") == b"a@b.cc"
+
+
+async def test_a_place_above_its_own_is_free(db: Database, raw: Any, folder: Folder) -> None:
+    model = conf(db=db, prefix="old:user")(
+        METACLASS("User", (Model,), {"__module__": __name__, "a": String()})
+    )
+    await model.new("1", a="x").save()
+    folder.add("0001_move", 'operations = [MoveModel("old:user", "old")]')
+    await folder.up()
+    assert raw.hget("old:1", "a") == b"x"
+
+
+async def test_a_step_that_changed_on_its_way_passes_nothing_over(
+    db: Database, raw: Any, folder: Folder
+) -> None:
+    """The cursor of what it has begun with is not that of what it does now."""
+    model = user(db, mail=String())
+    await model.save_many([model.new(f"{n:03}", mail="x") for n in range(250)])
+    stops = (
+        "def stop(text, seen=[]):\n    seen.append(text)\n    return text if len(seen) < 150 else exit()\n"
+    )
+    path = folder.add("0001_copy", stops + 'operations = [CopyField("user", "mail", "email", stop)]')
+    with pytest.raises(SystemExit):
+        await folder.up()
+    copied = [key for key in raw.keys("user:*") if raw.hexists(key, "email")]
+    assert len(copied) == 100
+    raw.delete("/migrations/lease")  # as if it had ended with its holder
+    path.write_text(
+        HEAD + 'operations = [CopyField("user", "mail", "post"), CopyField("user", "mail", "email")]'
+    )
+    with pytest.raises(MigrationError, match="'copy mail of user to post' is not what it has begun with"):
+        await folder.up()
+    path.write_text(
+        HEAD + 'operations = [CopyField("user", "mail", "email"), CopyField("user", "mail", "post")]'
+    )
+    await folder.up()
+    for name in ("email", "post"):
+        assert all(raw.hexists(key, name) for key in raw.keys("user:*"))
+
+
+@pytest.mark.blocking_only
+async def test_after_ctrl_c_it_goes_on_at_once(db: Database, raw: Any, folder: Folder) -> None:
+    model = user(db, mail=String())
+    await model.save_many([model.new(str(n), mail="x") for n in range(150)])
+    folder.add("0001_copy", 'operations = [CopyField("user", "mail", "email")]')
+
+    def ctrl_c(done: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await folder.up(progress=ctrl_c)
+    (report,) = await folder.up()
+    assert (report.done, report.counts[0].looked) == (True, 50)
+
+
 async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folder: Folder) -> None:
     await fill(db)
     nested = conf(db=db, prefix="user2")(

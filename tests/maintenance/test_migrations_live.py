@@ -338,7 +338,7 @@ def _killed(place: Path, url: str, raw: Any, dice: random.Random) -> None:
         cwd=place,
         env={name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")},
     )
-    batch = b"%d:" % dice.choice([1, 2])
+    batch = b"%d " % dice.choice([1, 2])
     try:
         wait_until(lambda: any(text.startswith(batch) for text in raw.hvals("/migrations")))
         time.sleep(dice.uniform(0, 0.15))

@@ -16,6 +16,9 @@ from aioredisca.storage.keys import bad_id, bad_prefix, id_text
 MANY = 20
 """So many different texts in one place of keys are ids, and no names."""
 
+DEEP = 50
+"""So many parts of a key are told apart."""
+
 
 @dataclass
 class Group:
@@ -78,7 +81,7 @@ class _Tree:
         self.last = defaultdict[str, set[str]](set)
         """What keys end in that begin with a stem, by the first part of them all."""
         for text in texts:
-            pieces = text.split(":")
+            pieces = text.split(":", DEEP)
             for cut in range(1, len(pieces)):
                 stem = ":".join(pieces[:cut])
                 self.parts[stem].add(pieces[cut])
@@ -149,5 +152,5 @@ def _judge(group: Group) -> None:
 
 
 def _heads(id: str) -> list[str]:
-    parts = id.split(":")
+    parts = id.split(":", DEEP)
     return [":".join(parts[:cut]) for cut in range(1, len(parts))]

@@ -161,7 +161,8 @@ def _integer(key: str, texts: Sequence[str], found: Guess) -> Guess:
     if max(-low, high) > codecs.EXACT_INTEGERS:
         found.options["index"] = '"exact"'
         found.notes.append("too large for a range index")
-    found.notes.append(f"{low:,} to {high:,}")
+    if not _SECRETS.search(key):
+        found.notes.append(f"{low:,} to {high:,}")
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import keyword
-import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +14,20 @@ from aioredisca.model.declaration import RESERVED
 WIDTH = 100
 """Where a line of the file is broken."""
 
+IMPORTED = frozenset(
+    """
+    Bool Bytes Date DateTime Decimal Email Float Integer Json MD5Pass Model Password Reference String Tags
+    UUID conf
+    """.split()
+)
+"""What the file may import. No class and no attribute is called so: the lines behind it would get that."""
+
 
 @dataclass
 class Planned:
     """A field of a proposed class: its hash field, what it might be, and how many hashes hold it.
 
+    ``name``      the attribute: the hash field itself where that can be.
     ``is_id``     whether its values are the ids, so that nobody need declare it.
     ``target``    the class whose ids it holds, if any; ``children`` whether behind the prefix.
     """
@@ -29,6 +38,7 @@ class Planned:
     is_id: bool = False
     target: ModelPlan | None = None
     children: bool = False
+    name: str = ""
 
     def refers(self, target: ModelPlan, children: bool) -> None:
         """It holds ids of *target*."""
@@ -37,14 +47,6 @@ class Planned:
         self.guess.options = {"index": "True", **kept}
         self.guess.odd = 0
         self.guess.notes = [f"ids of {target.name}"]
-
-    @property
-    def name(self) -> str:
-        """The attribute: the hash field itself where that can be."""
-        name = re.sub(r"\W", "_", self.key).strip("_") or "field"
-        if name[0].isdigit():
-            name = f"field_{name}"
-        return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
 
 
 @dataclass
@@ -94,6 +96,43 @@ class ModelPlan:
                 for one in self.fields
             ],
         }
+
+
+def name_classes(models: Sequence[ModelPlan]) -> None:
+    """Give each class a name of its own, that can be one."""
+    taken = {*IMPORTED}
+    for plan in models:
+        name = f"{plan.name}Record" if keyword.iskeyword(plan.name) or plan.name in IMPORTED else plan.name
+        plan.name = _free(name, taken)
+        taken.add(plan.name)
+
+
+def name_fields(models: Sequence[ModelPlan]) -> None:
+    """Give each field an attribute of its own, that can be one; the hash field itself, where that can be."""
+    classes = {plan.name for plan in models}
+    for plan in models:
+        taken = {*IMPORTED, *classes}
+        for one in sorted(plan.fields, key=lambda one: _attribute(one.key) != one.key):
+            one.name = _free(_attribute(one.key), taken)
+            taken.add(one.name)
+
+
+def _attribute(key: str) -> str:
+    """An identifier as Python reads it, which is in the form NFKC, for a hash field."""
+    letters = unicodedata.normalize("NFKC", key)
+    name = "".join(one if f"a{one}".isidentifier() else "_" for one in letters).strip("_") or "field"
+    name = unicodedata.normalize("NFKC", name)
+    if not name.isidentifier():
+        name = f"field_{name}"
+    return f"{name}_" if keyword.iskeyword(name) or name in RESERVED else name
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """*name*, or with a number behind it where that is taken."""
+    number, found = 2, name
+    while found in taken:
+        number, found = number + 1, f"{name}{'' if name[-1].isalpha() else '_'}{number}"
+    return found
 
 
 def source_of(models: Sequence[ModelPlan], *, blocking: bool, keys: int, whole: bool) -> str:

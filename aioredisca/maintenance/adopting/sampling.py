@@ -12,7 +12,7 @@ from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import UsageError
 from aioredisca.maintenance.adopting.grouping import Group, grouped
 from aioredisca.maintenance.adopting.guessing import Guess, guess, suggest_index
-from aioredisca.maintenance.adopting.proposing import ModelPlan, Planned, source_of
+from aioredisca.maintenance.adopting.proposing import ModelPlan, Planned, name_classes, name_fields, source_of
 from aioredisca.persistence import asking
 from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.keys import MARKER, bad_field, id_text
@@ -149,11 +149,8 @@ class _Adopt:
         sampled = [await self._read(group) for group in self.groups[:MOST_GROUPS]]
         plans = [await self._model(one) for one in sampled]
         self.done.models = [plan for plan in plans if plan is not None]
-        names = Counter[str]()
-        for plan in self.done.models:
-            names[plan.name] += 1
-            if names[plan.name] > 1:
-                plan.name += str(names[plan.name])
+        name_classes(self.done.models)
+        name_fields(self.done.models)
         await self._refer(sampled)
         for plan in self.done.models:
             plan.canonical = any(one.guess.odd and one.guess.indexed for one in plan.fields)
@@ -251,10 +248,10 @@ class _Adopt:
 
     async def _refer(self, sampled: Sequence[_Sampled]) -> None:
         """Find the fields that hold ids of records of another group, or of their own."""
-        by_prefix = {one.group.prefix: one for one in sampled}
+        by_base = {one.group.base: one for one in sampled}  # {x} and x are two
         for plan in self.done.models:
             for planned in plan.fields:
-                raws = by_prefix[plan.prefix].values[planned.key]
+                raws = by_base[plan.base].values[planned.key]
                 if planned.is_id or planned.guess.kind not in ("String", "Integer", "UUID"):
                     continue
                 for target in self.done.models:

@@ -6,6 +6,7 @@ goes on behind the last record that it changed, and changes none twice.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -47,9 +48,26 @@ def now() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """How far one walk over records has come: ``text`` as it is stored, nothing before the first batch."""
+    """How far one walk over records has come: ``text`` as it is stored, nothing before the first batch.
+
+    It holds a number, of ``what`` the walk is, and the last id.
+    """
 
     text: str = ""
+    what: str = ""
+
+    @classmethod
+    def of(cls, title: str, text: str) -> Cursor:
+        """Where the walk *title* is. MigrationError where another walk has come there."""
+        what = hashlib.sha256(title.encode()).hexdigest()[:8]
+        head = text.partition(":")[0].split(" ")
+        if len(head) > 1 and head[1] != what:
+            raise MigrationError(
+                "",
+                f"{title!r} is not what it has begun with: let it do the same in the same order, under the "
+                "same names, until it is done",
+            )
+        return cls(text, what)
 
     @property
     def last(self) -> str:
@@ -62,8 +80,8 @@ class Cursor:
 
     def moved(self, last: str, *, ended: bool = False) -> Cursor:
         """The next one. Each has a number: none comes again, whatever is the id."""
-        number = int(self.text.partition(":")[0] or 0) + 1
-        return Cursor(f"{number}:{'.' if ended else '='}{last}")
+        number = int(self.text.partition(":")[0].partition(" ")[0] or 0) + 1
+        return Cursor(f"{number} {self.what}:{'.' if ended else '='}{last}", self.what)
 
 
 @dataclass(slots=True)
@@ -145,8 +163,8 @@ class Journal:
                     ) from None
         return found
 
-    async def cursor(self, name: str) -> Cursor:
-        return Cursor(await self._field(name))
+    async def cursor(self, name: str, title: str) -> Cursor:
+        return Cursor.of(title, await self._field(name))
 
     async def _field(self, name: str) -> str:
         found = await asking.read(self.store, Call(("HGET", self.key, name)))

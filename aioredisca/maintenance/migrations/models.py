@@ -59,6 +59,16 @@ async def _collections(store: Store, old: Keys, new: Keys) -> list[str]:
     return sorted({*(await kept(store, old)).collections, *(await kept(store, new)).collections})
 
 
+async def _taken(store: Store, old: Keys, new: Keys) -> bool:
+    """Whether others have written keys in the places of records of *new*: copies would replace them."""
+    own = tuple(f"{old.base}{mark}".encode() for mark in ":/") if old.base.startswith(new.records) else ()
+    async for page in asking.scan_keys(store, new.records):
+        for key in page:
+            if not key.startswith(own):
+                return True
+    return False
+
+
 class _Copy:
     """Copies records from one prefix to another; *fresh*: to one that nobody has used so far."""
 
@@ -70,7 +80,7 @@ class _Copy:
         there = await kept(self.store, self.new)
         if self.fresh and not there.coming:
             used = await asking.read(self.store, Call(("EXISTS", self.new.meta, self.new.ids)))
-            if used:
+            if used or await _taken(self.store, self.old, self.new):
                 raise MigrationError("", f"{self.new.base!r} is in use: move to a prefix that holds nothing")
             await listed(self.store, self.old)
         if not dry_run:

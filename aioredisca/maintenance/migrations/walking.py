@@ -152,7 +152,7 @@ class _Walk:
         self.cursor = Cursor()
 
     async def go(self, key: str) -> None:
-        self.cursor = await self.journal.cursor(self.name)
+        self.cursor = await self.journal.cursor(self.name, self.counts.title)
         before = (await self.journal.left(self.step.run)).get(self.name, {})
         if self.cursor.ended and not before:
             return
