@@ -51,6 +51,13 @@ class Told:
 Call = Callable[..., Told]
 
 
+@pytest.fixture(autouse=True)
+def any_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The consoles measure by themselves: workers of xdist have a $COLUMNS, which rich reads on import."""
+    for one in (console, errors):
+        monkeypatch.setattr(one, "_width", None)
+
+
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     """Call the command line from an empty folder, on a terminal of so many columns."""
@@ -59,8 +66,8 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     monkeypatch.setattr(sys, "path", [*sys.path])
 
     def called(*arguments: str, columns: int = 200) -> Told:
-        for one in (console, errors):  # which have read $COLUMNS when they were imported
-            monkeypatch.setattr(one, "_width", columns)  # None is put back, for what measures by itself
+        for one in (console, errors):
+            monkeypatch.setattr(one, "_width", columns)
         done = CliRunner(env={"COLUMNS": str(columns), "NO_COLOR": "1"}).invoke(app, arguments)
         if done.exception and not isinstance(done.exception, SystemExit):
             raise done.exception
