@@ -273,7 +273,8 @@ class Reader:
             content: Any = self._scored(one.name, values)
             arguments: list[Arg] = [part for member, score in content for part in (score, member)]
         else:
-            content = arguments = [self._raw(one.name, value) for value in values]
+            content = [self._raw(one.name, value) for value in values]
+            arguments = [*content]
         if not as_stored and not readable(one, content, self.mapper):
             raise self.refused(one.name, "holds what cannot be read, or would not be written like that")
         return [After(place, _FILLS[one.__kind__], tuple(arguments))]

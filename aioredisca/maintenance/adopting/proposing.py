@@ -100,7 +100,7 @@ class ModelPlan:
 
 def name_classes(models: Sequence[ModelPlan]) -> None:
     """Give each class a name of its own, that can be one."""
-    taken = {*IMPORTED}
+    taken: set[str] = {*IMPORTED}
     for plan in models:
         name = f"{plan.name}Record" if keyword.iskeyword(plan.name) or plan.name in IMPORTED else plan.name
         plan.name = _free(name, taken)

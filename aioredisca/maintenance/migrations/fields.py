@@ -215,7 +215,7 @@ class _Exchange:
         return self.keys.record(id).encode("utf-8", "surrogateescape")
 
     def _call(self, changes: dict[str, tuple[Raw, Raw]]) -> Call:
-        arguments: list[Arg] = [*Exchange(self.kept.signature, self.kept.word)]
+        arguments = list[Arg](Exchange(self.kept.signature, self.kept.word))
         for expected, given in changes.values():
             arguments += [len(expected), len(given)]
             for name, raw in chain(expected.items(), given.items()):
