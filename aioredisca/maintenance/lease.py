@@ -18,8 +18,8 @@ from aioredisca.compiler import positions
 from aioredisca.compiler.scripts import small_script
 from aioredisca.errors import AlreadyRunning, RediscaError, WrongType
 from aioredisca.persistence import asking
-from aioredisca.storage.replies import LIST
-from aioredisca.types import Call, Store
+from aioredisca.storage.replies import LIST, write_reader
+from aioredisca.types import Call, Reply, Store
 
 LASTS = 10.0
 """Seconds."""
@@ -70,5 +70,11 @@ class Lease:
         except WrongType:
             raise WrongType(self.key, place="collection") from None  # which needs but to go
         if holder:
-            raise AlreadyRunning(self._model, holder[0].decode("utf-8", "replace"), max(holder[1], 0) / 1000)
+            raise _held(self._model, holder)
         self._until = now + seconds
+
+
+@write_reader
+def _held(model: str, reply: Reply) -> AlreadyRunning:
+    holder, left = reply
+    return AlreadyRunning(model, holder.decode("utf-8", "replace"), max(left, 0) / 1000)
