@@ -8,6 +8,7 @@ that compare what was read; what cannot be indexed is noted, and looked at once 
 
 from __future__ import annotations
 
+import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
@@ -156,13 +157,14 @@ class _Run:
 
     async def build(self) -> None:
         """Step by step, until there is nothing to do."""
-        parked = set[str]()
+        parked, overtaken = set[str](), 0
         while True:
             try:
                 if not await self._step(parked):
                     break
-            except Overtaken:
-                continue
+            except Overtaken:  # by one whose lease is over: two that begin anew at once never end
+                overtaken += 1
+                await self.lease.wait(random.uniform(0, 0.01 * 2 ** min(overtaken, 6)))
         self.unbuilt = parked
         readiness.forget(self.store, [self.schema])
 
