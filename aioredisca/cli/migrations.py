@@ -50,7 +50,7 @@ def new_command(
         if auto:
             path, found = run(migrations.new_auto(_in(folder), name, kinds))
         else:
-            path, found = _plain(_in(folder), name)
+            path, found = migrations.new(_in(folder), name), []
     if path is None:
         console.print("nothing differs: no step was written.")
         return
@@ -130,10 +130,6 @@ def _import_models(folder: str) -> None:
 
 def _in(folder: str) -> str:
     return migrations_folder(folder, read_settings())
-
-
-def _plain(folder: str, name: str) -> tuple[Path | None, list[str]]:
-    return migrations.new(folder, name), []
 
 
 def _list(found: Sequence[Status]) -> None:

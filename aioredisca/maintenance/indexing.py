@@ -40,8 +40,7 @@ class Reindexed:
     ``left_out``    how many records could not be indexed as a whole.
     ``problems``    (id, error) of the first 1,000 of these, one for each field that is not as it must be.
     ``incomplete``  how many records lack a required field, by attribute. An order by such a field would pass
-    them
-                    over, so an index that keeps one stays unbuilt.
+                    them over, so an index that keeps one stays unbuilt.
     ``foreign``     the ids of the first 1,000 hashes under the prefix that are not known to be records of
                     the model, and were left alone: see *is_record*.
     """

@@ -77,12 +77,12 @@ class Site:
 
     url: str
     folder: Path
-    library: Path = ROOT
+    code: Path = ROOT
     started: list[subprocess.Popen[str]] = field(default_factory=list[subprocess.Popen[str]])
 
     def _start(self, deployed: str, *arguments: str) -> tuple[subprocess.Popen[str], Path]:
         """A process of Python that has a version of the class deployed."""
-        paths = os.pathsep.join(map(str, dict.fromkeys([self.library, ROOT])))
+        paths = os.pathsep.join(map(str, dict.fromkeys([self.code, ROOT])))
         env = {**os.environ, "PYTHONPATH": paths, "DEPLOYED": deployed, "COLUMNS": "200", "NO_COLOR": "1"}
         notes = self.folder / f"{len([*self.folder.iterdir()])}"
         with notes.open("w") as out:
