@@ -6,6 +6,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -88,8 +89,12 @@ def files(folder: Path) -> list[File]:
     return found
 
 
+@cache
 def load(file: File) -> Plan:
-    """What the step in *file* does. UsageError where it cannot be loaded, or says nothing, or both."""
+    """What the step in *file* does, which runs its code, once: the digest tells whether it is still the same.
+
+    UsageError where it cannot be loaded, or says nothing, or both.
+    """
     names: dict[str, Any] = {"__name__": f"migration_{file.name}", "__file__": str(file.path)}
     try:
         exec(compile(file.path.read_bytes(), str(file.path), "exec"), names)
