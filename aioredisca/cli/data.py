@@ -128,7 +128,7 @@ def adopt_command(
     with _counted("looking at", "keys") as progress:
         db = Database(url) if url else use_database()
         found = run(adopt(db, match=match, sample=sample, limit=limit, blocking=blocking, progress=progress))
-        text = json.dumps(found.as_json(), indent=2) + "\n" if as_json else found.source
+        text = json.dumps(found.as_json()) + "\n" if as_json else found.source
         if found.models or as_json:  # an empty file takes the place of no other
             with _written(out) as write:
                 write(text.encode())

@@ -10,6 +10,7 @@ import datetime as dt
 import decimal
 import operator
 import uuid
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -98,7 +99,8 @@ def parse(text: str, models: Iterable[type[Any]]) -> Select[Any]:
     if len(text) > MAX_LENGTH:
         raise UsageError(f"the expression has more than {MAX_LENGTH:,} characters")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of Python, whose code this is not
+            tree = ast.parse(text.strip(), mode="eval").body
         found = _Reader(models).read(tree)
     except SyntaxError as error:
         raise UsageError(f"{text!r} is no expression: {error.msg}; {ALLOWED}") from None

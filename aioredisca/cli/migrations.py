@@ -84,6 +84,10 @@ def status_command(
 def up_command(
     to: To = "",
     dry_run: DryRun = False,
+    mark_only: Annotated[
+        bool,
+        typer.Option("--mark-only", help="record them as applied, and do nothing: of data of this shape"),
+    ] = False,
     rate: Rate = 0,
     folder: Folder = "",
     url: Url = "",
@@ -92,8 +96,11 @@ def up_command(
     """Apply the steps that this store has not seen. What was cut short goes on where it stopped."""
     _import_models(folder)
     with shown("migrating", url) as progress:
-        done = run(migrations.upgrade(_in(folder), to=to, dry_run=dry_run, rate=rate, progress=progress))
-    _tell(done, "applied", dry_run, as_json)
+        work = migrations.upgrade(
+            _in(folder), to=to, dry_run=dry_run, mark_only=mark_only, rate=rate, progress=progress
+        )
+        done = run(work)
+    _tell(done, "marked" if mark_only else "applied", dry_run, as_json)
 
 
 @migrate.command("down", epilog="Example: aioredisca migrate down --to 0003")

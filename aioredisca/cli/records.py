@@ -118,7 +118,8 @@ def _sizes(mapper: Any, found: Inspection) -> Table:
 def _collections(found: Inspection) -> Table:
     grid = _grid()
     for name, (kind, size) in found.collections.items():
-        grid.add_row(Text(name, "bold"), kind, f"{size:,}" if kind == "counter" else f"{size:,} items")
+        unit = "" if kind == "counter" else " item" if size == 1 else " items"
+        grid.add_row(Text(name, "bold"), kind, f"{size:,}{unit}")
     return grid
 
 

@@ -15,12 +15,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import StoreError, UsageError
+from aioredisca.errors import StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step
 from aioredisca.maintenance.lease import Lease
 from aioredisca.maintenance.taking_over import TakeOver
 from aioredisca.persistence import adoption, asking, readiness
+from aioredisca.persistence.foreign import explained
 from aioredisca.storage import versions
 from aioredisca.storage.entries import KeyType, places_of
 from aioredisca.storage.keys import id_text
@@ -83,8 +84,8 @@ async def reindex(
                     query by value would find them. It looks through what is ready, too, as *everything* does.
     ``left_out``    what becomes of an index that a record cannot be put into (unreadable, or one unique value
                     twice): "report", it stays unbuilt until the record is mended and this is run again;
-                    "exclude", an index that is not unique is ready all the same, and queries on it do not
-                    find these records.
+                    "exclude", an index that is not unique is ready all the same, conditions on it do not
+                    find these records, and an order shows them behind all others.
     ``force``       end versions that have written within the last ten minutes, and do not watch for five
                     seconds whether those write of which that is not known.
     ``rate``        records per second at most.
@@ -102,12 +103,17 @@ async def reindex(
     _check(model, left_out, rate)
     run = _Run(model, canonical, left_out, force, rate, is_record, progress)
     async with run.lease:
-        if before:
-            await run.versions.prepare()
-        else:
-            await run.build()
-            if everything or canonical:  # such values stand in what is ready as well
+        try:
+            if before:
+                await run.versions.prepare()
+            elif everything or canonical:  # such values stand in what is ready as well
+                await run.make_room()
+                await run.build()
                 await run.verify()
+            else:
+                await run.build()
+        except WrongType as error:
+            raise await explained(run.store, [run.schema], (), error) from None
     return run.report()
 
 
@@ -152,6 +158,31 @@ class _Run:
             tuple(sorted(entries - {IDS_ENTRY})) for entries in (self.built, self.unbuilt, self.dropped)
         )
         return done
+
+    async def make_room(self) -> None:
+        """Take away what stands in the place of keys that all steps rely on, and is none of ours.
+
+        The set of all ids is not ready from then on.
+        """
+        keys = self.schema.keys
+        kinds: dict[bytes, KeyType] = {keys.ids.encode(): "zset", keys.bad.encode(): "zset"}
+        if self.schema.expires:
+            kinds |= {keys.moments.encode(): "zset", keys.notes.encode(): "hash"}
+        while not await self._distrusted():
+            pass
+        await sweeping.make_room(self.store, self.schema, kinds)
+
+    async def _distrusted(self) -> bool:
+        """Call the set of all ids unready, if it is none; whether that is said, where it is to be said."""
+        meta = await self.versions.meta()
+        held = await asking.read(self.store, Call(("TYPE", self.schema.keys.ids)))
+        if held in (b"zset", b"none") or not meta.ver:
+            return True
+        try:
+            await self.versions.change(Edit({VER: meta.ver}, {STATE + IDS_ENTRY: WIPE, VER: word()}))
+        except Overtaken:  # by a version that came meanwhile
+            return False
+        return True
 
     # -- building ----------------------------------------------------------------------------------
 
@@ -325,12 +356,10 @@ class _Run:
 
     async def verify(self) -> None:
         """Look through what is ready: take away what records deny, add what they demand."""
-        store, schema, keys = self.store, self.schema, self.schema.keys
+        schema = self.schema
         self.indexer.begin_anew()
-        if schema.expires:
-            kinds: dict[bytes, KeyType] = {keys.moments.encode(): "zset", keys.notes.encode(): "hash"}
-            await sweeping.make_room(store, schema, kinds)
-        await sweeping.sweep(store, schema, places_of(keys, schema.index_entries), self.lease.keep)
+        places = places_of(schema.keys, schema.index_entries)
+        await sweeping.sweep(self.store, schema, places, self.lease.keep)
         try:
             async for ids in self._found():
                 await self._index([id.encode("utf-8", "surrogateescape") for id in ids], Step({}, tell=True))

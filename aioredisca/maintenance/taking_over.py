@@ -125,11 +125,16 @@ class TakeOver:
         seen = [meta.seen[name] for name in plan.ends(meta) if name in meta.seen]
         if not seen:
             return
-        now = int((await asking.read(self._store, Call(("TIME",)), LIST))[0])
-        ages = [now - int(one) // 1000 if one.isdigit() else 0 for one in seen]
-        if min(ages) < QUIET:
+        another = f"another version of {self._schema.model}, which does not keep these indexes, has written"
+        if not all(one.isdigit() for one in seen):  # as shared/stamp.lua leaves where TIME is denied
             raise StoreError(
-                f"another version of {self._schema.model}, which does not keep these indexes, has written "
-                f"{min(ages)} seconds ago and would be refused from now on: stop its processes and wait "
-                f"{QUIET - min(ages)} seconds, or `aioredisca reindex --force`"
+                f"{another}, nobody knows when, for its user may not ask for the TIME, and would be refused "
+                "from now on: stop its processes, then `aioredisca reindex --force`"
+            )
+        now = int((await asking.read(self._store, Call(("TIME",)), LIST))[0])
+        age = min(now - int(one) // 1000 for one in seen)
+        if age < QUIET:
+            raise StoreError(
+                f"{another} {age} seconds ago and would be refused from now on: stop its processes and wait "
+                f"{QUIET - age} seconds, or `aioredisca reindex --force`"
             )

@@ -226,7 +226,7 @@ async def get_or_create(
         raise await foreign.explained(store, [create.schema], [create], error) from None
     if isinstance(outcome, Refusal) and outcome.code == "UNBUILT":  # since it was asked
         readiness.forget(store, [create.schema])
-        raise NotIndexed(create.schema.model, names, readiness.NOT_BUILT)
+        raise NotIndexed(create.schema.model, names, readiness.not_built(create.schema))
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, create)])
     return outcome

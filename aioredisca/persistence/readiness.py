@@ -90,8 +90,18 @@ async def ready_to_read(store: Store, schema: Schema, entries: Mapping[str, str]
     """
     missing, proof = await lacking(store, schema, entries)
     for name in missing.values():
-        raise NotIndexed(schema.model, name, NOT_BUILT)
+        raise NotIndexed(schema.model, name, not_built(schema))
     return proof
+
+
+def not_built(schema: Schema) -> str:
+    """What an index that is not ready wants."""
+    if schema.auto_build is None:
+        return NOT_BUILT
+    return (
+        f"{NOT_BUILT}; conf(auto_build={schema.auto_build}) does where there are no more records than that, "
+        "none forbids it, and no other process is at it"
+    )
 
 
 def complete(store: Store, schema: Schema) -> Proof | None:

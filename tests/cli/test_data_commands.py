@@ -200,6 +200,7 @@ def test_nothing_of_a_stream_or_a_store_reaches_the_terminal(
     found = called("adopt", url, "--json")
     assert found.exit_code == 0
     assert json.loads(found.stdout)["keys"] == 2
+    assert found.stdout.count("\n") == 1  # a line, as of every command
     assert "\x1b" not in done.stderr + found.stdout + found.stderr
     assert "n\\x1b[31m" in done.stderr
 

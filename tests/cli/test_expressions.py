@@ -201,6 +201,16 @@ def test_nothing_else_is_read_and_nothing_is_run(text: str, monkeypatch: pytest.
         assert os.environ["TOUCHED"] == "1"
 
 
+def test_python_warns_of_no_expression(recwarn: pytest.WarningsRecorder) -> None:
+    """The code is not its own, and the line that it would name is nobody's."""
+    text = "User.age>3and User.age<5"
+    with pytest.raises(UsageError, match="`and` compares truth values"):
+        parse(text, MODELS)
+    assert not recwarn.list
+    compile(text, "<text>", "eval")  # the known-bad way
+    assert recwarn.list
+
+
 def test_two_models_of_one_name_are_told_apart() -> None:
     twin: Any = type("User", (Model,), {"__module__": "elsewhere"})
     with pytest.raises(UsageError, match=r"User may be .*test_expressions:User and elsewhere:User: name one"):

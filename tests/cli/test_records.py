@@ -25,6 +25,9 @@ def test_a_record_is_shown_with_all_that_is_stored_of_it(shop: Any, call: Call) 
     user.visits.incr(7)
     told = call("show", "User", "0")
     assert told.code == 0
+    shop.User.get("1").log.append("one")
+    said = call("show", "User", "1").text
+    assert ("log list 1 item" in said, "1 items" in said) == (True, False)
     for text in (
         "User '0' usr:0",
         "email 0@x.yz",

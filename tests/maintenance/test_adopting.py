@@ -210,12 +210,12 @@ async def test_hashes_made_by_hand_are_adopted(db: Database, raw: Any, backend: 
     }
     assert 'boss = Reference("User", index=True, required=True, children=True)' in proposal.source
     assert proposal.problems == [
-        "1 hashes: no hash tells its prefix: its key holds no ':'",
+        "1 hash: no hash tells its prefix: its key holds no ':'",
         "1 keys of type string: they are no records",
     ]
     user = next(plan for plan in proposal.models if plan.name == "User")
     assert user.problems == [
-        "1 hashes go on behind the key of another, as app:user:1:settings: no records of this class, and left alone",
+        "1 hash behind the key of another, as app:user:1:settings: no records of this class, and left alone",
         "'a/b' cannot have an index: the hash field of an index holds no /",
     ]
     models = await adopted(proposal, "by_hand", raw, {"User": ["1:settings"]})
@@ -251,11 +251,16 @@ async def test_the_library_s_own_records_are_told(db: Database, raw: Any) -> Non
 
     for n in range(3):
         await Mine.new(str(n), name="x").save()
+    for key in ("/migrations", "/migrations/left", "mine/t/n", "mine/u/name"):
+        raw.hset(key, "a", "1")
+    raw.zadd("mine/bad", {"x": 0})
+    raw.set("mine/lease", "who")
+    raw.hset("shop/metadata:1", "a", "1")  # no key of ours
     proposal = await adopt(db)
-    assert [(plan.name, plan.problems) for plan in proposal.models] == [
-        ("Mine", ["aioredisca keeps records here already"])
+    assert [(plan.name, plan.hashes, plan.problems) for plan in proposal.models] == [
+        ("Mine", 3, ["aioredisca keeps records here already"])
     ]
-    assert proposal.problems == []
+    assert [problem.partition(":")[0] for problem in proposal.problems] == ["shop/metadata"]
 
 
 async def test_keys_of_which_no_class_can_be_made_are_told(db: Database, raw: Any) -> None:
@@ -278,8 +283,8 @@ async def test_keys_of_which_no_class_can_be_made_are_told(db: Database, raw: An
         "odd: 30 ids cannot be: it holds a lone surrogate, which UTF-8 cannot write",
     ]
     tagged, wide = (next(p for p in proposal.models if p.prefix == name) for name in ("tagged", "wide"))
-    assert (tagged.tag, tagged.problems) == (True, ["1 of 1 hashes end by themselves: see conf(ttl=)"])
-    assert "1 hashes hold more than 200 fields, and were read in part" in wide.problems
+    assert (tagged.tag, tagged.problems) == (True, ["1 hash of 1 with an end of its own: see conf(ttl=)"])
+    assert "1 hash with more than 200 fields: read in part" in wide.problems
     module_of(proposal, "odd")
 
 

@@ -522,3 +522,39 @@ async def test_the_namespace_has_its_own_ledger(url: str, db: Database, raw: Any
     raw.set("/migrations", "of somebody")
     with pytest.raises(MigrationError, match="'/migrations' holds something else"):
         await folder.up()
+
+
+async def test_steps_are_marked_where_the_data_has_their_shape_already(
+    db: Database, folder: Folder, raw: Any
+) -> None:
+    """As after an import. The control: applied, each of these would change it."""
+    await fill(db, 10)
+    for number, one in enumerate(("copy", "split"), 1):
+        folder.add(f"{number:04}_{one}", f"operations = [{OPERATIONS[one]}]")
+    folder.add("0003_drop", f"operations = [{OPERATIONS['drop']}]")
+    before = dump(raw)
+    await folder.up(mark_only=True, dry_run=True)
+    assert dump(raw) == before
+    marked = await folder.up(mark_only=True, to="0002")
+    assert [(one.name, one.counts, one.done) for one in marked] == [
+        ("0001_copy", [], True),
+        ("0002_split", [], True),
+    ]
+    assert [*(await folder.states()).values()] == ["done", "done", "pending"]
+    assert {key: value for key, value in dump(raw).items() if b"/migrations" not in key} == before
+    assert counts(await folder.up()) == [(11, 7)]
+    assert await folder.up(mark_only=True) == []
+    assert [one.name for one in await folder.down(to="0")] == ["0003_drop", "0002_split", "0001_copy"]
+
+
+async def test_a_step_that_was_cut_short_is_marked_and_leaves_nothing(
+    db: Database, folder: Folder, raw: Any
+) -> None:
+    await fill(db, 10)
+    folder.add("0001_bad", 'operations = [CopyField("user", "age", "months", lambda text: text[9])]')
+    (report,) = await folder.up()
+    assert not report.done
+    await folder.up(mark_only=True)
+    assert [*(await folder.states()).values()] == ["done"]
+    assert raw.hkeys("/migrations") == [b"step:0001_bad"]
+    assert not raw.exists("/migrations/left")

@@ -21,6 +21,7 @@ from aioredisca import (
     String,
     Tags,
     UniqueViolation,
+    WrongType,
     conf,
     reindex,
 )
@@ -429,3 +430,52 @@ async def test_a_store_that_was_declared_anew_meanwhile_is_told(
     monkeypatch.setattr(sweeping, "sweep", declared)
     with pytest.raises(RediscaError, match="run reindex again"):
         await reindex(live())
+
+
+@pytest.mark.parametrize("place", ["ids", "bad"])
+async def test_what_stands_in_the_place_of_what_all_steps_rely_on_is_named_and_gives_way(
+    url: str, db: Database, raw: Any, place: str
+) -> None:
+    model = live(Database(url))
+    await model.save_many(stable(model))
+    raw.hset("live:odd", mapping={"_": "1", "age": "no number", "country": "FI"})
+    raw.zadd("live/ids", {"odd": 0})
+    raw.delete(f"live/{place}")
+    raw.lpush(f"live/{place}", "of somebody")
+    raw.hset("live/meta", "e:r:age", "pass")
+    with pytest.raises(WrongType, match=rf"'live/{place}' holds a list .*reindex --everything"):
+        await reindex(model, force=True)
+    assert raw.lrange(f"live/{place}", 0, -1) == [b"of somebody"]
+    done = await reindex(model, force=True, everything=True)
+    assert (done.unbuilt, [id for id, _ in done.problems]) == (("r:age",), ["odd"])
+    assert raw.type(f"live/{place}") == b"zset"
+    with pytest.raises(NotIndexed):
+        await (model.age == 3)
+    assert await (model.city == "Rome").count() == STABLE // 2
+
+
+async def test_a_set_of_all_ids_that_is_none_is_not_ready_until_it_is_built(
+    url: str, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks meanwhile is not answered short."""
+    model, other = live(Database(url)), live(Database(url))
+    await model.save_many(stable(model))
+    assert await other.all().count() == STABLE
+    raw.delete("live/ids")
+    raw.set("live/ids", "of somebody")
+    seen = list[Any]()
+    listing = sweeping.make_room
+
+    async def and_look(*arguments: Any) -> Any:
+        found = await listing(*arguments)
+        try:
+            seen.append(await other.all().count())
+        except RediscaError as error:
+            seen.append(type(error))
+        return found
+
+    monkeypatch.setattr(sweeping, "make_room", and_look)
+    await reindex(model, everything=True)
+    assert seen
+    assert {*seen} <= {NotIndexed, STABLE}
+    assert await other.all().count() == STABLE

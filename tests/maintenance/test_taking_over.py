@@ -151,3 +151,15 @@ async def test_all_exact_indexes_are_emptied_in_one_scan(
     await reindex(again, force=True)
     assert len(scans) == 1
     assert drift(raw, [again]) == []
+
+
+async def test_writes_of_which_nobody_knows_the_time_are_told_so(url: str, db: Database, raw: Any) -> None:
+    """As of a user who may not TIME: that they were just now is not known."""
+    old, new = version(url, OLD), version(url, NEW)
+    await old.new("1", name="a").save()
+    (permit,) = (name for name in raw.hkeys("ver/meta") if name.startswith(b"w:"))
+    raw.hset("ver/meta", b"seen:" + permit[2:], "?")
+    with pytest.raises(StoreError, match=r"has written, nobody knows when, .*reindex --force"):
+        await reindex(new)
+    await reindex(new, force=True)
+    assert [one.id for one in await (new.name == "a")] == ["1"]

@@ -431,7 +431,7 @@ async def test_a_small_store_is_built_by_whoever_meets_it_first(url: str, db: Da
     await old.save_many([old.new(str(i), name="a") for i in range(20)])
     small = version(url, {"name": text(index=True)}, auto_build=19)
     await small.new("x", name="a").save()
-    with pytest.raises(NotIndexed):
+    with pytest.raises(NotIndexed, match=r"conf\(auto_build=19\) does where there are no more records"):
         await (small.name == "a")
     enough = version(url, {"name": text(index=True)}, auto_build=100)
     assert len(await (enough.name == "a")) == 21

@@ -64,7 +64,12 @@ def grouped(hashes: Iterable[bytes], others: Iterable[tuple[bytes, str]]) -> tup
     for group in stems.values():
         _judge(group)
     found = sorted(stems.values(), key=lambda group: (-len(group.ids), group.prefix))
-    return found, [f"{count:,} hashes: {why}" for why, count in lost.items()]
+    return found, [f"{hashes_text(count)}: {why}" for why, count in lost.items()]
+
+
+def hashes_text(count: int) -> str:
+    """So many hashes, in words."""
+    return "1 hash" if count == 1 else f"{count:,} hashes"
 
 
 _INSIDE = "what differs stands in the middle of their keys, or they are alone behind their prefix"
@@ -144,7 +149,7 @@ def _judge(group: Group) -> None:
     group.ids = [id for id in group.ids if id not in apart]
     if heads:
         group.problems.append(
-            f"{len(heads):,} hashes go on behind the key of another, as {group.base}:{heads[0]}: "
+            f"{hashes_text(len(heads))} behind the key of another, as {group.base}:{heads[0]}: "
             "no records of this class, and left alone"
         )
     if bad:

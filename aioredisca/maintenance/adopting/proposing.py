@@ -8,6 +8,7 @@ from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aioredisca.maintenance.adopting.grouping import hashes_text
 from aioredisca.maintenance.adopting.guessing import Guess
 from aioredisca.model.declaration import RESERVED
 
@@ -176,7 +177,7 @@ def _targets_first(models: Sequence[ModelPlan]) -> list[ModelPlan]:
 
 def _class(plan: ModelPlan, before: set[str]) -> str:
     options = f'prefix="{_escaped(plan.prefix)}"' + (", tag=True" if plan.tag else "")
-    counted = f"{plan.hashes:,} hashes, {plan.read:,} of them read"
+    counted = f"{hashes_text(plan.hashes)}, {plan.read:,} read"
     lines = ["", "", f"@conf({options})", f"class {plan.name}(Model):", f'    """{counted}.']
     if plan.problems:
         lines += [

@@ -10,7 +10,7 @@ from typing import Any
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import UsageError
-from aioredisca.maintenance.adopting.grouping import Group, grouped
+from aioredisca.maintenance.adopting.grouping import Group, grouped, hashes_text
 from aioredisca.maintenance.adopting.guessing import Guess, guess, suggest_index
 from aioredisca.maintenance.adopting.proposing import ModelPlan, Planned, name_classes, name_fields, source_of
 from aioredisca.persistence import asking
@@ -131,7 +131,7 @@ class _Adopt:
         ]
         for group in self.groups[MOST_GROUPS:]:
             self.done.problems.append(
-                f"{group.base}: {len(group.ids):,} hashes were not looked into; name them by match"
+                f"{group.base}: {hashes_text(len(group.ids))} not looked into: name them by match"
             )
 
     async def _scan(self, match: str) -> AsyncIterator[tuple[list[bytes], int]]:
@@ -191,12 +191,10 @@ class _Adopt:
             self._field(plan, sampled, key, whole, indexed)
         if sampled.ending:
             plan.problems.append(
-                f"{sampled.ending:,} of {sampled.rows:,} hashes end by themselves: see conf(ttl=)"
+                f"{hashes_text(sampled.ending)} of {sampled.rows:,} with an end of its own: see conf(ttl=)"
             )
         if sampled.wide:
-            plan.problems.append(
-                f"{sampled.wide:,} hashes hold more than {WIDE} fields, and were read in part"
-            )
+            plan.problems.append(f"{hashes_text(sampled.wide)} with more than {WIDE} fields: read in part")
         for kind, count in sorted(group.others.items()):
             plan.problems.append(f"{count:,} keys of type {kind} begin like its records, and are none")
         return plan
@@ -309,7 +307,7 @@ def _class_name(prefix: str) -> str:
     return name if name[0].isalpha() else f"Model{name}"
 
 
-_OURS = re.compile(rb"^[^:]*(:[^:/]*)*/(ids|meta|t|[uxyhrsnclt]/)")
+_OURS = re.compile(rb"^[^:]*(:[^:/]*)*/((ids|bad|meta|lease|t|t/n)$|migrations(/|$)|[uxyhrsncl]/)")
 """Keys that the library itself keeps beside records."""
 
 _INDEXABLE = ("String", "Email", "Integer", "Float", "DateTime", "Date", "Bool", "UUID")

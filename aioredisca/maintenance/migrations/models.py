@@ -131,7 +131,7 @@ async def _delete(step: Step, title: str, keys: Keys, names: Sequence[str]) -> N
         places = _places(keys, (await kept(step.store, keys)).entries, names)
         await _unlink(step.store, places)
         await step.hold()
-        last = (keys.ids, keys.moments, keys.notes, f"{keys.base}/bad", f"{keys.base}/lease", keys.meta)
+        last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.lease, keys.meta)
         await asking.read(step.store, Call(("UNLINK", *last), writes=True))
 
 

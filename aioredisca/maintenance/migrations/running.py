@@ -84,6 +84,7 @@ async def upgrade(
     *,
     to: str = "",
     dry_run: bool = False,
+    mark_only: bool = False,
     rate: int = 0,
     progress: Progress | None = None,
     lease: float = LEASE,
@@ -91,6 +92,8 @@ async def upgrade(
     """Apply the steps that the store has not seen, up to and with *to*; what each did.
 
     ``dry_run``   count what they would do, each on the data as it is now, and write nothing.
+    ``mark_only`` record them as applied and do nothing else: for a store whose records have this shape
+                  already, as those of an import of another store have.
     ``rate``      records per second at most.
     ``progress``  called with the number of records that were looked at.
     ``lease``     seconds for which this process keeps others out if it dies.
@@ -107,9 +110,11 @@ async def upgrade(
         plans = [(one, load(one)) for one in waiting if one.number <= last]
         reports = list[Report]()
         for file, plan in plans:
-            report = await _apply(
-                journal, file, plan, entries.get(file.name), dry_run, check_rate(rate), progress
-            )
+            before = entries.get(file.name)
+            if mark_only:
+                report = await _mark(journal, file, before, dry_run)
+            else:
+                report = await _apply(journal, file, plan, before, dry_run, check_rate(rate), progress)
             reports.append(report)
             if not report.done:
                 break
@@ -208,10 +213,20 @@ async def _apply(
     await _carried_out(file, plan.do(step))
     report = Report(file.name, step.counts, not any(one.left for one in step.counts))
     if not dry_run and report.done:
-        done = Entry("done", file.digest, entry.run, now(), _by(journal))
-        await journal.record(file.name, entry, done)
-        await journal.forget(entry.run)
+        await _record_done(journal, file, entry)
     return report
+
+
+async def _mark(journal: Journal, file: File, before: Entry | None, dry_run: bool) -> Report:
+    if not dry_run:
+        await _record_done(journal, file, before)
+    return Report(file.name, [])
+
+
+async def _record_done(journal: Journal, file: File, before: Entry | None) -> None:
+    run = before.run if before else secrets.token_hex(4)
+    await journal.record(file.name, before, Entry("done", file.digest, run, now(), _by(journal)))
+    await journal.forget(run)
 
 
 async def _undo(

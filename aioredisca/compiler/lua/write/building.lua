@@ -7,6 +7,7 @@
 --                           entries that are built; see built.lua for the rest
 -- reply                     {'FENCE', 1} where meta holds something else
 
+call('ZCARD', KEYS[#KEYS]) -- another type of value stops the script here, where nothing is written yet
 local left, building = {}, {}
 local pairs_end = at + $BUILD_SIZE + 2 * tonumber(ARGV[at + $BUILD_EXPECTED])
 for i = at + $BUILD_SIZE + 1, pairs_end, 2 do
