@@ -7,8 +7,10 @@ import functools
 import gc
 import inspect
 import os
+import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import hypothesis
@@ -22,6 +24,7 @@ from aioredisca.maintenance import taking_over
 
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
+from .support.tracing import is_traced, untraced
 
 # A slow machine is no failure: how long an example takes is measured elsewhere.
 hypothesis.settings.register_profile(
@@ -47,6 +50,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # else no process of a test hears of Ctrl-C
     config.stash[_BACKENDS] = _choose(config)
 
 
@@ -104,6 +109,13 @@ def pytest_collection_finish() -> None:
     """What was imported stays: the collector of garbage, which some tests call, need not look at it each time."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Count coverage where that tells something new."""
+    with nullcontext() if is_traced(item) else untraced():
+        return (yield)
 
 
 def chosen(item: Any, parameter: str) -> Any:

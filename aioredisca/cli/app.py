@@ -19,7 +19,9 @@ from aioredisca.cli.finding import model_named, models_named
 from aioredisca.cli.settings import database_url, read_settings
 from aioredisca.config import conf
 from aioredisca.drivers.database import Database
-from aioredisca.errors import RediscaError
+from aioredisca.drivers.run import run
+from aioredisca.errors import RediscaError, StoreError
+from aioredisca.maintenance.inspecting import known_records
 
 try:
     import typer
@@ -142,33 +144,41 @@ class _Pace(ProgressColumn):
     """How much is done, how fast, and how long the rest takes."""
 
     def render(self, task: Task) -> Text:
-        parts = [f"{int(task.completed):,}" + (f" of {int(task.total):,}" if task.total else "") + " records"]
+        known = task.total is not None and task.completed <= task.total  # some are looked at twice
+        parts = [f"{int(task.completed):,}" + (f" of {int(task.total or 0):,}" if known else "") + " records"]
         if task.speed:
             parts.append(f"{task.speed:,.0f}/s")
-        if task.time_remaining is not None:
+        if known and task.time_remaining is not None:
             parts.append(f"{task.time_remaining:,.0f} s left")
         return Text(" · ".join(parts))
 
 
 @contextmanager
-def shown(title: str, url: str = "") -> Generator[Callable[..., None]]:
+def shown(title: str, url: str = "", model: Any = None) -> Generator[Callable[[int], None]]:
     """What is done, on the database that was named, with a count on a terminal; errors in one sentence.
 
-    Gives a function to call with how many records are done, and of how many, where that is known.
+    Gives a function to call with how many records are done: of those of *model*, if one is named.
     """
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(20), _Pace())
     bar = Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal)
     try:
         use_database(url)
         with bar:
-            task = bar.add_task(title, total=None)
-
-            def progress(done: int, total: int | None = None) -> None:
-                bar.update(task, completed=done, total=total)
-
-            yield progress
+            task = bar.add_task(
+                title, total=_size(model) if model is not None and errors.is_terminal else None
+            )
+            yield lambda done: bar.update(task, completed=done)
     except RediscaError as error:
         raise failure(str(error)) from None
+
+
+def _size(model: Any) -> int | None:
+    """How many records there are, where that is known."""
+    store = model.__mapper__.store()
+    try:
+        return run(known_records(store, model.__mapper__.schema(store))) or None
+    except StoreError:  # it is told by what needs it
+        return None
 
 
 def failure(text: str) -> typer.Exit:

@@ -34,7 +34,7 @@ def check_command(
     """
     reports = list[Checked]()
     for kind in models_of(models or []):
-        with shown(f"checking {kind.__name__}", url) as progress:
+        with shown(f"checking {kind.__name__}", url, kind) as progress:
             reports.append(run(check(kind, limit=limit, rate=rate, progress=progress)))
         if not as_json:
             _tell(reports[-1])
@@ -70,7 +70,7 @@ def repair_command(
         raise failure(str(error)) from None
     reports = list[Repaired]()
     for model in models_of(models or []):
-        with shown(f"repairing {model.__name__}", url) as progress:
+        with shown(f"repairing {model.__name__}", url, model) as progress:
             job = repair(model, dry_run=not apply, kinds=kinds, limit=limit, rate=rate, progress=progress)
             reports.append(run(job))
         if not as_json:

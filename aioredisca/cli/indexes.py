@@ -46,7 +46,7 @@ def reindex_command(
     It may be stopped at any moment and goes on where it was.
     """
     kind = model_of(model)
-    with shown(f"indexing {kind.__name__}", url) as progress:
+    with shown(f"indexing {kind.__name__}", url, kind) as progress:
         done = run(
             reindex(
                 kind,

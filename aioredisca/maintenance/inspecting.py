@@ -77,6 +77,12 @@ class Summary:
     indexes: tuple[IndexSummary, ...]
 
 
+async def known_records(store: Store, schema: Schema) -> int:
+    """How many records of a model the set of all ids has. ZCARD, one round trip."""
+    found: int = await asking.read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    return found
+
+
 async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
     """What is stored of *model*, its memory estimated by *sample* records taken at random.
 
@@ -87,7 +93,7 @@ async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
     store: Store = mapper.store()
     schema: Schema = mapper.schema(store)
     states = await index_states(store, schema)
-    records = await asking.read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    records = await known_records(store, schema)
     weights = _Weights(store, schema, records)
     await weights.take(sample)
     indexes = [

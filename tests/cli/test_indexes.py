@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import types
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from aioredisca import Database, Email, Integer, NotIndexed, String, conf, sync
@@ -216,3 +218,16 @@ def test_cron_gets_errors_only(tmp_path: Any, path: str) -> None:
         assert (done.returncode, done.stderr, done.stdout) == (0, "", "Cart: 0 records swept.\n")
     else:
         assert (done.returncode, done.stdout, done.stderr[:7]) == (1, "", "error: ")
+
+
+@pytest.mark.parametrize("command", ["reindex --everything", "check", "repair"])
+def test_a_terminal_shows_how_much_is_done_of_how_much(
+    user: Any, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    reindex(f"{MODULE}:User")
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True, width=140, color_system=None)
+    monkeypatch.setattr(sys.modules["aioredisca.cli.app"], "errors", terminal)
+    done = CliRunner().invoke(app, [*command.split(), f"{MODULE}:User"])
+    assert done.exit_code == 0, done.output
+    assert "3 of 3 records" in screen.getvalue()
