@@ -79,8 +79,8 @@ local function sweep(base, most, collections)
   return #due
 end
 
--- How many of those that are due a write takes away that may have added so many: more than these, and more still
--- where they have piled up.
+-- How many of those that are due a write takes away that may have added so many: more than these. Where they have
+-- piled up it is a hundred in all, as far as that is more: no call works much longer than another.
 local function share(due, added)
-  return math.min(due > 100 and added + 100 or 2 * added, 120)
+  return due > 100 and math.max(100 - added, math.ceil(1.2 * added)) or math.min(2 * added, 120)
 end
