@@ -9,7 +9,8 @@ import nox
 nox.options.sessions = ["lint", "types", "imports", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 
-WORKERS = "2"
+WORKERS = "3"
+"""Of two cores: tests also wait, for servers and for what is to end."""
 
 
 @nox.session

@@ -1,4 +1,7 @@
-"""Every behaviour test is one ``async def``: it runs under asyncio and blocking, on every server chosen."""
+"""Every behaviour test is one ``async def``: it runs under asyncio and blocking, on every server chosen.
+
+What a push runs is on fakeredis under asyncio and on a real server under both, unless it is about drivers.
+"""
 
 from __future__ import annotations
 
@@ -100,9 +103,24 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The slow ones first: at the end no worker waits long for another."""
+    if not (config.getoption("--matrix") or config.getoption("--backend")):
+        if twins := [item for item in items if _is_twin(item)]:
+            config.hook.pytest_deselected(items=twins)
+        items[:] = [item for item in items if not _is_twin(item)]
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def _is_twin(item: pytest.Item) -> bool:
+    """Whether a test of the core asks fakeredis in blocking code: it told nothing that asyncio there and blocking
+    code on a real server did not, and was a seventh of all time. The matrix has them."""
+    return (
+        (chosen(item, "backend"), chosen(item, "driver")) == ("memory", "blocking")
+        and not item.get_closest_marker("memory_only")
+        and not item.get_closest_marker("blocking_only")
+        and not {"drivers", "sync", "web"} & {*item.path.parts}
+    )
 
 
 def pytest_collection_finish() -> None:

@@ -75,6 +75,7 @@ def check_tour(printed: str) -> None:
             assert text in shown[number]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [80, 120])
 def test_a_small_tour_on_memory_fits_the_terminal(columns: int) -> None:
     printed = airports("--limit", "300", "--clean", columns=columns)
@@ -85,10 +86,12 @@ def test_a_small_tour_on_memory_fits_the_terminal(columns: int) -> None:
     assert "…" not in printed
 
 
+@pytest.mark.slow
 def test_the_smallest_tour_runs() -> None:
     assert list(panels(airports("--limit", "10"))) == [*range(1, STEPS + 1)]
 
 
+@pytest.mark.slow
 def test_its_round_trips_are_those_that_a_proxy_counts_and_a_second_run_starts_anew(server: Server) -> None:
     """The known-bad way: counting calls instead of round trips, which hides a script that is sent twice."""
     proxy, plain = Proxy(server.port), server.client()

@@ -122,6 +122,7 @@ def run_page(path: Path, url: str) -> int:
     return len(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_every_block_runs_and_prints_what_it_says(path: Path, url: str, db: Database) -> None:
     assert run_page(path, url) > 0

@@ -69,6 +69,7 @@ def expected(checker: str, name: str) -> set[int]:
     return {number for number, checkers in marks if checker in checkers}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checker", CHECKERS)
 def test_checkers_say_what_is_written_beside_each_line(checker: str) -> None:
     """Each runs once over all files: most of its time goes to the library and what that stands on."""

@@ -128,6 +128,7 @@ def test_secrets_can_stay_at_home(models: str, db: Any) -> None:
     assert json.loads(out.stdout.splitlines()[2])["fields"] == {"email": "1@x.yz", "age": 1, "team": "t"}
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_ends_it_in_silence(models: str, server: Server, tmp_path: Path) -> None:
     client = server.client()
     for n in range(3000):

@@ -15,6 +15,7 @@ RANKS = st.lists(st.none() | st.binary(max_size=20), max_size=3)
 IDS = st.binary(max_size=20).map(lambda raw: raw.decode("utf-8", "surrogateescape"))
 
 
+@pytest.mark.slow
 @given(st.text(), st.binary(), RANKS, IDS)
 @example("q", b"", [None, b"", b"-", b"1:a"], "")
 @example("q", b"", [b"x" * 5000], "\udcff")

@@ -167,6 +167,7 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     return [*found, write_script(both, ())]
 
 
+@pytest.mark.slow
 @pytest.mark.memory_only
 async def test_every_composition_finds_what_it_needs_and_sets_no_global(schemas: list[Schema]) -> None:
     for script in compositions(schemas):

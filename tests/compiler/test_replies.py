@@ -89,6 +89,7 @@ def test_the_cursor_behind_a_row() -> None:
         place_after(by_size, ROW, b"none", "7")
 
 
+@pytest.mark.slow
 @given(st.binary(max_size=5), st.binary(max_size=5), st.text(max_size=2), st.text(max_size=2))
 def test_cursors_of_texts_stand_in_the_order_of_the_members(
     one: bytes, two: bytes, id: str, other: str

@@ -28,6 +28,7 @@ def flow_controlled() -> bool:
     return own is None or "_maybe_pause" in inspect.getsource(own)
 
 
+@pytest.mark.slow
 @shared
 async def test_a_call_that_was_never_sent_is_unavailable_even_if_it_writes(own: Server, form: Form) -> None:
     """The server reads nothing: what fills the socket is unknown, what waits behind it did not happen."""
@@ -98,6 +99,7 @@ async def test_a_server_that_reads_nothing_is_sent_no_more_than_has_room(
         assert outcome[:sent].count(b"OK") == sent
 
 
+@pytest.mark.slow
 @shared
 async def test_calls_that_come_back_unsent_keep_their_time(server: Server, form: Form) -> None:
     """The server hung up in an idle hour, and to connect anew takes longer than a turn of the loop."""

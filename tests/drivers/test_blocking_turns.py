@@ -150,6 +150,7 @@ def test_an_alarm_while_waiting_for_an_answer(server: Server) -> None:
     database.close()
 
 
+@pytest.mark.slow
 def test_two_hundred_greenlets_share_ten_connections(server: Server) -> None:
     """None of them starves while others come again and again."""
     pytest.importorskip("gevent")

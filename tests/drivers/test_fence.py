@@ -62,6 +62,7 @@ async def test_a_late_write_overwrites_nothing(
         await _closed(database)
 
 
+@pytest.mark.slow
 @every
 @fences
 async def test_a_late_count_is_not_counted(proxy: Proxy, form: Form, fenced: bool) -> None:

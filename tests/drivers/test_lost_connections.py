@@ -155,6 +155,7 @@ async def test_a_loop_that_stood_still_notices_too(server: Server, form: Form) -
 # -- servers that do not answer, die, come back --------------------------------------------------
 
 
+@pytest.mark.slow
 @every
 async def test_no_answer_in_time(own: Server, form: Form) -> None:
     async with opened(own.url, form, timeout=1) as database:

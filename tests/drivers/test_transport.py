@@ -183,6 +183,7 @@ async def test_a_thousand_cancellations_cost_no_connection(proxy: Proxy, form: F
         assert count.connections == 0
 
 
+@pytest.mark.slow
 @every
 async def test_four_thousand_random_cancellations_mix_nothing_up(server: Server, form: Form) -> None:
     """Every answer names its question. No cancellation is swallowed either, as asyncio.wait_for does on 3.11."""

@@ -132,6 +132,7 @@ def kinds_of(proposal: Proposal, name: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 async def test_records_of_redisca_are_adopted(db: Database, raw: Any, backend: str, driver: str) -> None:
     whole = all_of(backend, driver)
     restored(raw, some_of(make_dumps.kept("redisca"), whole))
@@ -160,6 +161,7 @@ async def test_records_of_redisca_are_adopted(db: Database, raw: Any, backend: s
     assert drift(raw, models) == []
 
 
+@pytest.mark.slow
 async def test_records_of_redis_om_are_adopted(db: Database, raw: Any, backend: str, driver: str) -> None:
     whole = all_of(backend, driver)
     restored(raw, some_of(make_dumps.kept("redis_om"), whole))
@@ -183,6 +185,7 @@ async def test_records_of_redis_om_are_adopted(db: Database, raw: Any, backend: 
     assert drift(raw, models) == []
 
 
+@pytest.mark.slow
 async def test_hashes_made_by_hand_are_adopted(db: Database, raw: Any, backend: str, driver: str) -> None:
     restored(raw, by_hand(1000 if all_of(backend, driver) else 120))
     proposal = await adopt(db, match="*")

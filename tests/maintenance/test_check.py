@@ -61,6 +61,7 @@ async def test_a_hundred_of_a_hundred_are_found_and_mended(
         assert (await check(one.model)).found.counts == found.found.counts
 
 
+@pytest.mark.slow
 async def test_all_kinds_at_once_in_both_colours(db: Database, raw: Any) -> None:
     await fill(2 * len(PLANTS) + 2)
     assert [report.found.counts for report in await health()] == [{}, {}, {}]

@@ -93,6 +93,7 @@ def careless(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     return bool(request.param == "control")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_what_writers_change_meanwhile_is_no_fault(
     server: Any, db: Database, raw: Any, full: bool, careless: bool
@@ -108,6 +109,7 @@ async def test_what_writers_change_meanwhile_is_no_fault(
     assert careless or (await check(Live)).healthy
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_repair_mends_beside_writers(server: Any, db: Database, raw: Any, full: bool) -> None:
     count = 300 if full else 60

@@ -150,6 +150,7 @@ def stored(raw: Any) -> dict[str, Any]:
     return {key: content for key, content in dumped(raw).items() if not key.endswith("/meta")}
 
 
+@pytest.mark.slow
 async def test_what_comes_back_is_what_was_there(db: Database, raw: Any, backend: str) -> None:
     count, values = (20, 0) if backend == "memory" else (120, 1500)  # fakeredis is slow
     await filled(raw, count, values)

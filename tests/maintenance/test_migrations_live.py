@@ -124,6 +124,7 @@ async def naive(step: Path, db: Database) -> None:
     await client.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("way", ["steps", "control"])
 async def test_a_rename_loses_nothing_with_two_releases_side_by_side(
@@ -273,6 +274,7 @@ STEPS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("round_", range(50 if FULL else 1))
 @pytest.mark.parametrize("kind", STEPS)

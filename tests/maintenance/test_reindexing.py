@@ -129,6 +129,7 @@ def old_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     return bool(request.param == "control")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_others_read_and_write_meanwhile_and_see_all(
     url: str, db: Database, raw: Any, backend: str, old_way: bool
@@ -160,6 +161,7 @@ async def test_others_read_and_write_meanwhile_and_see_all(
         await one.aclose()
 
 
+@pytest.mark.slow
 @pytest.mark.blocking_only
 async def test_threads_read_and_write_meanwhile_and_see_all(
     url: str, db: Database, raw: Any, backend: str, old_way: bool

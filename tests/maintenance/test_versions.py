@@ -353,6 +353,7 @@ async def test_rolled_back_in_the_middle_both_ways_end_as_they_must(
         assert drift(raw, [old]) == []
 
 
+@pytest.mark.slow
 async def test_a_replica_that_lags_takes_over_and_the_operator_goes_on(
     url: str, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, backend: str, full: bool
 ) -> None:

@@ -233,6 +233,7 @@ PYDANTICS = {"Config"}
 FIELDS = sorted(n for n in EVERY if not n.startswith("_") and not keyword.iskeyword(n) and n not in PYDANTICS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [Model, sync.Model])
 async def test_a_field_may_have_every_name(db: Database, base: Any, driver: str) -> None:
     """In every verb that takes fields by name, and in what pydantic makes of the class."""
@@ -286,6 +287,7 @@ async def settled(answer: Any) -> Any:
     return await answer if inspect.isawaitable(answer) else answer
 
 
+@pytest.mark.slow
 async def test_every_argument_may_be_the_name_of_a_unique_field(server: Any, db: Database) -> None:
     names = [name for name in ARGUMENTS if name != "defaults"]
     named = named_by(names, unique=True)

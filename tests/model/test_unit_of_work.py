@@ -296,6 +296,7 @@ class Naive:
         self.diff.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_two_tasks_writing_two_fields_of_one_instance_lose_nothing(
     db: Database, raw: Any, backend: str

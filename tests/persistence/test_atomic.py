@@ -204,6 +204,7 @@ async def test_other_changes_of_the_instance_stay_pending(db: Database, raw: Any
     assert drift(raw, [User]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_500_concurrent_counts_are_500(db: Database, raw: Any) -> None:
     await User.new("1", owner="o").save()
@@ -363,6 +364,7 @@ async def test_an_index_that_is_not_built_finds_nobody(db: Database, raw: Any) -
         await User.get_or_create(email="a@b.cc")
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_of_100_callers_one_creates_and_all_get_the_same(db: Database, raw: Any) -> None:
     keys: list[tuple[Any, dict[str, Any]]] = [

@@ -321,6 +321,7 @@ async def test_fields_of_any_name_are_written_alone_and_in_bulk(db: Database, ra
     assert drift(raw, [Odd]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names", [20, 600], ids=["few", "more than are kept"])
 async def test_records_of_ever_other_hash_fields_are_written(db: Database, raw: Any, names: int) -> None:
     user = await User.new("1", email="a@b.cc").save()
@@ -419,6 +420,7 @@ async def test_a_batch_with_a_vanished_record_is_refused_and_says_which(db: Data
     assert [user.name for user in await User.all()] == ["a", "a"]
 
 
+@pytest.mark.slow
 async def test_a_flush_of_more_than_5000_records_is_refused_before_io(db: Database, raw: Any) -> None:
     async with session() as unit:
         users = [User.new(str(i)) for i in range(5001)]
@@ -475,6 +477,7 @@ def contents(raw: Any, prefix: bytes) -> dict[bytes, Any]:
     return {key.removeprefix(prefix): reads[raw.type(key)](key) for key in keys}
 
 
+@pytest.mark.slow
 async def test_a_record_alone_is_written_as_it_is_among_others(db: Database, raw: Any) -> None:
     """By other parts of the script: fast_single.lua, and the functions that write a batch."""
     dice = random.Random(1)

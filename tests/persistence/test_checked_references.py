@@ -313,6 +313,7 @@ async def test_a_copy_of_a_field_checks_too(db: Database) -> None:
 # -- the race --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_a_cascade_races_creates(db: Database, raw: Any, backend: str, full: bool) -> None:
     """60 rounds: creates of children, and of theirs, while the parent is deleted. Nothing may dangle."""

@@ -83,6 +83,7 @@ def trips(db: Database) -> int:
     return int(db.facts.round_trips)
 
 
+@pytest.mark.slow
 async def test_the_first_of_nobody_is_not_walked_for(
     db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

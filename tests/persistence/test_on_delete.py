@@ -215,6 +215,7 @@ async def test_entries_that_are_wrong_take_nobody_along(db: Database, raw: Any) 
     assert not await Post("p1").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only  # the same call in both colours
 async def test_a_delete_is_bounded(db: Database, raw: Any, backend: str) -> None:
     restricting = 10 if backend == "memory" else 5001
@@ -341,6 +342,7 @@ async def test_a_reference_to_another_database_is_refused(db: Database) -> None:
     assert await Near("1").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_deletes_and_writes_at_once_leave_no_drift(db: Database, raw: Any, backend: str) -> None:
     posts = 60 if backend == "memory" else 200

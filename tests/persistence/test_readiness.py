@@ -172,6 +172,7 @@ async def test_reindex_everything_mends_what_foreign_writers_broke(db: Database,
     assert drift(raw, [user]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_reindex_goes_on_beside_writers_who_know_the_indexes(db: Database, raw: Any) -> None:
     user = new_class()

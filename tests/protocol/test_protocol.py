@@ -24,6 +24,7 @@ def test_every_state_is_right(scenario: Scenario) -> None:
     assert outcome.states > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", CONTROLS, ids=names(CONTROLS))
 def test_control_without_a_rule_it_fails(scenario: Scenario) -> None:
     assert search(scenario).violation

@@ -178,6 +178,7 @@ async def check(query: Any, wanted: Sequence[Known]) -> None:
 # -- conditions ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("over", [True, False], ids=["some over", "none over"])
 async def test_every_condition_finds_what_it_says(db: Database, raw: Any, over: bool) -> None:
     base, rng = soon(), random.Random(over)
@@ -314,6 +315,7 @@ async def test_pages_stay_right_while_records_come_and_go(db: Database, raw: Any
     assert not {id for id in seen if id.startswith("over")}
 
 
+@pytest.mark.slow
 async def test_many_for_ever_and_many_that_are_over(db: Database, raw: Any) -> None:
     """Those that are over are not walked; the tail of those for ever goes on by cursors."""
     base = soon()

@@ -47,6 +47,7 @@ async def test_slips_in_lists_and_columns_are_told(db: Database) -> None:
         Row.all().prefetch("size")
 
 
+@pytest.mark.slow
 async def test_long_lists_and_their_negation_are_exact(db: Database, backend: str) -> None:
     """Lists are walked value by value, or tested by the field of the record: both ways, on each kind of index."""
     await rows(
@@ -93,6 +94,7 @@ async def test_long_lists_and_their_negation_are_exact(db: Database, backend: st
     assert await (~Row.tags.has_any(many)).count() == 60 - len(tagged)
 
 
+@pytest.mark.slow
 async def test_a_list_of_a_thousand_values_takes_few_steps(proxied: Database, proxy: Proxy, raw: Any) -> None:
     """Control of what it must not be: a look into every value for every record, 1,000,000 of them."""
     await rows(
@@ -154,6 +156,7 @@ async def test_ranges_of_one_field_narrow_each_other_to_the_tighter_end(db: Data
             assert await names.count() == len(expected), (one, a, other, b)
 
 
+@pytest.mark.slow
 async def test_an_order_within_one_value_is_exact_in_every_slice(db: Database) -> None:
     """Its index holds only records of that value, so they are not tested; those without a size are of any."""
     size: list[int | None] = [i % 7 if i % 5 else None for i in range(48)]
@@ -187,6 +190,7 @@ async def test_an_order_within_one_value_is_exact_in_every_slice(db: Database) -
             assert list(map(int, seen)) == expected
 
 
+@pytest.mark.slow
 async def test_a_deep_slice_of_an_order_within_one_value_is_one_step(proxied: Database, proxy: Proxy) -> None:
     await rows(6000, size=lambda i: i, country=lambda i: "FI" if i % 6 else "SE")
     await (Row.country == "FI").first()

@@ -90,6 +90,7 @@ async def test_a_value_that_few_records_hold_goes_without_a_script(
     assert count.commands == SCRIPT  # what was seen that long ago is not believed
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sorting")
 async def test_a_value_that_has_grown_meanwhile_is_found_whole(proxied: Database, proxy: Proxy) -> None:
     await warm_up()

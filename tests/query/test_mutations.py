@@ -96,6 +96,7 @@ async def test_incr_by_query_moves_records_in_the_very_index_that_finds_them(db:
     assert drift(raw, [Row]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_incr_by_query_loses_nothing_beside_others(db: Database, raw: Any, backend: str) -> None:
     times = 3 if backend == "memory" else 10

@@ -214,6 +214,7 @@ async def test_values_of_any_bytes_are_found_and_only_they(db: Database, raw: An
 BORDERS = [0, 1, 999, 1000, 1001, 2500]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", BORDERS)
 async def test_pages_have_no_seams(db: Database, count: int) -> None:
     await rows(count, age=lambda i: i // 7, name=lambda i: "same")

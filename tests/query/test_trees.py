@@ -55,6 +55,7 @@ async def fill(count: int, seed: int = 7) -> dict[str, Values]:
     return rows
 
 
+@pytest.mark.slow
 def test_random_trees_find_what_brute_force_finds(
     db: Database, backend: str, driver: str, full: bool
 ) -> None:
@@ -131,6 +132,7 @@ BIG = 6000
 """More than one step examines, so that walks, counts and sorts go on by cursors."""
 
 
+@pytest.mark.slow
 async def test_trees_over_many_records_go_on_by_cursors(
     db: Database, backend: str, driver: str, full: bool
 ) -> None:
@@ -159,6 +161,7 @@ async def test_trees_over_many_records_go_on_by_cursors(
             assert sorted([place.id async for place in query]) == sorted(expected), tree.text
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_beside_writers_every_row_met_the_condition_and_pages_miss_nothing(
     db: Database, backend: str, full: bool

@@ -450,7 +450,7 @@ def test_records_that_end_as_a_state_machine(url: str, driver: str, full: bool) 
     Case.url, Case.driver = url, driver
     Case.slack = 15 if url.startswith("memory") else 0
     checks = settings(
-        max_examples=2000 if full else 5 if url.startswith("memory") else 45,  # a hundred, in both colours
+        max_examples=2000 if full else 2 if url.startswith("memory") else 49,  # a hundred, in both colours
         stateful_step_count=STEPS,
         deadline=None,
         suppress_health_check=list(HealthCheck),

@@ -223,6 +223,7 @@ async def create_children() -> None:
 # -- where databases come from -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_threads_that_touch_a_found_record_at_once_lose_nothing(url: str, db: Database) -> None:
     """What was found is laid out at the first look, whoever looks."""
     User.new("1", name="Ada", age=1).save()

@@ -151,6 +151,7 @@ print(jsonable_encoder([user]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ORDERS)
 def test_whatever_is_imported_first(order: str) -> None:
     declared = "class User(Model):\n    n = Integer()\n    token = String(secret=True)"
