@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 _END = b"$"
 """The cursor of an entry that all records were looked at for."""
 
+_ENTRIES = 1200
+"""Index entries of one script at most, about: ten milliseconds of a server are as many."""
+
 _UNIQUE = ("u:", "U:")
 
 _SWEPT = (*_UNIQUE, IDS_ENTRY)
@@ -97,8 +100,8 @@ async def reindex(
 
     It may be cut short, and goes on where it was when it is run again. AlreadyRunning where another process
     is at it, StoreError where another version took over meanwhile or one that would be ended still writes,
-    SchemaMismatch where a migration moves the records. Three round trips per 100 records, and two per 100
-    entries of a unique index; where the set of all ids is to be built, SCAN over the keyspace.
+    SchemaMismatch where a migration moves the records. Three round trips per 100 records, or fewer where the
+    class has more than twelve indexes, and two per 100 entries of a unique index; where the set of all ids is to be built, SCAN over the keyspace.
     """
     _check(model, left_out, rate)
     run = _Run(model, canonical, left_out, force, rate, is_record, progress)
@@ -147,6 +150,7 @@ class _Run:
         self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
         self.versions = TakeOver(self.store, self.schema, self.lease, force)
         self.built, self.unbuilt, self.dropped = set[str](), set[str](), set[str]()
+        self._batch = min(BATCH, max(10, _ENTRIES // len(self.schema.index_entries)))
         self._flipped = False
         self._token = secrets.token_urlsafe(6)
         self._looked_at, self._began = 0, time.monotonic()
@@ -300,7 +304,7 @@ class _Run:
     async def _known(self, last: bytes) -> list[bytes]:
         """The next ids behind the cursor *last*."""
         after = b"(" + last[1:] if last else b"-"
-        call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", "0", BATCH))
+        call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", "0", self._batch))
         found: list[bytes] = await asking.read(self.store, call, LIST)
         check_values(found)
         return found
@@ -326,7 +330,7 @@ class _Run:
         stem = entry.encode("utf-8", "surrogateescape")
         after, stop = b"[" + stem + b"\0", b"(" + stem + b"\1"
         while True:
-            call = Call(("ZRANGEBYLEX", self.schema.keys.bad, after, stop, "LIMIT", "0", BATCH))
+            call = Call(("ZRANGEBYLEX", self.schema.keys.bad, after, stop, "LIMIT", "0", self._batch))
             found = await asking.read(self.store, call, LIST)
             check_values(found)
             if not found:
@@ -373,8 +377,8 @@ class _Run:
         foreign.clear()
         async for ids in adoption.ids_of_hashes(self.store, self.schema):
             await self.lease.keep()
-            for first in range(0, len(ids), BATCH):
-                some = ids[first : first + BATCH]
+            for first in range(0, len(ids), self._batch):
+                some = ids[first : first + self._batch]
                 ours, others = await adoption.records_among(self.store, self.schema, some, self.is_record)
                 foreign += others[: MAX_NAMED - len(foreign)]
                 if ours:
