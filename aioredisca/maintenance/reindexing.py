@@ -100,8 +100,9 @@ async def reindex(
 
     It may be cut short, and goes on where it was when it is run again. AlreadyRunning where another process
     is at it, StoreError where another version took over meanwhile or one that would be ended still writes,
-    SchemaMismatch where a migration moves the records. Three round trips per 100 records, or fewer where the
-    class has more than twelve indexes, and two per 100 entries of a unique index; where the set of all ids is to be built, SCAN over the keyspace.
+    SchemaMismatch where a migration moves the records. Three round trips per 100 records, or fewer of these
+    where the class has more than twelve indexes, and two per 100 entries of a unique index; where the set of
+    all ids is to be built, SCAN over the keyspace.
     """
     _check(model, left_out, rate)
     run = _Run(model, canonical, left_out, force, rate, is_record, progress)
