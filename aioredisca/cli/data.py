@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from aioredisca.cli.app import Url, app, errors, failure, models_of, printable, use_database
+from aioredisca.cli.app import Url, app, errors, failure, models_of, note, printable, use_database
 from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
@@ -60,7 +60,14 @@ def export_command(
             "--without-secrets leaves them out",
             highlight=False,
         )
-    with _counted("exporting", "records") as progress, _written(out) as write:
+    written = 0
+    with _counted("exporting", "records") as show, _written(out) as write:
+
+        def progress(done: int) -> None:
+            nonlocal written
+            written = done
+            show(done)
+
         use_database(url)
         for line in iterate(
             export_records(
@@ -68,6 +75,8 @@ def export_command(
             )
         ):
             write(f"{line}\n".encode())
+    if out != "-":  # who reads standard output counts for himself
+        note(f"{_records(written)} written to {out}.")
 
 
 @app.command("import")
@@ -155,8 +164,7 @@ def _tell(done: Imported, dry_run: bool) -> None:
     """What was done, on stderr, as all else that is said here: standard output may be a pipe."""
     verb = "would be written" if dry_run else "written"
     skipped = f", {done.skipped:,} were there already" if done.skipped else ""
-    records = "1 record" if done.records == 1 else f"{done.records:,} records"
-    errors.print(f"{records} {verb}{skipped}.", highlight=False)
+    errors.print(f"{_records(done.records)} {verb}{skipped}.", highlight=False)
     for number, error in done.problems:
         _warn("left out", f"line {number:,}: {error}")
     if (more := done.left_out - len(done.problems)) > 0:
@@ -167,6 +175,10 @@ def _tell(done: Imported, dry_run: bool) -> None:
         _warn("cut short", "the stream has not all the lines that were to come")
     if done.left_out or not done.complete:
         raise typer.Exit(2)
+
+
+def _records(count: int) -> str:
+    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _warn(title: str, text: str) -> None:

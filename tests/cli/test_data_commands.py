@@ -68,7 +68,9 @@ def test_a_pipe_and_a_file_bring_all_back(models: str, db: Any, raw: Any, tmp_pa
     )
     lines = [json.loads(line) for line in out.stdout.splitlines()]
     assert [line["model"] for line in lines if "model" in line] == ["Team", "Player"]
-    assert called("export", *both, "--out", "all.jsonl.gz").exit_code == 0
+    done = called("export", *both, "--out", "all.jsonl.gz")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "4 records written to all.jsonl.gz." in done.stderr
     packed = gzip.decompress((tmp_path / "all.jsonl.gz").read_bytes()).decode()
     assert packed.splitlines()[1:3] == out.stdout.splitlines()[1:3]
     assert not list(tmp_path.glob("*.part"))
