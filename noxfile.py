@@ -38,7 +38,7 @@ def web_browser(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the test suite of every push, with branch coverage."""
+    """Run the test suite of every push, with branch coverage of the short ones."""
     session.install("-e", ".[test]")
     arguments = session.posargs or ["-n", WORKERS]
     env = {"COVERAGE_PROCESS_START": "pyproject.toml"}
