@@ -150,6 +150,11 @@ class Store(Protocol):
     @property
     def eviction(self) -> Literal["warn", "refuse", "allow"]: ...
     @property
+    def clustered(self) -> bool:
+        """Whether keys lie in slots of several nodes, so that one call may touch one slot only."""
+        ...
+
+    @property
     def facts(self) -> StoreFacts:
         """What this process learned of the database."""
         ...

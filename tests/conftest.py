@@ -12,7 +12,7 @@ import inspect
 import os
 import signal
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import nullcontext
 from typing import Any
 
@@ -25,6 +25,7 @@ from aioredisca.drivers.database import _servers
 from aioredisca.drivers.run import run
 from aioredisca.maintenance import taking_over
 
+from .support.cluster import Cluster
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
 from .support.tracing import is_traced, untraced
@@ -40,6 +41,8 @@ redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
 
 FULL = os.environ.get("REDISCA_FULL") == "1"
 PER_PUSH = ("memory", "valkey9")
+CLUSTERS = {"cluster1": 1, "cluster3": 3}
+"""How many nodes of valkey9 a cluster has that the whole suite can run on."""
 DRIVERS = ("asyncio", "blocking")
 
 _absent: list[str] = []
@@ -65,8 +68,8 @@ def _choose(config: pytest.Config) -> list[str]:
     everything = ["memory", *(kind.name for kind in KINDS)]
     matrix = config.getoption("--matrix") or os.environ.get("REDISCA_MATRIX") == "1"
     asked = config.getoption("--backend") or []
-    wanted = asked or (everything if matrix else list(PER_PUSH))
-    found = [name for name in wanted if name == "memory" or _binary(name)]
+    wanted = asked or (everything if matrix else PER_PUSH)
+    found = _present(wanted)
     _absent.extend(
         name for name in everything if name not in found and name != "memory" and not _binary(name)
     )
@@ -81,7 +84,7 @@ def _choose(config: pytest.Config) -> list[str]:
     return found
 
 
-def _present(names: list[str]) -> list[str]:
+def _present(names: Sequence[str]) -> list[str]:
     return [name for name in names if name == "memory" or _binary(name)]
 
 
@@ -90,7 +93,8 @@ def _label(name: str) -> str:
 
 
 def _binary(name: str) -> Any:
-    return next((kind.find() for kind in KINDS if kind.name == name), None)
+    kind_name = "valkey9" if name in CLUSTERS else name
+    return next((kind.find() for kind in KINDS if kind.name == kind_name), None)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -150,8 +154,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         only_memory = metafunc.definition.get_closest_marker("memory_only")
         chosen = ["memory"] if only_memory else metafunc.config.stash[_BACKENDS]
-        if {"server", "proxy"} & set(metafunc.fixturenames):
-            chosen = [name for name in chosen if name != "memory"]
+        if {"server", "proxy", "cluster"} & set(metafunc.fixturenames):
+            chosen = [name for name in chosen if name != "memory" and name not in CLUSTERS]
         metafunc.parametrize("backend", chosen, scope="session")
 
 
@@ -210,6 +214,34 @@ def server(backend: str, servers: dict[str, Server]) -> Server:
     return servers[backend]
 
 
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[dict[tuple[str, int], Cluster]]:
+    """The clusters this session started, by kind of server and number of nodes."""
+    started = dict[tuple[str, int], Cluster]()
+    yield started
+    for cluster in started.values():
+        cluster.stop()
+
+
+def _cluster(clusters: dict[tuple[str, int], Cluster], backend: str, masters: int) -> Cluster:
+    if (backend, masters) not in clusters:
+        clusters[backend, masters] = Cluster(backend, _binary(backend), masters)
+    clusters[backend, masters].empty()
+    return clusters[backend, masters]
+
+
+@pytest.fixture
+def cluster(backend: str, clusters: dict[tuple[str, int], Cluster]) -> Cluster:
+    """A cluster of three masters, empty. Which has which slots may have changed."""
+    return _cluster(clusters, backend, 3)
+
+
+@pytest.fixture
+def clustered(cluster: Cluster) -> Iterator[Database]:
+    """The database in that cluster, which all models of the test live in."""
+    yield from _as_default(Database(cluster.url))
+
+
 @pytest.fixture(autouse=True)
 def _watched_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reindex` waits for the writes of versions that it is to end. Where nobody writes on, none comes."""
@@ -225,6 +257,9 @@ def full(backend: str) -> bool:
 @pytest.fixture
 def url(backend: str, request: pytest.FixtureRequest) -> Iterator[str]:
     """The URL of an empty database."""
+    if backend in CLUSTERS:
+        yield _cluster(request.getfixturevalue("clusters"), backend, CLUSTERS[backend]).url
+        return
     if backend != "memory":
         started: Server = request.getfixturevalue("server")
         yield started.url
@@ -243,10 +278,13 @@ def db(url: str) -> Iterator[Database]:
 @pytest.fixture
 def raw(db: Database) -> Iterator[Any]:
     """A plain blocking redis-py client of the same store."""
-    client = db.sync_client
+    client: Any = db.sync_client
     yield client
     client.close()
-    client.connection_pool.disconnect()
+    if db.clustered:
+        client.disconnect_connection_pools()
+    else:
+        client.connection_pool.disconnect()
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
@@ -12,8 +13,19 @@ import redis.asyncio
 from redis.asyncio import connection as async_connection
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
-from aioredisca.drivers.urls import SCHEMES, check_options, read_url
+from aioredisca.drivers.urls import (
+    CLUSTERS,
+    SCHEMES,
+    check_database,
+    check_options,
+    place_text,
+    read_cluster_url,
+    read_url,
+)
 from aioredisca.errors import UsageError
+
+Node = tuple[str, int]
+"""Host and port of a node of a cluster."""
 
 _TWINS: dict[type[Any], type[Any]] = {
     Connection: async_connection.Connection,
@@ -43,7 +55,8 @@ _KINDS = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocket
 class Address:
     """A server, with all that a connection to it is made of: its classes, options and limits.
 
-    A class is None where its colour is not to be had.
+    A class is None where its colour is not to be had. ``nodes`` are those that a cluster was named by: who
+    serves it is asked of them. Only an address of one node, made by :meth:`at`, can be connected to then.
     """
 
     async_class: Any
@@ -54,6 +67,14 @@ class Address:
     connect_timeout: float = 1.0
     transport: str = "auto"
     protocol: int = 2
+    nodes: tuple[Node, ...] = ()
+    remap: Callable[[Node], Node] | None = None
+    """Where a node of a cluster is reached that calls itself so, if it is elsewhere."""
+
+    def at(self, node: Node) -> Address:
+        """The address of one node of the cluster."""
+        options = {**self.options, "host": node[0], "port": node[1]}
+        return replace(self, options=options, nodes=())
 
     @property
     def multiplexes(self) -> bool:
@@ -73,6 +94,8 @@ class Address:
         """Where the server is, for people; never as whom."""
         if "server" in self.options:
             return "memory://"
+        if self.nodes:
+            return ",".join(map(place_text, self.nodes))
         if "path" in self.options:
             return f"unix://{self.options['path']}"
         return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
@@ -108,7 +131,10 @@ class Address:
 def read_source(source: object) -> tuple[Address, str]:
     """Address, and a name without secrets, for a URL or a redis-py client."""
     if isinstance(source, str):
-        return _read_url(source)
+        is_cluster = source.strip().partition("://")[0] in CLUSTERS
+        return _read_cluster_url(source) if is_cluster else _read_url(source)
+    if isinstance(source, redis.RedisCluster | redis.asyncio.RedisCluster):
+        return _read_cluster(source)
     if isinstance(source, redis.Redis | redis.asyncio.Redis):
         return _read_client(source)
     raise UsageError(f"a database is a URL or a redis-py client, not {type(source).__name__}")
@@ -117,6 +143,27 @@ def read_source(source: object) -> tuple[Address, str]:
 def _read_url(url: str) -> tuple[Address, str]:
     options, name = read_url(url)
     return _limited(_KINDS[SCHEMES[name.partition(":")[0]]], options), name
+
+
+def _read_cluster_url(url: str) -> tuple[Address, str]:
+    nodes, options, name = read_cluster_url(url)
+    kind = _KINDS[CLUSTERS[name.partition(":")[0]]]
+    return replace(_limited(kind, options), nodes=tuple(nodes)), name
+
+
+def _read_cluster(source: Any) -> tuple[Address, str]:
+    """A client of a cluster is read, not used, as one of a server is."""
+    manager = source.nodes_manager
+    options = dict(manager.connection_kwargs)
+    for one in ("host", "port"):  # of the first node
+        options.pop(one, None)
+    kind = options.get("connection_class") or (SSLConnection if options.get("ssl") else Connection)
+    nodes = tuple((node.host, int(node.port)) for node in manager.startup_nodes.values())
+    for host, _ in nodes:
+        check_options({**options, "host": host}, _no_way)
+    check_database(options, _no_way)
+    address = replace(_address(*_pair(kind), options), nodes=nodes, remap=manager.address_remap)
+    return address, address.place
 
 
 def _limited(kind: Any, options: dict[str, Any]) -> Address:

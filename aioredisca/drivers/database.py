@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from aioredisca.drivers.address import Address
     from aioredisca.drivers.aio.base import AsyncTransport
     from aioredisca.drivers.blocking.pool import BlockingTransport
+    from aioredisca.drivers.cluster.blocking import BlockingCluster
 
 DEFAULT_URL = "redis://localhost:6379/0"
 
@@ -49,9 +50,10 @@ class Database:
     """A database: nothing connects before the first command.
 
     ``source``           a URL (``memory://`` private, ``memory://name`` shared in the process,
-                         ``redis:// rediss:// unix:// valkey:// valkeys://``), as text or as an object
-                         such as pydantic's ``RedisDsn``; or a redis-py client of either colour, which
-                         is read and not used. Default: ``$REDISCA_URL``, else ``redis://localhost:6379/0``.
+                         ``redis:// rediss:// unix:// valkey:// valkeys://``, and for a cluster
+                         ``redis+cluster://host:7000,host:7001`` and its sisters, see docs/cluster.md), as
+                         text or as an object such as pydantic's ``RedisDsn``; or a redis-py client of
+                         either colour, which is read and not used. Default: ``$REDISCA_URL``, else ``redis://localhost:6379/0``.
     ``namespace``        goes before every key, as in ``app:``.
     ``max_connections``  of blocking code per process, and of ``transport="pool"`` per event loop (50).
     ``timeout``          seconds that one round trip may take, and that a call waits to be sent (5).
@@ -96,7 +98,10 @@ class Database:
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
         self.facts = StoreFacts(
-            read_only_scripts=not fake, sort_in_scripts=True if fake else None, fences=not fake
+            read_only_scripts=not fake,
+            sort_in_scripts=True if fake else None,
+            sort_alone=not self.clustered,  # only scripts are guarded while a slot moves
+            fences=not fake,
         )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
         self.facts.neighbours.add(self.facts)
@@ -111,6 +116,11 @@ class Database:
     def eviction(self) -> Literal["warn", "refuse", "allow"]:
         """What is done where the server may throw records away."""
         return self._eviction
+
+    @property
+    def clustered(self) -> bool:
+        """Whether keys lie in slots of several nodes, so that one call may touch one slot only."""
+        return bool(self._address.nodes)
 
     @property
     def stale_rows(self) -> dict[str, int]:
@@ -160,7 +170,7 @@ class Database:
             ) from None
         return transports.by_loop.get(loop) or self._open(loop)
 
-    def _open_blocking(self) -> BlockingTransport:
+    def _open_blocking(self) -> BlockingTransport | BlockingCluster:
         if self._address.sync_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
@@ -178,19 +188,35 @@ class Database:
 
     @property
     def client(self) -> redis.asyncio.Redis:
-        """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``."""
+        """A new redis-py asyncio client of this database, for raw commands. Close it with ``aclose()``.
+
+        That of a cluster is a ``RedisCluster``.
+        """
         import redis.asyncio
 
         address = self._address
+        if address.nodes:
+            from aioredisca.drivers.cluster.topology import new_client
+
+            client: redis.asyncio.Redis = new_client(address)
+            return client
         pool = redis.asyncio.ConnectionPool(connection_class=address.async_class, **address.async_options())
         return redis.asyncio.Redis.from_pool(pool)
 
     @property
     def sync_client(self) -> redis.Redis:
-        """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``."""
+        """A new redis-py blocking client of this database, for raw commands. Close it with ``close()``.
+
+        That of a cluster is a ``RedisCluster``, which asks the cluster at once.
+        """
         import redis
 
         address = self._address
+        if address.nodes:
+            from aioredisca.drivers.cluster.topology import new_blocking_client
+
+            client: redis.Redis = new_blocking_client(address)
+            return client
         pool = redis.ConnectionPool(connection_class=address.sync_class, **address.sync_options())
         return redis.Redis.from_pool(pool)
 

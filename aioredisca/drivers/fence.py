@@ -21,21 +21,21 @@ Talk = Generator[tuple[str, ...], Reply, Peer | None]
 _NAMES = re.compile(rb"(?:.* )?id=(\d+) (?:.* )?addr=(\S+) ")
 
 
-def introduction(facts: StoreFacts) -> Talk:
-    """What a new connection begins with: it learns its name, and ends those that were given up before."""
+def introduction(facts: StoreFacts, place: str) -> Talk:
+    """What a new connection to *place* begins with: it learns its name, and ends those given up there."""
     if not facts.fences:
         return None
     found = _NAMES.match(_text((yield ("CLIENT", "INFO"))))
     if found is None:  # the server does not know it, or the user has no right to it
         _do_without(facts)
         return None
-    yield from endings(facts)
-    return Peer(found[1].decode(), found[2].decode())
+    yield from endings(facts, place)
+    return Peer(found[1].decode(), found[2].decode(), place)
 
 
-def endings(facts: StoreFacts) -> Talk:
-    """End the connections that were given up. To end one twice does no harm: several may at once."""
-    for peer in list(facts.given_up):
+def endings(facts: StoreFacts, place: str) -> Talk:
+    """End the connections to *place* that were given up. To end one twice does no harm."""
+    for peer in [peer for peer in facts.given_up if peer.place == place]:
         # The address beside it: a server that was started again gives the same ids to others.
         answer = yield ("CLIENT", "KILL", "ID", peer.id, "ADDR", peer.address)
         if not isinstance(answer, int):

@@ -6,6 +6,7 @@ Their texts can carry values, so they are never chained.
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import redis.exceptions as client
 
@@ -27,6 +28,7 @@ NO_LOGIN = (client.AuthenticationError, client.AuthorizationError, client.Respon
 ANSWERS = (*NO_LOGIN, client.BusyLoadingError)
 """What the client raises for an error reply. Everything else means that the connection is of no more use."""
 
+_MOVING = "TRYAGAIN"
 _UNAVAILABLE = {
     "BUSY": "a script is running",
     "CLUSTERDOWN": "the cluster is down: some of its slots have no server",
@@ -37,12 +39,11 @@ _UNAVAILABLE = {
     "NOREPLICAS": "too few replicas are connected: see its min-replicas-to-write",
     "OOM": "its memory is full: it refuses writes that need more until maxmemory is raised or data deleted",
     "READONLY": "it is a read-only replica: name its primary in the URL",
-    "TRYAGAIN": "the cluster is moving these keys",
+    _MOVING: "the cluster is moving these keys",
     "UNBLOCKED": "it changed its role",
 }
 _FULL_HOUSE = "max number of clients"
-_OTHER_NODE = (client.MovedError, client.AskError, client.ClusterCrossSlotError)
-_CLUSTER = re.compile(r"^(MOVED|ASK|CROSSSLOT)\b|non local key in a cluster")
+_CLUSTER = re.compile(r"^(MOVED|ASK|CROSSSLOT)\b|non local key in a cluster|same (hash|key)? ?slot")
 _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
@@ -57,17 +58,41 @@ _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+:
 _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
+class Elsewhere(StoreError):
+    """A node of a cluster says that another serves the key: nothing ran. Who knows of clusters asks there.
+
+    ``host`` is empty where the node does not tell its name. ``asking``: only of this call, and told of it.
+    """
+
+    def __init__(self, error: Any) -> None:
+        self.host, self.port = error.host, error.port
+        self.slot = error.slot_id
+        self.asking = not isinstance(error, client.MovedError)
+        super().__init__(
+            f"this server is a node of a cluster, and the keys are on others as well: write "
+            f"redis+cluster://{self.host or 'host'}:{self.port} in the URL, or rediss+cluster:// for TLS"
+        )
+
+
+class Moving(Unavailable):
+    """A node of a cluster does not take this while the slot is on its way to another: nothing ran."""
+
+
 def refusal(error: Exception) -> RediscaError:
     """The error of ours that an error reply means. Error replies say that nothing ran."""
     text = _WRAPPING.sub("", str(error))
     if isinstance(error, client.NoPermissionError) or _DENIED.search(text):
         return _denied(text)
     if trouble := _trouble(error, text):
-        return Unavailable(f"the database does not take this now: {trouble}")
-    if isinstance(error, _OTHER_NODE) or _CLUSTER.search(text):
+        kind = Moving if trouble == _UNAVAILABLE[_MOVING] else Unavailable
+        return kind(f"the database does not take this now: {trouble}")
+    if isinstance(error, client.AskError):
+        return Elsewhere(error)
+    if isinstance(error, client.ClusterCrossSlotError) or _CLUSTER.search(text):
         return StoreError(
-            "this server is a node of a cluster, and the keys are on others as well: name a server in the "
-            "URL that is none, for clusters are not supported yet"
+            "this server is a node of a cluster, and the keys are on others as well: write redis+cluster:// "
+            "in the URL, which puts a model in one slot; models that are changed or asked together share one "
+            'with conf(tag="shop")'
         )
     if isinstance(error, client.AuthenticationError | client.AuthorizationError) or _NO_LOGIN.search(text):
         return Unavailable(
@@ -91,7 +116,7 @@ def _code_of(error: Exception) -> str:
         client.BusyLoadingError: "LOADING",
         client.MasterDownError: "MASTERDOWN",
         client.ClusterDownError: "CLUSTERDOWN",
-        client.TryAgainError: "TRYAGAIN",
+        client.TryAgainError: _MOVING,
     }
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), "")
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aioredisca.drivers.address import Address
     from aioredisca.drivers.aio.base import AsyncTransport
     from aioredisca.drivers.blocking.pool import BlockingTransport
+    from aioredisca.drivers.cluster.blocking import BlockingCluster
 
 _all: WeakSet[Transports] = WeakSet()
 """All of this process: after a fork the child's must not use the connections of the parent."""
@@ -38,27 +39,32 @@ class Transports:
         """Start without connections."""
         self._lock = threading.Lock()
         self.by_loop: dict[asyncio.AbstractEventLoop, AsyncTransport] = {}
-        self.blocking: BlockingTransport | None = None
+        self.blocking: BlockingTransport | BlockingCluster | None = None
 
     def leave_to_parent(self) -> None:
         """This process is a child: what is open belongs to its parent."""
         _inherited.append((self.by_loop, self.blocking))
         self._start()
 
-    def open_blocking(self) -> BlockingTransport:
+    def open_blocking(self) -> BlockingTransport | BlockingCluster:
         """The transport of blocking code."""
         from aioredisca.drivers.blocking.pool import BlockingTransport
+        from aioredisca.drivers.cluster.blocking import BlockingCluster
 
+        kind = BlockingCluster if self._address.nodes else BlockingTransport
         with self._lock:
-            self.blocking = self.blocking or BlockingTransport(self._address, self._facts)
-            return self.blocking
+            opened = self.blocking = self.blocking or kind(self._address, self._facts)
+        return opened
 
     def open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
         """A new transport for *loop*, which is running and has none."""
         from aioredisca.drivers.aio.pool import PoolTransport
         from aioredisca.drivers.aio.tracking import CachingMultiplexer
+        from aioredisca.drivers.cluster.aio import ClusterTransport
 
-        kind = CachingMultiplexer if self._address.multiplexes else PoolTransport
+        kind: type[AsyncTransport] = CachingMultiplexer if self._address.multiplexes else PoolTransport
+        if self._address.nodes:
+            kind = ClusterTransport
         with self._lock:
             self._drop_dead()
             opened = self.by_loop[loop] = kind(self._address, self._facts)

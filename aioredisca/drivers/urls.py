@@ -18,6 +18,8 @@ redis_connection: Any = importlib.import_module("redis.connection")
 """Parts of redis-py that carry no types."""
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
+CLUSTERS = {f"{name}+cluster": of for name, of in SCHEMES.items() if name != "unix"}
+"""The same for clusters, whose URL may name several nodes."""
 
 ESCAPES = (
     "in user, password and path write / ? # @ : % as %2F %3F %23 %40 %3A %25, "
@@ -57,8 +59,40 @@ def read_url(url: str) -> tuple[dict[str, Any], str]:
     url = url.strip()
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not rest:
-        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES))
+        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES, *CLUSTERS))
         raise UsageError(f"a database URL starts with one of {known}; {ESCAPES}")
+    return _read(scheme, rest)
+
+
+def read_cluster_url(url: str) -> tuple[list[tuple[str, int]], dict[str, Any], str]:
+    """The nodes that a URL of a cluster names, the options of a connection, and a name without secrets."""
+    scheme, _, rest = url.strip().partition("://")
+    places, slash, database = rest.partition("?")[0].partition("/")
+    user, at, hosts = places.rpartition("@")
+    if not all(hosts.split(",")):  # an empty one would be taken for localhost
+        raise _refused("a host is missing in redis+cluster://host:7000,host:7000", escapes=True)
+    behind = rest[len(places) :]
+    nodes, options = list[tuple[str, int]](), dict[str, Any]()
+    for host in hosts.split(","):
+        options, _ = _read(CLUSTERS[scheme], f"{user}{at}{host}{behind}")
+        nodes.append((options.pop("host", "localhost"), options.pop("port", 6379)))
+    check_database(options, _refused)
+    return nodes, options, f"{scheme}://{','.join(map(place_text, nodes))}{slash}{database}"
+
+
+def check_database(options: dict[str, Any], refused: Any) -> None:
+    """*refused* for a database that a cluster does not have."""
+    if options.pop("db", 0):
+        raise refused("a cluster has no database but 0: give a namespace to what is to be kept apart")
+
+
+def place_text(node: tuple[str, int]) -> str:
+    """A node as it stands in a URL."""
+    host, port = node
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _read(scheme: str, rest: str) -> tuple[dict[str, Any], str]:
     plain = f"{SCHEMES[scheme]}://{rest}"
     parts = _split(plain)
     _check_shape(parts)

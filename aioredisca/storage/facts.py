@@ -36,10 +36,11 @@ class IndexState:
 
 
 class Peer(NamedTuple):
-    """A connection, as the server calls it."""
+    """A connection, as the server at *place* calls it."""
 
     id: str
     address: str
+    place: str
 
 
 @dataclass(slots=True, eq=False, weakref_slot=True)

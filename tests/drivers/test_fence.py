@@ -147,7 +147,7 @@ async def test_without_the_right_all_else_goes_on(server: Server, form: Form) ->
             plain.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "+@all", *rules)
         url = server.url.replace("redis://", "redis://app:pw@")
         with opened(url, form) as database:
-            database.facts.given_up.add(Peer("1", "127.0.0.1:1"))
+            database.facts.given_up.add(Peer("1", "127.0.0.1:1", place_of(database)))
             assert await database.transport().send(incr("n"))
             assert (database.facts.fences, database.facts.given_up) == (False, set())
             await _closed(database)
@@ -161,7 +161,7 @@ async def test_a_connection_of_somebody_else_with_the_same_id_stays(server: Serv
     with server.client() as plain:
         mine = plain.client_id()
         with opened(server.url, form) as database:
-            database.facts.given_up.add(Peer(str(mine), "127.0.0.1:1"))
+            database.facts.given_up.add(Peer(str(mine), "127.0.0.1:1", place_of(database)))
             await database.transport().send(incr("n"))
             assert not database.facts.given_up
             assert plain.client_id() == mine
@@ -170,18 +170,22 @@ async def test_a_connection_of_somebody_else_with_the_same_id_stays(server: Serv
 
 def test_what_the_server_answers_in_another_form_is_no_fence() -> None:
     for answer in (None, 7, b"", b"OK", [b"id=1"], RuntimeError("no"), b"id=x addr=y "):
-        facts = StoreFacts(given_up={Peer("1", "a:1")})
-        talk = introduction(facts)
+        facts = StoreFacts(given_up={Peer("1", "a:1", "a")})
+        talk = introduction(facts, "a")
         assert next(talk) == ("CLIENT", "INFO")
         with pytest.raises(StopIteration) as done:
             talk.send(answer)
         assert (done.value.value, facts.fences, facts.given_up) == (None, False, set())
-    facts = StoreFacts(given_up={Peer("7", "[::1]:5")})
-    talk = endings(facts)
+    facts = StoreFacts(given_up={Peer("7", "[::1]:5", "a")})
+    talk = endings(facts, "a")
     assert next(talk) == ("CLIENT", "KILL", "ID", "7", "ADDR", "[::1]:5")
     with pytest.raises(StopIteration):
         talk.send(0)
     assert (facts.fences, facts.given_up) == (True, set())
+
+
+def place_of(database: Database) -> str:
+    return database._address.place
 
 
 async def _closed(database: Database) -> None:

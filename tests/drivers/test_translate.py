@@ -12,6 +12,7 @@ from aioredisca import OutcomeUnknown, PermissionDenied, StoreError, Unavailable
 from aioredisca.drivers.translate import (
     ANSWERS,
     BROKEN,
+    Elsewhere,
     busy,
     lost,
     no_connection,
@@ -50,7 +51,7 @@ TAKES_NOTHING = [
 def test_a_server_that_takes_nothing_now_is_unavailable(text: str, reason: str, inside: bool) -> None:
     error = client.ResponseError(INSIDE + text) if inside else of(text)
     found = refusal(error)
-    assert type(found) is Unavailable
+    assert isinstance(found, Unavailable)
     assert str(found).startswith(f"the database does not take this now: {reason}")
 
 
@@ -82,7 +83,7 @@ def test_a_missing_right_names_the_rule_to_add(text: str, rule: str) -> None:
 )
 def test_a_refused_login_points_to_the_url(text: str) -> None:
     found = refusal(of(text))
-    assert type(found) is Unavailable
+    assert isinstance(found, Unavailable)
     assert "the database refuses the login" in str(found)
     assert str(found).endswith("see user and password in its URL")
     assert ".)" not in str(found)
@@ -158,9 +159,19 @@ def test_which_errors_are_answers_and_which_end_a_connection() -> None:
 )
 def test_a_node_of_a_cluster_is_told_as_that(text: str) -> None:
     found = refusal(of(text))
-    assert type(found) is StoreError
+    assert isinstance(found, StoreError)
+    assert not isinstance(found, Unavailable)
     assert str(found).startswith("this server is a node of a cluster")
+    assert "write redis+cluster://" in str(found)
     assert "8620" not in str(found)
+    if isinstance(found, Elsewhere):
+        assert "write redis+cluster://127.0.0.1:7001 in the URL" in str(found)
+        assert (found.host, found.port, found.slot, found.asking) == (
+            "127.0.0.1",
+            7001,
+            8620,
+            text[0] == "A",
+        )
 
 
 def test_a_server_that_lets_nobody_in() -> None:

@@ -90,7 +90,7 @@ async def connect(address: Address, facts: StoreFacts) -> tuple[Any, Peer | None
     loop = asyncio.get_running_loop()
     try:
         await loop.create_task(connection.connect(), context=contextvars.Context())
-        peer = await hold(connection, introduction(facts))
+        peer = await hold(connection, introduction(facts, address.place))
     except BaseException:
         await connection.disconnect(nowait=True)
         raise

@@ -102,7 +102,7 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     async def _end_others(self, connection: Any) -> None:
         try:
-            await hold(connection, endings(self.facts))
+            await hold(connection, endings(self.facts, self._address.place))
         except translate.BROKEN as error:
             raise translate.no_connection(self._address.place, error) from None
 

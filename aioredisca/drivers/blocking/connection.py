@@ -27,8 +27,8 @@ class Connection(ABC):
     ``peer``  what the server calls it.
     """
 
-    def __init__(self, raw: Any, facts: StoreFacts) -> None:
-        self._raw, self._facts = raw, facts
+    def __init__(self, raw: Any, place: str, facts: StoreFacts) -> None:
+        self._raw, self._place, self._facts = raw, place, facts
         self.peer: Peer | None = None
         # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
         finalizer: Any = finalize(self, raw.disconnect)
@@ -38,7 +38,7 @@ class Connection(ABC):
         """Connect and log in, anew if it was connected."""
         self._raw.disconnect()
         self._raw.connect()
-        self.peer = self.hold(introduction(self._facts))
+        self.peer = self.hold(introduction(self._facts, self._place))
 
     def hold(self, talk: Talk) -> Peer | None:
         """Say what *talk* says, and tell it the answers; what it comes to."""
@@ -123,4 +123,4 @@ def new_connection(address: Address, options: dict[str, Any], facts: StoreFacts)
     """A connection in the fastest form that its class and the system allow, not connected yet."""
     raw = address.sync_class(**options)
     fast = address.transport != "public" and internals.has_socket(raw) and hasattr(select, "poll")
-    return SocketConnection(raw, facts) if fast else StreamConnection(raw, facts)
+    return (SocketConnection if fast else StreamConnection)(raw, address.place, facts)

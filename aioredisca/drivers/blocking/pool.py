@@ -99,7 +99,7 @@ class BlockingTransport(PooledTransport):
 
     def _end_others(self, connection: Connection) -> None:
         try:
-            connection.hold(endings(self.facts))
+            connection.hold(endings(self.facts, self._address.place))
         except translate.BROKEN as error:
             raise translate.no_connection(self._address.place, error) from None
 

@@ -1,0 +1,79 @@
+"""A cluster in blocking code: a pool per node, shared by the threads of a process."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from aioredisca.drivers.address import Address
+from aioredisca.drivers.blocking.pool import BlockingLock, BlockingTransport
+from aioredisca.drivers.cluster.routing import Part, Router
+from aioredisca.drivers.cluster.topology import Topology, look_blocking
+from aioredisca.errors import StoreError
+from aioredisca.storage.facts import StoreFacts
+from aioredisca.types import CacheRegion, Lock, Reply
+
+T = TypeVar("T")
+
+
+class BlockingCluster(Router[BlockingTransport]):
+    """Carries calls to one cluster, over up to ``max_connections`` connections to each node."""
+
+    def __init__(self, address: Address, facts: StoreFacts) -> None:
+        self.facts = facts
+        self._begin(address)
+        self._turn = threading.Lock()
+        self._looks = 0
+
+    def cached(self, region: CacheRegion, key: str) -> Reply:
+        return None  # nothing is held
+
+    def lock(self) -> Lock:
+        return BlockingLock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+    def _new_transport(self, address: Address) -> BlockingTransport:
+        return BlockingTransport(address, self.facts)
+
+    async def _ask_topology(self) -> Topology:
+        return self._asked()
+
+    def _asked(self) -> Topology:
+        looks = self._looks
+        with self._turn:
+            if self._looks != looks and self._topology is not None:
+                return self._topology  # another thread has asked meanwhile
+            self._looks += 1
+            time.sleep(self._pause())
+            try:
+                return self._take(look_blocking(self._address, self.by_node))
+            except StoreError as error:
+                raise self._failed(error) from None
+
+    def _look_aside(self) -> None:
+        if not self._is_fresh():
+            with suppress(StoreError):
+                self._asked()
+
+    async def _sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 (there is no loop)
+
+    async def _together(self, parts: Sequence[Part]) -> list[list[Reply] | StoreError]:
+        found = list[list[Reply] | StoreError]()
+        for part in parts:
+            try:
+                found.append(await part)
+            except StoreError as error:
+                found.append(error)
+        return found
+
+    def close(self) -> None:
+        """Close all connections; those in use when they are given back."""
+        nodes, self.by_node = list(self.by_node.values()), {}
+        for node in nodes:
+            node.close()
