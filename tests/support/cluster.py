@@ -231,6 +231,11 @@ class Cluster:
         with self.moving(slot, target) as (source, _):
             return source
 
+    def move_at_once(self, slot: int, source: Node, target: Node) -> None:
+        """Move a slot as Valkey 9 does: its keys come first, then the slot is the other's in one moment."""
+        source.ask("CLUSTER MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", target.id)
+        _await(lambda: self.master_of(slot) is target, "a slot does not move")
+
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()

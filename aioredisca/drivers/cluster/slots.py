@@ -20,6 +20,9 @@ from redis.crc import key_slot
 from aioredisca.errors import UsageError
 from aioredisca.types import Arg, Call, Script
 
+SLOTS = 16_384
+"""How many there are."""
+
 GUARD = b"\0moving"
 """What a key that never exists ends with: it is the first of the script, and this."""
 
