@@ -45,7 +45,9 @@ def dump(*nodes: Node) -> dict[bytes, bytes]:
     found = dict[bytes, bytes]()
     for node in nodes:
         with node.client() as client:
-            found.update({key: client.execute_command("DUMP", key) for key in client.keys()})
+            found.update(
+                {key: client.execute_command("DUMP", key) for key in client.execute_command("KEYS", "*")}
+            )
     return found
 
 
@@ -64,7 +66,7 @@ async def test_a_write_is_refused_whole_while_its_slot_is_on_its_way(
         before, errors = dump(source, target), list[Exception]()
         for part in parts:
             # the set of b is there, that of the new place is not: a script gets as far as from the one to the other
-            part.name, part.kind, part.place, part.n = f"y{part.id}", "b", f"new{part.id}", 100 + part.n
+            part.name, part.kind, part.place, part.n = f"y{part.id}", "b", f"new{part.id}", 100 + int(part.id)
             try:
                 await part.save()
             except StoreError as error:

@@ -165,6 +165,14 @@ class Cluster:
     @property
     def masters(self) -> list[Node]:
         """The nodes that serve slots, as one of them says."""
+        return self.find_masters()
+
+    def bring_back(self, node: Node) -> None:
+        """Start a node again that was killed, whose replica has taken over."""
+        node.start()
+        _await(lambda: node.is_up() and _follows(node) and self.is_up(), "a node does not come back")
+
+    def find_masters(self) -> list[Node]:
         ports = {int(slots[2][1]) for slots in self._slots()}
         return [node for node in self.nodes if node.port in ports]
 

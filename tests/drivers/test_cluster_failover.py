@@ -1,0 +1,210 @@
+"""A master is killed: its replica takes over, and models go on without a word of their user."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+import redis
+
+from aioredisca import (
+    Database,
+    Integer,
+    Model,
+    OutcomeUnknown,
+    RediscaError,
+    String,
+    Unavailable,
+    UniqueViolation,
+    conf,
+)
+from aioredisca.drivers.cluster.slots import slot_of_key
+
+from ..conftest import _binary
+from ..support.cluster import Cluster, Node
+from ..support.patience import limit
+
+
+@conf(tag=True)
+class Note(Model):
+    name = String(unique=True)
+    n = Integer(index=True)
+
+
+@conf(prefix="elsewhere")
+class Elsewhere(Note):
+    """One whose node lives on."""
+
+
+@pytest.fixture(scope="module")
+def pairs(backend: str) -> Iterator[Cluster]:
+    """Three masters with a replica each."""
+    with Cluster(backend, _binary(backend), 3, 1) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def paired(pairs: Cluster) -> Iterator[Database]:
+    pairs.empty()
+    before, conf.db = conf.db, Database(pairs.plain_url, timeout=2, connect_timeout=limit(1))
+    yield conf.db
+    conf.db.close()
+    conf.db = before
+
+
+class Load:
+    """Writers and readers, and what came of it. Each record is written once."""
+
+    def __init__(self, pause: float) -> None:
+        self._pause = pause
+        self.acknowledged, self.doubtful = dict[str, float](), set[str]()
+        self.errors, self.last_error, self.done = dict[str, int](), 0.0, False
+
+    async def write(self, number: int) -> None:
+        count = 0
+        while not self.done:
+            id = f"{number}-{count}"
+            try:
+                await Note.new(id, name=id, n=count).save()
+            except (Unavailable, OutcomeUnknown) as error:
+                self._note(error)
+                if isinstance(error, OutcomeUnknown):
+                    self.doubtful.add(id)
+                    count += 1
+                await asyncio.sleep(0.02)
+            else:
+                self.acknowledged[id] = time.monotonic()
+                count += 1
+                await asyncio.sleep(self._pause)
+
+    async def read(self) -> None:
+        while not self.done:
+            try:
+                assert all((one.n or 0) < 10 for one in await (Note.n < 10).limit(20))
+            except (Unavailable, OutcomeUnknown) as error:
+                self._note(error)
+            await asyncio.sleep(0.01)
+
+    def _note(self, error: RediscaError) -> None:
+        name = type(error).__name__
+        self.errors[name] = self.errors.get(name, 0) + 1
+        self.last_error = time.monotonic()
+
+
+class Marks(threading.Thread):
+    """The control: a client that waits for the replica. What was acknowledged before its last mark is safe."""
+
+    def __init__(self, master: Node) -> None:
+        super().__init__()
+        self._master, self.safe, self.done = master, 0.0, False
+
+    def run(self) -> None:
+        with self._master.client() as client, suppress(redis.RedisError):
+            while not self.done:
+                began = time.monotonic()
+                client.set("{note}mark", 1)
+                if client.wait(1, 1000):
+                    self.safe = began
+                time.sleep(0.005)
+
+
+async def killed(cluster: Cluster, node: Node) -> float:
+    """Kill a master; when the cluster is whole again, as it says itself."""
+    await asyncio.to_thread(node.kill)
+    while True:
+        await asyncio.sleep(0.02)
+        if await asyncio.to_thread(cluster.is_up) and node not in await asyncio.to_thread(
+            cluster.find_masters
+        ):
+            return time.monotonic()
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.slow
+async def test_a_master_is_killed_under_load(
+    pairs: Cluster, paired: Database, full: bool, record_property: Callable[[str, object], None]
+) -> None:
+    """Two errors alone are seen, until the cluster has recovered, and models on other nodes see none.
+
+    What was acknowledged is there, but for what had not got to the replica, which is told by a client that waits.
+    """
+    for node in pairs.nodes:  # else the others serve nothing, either, until the replica has taken over
+        node.ask("CONFIG", "SET", "cluster-require-full-coverage", "no")
+    for number in range(20 if full else 1):
+        pairs.empty()
+        await Note.new("first", name="first", n=0).save()
+        await Elsewhere.new("1", name="1", n=1).save()
+        master = pairs.master_of(slot_of_key("{note}"))
+        try:
+            record_property(f"round {number}", await one_kill(pairs, master, full))
+        finally:
+            pairs.bring_back(master)  # in this thread, with which the server would end
+    await paired.aclose()
+
+
+async def one_kill(pairs: Cluster, master: Node, full: bool) -> str:
+    """Kill *master* under load; what was seen, in words."""
+    load, marks = Load(0 if full else 0.003), Marks(master)
+    workers = 8 if full else 3
+    tasks = [asyncio.create_task(load.write(n)) for n in range(workers)]
+    tasks += [asyncio.create_task(load.read()) for _ in range(workers)]
+    marks.start()
+    await asyncio.sleep(0.5)
+    recovering = asyncio.create_task(killed(pairs, master))
+    while not recovering.done():
+        assert (await Elsewhere.get("1")).n == 1
+        await asyncio.sleep(0.02)
+    recovered = recovering.result()
+    await asyncio.sleep(1.2)
+    load.done = marks.done = True
+    await asyncio.gather(*tasks)
+    marks.join()
+    found = {one.id for one in await (Note.n >= 0).limit(1_000_000)}
+    lost = load.acknowledged.keys() - found
+    assert marks.safe
+    assert not [id for id in lost if load.acknowledged[id] < marks.safe]
+    assert not found - load.acknowledged.keys() - load.doubtful - {"first"}  # what was refused was not done
+    assert load.errors
+    late = load.last_error - recovered
+    assert late < limit(0.05)  # a second of a busy machine
+    await no_drift(found)
+    counts = f"{len(load.acknowledged)} acknowledged, {len(lost)} lost"
+    return f"{counts}, {load.errors}, the last {late:+.2f} s after recovery"
+
+
+async def no_drift(ids: set[str]) -> None:
+    """The unique index holds what the records do: another may have what was lost, and none that is there."""
+    for id in sorted(ids)[-20:]:
+        with pytest.raises(UniqueViolation):
+            await Note.new(f"other {id}", name=id, n=1).save()
+        assert (await (Note.name == id).one()).id == id
+
+
+async def test_a_cluster_without_a_node_tells_and_comes_back(pairs: Cluster, paired: Database) -> None:
+    """In both colours: errors are of two kinds, and the first call that can be served is."""
+    note = Note.new("1", name="1", n=1)
+    await note.save()
+    master = pairs.master_of(slot_of_key("{note}"))
+    master.kill()
+    errors, end = 0, time.monotonic() + limit(2)
+    for n in range(2, 1000):
+        note.n = n
+        try:
+            await note.save()
+            break
+        except (Unavailable, OutcomeUnknown):
+            errors += 1
+            assert time.monotonic() < end
+            time.sleep(0.05)
+    assert errors
+    assert (await Note.get("1")).n == note.n
+    pairs.bring_back(master)
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    await paired.aclose()
