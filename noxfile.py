@@ -83,6 +83,15 @@ def rolling(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or [*backends, *tests]), env={"REDISCA_FULL": "1"})
 
 
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Run the tests of clusters with the full figures, on three servers. Takes an hour."""
+    session.install("-e", ".[matrix]")
+    tests = [f"tests/drivers/test_cluster{name}.py" for name in ("", "_moves", "_failover")]
+    backends = ["--backend", "valkey9", "--backend", "redis62", "--backend", "redis82"]
+    session.run("pytest", *(session.posargs or [*backends, *tests]), env={"REDISCA_FULL": "1"})
+
+
 @nox.session(name="expiry-soak")
 def expiry_soak(session: nox.Session) -> None:
     """Soak a million records that end, by several processes. Takes some ten minutes and a gigabyte."""

@@ -60,15 +60,16 @@ async def server_findings(store: Store, ids: str, ends: bool) -> list[Finding]:
     }
     begun = time.time()
     replies = await store.transport().send_all([*calls.values()])
-    server = _Server(dict(zip(calls, replies, strict=True)), (begun + time.time()) / 2, ends)
+    answers = dict(zip(calls, replies, strict=True))
+    server = _Server(answers, (begun + time.time()) / 2, ends, clustered=store.clustered)
     return [*server.findings()]
 
 
 class _Server:
     """What the server has answered, told topic by topic. What it has refused is an exception here."""
 
-    def __init__(self, replies: dict[str, Reply], now: float, ends: bool) -> None:
-        self._replies, self._now, self._ends = replies, now, ends
+    def __init__(self, replies: dict[str, Reply], now: float, ends: bool, *, clustered: bool) -> None:
+        self._replies, self._now, self._ends, self._clustered = replies, now, ends, clustered
         self._info = _info(replies["info"])
 
     def findings(self) -> Iterator[Finding]:
@@ -115,9 +116,11 @@ class _Server:
             yield Finding("role", "ok", f"primary, {'1 replica' if count == 1 else f'{count} replicas'}")
 
     def _cluster(self) -> Iterator[Finding]:
-        if self._number("cluster_enabled"):
-            cure = "take a server that runs without cluster-enabled: clusters are not supported yet"
+        if self._number("cluster_enabled") and not self._clustered:
+            cure = "write redis+cluster:// or rediss+cluster:// in the URL"
             yield Finding("cluster", "failure", "a node of a cluster", cure)
+        elif self._clustered:
+            yield Finding("cluster", "ok", "this is one of its nodes")
         elif "cluster_enabled" in self._info:
             yield Finding("cluster", "ok", "none")
 

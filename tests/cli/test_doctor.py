@@ -147,6 +147,7 @@ GOOD: dict[str, Any] = {
 class Made:
     """A store whose server answers as it is told."""
 
+    clustered = False
     namespace = ""
 
     def __init__(self, **changes: Any) -> None:
