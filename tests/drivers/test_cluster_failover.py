@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -26,7 +28,7 @@ from aioredisca.drivers.cluster.slots import slot_of_key
 
 from ..conftest import _binary
 from ..support.cluster import Cluster, Node
-from ..support.patience import limit
+from ..support.patience import limit, wait_until
 
 
 @conf(tag=True)
@@ -203,8 +205,43 @@ async def test_a_cluster_without_a_node_tells_and_comes_back(pairs: Cluster, pai
     assert errors
     assert (await Note.get("1")).n == note.n
     pairs.bring_back(master)
+    await aclose(paired)
+
+
+async def aclose(database: Database) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    await paired.aclose()
+    await database.aclose()
+
+
+async def test_a_master_that_stands_still_does_not_write_later(pairs: Cluster, paired: Database) -> None:
+    """What it had in its buffers when it was replaced is not done over what others have written since."""
+    note = Note.new("1", name="first", n=1)
+    await note.save()
+    master = pairs.master_of(slot_of_key("{note}"))
+    os.kill(master.process.pid, signal.SIGSTOP)
+    try:
+        note.name = "late"
+        with pytest.raises(OutcomeUnknown):
+            await note.save()
+        end, errors = time.monotonic() + limit(2), 0
+        while True:
+            try:
+                other = await Note.get("1")
+                other.name = "acknowledged"
+                await other.save()
+                break
+            except (Unavailable, OutcomeUnknown):
+                errors += 1
+                assert time.monotonic() < end
+                time.sleep(0.05)
+    finally:
+        os.kill(master.process.pid, signal.SIGCONT)
+        wait_until(lambda: master.role() == "slave" and pairs.is_up())
+    assert (await Note.get("1")).name == "acknowledged"
+    with pytest.raises(UniqueViolation):
+        await Note.new("2", name="acknowledged", n=1).save()
+    await Note.new("3", name="late", n=1).save()
+    await aclose(paired)

@@ -23,7 +23,10 @@ from aioredisca import (
     UsageError,
     session,
 )
+from aioredisca.drivers.cluster.slots import slot_of_key
+from aioredisca.types import Call
 
+from ..support.cluster import Cluster
 from ..support.servers import Server
 
 
@@ -117,6 +120,32 @@ async def test_a_record_goes_over_tls(secure: int, trusted: str, driver: str, ho
         await User.new("1", name="Ada").save()
         assert await User.name.find("Ada") == [User("1")]
     await close(database, driver)
+
+
+async def test_a_cluster_over_tls_through_other_addresses(
+    cluster: Cluster, authority: trustme.CA, trusted: str, driver: str
+) -> None:
+    """All nodes are reached as redis-py is told to reach them: those that are found, and those that are named."""
+    terminators = {node.port: Terminator(node.port, authority) for node in cluster.nodes}
+    ports = {port: terminator.port for port, terminator in terminators.items()}
+    client = redis.asyncio.RedisCluster(
+        host="127.0.0.1",
+        port=ports[cluster.nodes[0].port],
+        ssl=True,
+        ssl_ca_certs=trusted,
+        ssl_check_hostname=False,
+        address_remap=lambda place: (place[0], ports[place[1]]),
+    )
+    database = Database(client)
+    slots = [slot_of_key(key) for key in ("a", "b", "c", "d")]
+    assert len({cluster.master_of(slot).port for slot in slots}) == 3
+    for key in ("a", "b", "c", "d"):
+        assert await database.transport().send(Call(("SET", key, key), writes=True)) == b"OK"
+    cluster.move(slots[0])  # and the node that is named then, too
+    assert await database.transport().send(Call(("GET", "a"))) == b"a"
+    await close(database, driver)
+    for terminator in terminators.values():
+        terminator.close()
 
 
 async def test_a_server_that_is_not_trusted_is_not_talked_to(secure: int, driver: str) -> None:

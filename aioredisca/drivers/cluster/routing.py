@@ -95,6 +95,9 @@ class Router(ABC, Generic[N]):
             return await self._transport(node).send(call, overlap)
         except (Elsewhere, Unavailable) as error:
             hindrance: Hindrance = error
+        except OutcomeUnknown:
+            self._look_aside()  # the next call is to know where to go
+            raise
         reply = await self._carry(slot, call, node, hindrance)
         if isinstance(reply, RediscaError):
             raise reply
@@ -130,6 +133,9 @@ class Router(ABC, Generic[N]):
         """The replies to *items*, which *node* serves, as far as is known."""
         try:
             replies: list[Reply] = await self._transport(node).send_all([item.call for item in items])
+        except OutcomeUnknown:
+            self._look_aside()
+            raise
         except Unavailable as error:  # none of it ran
             topology = await self._look()
             if monotonic() > end or all(topology.of(item.slot) == node for item in items):
@@ -241,8 +247,6 @@ class Router(ABC, Generic[N]):
         self._topology, self._looked, self._failures = topology, monotonic(), 0
         for node in self.by_node.keys() - topology.nodes:
             self.by_node.pop(node, None)  # what is on its way there keeps it until it is answered
-        places = {self._address.at(node).place for node in topology.nodes}
-        self.facts.given_up -= {peer for peer in self.facts.given_up if peer.place not in places}
         return topology
 
     def _failed(self, error: Exception) -> Exception:
