@@ -97,6 +97,8 @@ class Call:
     """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
     reaches: tuple[str, ...] = ()
     proof: Proof | None = None
+    lagging: bool = False
+    """Whether a replica may answer, which lags, where the Database reads from replicas."""
 
 
 class Lock(Protocol):

@@ -17,9 +17,10 @@ def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
 def record_call(schema: Schema, id: str) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
     if schema.cache_region is not None:
-        return Call(("HMGET", schema.records + id, *schema.read_fields), cache_region=schema.cache_region)
+        args = ("HMGET", schema.records + id, *schema.read_fields)
+        return Call(args, cache_region=schema.cache_region, lagging=True)
     key = (schema.records + id).encode("utf-8", "surrogateescape")
-    return Call((), packed=schema.load_form % (len(key), key))
+    return Call((), packed=schema.load_form % (len(key), key), lagging=True)
 
 
 def records_call(wanted: Sequence[tuple[Schema, Sequence[str]]]) -> Call:
@@ -29,7 +30,7 @@ def records_call(wanted: Sequence[tuple[Schema, Sequence[str]]]) -> Call:
         load, stem = schema.load_form, schema.records
         keys = [(stem + id).encode("utf-8", "surrogateescape") for id in ids]
         commands += [load % (len(key), key) for key in keys]
-    return Call((), packed=b"".join(commands), commands=len(commands))
+    return Call((), packed=b"".join(commands), commands=len(commands), lagging=True)
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

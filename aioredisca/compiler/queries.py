@@ -120,7 +120,8 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
     script, ids = query_script("rows", schema.expires), schema.keys.ids
 
     def call(kind: str, key: str | bytes, *bounds: str, proof: Proof | None = None) -> Call:
-        return Call((*head, kind, 2, *bounds, *tail), script, (ids, key, *more), proof=proof)
+        keys = (ids, key, *more)
+        return Call((*head, kind, 2, *bounds, *tail), script, keys, proof=proof, lagging=True)
 
     return call
 

@@ -70,10 +70,13 @@ class Address:
     nodes: tuple[Node, ...] = ()
     remap: Callable[[Node], Node] | None = None
     """Where a node of a cluster is reached that calls itself so, if it is elsewhere."""
+    read_from: str = "primary"
 
-    def at(self, node: Node) -> Address:
-        """The address of one node of the cluster."""
+    def at(self, node: Node, *, replica: bool = False) -> Address:
+        """The address of one node of the cluster; of a *replica* that is to answer reads."""
         options = {**self.options, "host": node[0], "port": node[1]}
+        if replica:
+            options["redis_connect_func"] = _log_in_to_replica
         return replace(self, options=options, nodes=())
 
     @property
@@ -111,8 +114,10 @@ class Address:
         return {**self._pinned(), "socket_timeout": None, "socket_connect_timeout": self.connect_timeout}
 
     def sync_options(self) -> dict[str, Any]:
+        replica = "redis_connect_func" in self.options
         return {
             **self._pinned(),
+            **({"redis_connect_func": _log_in_to_replica_blocking} if replica else {}),
             "socket_timeout": self.timeout,
             "socket_connect_timeout": self.connect_timeout,
         }
@@ -126,6 +131,19 @@ class Address:
             "retry": None,
             "health_check_interval": 0,
         }
+
+
+async def _log_in_to_replica(connection: Any) -> None:
+    """Log in, and have a replica answer reads."""
+    await connection.on_connect()
+    await connection.send_command("READONLY")
+    await connection.read_response()
+
+
+def _log_in_to_replica_blocking(connection: Any) -> None:
+    connection.on_connect()
+    connection.send_command("READONLY")
+    connection.read_response()
 
 
 def read_source(source: object) -> tuple[Address, str]:

@@ -36,6 +36,7 @@ DEFAULT_URL = "redis://localhost:6379/0"
 
 TRANSPORTS = ("auto", "fast", "public", "pool")
 EVICTION = ("warn", "refuse", "allow")
+READ_FROM = ("primary", "replica")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
@@ -65,6 +66,8 @@ class Database:
                          ``maxmemory-policy`` of all keys, or a volatile one for classes whose records
                          end: ``"warn"`` once (EvictionWarning), ``"refuse"`` the first write of each
                          class (StoreError), or ``"allow"`` it. It is looked at where the user may INFO.
+    ``read_from``        of a cluster: ``"replica"`` has replicas answer loads by id and queries. They lag:
+                         see docs/cluster.md. Writes, and what they look at, are the primary's.
     """
 
     @hiding
@@ -78,6 +81,7 @@ class Database:
         connect_timeout: float | None = None,
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
         eviction: Literal["warn", "refuse", "allow"] = "warn",
+        read_from: Literal["primary", "replica"] = "primary",
     ) -> None:
         namespace = plain(namespace)
         if reason := bad_namespace(namespace):
@@ -90,11 +94,18 @@ class Database:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
         if eviction not in EVICTION:
             raise UsageError(f"Database(eviction={eviction!r}): is one of {', '.join(EVICTION)}")
+        if read_from not in READ_FROM:
+            raise UsageError(f"Database(read_from={read_from!r}): is one of {', '.join(READ_FROM)}")
         self._eviction: Literal["warn", "refuse", "allow"] = eviction
         address, self._name = _read(
             os.environ.get("REDISCA_URL") or DEFAULT_URL if source is None else source
         )
-        self._address = replace(address, transport=transport, **limits)
+        if read_from == "replica" and not address.nodes:
+            raise UsageError(
+                'Database(read_from="replica"): only a cluster tells of its replicas: write redis+cluster:// '
+                "in the URL"
+            )
+        self._address = replace(address, transport=transport, read_from=read_from, **limits)
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
         self.facts = StoreFacts(

@@ -58,6 +58,7 @@ class Scan(Generic[R]):
         self.ordered = False
         self.gave_up = False
         """Whether the last step only told that the order is too dear: it begins anew without."""
+        self.exact = spec.exact
         self._walk: Walk | None = None
         self._want: int | None = None
         self._offset, self._cursor = 0, b""
@@ -108,6 +109,7 @@ class Scan(Generic[R]):
     async def look_again(self) -> None:
         """The store has changed: go on by what it says now. Changed where it lacks an index of the plan."""
         assert self.proof is not None
+        self.exact = True  # it may be a replica that has not heard of it
         readiness.distrust(self.store, self.schema, self.proof)
         lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
@@ -299,7 +301,7 @@ async def _execute(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
 
 def _call(scan: Scan[Any], call_of: CallOf) -> Call:
     call = call_of(scan)
-    call.proof = scan.proof
+    call.proof, call.lagging = scan.proof, not scan.exact
     return call
 
 

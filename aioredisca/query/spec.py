@@ -35,6 +35,7 @@ class QuerySpec(Generic[R]):
     ``only``      the fields to load; None for all.
     ``prefetch``  the references to load along, as attribute names.
     ``depth``     how many levels of conditions within conditions there are.
+    ``exact``     something is to be written by what it finds: no replica answers.
     """
 
     model: type[R]
@@ -47,6 +48,7 @@ class QuerySpec(Generic[R]):
     only: tuple[Field[Any], ...] | None = None
     prefetch: tuple[tuple[str, ...], ...] = ()
     depth: int = 1
+    exact: bool = False
 
     @property
     def mapper(self) -> Mapper:

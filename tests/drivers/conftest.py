@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from ..conftest import _binary, chosen
+from ..support.cluster import Cluster
 from ..support.servers import Server
 
 
@@ -22,3 +23,10 @@ def own(server: Server, backend: str) -> Iterator[Server]:
     """A server of this test alone, which it may stop and kill."""
     with Server(backend, _binary(backend)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def pairs(backend: str) -> Iterator[Cluster]:
+    """A cluster of three masters with a replica each, whose nodes a test may stop and kill, and starts again."""
+    with Cluster(backend, _binary(backend), 3, 1) as cluster:
+        yield cluster

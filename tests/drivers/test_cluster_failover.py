@@ -26,7 +26,6 @@ from aioredisca import (
 )
 from aioredisca.drivers.cluster.slots import slot_of_key
 
-from ..conftest import _binary
 from ..support.cluster import Cluster, Node
 from ..support.patience import limit, wait_until
 
@@ -40,13 +39,6 @@ class Note(Model):
 @conf(prefix="elsewhere")
 class Elsewhere(Note):
     """One whose node lives on."""
-
-
-@pytest.fixture(scope="module")
-def pairs(backend: str) -> Iterator[Cluster]:
-    """Three masters with a replica each."""
-    with Cluster(backend, _binary(backend), 3, 1) as cluster:
-        yield cluster
 
 
 @pytest.fixture

@@ -65,13 +65,12 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
         """Close all connections. What is on the way is told that they are lost."""
         if self._looking is not None:
             self._looking.cancel()
-        nodes, self.by_node = list(self.by_node.values()), {}
-        await asyncio.gather(*(node.close() for node in nodes))
+        await asyncio.gather(*(node.close() for node in self._let_go()))
         await super().close()
 
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
-        for node in self.by_node.values():
+        for node in self._let_go():
             node.abandon()
 
 

@@ -74,6 +74,5 @@ class BlockingCluster(Router[BlockingTransport]):
 
     def close(self) -> None:
         """Close all connections; those in use when they are given back."""
-        nodes, self.by_node = list(self.by_node.values()), {}
-        for node in nodes:
+        for node in self._let_go():
             node.close()

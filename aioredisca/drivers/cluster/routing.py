@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Sequence
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -54,15 +55,16 @@ class Item(NamedTuple):
 class Router(ABC, Generic[N]):
     """Carries calls to one cluster, by a transport per node.
 
-    ``by_node``  the transports.
+    ``by_node``  the transports to nodes as primaries.
     """
 
     facts: StoreFacts
     by_node: dict[Node, N]
+    _replicas: dict[Node, N]
 
     def _begin(self, address: Address) -> None:
         """Begin without connections."""
-        self._address, self.by_node = address, {}
+        self._address, self.by_node, self._replicas = address, {}, {}
         self._topology: Topology | None = None
         self._looked, self._failures = 0.0, 0
 
@@ -91,6 +93,9 @@ class Router(ABC, Generic[N]):
         if slot is None and call.args[:1] == ("SCAN",):
             return await self._scan(call)
         node = await self._serving(slot)
+        if call.lagging and (replica := self._replica_of(slot)) is not None:
+            with suppress(Elsewhere, Unavailable):  # then its primary answers
+                return await replica.send(call, overlap)
         try:
             return await self._transport(node).send(call, overlap)
         except (Elsewhere, Unavailable) as error:
@@ -131,8 +136,14 @@ class Router(ABC, Generic[N]):
 
     async def _send_to(self, node: Node, items: Sequence[Item], end: float) -> list[Reply]:
         """The replies to *items*, which *node* serves, as far as is known."""
+        calls = [item.call for item in items]
+        if all(call.lagging for call in calls) and (replica := self._replica_of(items[0].slot)) is not None:
+            with suppress(Unavailable):
+                replies: list[Reply] = await replica.send_all(calls)
+                if not any(isinstance(reply, Hindrance) for reply in replies):
+                    return replies
         try:
-            replies: list[Reply] = await self._transport(node).send_all([item.call for item in items])
+            replies = await self._transport(node).send_all(calls)
         except OutcomeUnknown:
             self._look_aside()
             raise
@@ -229,6 +240,16 @@ class Router(ABC, Generic[N]):
             found = self.by_node.setdefault(node, self._new_transport(self._address.at(node)))
         return found
 
+    def _replica_of(self, slot: int | None) -> N | None:
+        """What carries calls to a replica of the node that serves *slot*, where replicas are read."""
+        if self._address.read_from != "replica" or self._topology is None:
+            return None
+        node = self._topology.replica_of(slot)
+        if node is not None and node not in self._replicas:
+            transport = self._new_transport(self._address.at(node, replica=True))
+            return self._replicas.setdefault(node, transport)
+        return None if node is None else self._replicas[node]
+
     async def _look(self) -> Topology:
         """Who serves what, as the cluster says now or has just said. Unavailable if no node tells."""
         if self._topology is not None and self._is_fresh():
@@ -245,9 +266,16 @@ class Router(ABC, Generic[N]):
     def _take(self, topology: Topology) -> Topology:
         """This is what the cluster says now."""
         self._topology, self._looked, self._failures = topology, monotonic(), 0
-        for node in self.by_node.keys() - topology.nodes:
-            self.by_node.pop(node, None)  # what is on its way there keeps it until it is answered
+        for transports in (self.by_node, self._replicas):
+            for node in transports.keys() - topology.nodes:
+                transports.pop(node, None)  # what is on its way there keeps it until it is answered
         return topology
+
+    def _let_go(self) -> list[N]:
+        """All transports: there are none from here on."""
+        found = [*self.by_node.values(), *self._replicas.values()]
+        self.by_node, self._replicas = {}, {}
+        return found
 
     def _failed(self, error: Exception) -> Exception:
         """No node told: not to be asked again at once."""
