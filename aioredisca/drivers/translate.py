@@ -6,7 +6,6 @@ Their texts can carry values, so they are never chained.
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import redis.exceptions as client
 
@@ -44,6 +43,9 @@ _UNAVAILABLE = {
 }
 _FULL_HOUSE = "max number of clients"
 _CLUSTER = re.compile(r"^(MOVED|ASK|CROSSSLOT)\b|non local key in a cluster|same (hash|key)? ?slot")
+_ELSEWHERE = re.compile(r"(?:(MOVED|ASK) )?(\d+) (\S*):(\d+)$")
+"""What a node says of the slot and of who serves it; newer redis-py takes the code off."""
+
 _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
@@ -64,10 +66,8 @@ class Elsewhere(StoreError):
     ``host`` is empty where the node does not tell its name. ``asking``: only of this call, and told of it.
     """
 
-    def __init__(self, error: Any) -> None:
-        self.host, self.port = error.host, error.port
-        self.slot = error.slot_id
-        self.asking = not isinstance(error, client.MovedError)
+    def __init__(self, slot: int, host: str, port: int, *, asking: bool) -> None:
+        self.slot, self.host, self.port, self.asking = slot, host, port, asking
         super().__init__(
             f"this server is a node of a cluster, and the keys are on others as well: write "
             f"redis+cluster://{self.host or 'host'}:{self.port} in the URL, or rediss+cluster:// for TLS"
@@ -86,8 +86,9 @@ def refusal(error: Exception) -> RediscaError:
     if trouble := _trouble(error, text):
         kind = Moving if trouble == _UNAVAILABLE[_MOVING] else Unavailable
         return kind(f"the database does not take this now: {trouble}")
-    if isinstance(error, client.AskError):
-        return Elsewhere(error)
+    found = _ELSEWHERE.match(text)
+    if found and (code := found[1] or _code_of(error)) in ("MOVED", "ASK"):
+        return Elsewhere(int(found[2]), found[3], int(found[4]), asking=code == "ASK")
     if isinstance(error, client.ClusterCrossSlotError) or _CLUSTER.search(text):
         return StoreError(
             "this server is a node of a cluster, and the keys are on others as well: write redis+cluster:// "
@@ -117,6 +118,8 @@ def _code_of(error: Exception) -> str:
         client.MasterDownError: "MASTERDOWN",
         client.ClusterDownError: "CLUSTERDOWN",
         client.TryAgainError: _MOVING,
+        client.MovedError: "MOVED",
+        client.AskError: "ASK",
     }
     return next((code for kind, code in kinds.items() if isinstance(error, kind)), "")
 

@@ -140,6 +140,12 @@ class Cluster:
             self._follow(node, masters[number % len(masters)])
         _await(self.is_up, "the cluster does not come up")
         _await(lambda: all(map(_follows, replicas)), "replicas do not follow")
+        _await(self._agrees, "nodes do not hear of all replicas")
+
+    def _agrees(self) -> bool:
+        """Whether each node that runs names all of them among those that serve slots."""
+        named = [{int(one[1]) for slots in self._slots(node) for one in slots[2:]} for node in self.running]
+        return all(ports == {node.port for node in self.running} for ports in named)
 
     def _knows_all(self, node: Node) -> bool:
         return int(node.ask("CLUSTER INFO")["cluster_known_nodes"]) == len(self.nodes)
@@ -170,14 +176,17 @@ class Cluster:
     def bring_back(self, node: Node) -> None:
         """Start a node again that was killed, whose replica has taken over."""
         node.start()
-        _await(lambda: node.is_up() and _follows(node) and self.is_up(), "a node does not come back")
+        _await(
+            lambda: node.is_up() and _follows(node) and self.is_up() and self._agrees(),
+            "a node does not come back",
+        )
 
     def find_masters(self) -> list[Node]:
         ports = {int(slots[2][1]) for slots in self._slots()}
         return [node for node in self.nodes if node.port in ports]
 
-    def _slots(self) -> Any:
-        with self.running[0].client() as client:
+    def _slots(self, node: Node | None = None) -> Any:
+        with (node or self.running[0]).client() as client:
             client.set_response_callback("CLUSTER SLOTS", lambda reply, **_: reply)
             return client.execute_command("CLUSTER SLOTS")
 
