@@ -68,6 +68,14 @@ def faults(session: nox.Session) -> None:
 
 
 @nox.session
+def sentinel(session: nox.Session) -> None:
+    """Replace a primary 80 times under load: kills, halts, operators. Takes a quarter of an hour."""
+    session.install("-e", ".[test]")
+    arguments = session.posargs or ["-s", "tests/drivers/test_sentinel_failover.py"]
+    session.run("pytest", *arguments, env={"REDISCA_FULL": "1"})
+
+
+@nox.session
 def protocol(session: nox.Session) -> None:
     """Look at every state of the protocol of changes, of large scenarios too. Takes an hour."""
     session.install("-e", ".[test]")

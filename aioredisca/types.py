@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
 
@@ -162,3 +162,6 @@ class Store(Protocol):
         ...
 
     def transport(self) -> Transport: ...
+    def sentinels(self) -> Awaitable[Mapping[str, Mapping[str, Any] | str]]:
+        """What each sentinel says of the service, or why it says nothing; nothing where there are none."""
+        ...

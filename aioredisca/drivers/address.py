@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import importlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 from redis.asyncio import connection as async_connection
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
+from aioredisca.drivers.sentinels import Node as Node
+from aioredisca.drivers.sentinels import Sentinels
 from aioredisca.drivers.urls import (
     CLUSTERS,
     SCHEMES,
+    SENTINELS,
     check_database,
     check_options,
     place_text,
     read_cluster_url,
+    read_sentinel_url,
     read_url,
 )
 from aioredisca.errors import UsageError
-
-Node = tuple[str, int]
-"""Host and port of a node of a cluster."""
 
 _TWINS: dict[type[Any], type[Any]] = {
     Connection: async_connection.Connection,
@@ -48,6 +51,11 @@ _BLOCKING_ONLY = {
 }
 """Checks that the asyncio connections of redis-py cannot make, and so must not be asked for by them."""
 
+_SENTINEL_POOLS = (redis.sentinel.SentinelConnectionPool, redis.asyncio.sentinel.SentinelConnectionPool)
+
+_PINNED = {"protocol": 2, "retry": None, "decode_responses": False, "health_check_interval": 0}
+"""No retries: a client that sends a write twice cannot be made exact."""
+
 _KINDS = {"redis": Connection, "rediss": SSLConnection, "unix": UnixDomainSocketConnection}
 
 
@@ -57,6 +65,7 @@ class Address:
 
     A class is None where its colour is not to be had. ``nodes`` are those that a cluster was named by: who
     serves it is asked of them. Only an address of one node, made by :meth:`at`, can be connected to then.
+    With ``sentinels`` the host is missing until they are asked, and is that which they name.
     """
 
     async_class: Any
@@ -71,13 +80,19 @@ class Address:
     remap: Callable[[Node], Node] | None = None
     """Where a node of a cluster is reached that calls itself so, if it is elsewhere."""
     read_from: str = "primary"
+    sentinels: Sentinels | None = None
 
     def at(self, node: Node, *, replica: bool = False) -> Address:
-        """The address of one node of the cluster; of a *replica* that is to answer reads."""
+        """The address of whom sentinels named, or of a node of a cluster; of a *replica* to be read."""
         options = {**self.options, "host": node[0], "port": node[1]}
         if replica:
             options["redis_connect_func"] = _log_in_to_replica
         return replace(self, options=options, nodes=())
+
+    @property
+    def node(self) -> Node:
+        """The host and port of one server."""
+        return self.options["host"], self.options["port"]
 
     @property
     def multiplexes(self) -> bool:
@@ -101,6 +116,8 @@ class Address:
             return ",".join(map(place_text, self.nodes))
         if "path" in self.options:
             return f"unix://{self.options['path']}"
+        if self.sentinels is not None and "host" not in self.options:
+            return self.sentinels.place
         return f"{self.options.get('host', 'localhost')}:{self.options.get('port', 6379)}"
 
     @property
@@ -123,14 +140,7 @@ class Address:
         }
 
     def _pinned(self) -> dict[str, Any]:
-        """Bytes, and no retries: a client that sends a write twice cannot be made exact."""
-        return {
-            **self.options,
-            "protocol": self.protocol,
-            "decode_responses": False,
-            "retry": None,
-            "health_check_interval": 0,
-        }
+        return {**self.options, **_PINNED, "protocol": self.protocol}
 
 
 async def _log_in_to_replica(connection: Any) -> None:
@@ -149,8 +159,10 @@ def _log_in_to_replica_blocking(connection: Any) -> None:
 def read_source(source: object) -> tuple[Address, str]:
     """Address, and a name without secrets, for a URL or a redis-py client."""
     if isinstance(source, str):
-        is_cluster = source.strip().partition("://")[0] in CLUSTERS
-        return _read_cluster_url(source) if is_cluster else _read_url(source)
+        scheme = source.strip().partition("://")[0]
+        if scheme in CLUSTERS:
+            return _read_cluster_url(source)
+        return _read_sentinel_url(source) if scheme in SENTINELS else _read_url(source)
     if isinstance(source, redis.RedisCluster | redis.asyncio.RedisCluster):
         return _read_cluster(source)
     if isinstance(source, redis.Redis | redis.asyncio.Redis):
@@ -184,6 +196,25 @@ def _read_cluster(source: Any) -> tuple[Address, str]:
     return address, address.place
 
 
+def _read_sentinel_url(url: str) -> tuple[Address, str]:
+    hosts, service, own, options, name = read_sentinel_url(url)
+    address = _limited(_KINDS[SENTINELS[name.partition(":")[0]]], options)
+    if own["ssl"]:
+        own |= {name: value for name, value in address.options.items() if name.startswith("ssl_")}
+    return _watched(address, hosts, service, own), name
+
+
+def _watched(
+    address: Address, hosts: Sequence[Node], service: str, own: dict[str, Any], others: int = 0
+) -> Address:
+    """The *address* with sentinels, to which connections have the options *own*."""
+    asking = _address(address.sync_class, address.async_class, own)
+    options = {name: value for name, value in asking.options.items() if name not in ("db", "host", "port")}
+    sentinels = Sentinels(hosts, service, {**options, **_PINNED, "ssl": own["ssl"]}, others)
+    async_class = address.async_class if asking.async_class else None
+    return replace(address, async_class=async_class, sentinels=sentinels)
+
+
 def _limited(kind: Any, options: dict[str, Any]) -> Address:
     """The address that a URL means, with the limits that it names."""
     names = {"max_connections": "max_connections", "socket_timeout": "timeout"}
@@ -205,12 +236,38 @@ def _read_client(source: Any) -> tuple[Address, str]:
     """A client is read, not used: its decoding, timeouts and retries would not do."""
     pool = source.connection_pool
     kind, options = pool.connection_class, dict(pool.connection_kwargs)
-    if kind.__module__.endswith(".sentinel"):
-        raise UsageError("a client of Sentinel cannot be copied: name the primary by its URL")
+    if isinstance(pool, _SENTINEL_POOLS):
+        return _read_sentinel_client(pool)
     if "server" not in options:  # of fakeredis, which reaches no host
         check_options(options, _no_way)
     address = _address(*_pair(kind), options)
     return address, f"{address.place}/{address.options.get('db') or 0}"
+
+
+def _read_sentinel_client(pool: Any) -> tuple[Address, str]:
+    """What ``Sentinel(...).master_for(...)`` has made."""
+    manager, options = pool.sentinel_manager, dict(pool.connection_kwargs)
+    if not pool.is_master:
+        raise UsageError("reading from replicas is not supported: take the client that master_for() makes")
+    if getattr(manager, "_force_master_ip", None) is not None:
+        raise UsageError("a client with force_master_ip= is not copied: let sentinels announce the address")
+    asked = [sentinel.connection_pool for sentinel in manager.sentinels]
+    own = [dict(one.connection_kwargs) for one in asked]
+    for every in (options, *own):
+        check_options(every, _no_way)
+    address = _address(*_pair(SSLConnection if _is_tls(pool) else Connection), options)
+    address = _watched(
+        address,
+        [(one["host"], int(one["port"])) for one in own],
+        pool.service_name,
+        {**own[0], "ssl": _is_tls(asked[0])},
+        manager.min_other_sentinels,
+    )
+    return address, f"{address.place}/{options.get('db') or 0}"
+
+
+def _is_tls(pool: Any) -> bool:
+    return issubclass(pool.connection_class, SSLConnection | async_connection.SSLConnection)
 
 
 def _no_way(reason: str) -> UsageError:

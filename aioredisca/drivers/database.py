@@ -9,6 +9,7 @@ import asyncio
 import os
 import threading
 from asyncio import get_running_loop
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet, WeakValueDictionary
@@ -51,10 +52,11 @@ class Database:
     """A database: nothing connects before the first command.
 
     ``source``           a URL (``memory://`` private, ``memory://name`` shared in the process,
-                         ``redis:// rediss:// unix:// valkey:// valkeys://``, and for a cluster
-                         ``redis+cluster://host:7000,host:7001`` and its sisters, see docs/cluster.md), as
-                         text or as an object such as pydantic's ``RedisDsn``; or a redis-py client of
-                         either colour, which is read and not used. Default: ``$REDISCA_URL``, else ``redis://localhost:6379/0``.
+                         ``redis:// rediss:// unix:// valkey:// valkeys://``, for a cluster
+                         ``redis+cluster://host:7000,host:7001``, see docs/cluster.md, and for sentinels
+                         ``redis+sentinel://host1,host2,host3/service/0``, see docs/sentinel.md), as text or
+                         as an object such as pydantic's ``RedisDsn``; or a redis-py client of either colour,
+                         which is read and not used. Default: ``$REDISCA_URL``, else ``redis://localhost:6379/0``.
     ``namespace``        goes before every key, as in ``app:``.
     ``max_connections``  of blocking code per process, and of ``transport="pool"`` per event loop (50).
     ``timeout``          seconds that one round trip may take, and that a call waits to be sent (5).
@@ -211,6 +213,10 @@ class Database:
 
             client: redis.asyncio.Redis = new_client(address)
             return client
+        if address.sentinels is not None:
+            from aioredisca.drivers.aio.primary import raw_client
+
+            return raw_client(address)
         pool = redis.asyncio.ConnectionPool(connection_class=address.async_class, **address.async_options())
         return redis.asyncio.Redis.from_pool(pool)
 
@@ -228,8 +234,28 @@ class Database:
 
             client: redis.Redis = new_blocking_client(address)
             return client
+        if address.sentinels is not None:
+            from aioredisca.drivers.blocking.primary import raw_client
+
+            return raw_client(address)
         pool = redis.ConnectionPool(connection_class=address.sync_class, **address.sync_options())
         return redis.Redis.from_pool(pool)
+
+    async def sentinels(self) -> dict[str, Mapping[str, Any] | str]:
+        """What each sentinel of the URL says of the service, by its place, in either colour.
+
+        As redis-py tells it (``flags``, ``quorum``, ``num-slaves`` ...); a text where it says nothing of it.
+        Nothing without sentinels. SENTINEL MASTERS, one round trip to each.
+        """
+        if self._address.sentinels is None:
+            return {}
+        if driving():
+            from aioredisca.drivers.blocking import primary as blocking
+
+            return blocking.told(self._address)
+        from aioredisca.drivers.aio import primary as asynchronous
+
+        return await asynchronous.told(self._address)
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""

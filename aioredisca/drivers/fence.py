@@ -33,8 +33,17 @@ def introduction(facts: StoreFacts, place: str) -> Talk:
     return Peer(found[1].decode(), found[2].decode(), place)
 
 
+def forget_others(facts: StoreFacts, place: str) -> None:
+    """A server at *place* has become the primary: those given up elsewhere need not be ended any more.
+
+    Sentinels end all connections of a primary that they make a replica, and what it has written meanwhile is
+    replaced by what the new one has.
+    """
+    facts.given_up.difference_update([peer for peer in facts.given_up if peer.place != place])
+
+
 def endings(facts: StoreFacts, place: str) -> Talk:
-    """End the connections to *place* that were given up. To end one twice does no harm."""
+    """End those to *place* that were given up. To end one twice does no harm: several may at once."""
     for peer in [peer for peer in facts.given_up if peer.place == place]:
         # The address beside it: a server that was started again gives the same ids to others.
         answer = yield ("CLIENT", "KILL", "ID", peer.id, "ADDR", peer.address)

@@ -37,10 +37,13 @@ _UNAVAILABLE = {
     "MISCONF": "it cannot save to disk and refuses writes: see its log and its disk",
     "NOREPLICAS": "too few replicas are connected: see its min-replicas-to-write",
     "OOM": "its memory is full: it refuses writes that need more until maxmemory is raised or data deleted",
-    "READONLY": "it is a read-only replica: name its primary in the URL",
+    "READONLY": "it is a read-only replica: name its primary in the URL, or its sentinels",
     _MOVING: "the cluster is moving these keys",
     "UNBLOCKED": "it changed its role",
 }
+_LEFT = {"READONLY", "LOADING", "MASTERDOWN"}
+"""What a server that is no primary, or not yet, refuses calls with."""
+
 _FULL_HOUSE = "max number of clients"
 _CLUSTER = re.compile(r"^(MOVED|ASK|CROSSSLOT)\b|non local key in a cluster|same (hash|key)? ?slot")
 _ELSEWHERE = re.compile(r"(?:(MOVED|ASK) )?(\d+) (\S*):(\d+)$")
@@ -100,6 +103,14 @@ def refusal(error: Exception) -> RediscaError:
             f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
         )
     return WrongType() if "WRONGTYPE" in text else StoreError(_first_line(text))
+
+
+def is_no_primary(reply: object) -> bool:
+    """Whether an error reply says that the server is not the primary, or not yet."""
+    if not isinstance(reply, Exception):
+        return False
+    found = _CODE.match(_WRAPPING.sub("", str(reply)))
+    return bool(found and found[0] in _LEFT) or _code_of(reply) in _LEFT
 
 
 def _trouble(error: Exception, text: str) -> str:

@@ -44,6 +44,8 @@ class Transports:
     def leave_to_parent(self) -> None:
         """This process is a child: what is open belongs to its parent."""
         _inherited.append((self.by_loop, self.blocking))
+        if self._address.sentinels is not None:
+            self._address.sentinels.start()
         self._start()
 
     def open_blocking(self) -> BlockingTransport | BlockingCluster:

@@ -6,10 +6,10 @@ import difflib
 import importlib
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from aioredisca.drivers.limits import check_limits
 from aioredisca.errors import UsageError
@@ -20,6 +20,8 @@ redis_connection: Any = importlib.import_module("redis.connection")
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
 CLUSTERS = {f"{name}+cluster": of for name, of in SCHEMES.items() if name != "unix"}
 """The same for clusters, whose URL may name several nodes."""
+SENTINELS = {f"{name}+sentinel": of for name, of in SCHEMES.items() if name != "unix"}
+"""The same for the primary that sentinels name: theirs are the hosts."""
 
 ESCAPES = (
     "in user, password and path write / ? # @ : % as %2F %3F %23 %40 %3A %25, "
@@ -43,6 +45,17 @@ _TAKEN = {
 }
 """Options that text can give: what takes an object is given by a client."""
 
+_OF_SENTINELS = {
+    "sentinel_username": "username",
+    "sentinel_password": "password",
+    "sentinel_ssl": "ssl",
+}
+"""Options of a URL for the sentinels themselves, and their names in redis-py."""
+
+_EXAMPLE = "redis+sentinel://host1,host2,host3/mymaster/0"
+_SERVICE = re.compile(r"[A-Za-z0-9._-]{1,128}")
+"""What sentinels take for a name."""
+
 _KNOWN = _TAKEN | LIMITS | OURS
 _TRUTHS = {
     **dict.fromkeys(("1", "true", "t", "yes", "y", "on"), True),
@@ -59,7 +72,7 @@ def read_url(url: str) -> tuple[dict[str, Any], str]:
     url = url.strip()
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES or not rest:
-        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES, *CLUSTERS))
+        known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES, *CLUSTERS, *SENTINELS))
         raise UsageError(f"a database URL starts with one of {known}; {ESCAPES}")
     return _read(scheme, rest)
 
@@ -86,17 +99,71 @@ def check_database(options: dict[str, Any], refused: Any) -> None:
         raise refused("a cluster has no database but 0: give a namespace to what is to be kept apart")
 
 
+class Watched(NamedTuple):
+    """What a URL of sentinels says.
+
+    ``hosts``    of the sentinels.
+    ``service``  whose primary is asked for.
+    ``own``      options of connections to the sentinels, as redis-py knows them.
+    ``options``  of those to the primary, without its host.
+    ``name``     the URL without secrets.
+    """
+
+    hosts: tuple[tuple[str, int], ...]
+    service: str
+    own: dict[str, Any]
+    options: dict[str, Any]
+    name: str
+
+
+def read_sentinel_url(url: str) -> Watched:
+    """What *url* says, of a scheme of SENTINELS: ``redis+sentinel://host1,host2:26380/service/0``."""
+    scheme, _, rest = url.strip().partition("://")
+    parts = _split(f"{SENTINELS[scheme]}://{rest}", several=True)
+    user, at, places = parts.netloc.rpartition("@")
+    service, _, database = parts.path.lstrip("/").partition("/")
+    if not _SERVICE.fullmatch(service) or service.isdigit():
+        raise _refused(f"it names no service of the sentinels, as {_EXAMPLE} does", escapes=True)
+    own, query = _read_own(parts)
+    hosts, options = list[tuple[str, int]](), dict[str, Any]()
+    for place in places.split(","):
+        if not place or place.startswith(":"):  # which would be taken for localhost
+            raise _refused(f"it names no host, or has a comma too much: {_EXAMPLE}", escapes=True)
+        plain = f"{user}{at}{place}/{database}?{query}"
+        options, _ = _read(SENTINELS[scheme], plain, _OF_SENTINELS)
+        hosts.append((options.pop("host"), options.pop("port", 26379)))
+    shown = ",".join(map(place_text, hosts))
+    return Watched((*hosts,), service, own, options, f"{scheme}://{shown}/{service}/{options.get('db') or 0}")
+
+
+def _read_own(parts: SplitResult) -> tuple[dict[str, Any], str]:
+    """The options that are for the sentinels, and the query without them."""
+    own, others = dict[str, Any](), list[str]()
+    for pair in parts.query.split("&"):
+        name, _, text = pair.partition("=")
+        if name not in _OF_SENTINELS:
+            others.append(pair)
+        elif _OF_SENTINELS[name] in own:
+            raise _refused("an option stands in it twice")
+        else:
+            own[_OF_SENTINELS[name]] = unquote(text)
+    if "ssl" in own:
+        own["ssl"] = _yes_or_no("sentinel_ssl", own["ssl"])
+    return {"ssl": parts.scheme == "rediss", **own}, "&".join(others)
+
+
 def place_text(node: tuple[str, int]) -> str:
     """A node as it stands in a URL."""
     host, port = node
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _read(scheme: str, rest: str) -> tuple[dict[str, Any], str]:
+def _read(scheme: str, rest: str, also: Iterable[str] = ()) -> tuple[dict[str, Any], str]:
+    """The same for a *scheme* known to be one; it might have had the options *also*."""
     plain = f"{SCHEMES[scheme]}://{rest}"
     parts = _split(plain)
     _check_shape(parts)
-    _check_names(parts)
+    _check_names(parts, also)
     options = _parsed(plain)
     _check_values(parts, options)
     return options, _without_secrets(scheme, parts)
@@ -106,14 +173,15 @@ def _refused(reason: str, *, escapes: bool = False) -> UsageError:
     return UsageError(f"the database URL cannot be read: {reason}" + (f"; {ESCAPES}" if escapes else ""))
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str, *, several: bool = False) -> SplitResult:
+    """The parts of *url*; where it has *several* hosts, each is to be looked at by itself."""
     if "#" in url:  # which begins what servers never see
         raise _refused("it holds a #", escapes=True)
     if _CONTROL.search(url):
         raise _refused("it holds a control character")
     try:
         parts = urlsplit(url)
-        fits = parts.port != 0
+        fits = several or parts.port != 0
     except ValueError:  # whose text quotes what may be of the password
         parts, fits = SplitResult("", "", "", "", ""), False
     if not fits:
@@ -135,13 +203,14 @@ def _check_shape(parts: SplitResult) -> None:
             raise _refused("what follows the host is no number of a database", escapes=True)
 
 
-def _check_names(parts: SplitResult) -> None:
+def _check_names(parts: SplitResult, also: Iterable[str]) -> None:
     if not all("=" in pair for pair in parts.query.split("&") if pair):
         raise _refused("an option after the ? has no =", escapes=True)
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     if unknown := [name for name in names if name not in _KNOWN]:
-        near = {found for name in unknown for found in difflib.get_close_matches(name, sorted(_KNOWN), 1)}
-        hint = f"did you mean {' and '.join(sorted(near))}?" if near else f"there are {_names(_KNOWN)}"
+        known = _KNOWN.union(also)
+        near = {found for name in unknown for found in difflib.get_close_matches(name, sorted(known), 1)}
+        hint = f"did you mean {' and '.join(sorted(near))}?" if near else f"there are {_names(known)}"
         raise UsageError(f"the database URL has an unknown option: {hint}")
     if len(set(names)) < len(names):
         raise _refused("an option stands in it twice")
@@ -166,10 +235,14 @@ def _parsed(url: str) -> dict[str, Any]:
     options.pop("connection_class", None)
     for name, text in parse_qsl(urlsplit(url).query):
         if name in _YES_OR_NO:  # redis-py leaves some as text, and takes whatever it does not know for a yes
-            options[name] = _TRUTHS.get(text.lower())
-            if options[name] is None:
-                raise _refused(f"invalid value for {name!r}: it is true or false")
+            options[name] = _yes_or_no(name, text)
     return options
+
+
+def _yes_or_no(name: str, text: str) -> bool:
+    if text.lower() not in _TRUTHS:
+        raise _refused(f"invalid value for {name!r}: it is true or false")
+    return _TRUTHS[text.lower()]
 
 
 def _check_values(parts: SplitResult, options: dict[str, Any]) -> None:

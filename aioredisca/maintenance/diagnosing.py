@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from aioredisca.compiler.scripts import small_script
 from aioredisca.compiler.signature import probe_call, read_probe
@@ -110,6 +111,7 @@ async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding
     probed = schemas or [_everything(store.namespace)]
     ends = any(schema.expires for schema in probed)
     findings = [latency, *await server_findings(store, probed[0].keys.ids, ends)]
+    findings += await _sentinels(store)
     findings += await _abilities(store, probed[0].keys.record(NOBODY))
     if status_of(findings) != 1:  # without scripts there is none to ask
         findings += await _rights(store, probed, known=bool(schemas))
@@ -138,6 +140,56 @@ async def _latency(store: Store) -> Finding:
         return Finding("connection", "ok", text)
     cure = "every await waits so long: run the program in the same network, and read and write many at once"
     return Finding("connection", "note" if median < FAR else "warning", text, cure)
+
+
+# -- who watches it --------------------------------------------------------------------------------
+
+
+async def _sentinels(store: Store) -> list[Finding]:
+    """What they say who name the primary, and what it does once they name another. One command to each."""
+    told = await store.sentinels()
+    if not told:
+        return []
+    setting = listed(await _asked(store, Call(("CONFIG", "GET", "min-replicas-to-write"))))
+    silent = {place: text for place, text in told.items() if isinstance(text, str)}
+    return [
+        *(Finding("sentinels", "warning", f"{place}: {text}", _AWAY) for place, text in silent.items()),
+        *_agreement([state for state in told.values() if not isinstance(state, str)]),
+        *([Finding("sentinels", "note", _CUT_OFF, _ENOUGH)] if setting[1:] == [b"0"] else []),
+    ]
+
+
+_AWAY = "have it run, or take it out of the URL: a fail-over needs a majority of all sentinels"
+_CUT_OFF = "a primary that is cut off goes on taking writes, which are lost once another has its place"
+_ENOUGH = (
+    "set min-replicas-to-write 1 and min-replicas-max-lag 10 on all servers, where there are two replicas"
+)
+
+
+def _agreement(states: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    primaries = sorted({f"{state['ip']}:{state['port']}" for state in states})
+    sentinels = max((state["num-other-sentinels"] + 1 for state in states), default=0)
+    replicas = max((state["num-slaves"] for state in states), default=0)
+    quorum = max((state["quorum"] for state in states), default=0)
+    text = f"{sentinels}, of which {quorum} must agree, and {replicas} replicas"
+    if len(primaries) > 1:
+        cure = "a fail-over is under way, or some are cut off: see their logs"
+        yield Finding("sentinels", "warning", f"they name several primaries: {', '.join(primaries)}", cure)
+    elif sentinels < 3:
+        cure = (
+            "run three, on machines of their own: fewer cannot replace a primary that takes one of them along"
+        )
+        yield Finding("sentinels", "warning", text, cure)
+    elif not replicas:
+        yield Finding("sentinels", "warning", text, "give the primary a replica: nobody can take its place")
+    else:
+        yield Finding("sentinels", "ok", text)
+
+
+async def _asked(store: Store, call: Call) -> Reply:
+    """The reply to one call; its refusal in the place of it."""
+    (reply,) = await store.transport().send_all([call])
+    return reply
 
 
 # -- what it can do, and what this user may --------------------------------------------------------

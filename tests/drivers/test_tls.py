@@ -13,6 +13,8 @@ import pytest
 import redis
 import redis.asyncio
 import trustme
+from redis import sentinel
+from redis.asyncio import sentinel as asynchronous
 
 from aioredisca import (
     Database,
@@ -20,13 +22,14 @@ from aioredisca import (
     Model,
     String,
     Unavailable,
-    UsageError,
     session,
 )
 from aioredisca.drivers.cluster.slots import slot_of_key
 from aioredisca.types import Call
 
 from ..support.cluster import Cluster
+from ..support.oracle import SERVICE, Oracle
+from ..support.patience import limit
 from ..support.servers import Server
 
 
@@ -164,8 +167,31 @@ async def test_a_check_that_asyncio_cannot_make_is_not_left_out(driver: str) -> 
     await close(database, driver)
 
 
-def test_a_client_of_sentinel_is_told_what_to_do() -> None:
-    kinds: tuple[Any, ...] = (redis.sentinel.Sentinel, redis.asyncio.sentinel.Sentinel)
-    for client in (kind([("127.0.0.1", 1)]).master_for("main") for kind in kinds):
-        with pytest.raises(UsageError, match="a client of Sentinel cannot be copied: name the primary"):
-            Database(client)
+@pytest.mark.parametrize("how", ["url", "blocking client", "asyncio client"])
+async def test_sentinels_and_their_primary_over_tls(
+    secure: int, authority: trustme.CA, trusted: str, driver: str, how: str
+) -> None:
+    oracle = Oracle(secure)
+    oracle.host = "localhost"  # as in the certificate
+    before = Terminator(oracle.port, authority)
+    options: dict[str, Any] = {"ssl": True, "ssl_ca_certs": trusted}
+    place = [("localhost", before.port)]
+    blocking: Any = sentinel.Sentinel
+    shared: Any = asynchronous.Sentinel
+    sources: dict[str, Any] = {
+        "url": f"rediss+sentinel://localhost:{before.port}/{SERVICE}/0?ssl_ca_certs={trusted}",
+        "blocking client": blocking(place, 0, options, **options).master_for(SERVICE),
+        "asyncio client": shared(place, 0, options, **options).master_for(SERVICE),
+    }
+    database = Database(sources[how])
+    async with session(database):
+        await User.new("1", name="Ada").save()
+        assert await User.name.find("Ada") == [User("1")]
+    await close(database, driver)
+    plain = Database(f"redis+sentinel://localhost:{before.port}/{SERVICE}/0", connect_timeout=limit(0.1))
+    async with session(plain):
+        with pytest.raises(Unavailable, match="no sentinel answers"):
+            await User("1").exists()
+    await close(plain, driver)
+    before.close()
+    oracle.stop()

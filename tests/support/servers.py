@@ -108,35 +108,33 @@ def _die_with_parent() -> None:
 class Server:
     """A running server. ``stop()`` it, or use it in a with statement."""
 
+    pick_port = staticmethod(free_port)
+
     def __init__(self, kind: str, binary: Path, *options: str) -> None:
         self.kind = kind
         self._folder = tempfile.TemporaryDirectory(prefix="aioredisca-test-")
         self._binary, self._options = binary, options
         for _ in range(5):  # another process may take the port between the probe and the start
-            self.port = free_port()
+            self.port = self.pick_port()
             if self._start(binary, options):
                 return
         self._folder.cleanup()
         raise RuntimeError(f"{binary} does not start")
 
-    def _start(self, binary: Path, options: tuple[str, ...]) -> bool:
-        command = [
-            str(binary),
-            "--port",
-            str(self.port),
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "no",
-        ]
-        command += ["--dir", self._folder.name, *options]
+    def _command(self, binary: Path, options: tuple[str, ...]) -> list[str]:
+        command = [str(binary), "--port", str(self.port), "--bind", "127.0.0.1"]
+        command += ["--save", "", "--appendonly", "no", "--dir", self._folder.name, *options]
         if _major(binary) >= 7:  # older ones allow it, and do not know the option
             command += ["--enable-debug-command", "yes"]
+        return command
+
+    def _start(self, binary: Path, options: tuple[str, ...]) -> bool:
         die = _die_with_parent if sys.platform == "linux" else None
         self.process = subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=die
+            self._command(binary, options),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=die,
         )
         end = time.monotonic() + START_SECONDS
         while time.monotonic() < end and self.process.poll() is None:

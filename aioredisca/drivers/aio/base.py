@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.drivers import translate
-from aioredisca.drivers.fence import Talk, introduction
+from aioredisca.drivers.fence import Talk, forget_others, introduction
 from aioredisca.storage.facts import Peer, StoreFacts
 from aioredisca.types import CacheRegion, Call, Lock, Overlap, Reply
 
@@ -84,15 +84,25 @@ class AsyncTransport(ABC):
 async def connect(address: Address, facts: StoreFacts) -> tuple[Any, Peer | None]:
     """A new connection, and what the server calls it. redis-py connects, logs in and selects the database.
 
+    Of a primary that sentinels have named it is known then that it is one.
+
     In a task with an empty context: what reads a socket runs in that of whoever connected it.
     """
     connection: Any = address.async_class(**address.async_options())
     loop = asyncio.get_running_loop()
+    # One that stands still is waited for only so long: the sentinels may name another by then.
+    limit = None if address.sentinels is None else address.connect_timeout
     try:
-        await loop.create_task(connection.connect(), context=contextvars.Context())
-        peer = await hold(connection, introduction(facts, address.place))
-    except BaseException:
+        async with asyncio.timeout(limit):
+            await loop.create_task(connection.connect(), context=contextvars.Context())
+            if address.sentinels is not None:
+                await hold(connection, address.sentinels.verified(address.node))
+                forget_others(facts, address.place)
+            peer = await hold(connection, introduction(facts, address.place))
+    except BaseException as error:
         await connection.disconnect(nowait=True)
+        if address.sentinels is not None and isinstance(error, Exception):
+            raise address.sentinels.unreachable(address.node, error) from None
         raise
     return connection, peer
 

@@ -12,7 +12,7 @@ import asyncio
 import contextvars
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 from weakref import ref
@@ -20,7 +20,9 @@ from weakref import ref
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect, read_reply
+from aioredisca.drivers.aio.primary import Watch, located
 from aioredisca.drivers.aio.requests import Owner, Proven, ProvenBatch, Request, Words
+from aioredisca.drivers.sentinels import Node, Sentinels
 from aioredisca.storage.facts import Peer
 from aioredisca.types import Reply
 
@@ -111,6 +113,11 @@ class Connection(ABC):
         self._size = 0
         self._deadlines = Deadlines(self._sent, address.timeout, self._late)
         self._closed = self._loop.create_future()
+        self._left = False
+        self._watch = Watch(address)
+        if address.sentinels is not None:
+            address.sentinels.opened(self)
+            self._watch.start()
 
     @abstractmethod
     def send(self, request: Request) -> None:
@@ -150,12 +157,32 @@ class Connection(ABC):
     def _take(self, replies: Iterable[Reply]) -> None:
         """The next replies: they belong to the oldest requests, even where nobody waits for them any more."""
         self._heard, self.proven = self._loop.time(), True
+        if self._address.sentinels is not None:
+            replies = self._judged(replies, self._address.sentinels)
         sent = self._sent
         for reply in replies:
             if sent[0].take(reply) if self._held is None else self._take_held(sent[0], reply):
                 sent.popleft()
                 if self._held is not None and not sent:
                     self._send_held()
+
+    # A server that says it is no primary is left. The answers to writes that are on the way are still taken,
+    # for they say whether it happened. Those to reads are not believed, which are asked again elsewhere.
+
+    def _judged(self, replies: Iterable[Reply], sentinels: Sentinels) -> Iterator[Reply]:
+        for reply in replies:
+            if not self._left and translate.is_no_primary(reply):
+                self._left, self._held = True, self._held or []
+                sentinels.closed(self)  # it ends by itself, once all is answered
+                sentinels.left(self._address.node)
+                self._retire()
+            yield reply
+
+    def leave(self, node: Node) -> None:
+        """Lose the connection, if it is one to *node*. Called in any thread."""
+        if node == self._address.node:
+            with suppress(RuntimeError):  # its loop is closed
+                self._loop.call_soon_threadsafe(self._lose, ConnectionError("the primary is another server"))
 
     # An unknown script goes once more, in full. What was sent after it was executed before it. So nothing
     # more is sent until all of that is answered, and what only reads among it is asked once more behind it.
@@ -176,6 +203,9 @@ class Connection(ABC):
         return last
 
     def _send_held(self) -> None:
+        if self._left:
+            self._lose(ConnectionError("the server is no primary"))
+            return
         held, self._held = self._held or [], None
         now = self._loop.time()
         for request in held:
@@ -219,6 +249,8 @@ class Connection(ABC):
         self.usable = self.accepts = False
         self._give_up()
         sent, unsent = self._unanswered(), [*(self._held or ()), *self._unsent]
+        if self._left:  # what reads was answered, by a server that is not to be believed
+            sent, unsent, self.proven = [*(self._held or ()), *sent], self._unsent[:], False
         self._held = None
         for kept in (self._sent, self._unsent, self._shelf, self._metas):
             kept.clear()
@@ -238,6 +270,7 @@ class Connection(ABC):
 
     def _hang_up(self) -> None:
         """Close the connection now, whatever is on the way."""
+        self._watch.stop()
         internals.hang_up(self._raw)
 
     async def close(self) -> None:
@@ -250,6 +283,7 @@ class Connection(ABC):
     def abandon(self) -> None:
         """Let go of the connection: its loop is closed already."""
         self._give_up()
+        self._watch.stop()
         with suppress(RuntimeError):  # the loop cannot be told any more
             self._hang_up()
 
@@ -391,6 +425,7 @@ class StreamConnection(Connection):
 
 async def open_connection(owner: Owner, address: Address) -> Connection:
     """A new connection, in the fastest form that its class allows."""
+    address = await located(address)
     raw, peer = await connect(address, owner.facts)
     stream = internals.stream_of(raw) if address.transport != "public" else None
     if stream is None:

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport, connect, hold, read_reply
+from aioredisca.drivers.aio.primary import Watch, located
 from aioredisca.drivers.fence import endings
 from aioredisca.drivers.limits import pause
 from aioredisca.drivers.pooled import PooledTransport
@@ -47,6 +48,8 @@ class PoolTransport(PooledTransport, AsyncTransport):
         self._error: RediscaError | None = None
         self._all, self._idle = set[Any](), list[Any]()
         self._peers = WeakKeyDictionary[Any, Peer]()
+        self._watch, self._there, self._asked = Watch(address), address, 0
+        self._asking = asyncio.Lock()
         # In the process's own memory nothing is waited for: the loop would get no turn, nor a time limit.
         self._travels = "server" not in address.options
 
@@ -91,6 +94,8 @@ class PoolTransport(PooledTransport, AsyncTransport):
             await connection.send_packed_command(data)
             replies = [await read_reply(connection) for _ in range(count)]
             finished = True
+            if self._address.sentinels is not None and any(map(translate.is_no_primary, replies)):
+                self._address.sentinels.left((connection.host, connection.port))
             return replies
         finally:
             if finished and connection in self._all:
@@ -100,9 +105,13 @@ class PoolTransport(PooledTransport, AsyncTransport):
                     self._give_up(connection)
                 await self._drop(connection)
 
+    def _place_of(self, connection: Any) -> str:
+        peer = self._peers.get(connection)
+        return self._address.place if peer is None else peer.place
+
     async def _end_others(self, connection: Any) -> None:
         try:
-            await hold(connection, endings(self.facts, self._address.place))
+            await hold(connection, endings(self.facts, self._place_of(connection)))
         except translate.BROKEN as error:
             raise translate.no_connection(self._address.place, error) from None
 
@@ -120,10 +129,15 @@ class PoolTransport(PooledTransport, AsyncTransport):
         while self._idle:
             connection = self._idle.pop()
             with suppress(*translate.BROKEN):
-                if not await connection.can_read():
+                if self._is_primary(connection) and not await connection.can_read():
                     return connection
             await self._drop(connection)
         return None
+
+    def _is_primary(self, connection: Any) -> bool:
+        """Whether *connection* leads where it should."""
+        sentinels = self._address.sentinels
+        return sentinels is None or sentinels.primary == (connection.host, connection.port)
 
     async def _connect(self) -> Any:
         """A new connection. While the server is away one task tries at a time, for all."""
@@ -151,14 +165,24 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     async def _opened(self) -> Any:
         try:
-            connection, peer = await connect(self._address, self.facts)
+            connection, peer = await connect(await self._located(), self.facts)
         except (*translate.NO_LOGIN, *translate.BROKEN) as error:
             raise translate.no_entry(self._address.place, error) from None
         self._all.add(connection)
         if peer is not None:
             self._peers[connection] = peer
-        self._own(partial(_close_all, self._all))
+        self._watch.start()
+        self._own(partial(_close_all, self._all, self._watch))
         return connection
+
+    async def _located(self) -> Address:
+        """The address to connect to. If many want to at once, one asks the sentinels for all."""
+        asked = self._asked
+        async with self._asking:
+            if self._asked == asked:
+                self._there = await located(self._address)
+                self._asked += 1
+            return self._there
 
     async def _drop(self, connection: Any) -> None:
         self._all.discard(connection)
@@ -171,11 +195,13 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     def abandon(self) -> None:
         """Let go of the connections of a loop that is closed already."""
+        self._watch.stop()
         for connection in self._all:
             with suppress(RuntimeError):  # the loop cannot be told any more
                 internals.hang_up(connection)
 
 
-async def _close_all(connections: set[Any]) -> None:
+async def _close_all(connections: set[Any], watch: Watch) -> None:
+    watch.stop()
     while connections:
         await connections.pop().disconnect()

@@ -23,6 +23,7 @@ from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import connect
 from aioredisca.drivers.aio.connection import Connection, SocketConnection
 from aioredisca.drivers.aio.multiplexer import Multiplexer
+from aioredisca.drivers.aio.primary import located
 from aioredisca.drivers.aio.requests import Batch, Owner, Request
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import CacheRegion, Call, Reply
@@ -173,13 +174,14 @@ class TrackingMultiplexer(Multiplexer):
         self._cache = cache
 
     async def _connect(self) -> Connection:
-        raw, _ = await connect(self._address, self.facts)
+        address = await located(self._address)
+        raw, _ = await connect(address, self.facts)
         try:
             stream = await self._tracked(raw)
         except BaseException:
             await raw.disconnect(nowait=True)
             raise
-        opened = TrackedConnection(self, raw, self._address, stream, self._cache)
+        opened = TrackedConnection(self, raw, address, stream, self._cache)
         self._cache.connection = opened
         return opened
 

@@ -13,7 +13,8 @@ from weakref import finalize
 
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
-from aioredisca.drivers.fence import Talk, introduction
+from aioredisca.drivers.fence import Talk, forget_others, introduction
+from aioredisca.drivers.sentinels import Node
 from aioredisca.storage.facts import Peer, StoreFacts
 from aioredisca.types import Reply
 
@@ -24,21 +25,32 @@ READ_SIZE = 64 * 1024
 class Connection(ABC):
     """Talks over a connection that redis-py makes, the raw one; closed when nobody refers to it any more.
 
-    ``peer``  what the server calls it.
+    ``peer``   what the server calls it.
+    ``place``  where it leads to, and ``node`` the same, where sentinels name the server.
     """
 
-    def __init__(self, raw: Any, place: str, facts: StoreFacts) -> None:
-        self._raw, self._place, self._facts = raw, place, facts
+    def __init__(self, raw: Any, facts: StoreFacts) -> None:
+        self._raw, self._facts, self.place = raw, facts, ""
+        self.node: Node | None = None
         self.peer: Peer | None = None
         # redis-py's own is part of a cycle, in which the socket may be the first to go, and says so.
         finalizer: Any = finalize(self, raw.disconnect)
         finalizer.atexit = False
 
-    def connect(self) -> None:
-        """Connect and log in, anew if it was connected."""
+    def connect(self, address: Address) -> None:
+        """Connect to *address* and log in, anew if it was connected.
+
+        Of a primary that sentinels have named it is known then that it is one.
+        """
         self._raw.disconnect()
+        self.place = address.place
+        if address.sentinels is not None:
+            self.node = self._raw.host, self._raw.port = address.node
         self._raw.connect()
-        self.peer = self.hold(introduction(self._facts, self._place))
+        if address.sentinels is not None:
+            self.hold(address.sentinels.verified(address.node))
+            forget_others(self._facts, address.place)
+        self.peer = self.hold(introduction(self._facts, self.place))
 
     def hold(self, talk: Talk) -> Peer | None:
         """Say what *talk* says, and tell it the answers; what it comes to."""
@@ -80,9 +92,13 @@ class Connection(ABC):
 class SocketConnection(Connection):
     """Reads and writes the socket itself, once redis-py has connected and logged in."""
 
-    def connect(self) -> None:
-        super().connect()
+    def connect(self, address: Address) -> None:
+        if address.sentinels is not None:  # they may name another by then, if this one stands still
+            self._raw.socket_timeout = address.connect_timeout
+        super().connect(address)
         self._socket = internals.socket_of(self._raw)
+        if address.sentinels is not None:
+            self._socket.settimeout(address.timeout)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         self._buffer = bytearray(READ_SIZE)
@@ -123,4 +139,4 @@ def new_connection(address: Address, options: dict[str, Any], facts: StoreFacts)
     """A connection in the fastest form that its class and the system allow, not connected yet."""
     raw = address.sync_class(**options)
     fast = address.transport != "public" and internals.has_socket(raw) and hasattr(select, "poll")
-    return (SocketConnection if fast else StreamConnection)(raw, address.place, facts)
+    return SocketConnection(raw, facts) if fast else StreamConnection(raw, facts)

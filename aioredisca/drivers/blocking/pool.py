@@ -13,6 +13,7 @@ from aioredisca.drivers import translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.blocking.attempts import Attempts
 from aioredisca.drivers.blocking.connection import Connection, new_connection
+from aioredisca.drivers.blocking.primary import Inquiry
 from aioredisca.drivers.blocking.slots import Slot, Slots
 from aioredisca.drivers.fence import endings
 from aioredisca.drivers.pooled import PooledTransport
@@ -40,6 +41,8 @@ class BlockingTransport(PooledTransport):
         self._slots = Slots(address.max_connections)
         self._attempts = Attempts()
         self._idle = list[Connection]()
+        self._sentinels = address.sentinels
+        self._inquiry = Inquiry(address.sentinels, address.connect_timeout) if address.sentinels else None
 
     def cached(self, region: CacheRegion, key: str) -> Reply:
         return None  # nothing is held
@@ -87,11 +90,13 @@ class BlockingTransport(PooledTransport):
 
     def _borrow(self) -> Connection:
         """A connection to use: on which nothing is to be read that would count as the answer to come."""
+        if self._inquiry is not None:
+            self._inquiry.look()
         try:
             connection = self._idle.pop()
         except IndexError:
             return self._connected(new_connection(self._address, self._options, self.facts))
-        if connection.is_dirty():
+        if connection.is_dirty() or (self._sentinels and self._sentinels.primary != connection.node):
             return self._connected(connection)
         if self.facts.given_up:
             self._end_others(connection)
@@ -99,23 +104,27 @@ class BlockingTransport(PooledTransport):
 
     def _end_others(self, connection: Connection) -> None:
         try:
-            connection.hold(endings(self.facts, self._address.place))
+            connection.hold(endings(self.facts, connection.place))
         except translate.BROKEN as error:
-            raise translate.no_connection(self._address.place, error) from None
+            raise translate.no_connection(connection.place, error) from None
 
     def _connected(self, connection: Connection) -> Connection:
         self._attempts.make(lambda: self._connect(connection))
         return connection
 
     def _connect(self, connection: Connection) -> None:
-        start = time.monotonic()
+        start, address = time.monotonic(), self._address
+        if self._inquiry is not None:
+            address = address.at(self._inquiry.primary())
         try:
-            connection.connect()
+            connection.connect(address)
             if time.monotonic() - start > self._address.timeout:  # by looking up the name, above all
                 connection.disconnect()
                 raise TimeoutError
         except (*translate.NO_LOGIN, *translate.BROKEN) as error:
-            raise translate.no_entry(self._address.place, error) from None
+            if self._sentinels:
+                raise self._sentinels.unreachable(address.node, error) from None
+            raise translate.no_entry(address.place, error) from None
 
     def _talk(
         self, connection: Connection, data: bytes, count: int, writes: bool, overlap: Overlap | None
@@ -128,6 +137,8 @@ class BlockingTransport(PooledTransport):
                 _do(overlap)
             replies = connection.read(count)
             finished = True
+            if self._sentinels and any(map(translate.is_no_primary, replies)):
+                self._sentinels.left(connection.node)
             return replies
         finally:
             if finished and home is self._idle and len(home) < self._address.max_connections:
@@ -142,6 +153,8 @@ class BlockingTransport(PooledTransport):
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.disconnect()
+        if self._inquiry is not None:
+            self._inquiry.close()
 
 
 def _do(work: Overlap) -> None:
