@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from aioredisca.errors import UsageError
 from aioredisca.frames import hide_values, hiding
 from aioredisca.storage.codecs import plain, whole_in
-from aioredisca.storage.keys import bad_namespace, bad_prefix
+from aioredisca.storage.keys import Tag, bad_namespace, bad_prefix, bad_tag
 from aioredisca.storage.moments import Duration, milliseconds
 from aioredisca.types import MISSING, Missing
 
@@ -122,7 +122,7 @@ class Conf:
         db: object = None,
         id: Callable[[], str | int] | None = None,
         namespace: str | None = None,
-        tag: bool | None = None,
+        tag: Tag | None = None,
         unique: Sequence[Sequence[str]] | None = None,
         index: Sequence[tuple[str, str]] | None = None,
         cache: int | None = None,
@@ -137,7 +137,10 @@ class Conf:
         ``db``         its database, as for ``conf.db``.
         ``id``         makes the ids of ``new()``; :func:`hexid` by default.
         ``namespace``  goes before every key; that of the database by default.
-        ``tag``        put the prefix in braces, so that Redis Cluster keeps the model in one slot.
+        ``tag``        put the prefix in braces, so that Redis Cluster keeps the model in one slot: the
+                       default there. A text stands in the braces before the prefix: models with the same
+                       share a slot, so that a session writes them in one atomic call there, and references
+                       between them keep ``on_delete=`` and ``check=``. No ``/ { } *`` and no white space.
         ``unique``     attributes whose values no two records hold together:
                        ``unique=[("owner", "slug")]``. A record without one of the values claims nothing.
         ``index``      pairs of attributes for queries that hold the first equal and bound, order or count
@@ -199,6 +202,8 @@ class Conf:
             raise UsageError(f"conf(prefix={given['prefix']!r}): {reason}")
         if "namespace" in given and (reason := bad_namespace(given["namespace"])):
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
+        if "tag" in given and (reason := bad_tag(given["tag"])):
+            raise UsageError(f"conf(tag={given['tag']!r}): {reason}")
         cache = given.get("cache", 0)
         if whole_in(cache, 0, math.inf) is None:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")

@@ -30,10 +30,14 @@ from typing import Any
 class RediscaError(Exception):
     """Root of everything this library raises on purpose.
 
-    ``instance`` is the model instance an error of a save or a flush is about, else None.
+    ``instance`` is the model instance an error of a save or a flush is about, else None. Where a flush takes
+    several calls, one for each slot of a cluster and each database, ``written`` are the records of those
+    before the one that failed, by class and id, and ``unwritten`` those that were not written.
     """
 
     instance: Any = None
+    written: tuple[tuple[str, str], ...] = ()
+    unwritten: tuple[tuple[str, str], ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {name: value for name, value in vars(self).items() if name != "instance"}

@@ -81,6 +81,9 @@ class Call:
     ``cache_region`` until that key changes. A write that may change records which only the server finds
     ``reaches`` the regions where these are remembered. The answer to a read with a ``proof`` is Changed
     unless the word is still the same behind it, on the same connection. Its repr shows no values.
+
+    All ``keys`` of a call are in one slot. A command without a script has some only where its first argument
+    is no key (SCAN, TIME, MEMORY USAGE): they are not sent, and tell which node of a cluster is meant.
     """
 
     args: tuple[Arg, ...] = field(repr=False)

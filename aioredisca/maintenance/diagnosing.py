@@ -108,7 +108,7 @@ async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding
         latency = await _latency(store)
     except RediscaError as error:
         return [Finding("connection", "failure", str(error))]
-    probed = schemas or [_everything(store.namespace)]
+    probed = schemas or [_everything(Keys(store.namespace, NOBODY, store.clustered))]
     ends = any(schema.expires for schema in probed)
     findings = [latency, *await server_findings(store, probed[0].keys.ids, ends)]
     findings += await _sentinels(store)
@@ -250,7 +250,7 @@ def _words(reply: Reply) -> list[str]:
     return [name for part in listed(reply) for name in part.decode().split()]
 
 
-def _everything(namespace: str) -> Schema:
+def _everything(keys: Keys) -> Schema:
     """A model that has all kinds of indexes, and no records."""
     fields = (
         FieldSpec("u", unique=True),
@@ -260,4 +260,4 @@ def _everything(namespace: str) -> Schema:
         FieldSpec("t", index="tags"),
     )
     compounds = (Compound(("u", "x"), unique=True), Compound(("x", "n")))
-    return Schema("doctor", Keys(namespace, NOBODY), fields, compounds, expires=True)
+    return Schema("doctor", keys, fields, compounds, expires=True)

@@ -139,7 +139,7 @@ class _Export:
     async def lines(self, ids: Sequence[bytes]) -> list[str]:
         """The lines of those of *ids* that are there."""
         calls = [call for id in ids for call in self._calls(id_text(id))]
-        replies = await asking.read_together(self.store, [Call(("TIME",)), *calls])
+        replies = await asking.read_together(self.store, [asking.time_call(self.schema.keys), *calls])
         seconds, micros = replies[0]
         now, width = int(seconds) * 1000 + int(micros) // 1000, len(calls) // len(ids)
         found = list[str]()

@@ -216,7 +216,7 @@ class _Weights:
 
 
 def _memory(key: Arg) -> Call:
-    return Call(("MEMORY", "USAGE", key))
+    return Call(("MEMORY", "USAGE", key), keys=(key,))
 
 
 def _number(reply: Reply) -> int:

@@ -28,15 +28,16 @@ LASTS = 10.0
 class Lease:
     """Held inside ``async with``; :meth:`keep` between steps. AlreadyRunning where somebody else holds it.
 
-    ``model`` is what it is about, for the error; ``lasts`` how many seconds it lasts when nothing is heard.
+    ``model`` is what it is about, for the error; ``lasts`` how many seconds it lasts when nothing is heard;
+    ``name`` that of the holder, a new one by default.
 
     EVALSHA, one round trip to take it, to prolong it, and to give it back.
     """
 
-    def __init__(self, store: Store, key: str, model: str, lasts: float = LASTS) -> None:
+    def __init__(self, store: Store, key: str, model: str, lasts: float = LASTS, name: str = "") -> None:
         self._store, self._model = store, model
         self.key, self.lasts = key, lasts
-        self.name = f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.name = name or f"{platform.node()}:{os.getpid()}:{secrets.token_hex(4)}"
         self._until = 0.0
 
     async def __aenter__(self) -> Lease:

@@ -131,7 +131,7 @@ class TakeOver:
                 f"{another}, nobody knows when, for its user may not ask for the TIME, and would be refused "
                 "from now on: stop its processes, then `aioredisca reindex --force`"
             )
-        now = int((await asking.read(self._store, Call(("TIME",)), LIST))[0])
+        now = int((await asking.read(self._store, asking.time_call(self._schema.keys), LIST))[0])
         age = min(now - int(one) // 1000 for one in seen)
         if age < QUIET:
             raise StoreError(

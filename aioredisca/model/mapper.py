@@ -21,12 +21,12 @@ from aioredisca.fields.collections import Collection
 from aioredisca.fields.times import EXPIRES_AT
 from aioredisca.model import declaration, loading, registry
 from aioredisca.model.lifetime import Lifetime
-from aioredisca.model.referrers import checked, parents_of, referrers_of
+from aioredisca.model.referrers import checked, parents_of, referrers_of, refuse_slots
 from aioredisca.model.state import State, set_state
 from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.codecs import integer_text, plain
 from aioredisca.storage.ids import hexid
-from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix
+from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix, tag_in
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import MISSING, Raw, Store, Stored
 
@@ -242,8 +242,9 @@ class Mapper:
         return store
 
     def keys(self, store: Store) -> Keys:
-        """The keys of the class in *store*."""
-        namespace, tag = self.setting("namespace"), bool(self.setting("tag"))
+        """The keys of the class in *store*. UsageError where it needs a tag and wants none."""
+        namespace = self.setting("namespace")
+        tag = tag_in(self.name, self.setting("tag"), clustered=store.clustered)
         return Keys(store.namespace if namespace is None else namespace, self.prefix(), tag)
 
     def stem(self, store: Store) -> str:
@@ -270,9 +271,9 @@ class Mapper:
     def _new_schema(self, store: Store) -> Schema:
         specs = tuple(field.__codec__.spec() for field in self.fields.values())
         collections = tuple(one.key for one in self.collections.values())
-        indexes = declaration.compounds(self)
-        cache = self.setting("cache") or 0
+        indexes, cache = declaration.compounds(self), self.setting("cache") or 0
         self.lifetime.check()
+        refuse_slots(self, store)
         ends, built = self.lifetime.limited, self.setting("auto_build")
         return Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, built)
 

@@ -15,6 +15,7 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
 from aioredisca.fields.reference import Reference, ReferenceCodec
 from aioredisca.model.registry import generation, live_models
+from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Store
 
@@ -25,9 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Link:
-    """A reference with ``on_delete=`` from a class to the one whose keys start with *base*."""
+    """A reference with ``on_delete=`` from the class of *mapper* to the *target*."""
 
-    base: str
+    target: Mapper
     mapper: Mapper
     field: Reference[Any, Any]
     stem: str
@@ -65,13 +66,33 @@ def _parent(
     """Its key, what the keys of its class start with, and whether its records may end."""
     codec: Any = field.__codec__
     target, id = codec.named(raw.decode("utf-8", "surrogateescape"), mapper)
-    mine, theirs = mapper.keys(store), target.__mapper__.keys(store)
-    where = f"{mapper.name}.{field.name}"
     if target.__mapper__.store(unit) is not store:
+        where = f"{mapper.name}.{field.name}"
         raise UsageError(f"{where} refers to another database, where it cannot be checked: check=False")
-    if mine != theirs and (mine.tag or theirs.tag):
-        raise UsageError(f"{where} refers to another slot, where it cannot be checked: check=False")
-    return theirs.record(id), theirs.base, target.__mapper__.lifetime.limited
+    keys = _in_one_slot(mapper, field, target.__mapper__, store)
+    return keys.record(id), keys.base, target.__mapper__.lifetime.limited
+
+
+def refuse_slots(mapper: Mapper, store: Store) -> None:
+    """UsageError for a reference that asks for what needs both classes in one slot of a cluster."""
+    for field in checked(mapper.fields.values()) if store.clustered else ():
+        for target, _ in _targets(field.__codec__, mapper):
+            if target.__mapper__.store() is store:
+                _in_one_slot(mapper, field, target.__mapper__, store)
+
+
+def _in_one_slot(mapper: Mapper, field: Reference[Any, Any], target: Mapper, store: Store) -> Keys:
+    """The keys of the *target* of a reference; UsageError where they are in another slot."""
+    keys = target.keys(store)
+    if mapper.keys(store).slot == keys.slot:
+        return keys
+    where = f"{mapper.name}.{field.name}"
+    cure = f'give {mapper.name} and {target.name} one tag, as in @conf(tag="shop")'
+    if field.on_delete:
+        raise UsageError(f"{where}: on_delete= needs both classes in one slot: {cure}")
+    raise UsageError(
+        f"{where} refers to another slot, where it cannot be checked: {cure}, or write check=False"
+    )
 
 
 def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Referrer, ...]:
@@ -79,14 +100,12 @@ def _closure(schema: Schema, store: Store, unit: UnitOfWork | None) -> tuple[Ref
     reached = dict[tuple[str, str, str], Referrer]()
     for base in bases:  # grows while it is walked
         for link in links:
-            if link.base == base:
-                one = _referrer(link, store, unit)
+            if link.target.keys(store).base == base:
+                one = _referrer(link, base, store, unit)
                 reached[base, one.schema.keys.base, one.field] = one
                 if one.action == "cascade" and one.schema.keys.base not in bases:
                     bases.append(one.schema.keys.base)
-    found = tuple(reached.values())
-    _refuse_slots(schema, found)
-    return found
+    return tuple(reached.values())
 
 
 def _links(store: Store, unit: UnitOfWork | None) -> Iterator[_Link]:
@@ -96,7 +115,7 @@ def _links(store: Store, unit: UnitOfWork | None) -> Iterator[_Link]:
             if isinstance(field, Reference) and field.on_delete is not None:
                 for target, stem in _targets(field.__codec__, model.__mapper__):
                     if target.__mapper__.store(unit) is store:
-                        yield _Link(target.__mapper__.keys(store).base, model.__mapper__, field, stem)
+                        yield _Link(target.__mapper__, model.__mapper__, field, stem)
 
 
 def _targets(codec: Any, mapper: Mapper) -> list[tuple[Any, str]]:
@@ -108,18 +127,10 @@ def _targets(codec: Any, mapper: Mapper) -> list[tuple[Any, str]]:
         return []
 
 
-def _referrer(link: _Link, store: Store, unit: UnitOfWork | None) -> Referrer:
+def _referrer(link: _Link, base: str, store: Store, unit: UnitOfWork | None) -> Referrer:
     if link.mapper.store(unit) is not store:
         raise UsageError(f"{link.label} refers to another database, where its on_delete= cannot be kept")
     assert link.field.on_delete is not None
+    _in_one_slot(link.mapper, link.field, link.target, store)
     schema, key = link.mapper.schema(store), link.field.key
-    return Referrer(link.base, schema, key, link.stem, link.field.on_delete, link.label)
-
-
-def _refuse_slots(schema: Schema, found: tuple[Referrer, ...]) -> None:
-    bases = {schema.keys.base, *(one.schema.keys.base for one in found)}
-    if len(bases) > 1 and any(keys.tag for keys in (schema.keys, *(one.schema.keys for one in found))):
-        label = next(one.label for one in found if one.schema.keys.base != schema.keys.base)
-        raise UsageError(
-            f"{label}: on_delete= needs both classes in one slot, and conf(tag=True) gives each its own"
-        )
+    return Referrer(base, schema, key, link.stem, link.field.on_delete, link.label)

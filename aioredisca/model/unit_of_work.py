@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from aioredisca.compiler.changes import MAX_BATCH
@@ -22,6 +22,9 @@ from aioredisca.types import Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
+
+MOST_NAMED = 20
+"""Records that a note on an error names."""
 
 open_unit: ContextVar[UnitOfWork | None] = ContextVar("aioredisca_session", default=None)
 """The unit of work of this context, which may be closed by now. Tasks and threads inherit it."""
@@ -77,12 +80,13 @@ class UnitOfWork:
 
     def release(self, record: Record) -> None:
         """There is nothing to save in *record* any more."""
-        self._held.pop(id(record), None)
+        if id(record) not in self._deleted:
+            self._held.pop(id(record), None)
 
     def forget(self, record: Record) -> None:
         """*record* does not belong to this unit any more."""
-        self.release(record)
         self._deleted.pop(id(record), None)
+        self.release(record)
         self.mapped.pop((record.__mapper__.store(self), record.getkey()), None)
         record.__state__.unit = None
 
@@ -103,6 +107,8 @@ class UnitOfWork:
         with suppress(Exception):  # what cannot be saved need not be
             keep_touched(record)  # what changed in place so far goes with it, and is told from what will
         self._deleted[id(record)] = record
+        self._held.pop(id(record), None)  # in the order in which the work was given: this is the last so far
+        self.hold(record)
 
     def refuse_deleted(self, record: Record) -> None:
         """UsageError for a record that the next flush deletes: what it is given now would go with it."""
@@ -146,7 +152,10 @@ class UnitOfWork:
     # -- writing -----------------------------------------------------------------------------------
 
     async def flush(self, only: type[Any] | None = None) -> None:
-        """Save and delete all that is to be, or the records of one class: one atomic call per database."""
+        """Save and delete all that is to be, or the records of one class.
+
+        One atomic call per database; of a cluster one per slot, in the order in which the work was given.
+        """
         self._refuse_changed_in_place(only)
         groups = dict[Store, "list[Record]"]()
         for record in self.dirty:
@@ -157,15 +166,13 @@ class UnitOfWork:
                 raise UsageError(
                     f"{len(records):,} changed records of {store!r}: one flush writes up to {MAX_BATCH:,}"
                 )
-        written = list[Store]()
-        for store, records in groups.items():
+        waiting = [*groups.items()]
+        for place, (store, records) in enumerate(waiting):
             try:
                 await self._flush_store(store, records)
             except RediscaError as error:
-                if written:
-                    error.add_note(f"already written in this flush: {', '.join(map(repr, written))}")
+                _tell(error, waiting[:place], waiting[place + 1 :])
                 raise
-            written.append(store)
 
     async def _flush_store(self, store: Store, records: list[Record]) -> None:
         async with executor.locked(store, records):
@@ -178,8 +185,43 @@ class UnitOfWork:
             except BaseException as error:
                 pending.put_back_all(begun, error)
                 raise
-            if begun:
+            slots = self._slots(begun) if store.clustered else ()
+            if len(slots) > 1:
+                await executor.write_by_slots(store, begun, slots)
+            elif begun:
                 await executor.write(store, begun)
+
+    def _slots(self, begun: pending.Begun) -> list[str]:
+        """The slots of these changes, in the order in which they were given."""
+        of = {id(record): change.schema.keys.slot for record, change in begun}
+        return [*dict.fromkeys(of[one] for one in (*self._held, *of) if one in of)]
+
+
+Waiting: TypeAlias = "Sequence[tuple[Store, list[Record]]]"
+"""Databases, each with the records that a flush is to write there."""
+
+
+def _tell(error: RediscaError, before: Waiting, behind: Waiting) -> None:
+    """Let the *error* of a flush of several calls say what was written and what was not."""
+    by_slots = error.written or error.unwritten
+    error.written = (*_names(before), *error.written)
+    error.unwritten = (*error.unwritten, *_names(behind))
+    if before:
+        error.add_note(f"already written in this flush: {', '.join(repr(store) for store, _ in before)}")
+    if by_slots:
+        written, unwritten = _listed(error.written), _listed(error.unwritten)
+        error.add_note(f"one call for each slot: written {written}; not written {unwritten}")
+
+
+def _names(some: Waiting) -> list[tuple[str, str]]:
+    return [(record.__mapper__.name, record.__state__.id) for _, records in some for record in records]
+
+
+def _listed(names: Sequence[tuple[str, str]]) -> str:
+    """Records for the text of a note: the first of them where they are many."""
+    shown = [f"{model}({id!r})" for model, id in names[:MOST_NAMED]]
+    more = [f"{len(names) - MOST_NAMED:,} more"] if len(names) > MOST_NAMED else []
+    return ", ".join([*shown, *more]) or "none"
 
 
 async def save_all(model: type[Any]) -> None:

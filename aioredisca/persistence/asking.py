@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 
 from aioredisca.errors import RediscaError
-from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.keys import Keys, glob_literal
 from aioredisca.storage.replies import LIST, check_values, of_kind, reader
 from aioredisca.types import Arg, Call, Reply, Store
 
@@ -29,17 +29,22 @@ def unrefused(replies: list[Reply]) -> list[Reply]:
     return replies
 
 
+def time_call(keys: Keys) -> Call:
+    """What asks for the clock of the server that has *keys*."""
+    return Call(("TIME",), keys=(keys.meta,))
+
+
 async def scan_keys(store: Store, stem: str, *of_type: str) -> AsyncIterator[list[bytes]]:
     """The keys that start with *stem*: the pages of a SCAN of the keyspace, 1,000 keys looked at for each."""
-    async for keys in scan_matching(store, glob_literal(stem) + "*", *of_type):
+    async for keys in scan_matching(store, stem, glob_literal(stem) + "*", *of_type):
         yield keys
 
 
-async def scan_matching(store: Store, pattern: str, *of_type: str) -> AsyncIterator[list[bytes]]:
-    """The same for the keys that match *pattern*."""
+async def scan_matching(store: Store, place: str, pattern: str, *of_type: str) -> AsyncIterator[list[bytes]]:
+    """The same for the keys that match *pattern*, all of them where *place* is."""
     cursor: Arg = "0"
     while True:
-        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, *of_type))
+        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, *of_type), keys=(place,))
         cursor, found = _page(await read(store, call, LIST))
         yield found
         if cursor == b"0":

@@ -161,7 +161,11 @@ async def _write(
     again without the refused record.
     """
     written, refused = 0, list[tuple[Any, RediscaError]]()
-    batches = [_Batch(store, records[i : i + batch], mode, ttl) for i in range(0, len(records), batch)]
+    batches = [
+        _Batch(store, some[first : first + batch], mode, ttl)
+        for some in _by_slot(store, records)
+        for first in range(0, len(some), batch)
+    ]
     padded = [None, *batches, None]
     async with executor.locked(store, records):
         for before, one, following in zip(padded, batches, padded[2:], strict=False):
@@ -177,6 +181,18 @@ async def _write(
         if batches:
             batches[-1].finish()
     return written, refused
+
+
+def _by_slot(store: Store, records: Sequence[Any]) -> list[Sequence[Any]]:
+    """The records of each slot: all of them together, unless the store is a cluster."""
+    if not store.clustered:
+        return [records]
+    models: set[Any] = {type(record) for record in records}
+    slots: dict[Any, str] = {model: model.__mapper__.keys(store).slot for model in models}
+    found = dict[str, list[Any]]()
+    for record in records:
+        found.setdefault(slots[type(record)], []).append(record)
+    return [*found.values()]
 
 
 async def _write_batch(

@@ -121,6 +121,46 @@ def write(store: Store, begun: Begun) -> Awaitable[list[Outcome]]:
     return carry_out(store, prepare(begun), finishes=True)
 
 
+async def write_by_slots(store: Store, begun: Begun, slots: Sequence[str]) -> None:
+    """The same for records in several *slots* of a cluster: a call for each slot, in this order.
+
+    Nothing is sent before all is prepared. Where a call fails, those behind it are not sent, what was not
+    written is back in the records, and the error names that and what was written.
+    """
+    parts = [[pair for pair in begun if pair[1].schema.keys.slot == slot] for slot in slots]
+    prepared = _prepare_all(parts)
+    for place, part in enumerate(prepared):
+        try:
+            await carry_out(store, part, finishes=True)
+        except BaseException as error:
+            _put_back_parts(parts[place + 1 :])
+            if isinstance(error, RediscaError):
+                known = place if not isinstance(error, OutcomeUnknown) else place + 1
+                error.written, error.unwritten = _names(parts[:place]), _names(parts[known:])
+            raise
+
+
+def _prepare_all(parts: Sequence[Begun]) -> list[Prepared]:
+    """Make the call of each part; where one fails, the changes of all are pending again."""
+    prepared = list[Prepared]()
+    for place, part in enumerate(parts):
+        try:
+            prepared.append(prepare(part))
+        except BaseException:
+            _put_back_parts([*parts[:place], *parts[place + 1 :]])
+            raise
+    return prepared
+
+
+def _put_back_parts(parts: Sequence[Begun]) -> None:
+    for part in parts:
+        pending.put_back_all(part, NotSent())
+
+
+def _names(parts: Sequence[Begun]) -> tuple[tuple[str, str], ...]:
+    return tuple((record.__mapper__.name, change.id) for part in parts for record, change in part)
+
+
 async def carry_out(
     store: Store, prepared: Prepared, overlap: Overlap | None = None, *, finishes: bool = False
 ) -> list[Outcome]:

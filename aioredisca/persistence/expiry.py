@@ -116,7 +116,11 @@ async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
     state, mapper = record.__state__, record.__mapper__
     store = mapper.store(state.unit)
     keys = mapper.schema(store).keys
-    calls = [Call(("PTTL", keys.record(state.id))), Call(("ZSCORE", keys.moments, state.id)), Call(("TIME",))]
+    calls = [
+        Call(("PTTL", keys.record(state.id))),
+        Call(("ZSCORE", keys.moments, state.id)),
+        asking.time_call(keys),
+    ]
     left, score, (seconds, micros) = await asking.read_together(store, calls)
     if left == -2:
         raise NotFound(mapper.name, state.id)

@@ -64,9 +64,13 @@ SCAN_CALLS = 100
 
 
 async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
-    """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip."""
+    """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip.
+
+    Classes in several slots are several calls: one round trip to each of their nodes.
+    """
     transport = store.transport()
-    if any(schema.cache_region for schema, _ in wanted):
+    apart = store.clustered and len({schema.keys.slot for schema, _ in wanted}) > 1
+    if apart or any(schema.cache_region for schema, _ in wanted):
         calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
         found: list[Stored] = unrefused(await transport.send_all(calls))
     else:

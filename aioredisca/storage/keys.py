@@ -10,6 +10,8 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from aioredisca.errors import UsageError
+
 MAX_ID = 512
 MAX_FIELD = 512
 MAX_INDEXED_FIELD = 64
@@ -23,22 +25,30 @@ MOMENT = "\0expires_at"
 """What queries call the moment at which a record ends, which no hash holds: no hash field begins with NUL."""
 
 
+Tag = bool | str
+"""Whether the prefix of a model stands in braces; a text stands there in its place, before the prefix."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """The keys of one model in one database.
 
-    ``tag`` puts the prefix in braces: Redis Cluster then keeps the whole model in one slot.
+    ``tag`` puts the prefix in braces, or another text before it: Redis Cluster then keeps all keys with the
+    same in braces in one slot, whatever stands behind them.
     """
 
     namespace: str
     prefix: str
-    tag: bool = False
+    tag: Tag = False
     base: str = field(init=False, compare=False, repr=False)
     """What every key of the model starts with."""
+    slot: str = field(init=False, compare=False, repr=False)
+    """What stands in braces: classes with the same are in one slot. Empty without a tag."""
 
     def __post_init__(self) -> None:
-        prefix = f"{{{self.prefix}}}" if self.tag else self.prefix
-        object.__setattr__(self, "base", self.namespace + prefix)
+        slot = self.tag if isinstance(self.tag, str) else self.prefix if self.tag else ""
+        object.__setattr__(self, "slot", slot)
+        object.__setattr__(self, "base", self.namespace + tagged(self.prefix, self.tag))
 
     @property
     def records(self) -> str:
@@ -62,6 +72,14 @@ class Keys:
     def lease(self) -> str:
         """String: who is at work on the indexes, for as long as it goes on."""
         return f"{self.base}/lease"
+
+    @property
+    def journal(self) -> str:
+        """Hash: how far migrations are with the records, in a cluster: maintenance/migrations/journal.py.
+
+        With it go ``/left``, a hash, and ``/lease``, a string.
+        """
+        return f"{self.base}/migrations"
 
     @property
     def ids(self) -> str:
@@ -126,6 +144,23 @@ class Keys:
         return f"{self.base}/x/{field}/".encode() + value
 
 
+def tagged(prefix: str, tag: Tag) -> str:
+    """A prefix as it stands in keys."""
+    if isinstance(tag, str):
+        return f"{{{tag}}}{prefix}"
+    return f"{{{prefix}}}" if tag else prefix
+
+
+def tag_in(model: str, tag: Tag | None, *, clustered: bool) -> Tag:
+    """The tag of a model that asks for *tag*, None where it says nothing. UsageError where it needs one."""
+    if clustered and tag is False:
+        raise UsageError(
+            f"{model}: a cluster keeps a model in one place by its tag: leave tag=False out, or write "
+            'tag=True, or tag="shop" for several models that are to be changed together'
+        )
+    return clustered if tag is None else tag
+
+
 def id_text(raw: bytes | None) -> str:
     """An id as the server has it. Bytes that are no UTF-8 come from somebody else; they survive."""
     return (raw or b"").decode("utf-8", "surrogateescape")
@@ -153,9 +188,22 @@ def bad_prefix(prefix: object) -> str:
     """Why *prefix* cannot be one, or the empty string."""
     if not isinstance(prefix, str) or not prefix:
         return "a prefix is a string of at least one character"
-    if bad := next((c for c in prefix if c in "/{}*\0" or c.isspace()), None):
-        return f"a prefix holds no / {{ }} *, no NUL and no white space, this one has {bad!r}"
-    return _bad_text(prefix, 128)
+    return _bad_name("prefix", prefix)
+
+
+def bad_tag(tag: object) -> str:
+    """Why *tag* cannot be one, or the empty string."""
+    if isinstance(tag, bool):
+        return ""
+    if not isinstance(tag, str) or not tag:
+        return "a tag is True, False or a string of at least one character"
+    return _bad_name("tag", tag)
+
+
+def _bad_name(what: str, name: str) -> str:
+    if bad := next((c for c in name if c in "/{}*\0" or c.isspace()), None):
+        return f"a {what} holds no / {{ }} *, no NUL and no white space, this one has {bad!r}"
+    return _bad_text(name, 128)
 
 
 def bad_namespace(namespace: object) -> str:

@@ -27,6 +27,8 @@ class Session(BaseSession):
     def flush(self) -> None:
         """Save every changed record and carry out deletes: EVALSHA, one atomic round trip per database.
 
+        In a cluster one per slot, in the order in which the work was given: docs/cluster.md.
+
         Where the server refuses, nothing of that database is written, every change is kept, and the
         error's ``instance`` is the record it is about. UsageError over 5,000 records.
         """

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from aioredisca.storage.keys import bad_id, bad_prefix, id_text
+from aioredisca.storage.keys import Tag, bad_id, bad_prefix, bad_tag, id_text, tagged
 
 MANY = 20
 """So many different texts in one place of keys are ids, and no names."""
@@ -24,7 +24,7 @@ DEEP = 50
 class Group:
     """Hashes of one prefix: their ids, by the order in which they were found, and what else is there.
 
-    ``tag``       whether the prefix stands in braces.
+    ``tag``       whether the prefix stands in braces, or what does before it.
     ``behind``    how many hashes have keys that go on behind those of others, as ``1:settings`` behind ``1``.
     ``bad_ids``   how many ids cannot be.
     ``others``    how many keys of each other type begin like records of it.
@@ -32,7 +32,7 @@ class Group:
     """
 
     prefix: str
-    tag: bool = False
+    tag: Tag = False
     ids: list[str] = field(default_factory=list[str])
     behind: int = 0
     bad_ids: int = 0
@@ -42,7 +42,7 @@ class Group:
     @property
     def base(self) -> str:
         """What its keys begin with."""
-        return f"{{{self.prefix}}}" if self.tag else self.prefix
+        return tagged(self.prefix, self.tag)
 
 
 def grouped(hashes: Iterable[bytes], others: Iterable[tuple[bytes, str]]) -> tuple[list[Group], list[str]]:
@@ -116,9 +116,11 @@ class _Tree:
         return max(self.leaves[stem], *(self._most(one) for one in deeper if one in self.parts), 0)
 
 
-def _untagged(stem: str) -> tuple[str, bool]:
-    found = re.fullmatch(r"\{([^{}]+)\}", stem)
-    return (found[1], True) if found else (stem, False)
+def _untagged(stem: str) -> tuple[str, Tag]:
+    found = re.fullmatch(r"\{([^{}]+)\}([^{}]*)", stem)
+    if found is None or bad_tag(found[1]):
+        return stem, False
+    return (found[2], found[1]) if found[2] else (found[1], True)
 
 
 def _stem_of(text: str, stems: dict[str, Group]) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from aioredisca.maintenance.adopting.grouping import hashes_text
 from aioredisca.maintenance.adopting.guessing import Guess
 from aioredisca.model.declaration import RESERVED
+from aioredisca.storage.keys import Tag, tagged
 
 WIDTH = 100
 """Where a line of the file is broken."""
@@ -61,7 +62,7 @@ class ModelPlan:
 
     name: str
     prefix: str
-    tag: bool
+    tag: Tag
     hashes: int
     read: int
     fields: list[Planned] = field(default_factory=list[Planned])
@@ -70,7 +71,7 @@ class ModelPlan:
 
     @property
     def base(self) -> str:
-        return f"{{{self.prefix}}}" if self.tag else self.prefix
+        return tagged(self.prefix, self.tag)
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for machines."""
@@ -176,7 +177,8 @@ def _targets_first(models: Sequence[ModelPlan]) -> list[ModelPlan]:
 
 
 def _class(plan: ModelPlan, before: set[str]) -> str:
-    options = f'prefix="{_escaped(plan.prefix)}"' + (", tag=True" if plan.tag else "")
+    tag = f'"{_escaped(plan.tag)}"' if isinstance(plan.tag, str) else plan.tag
+    options = f'prefix="{_escaped(plan.prefix)}"' + (f", tag={tag}" if tag else "")
     counted = f"{hashes_text(plan.hashes)}, {plan.read:,} read"
     lines = ["", "", f"@conf({options})", f"class {plan.name}(Model):", f'    """{counted}.']
     if plan.problems:

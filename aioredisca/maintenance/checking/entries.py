@@ -160,7 +160,7 @@ def _fault(layout: Layout, seen: Seen, states: Mapping[str, sweeping.State]) -> 
 
 async def waiting(store: Store, schema: Schema) -> int:
     """How many records are over, and not taken away yet."""
-    seconds, micros = await asking.read(store, Call(("TIME",)))
+    seconds, micros = await asking.read(store, asking.time_call(schema.keys))
     now = int(seconds) * 1000 + int(micros) // 1000
     try:
         count: int = await asking.read(store, Call(("ZCOUNT", schema.keys.moments, "-inf", f"({now}")))

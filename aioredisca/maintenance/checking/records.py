@@ -93,7 +93,8 @@ def _held(reply: Reply) -> Reply:
 async def states_of(store: Store, schema: Schema, ids: Sequence[str]) -> list[State]:
     """What is stored of the records of *ids*, in one round trip."""
     commands = [reads(schema, id) for id in ids]
-    calls = [Call(one if one[0] != "TIME" else ("TIME",)) for some in commands for one in some]
+    now = asking.time_call(schema.keys)
+    calls = [Call(one) if one[0] != "TIME" else now for some in commands for one in some]
     replies, width = await store.transport().send_all(calls) if calls else [], len(calls) // max(1, len(ids))
     return [
         state_of(schema, id, replies[first : first + width])

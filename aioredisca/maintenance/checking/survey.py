@@ -116,8 +116,8 @@ class Survey:
             await self.deal((await entries.ends_of_type(self.store, self.schema))[0])
         fixed = [key for key, place in self.layout.fixed.items() if place.entry not in unbuilt]
         await self.deal((await entries.of_type(self.store, self.layout, fixed))[0])
-        pattern = glob_literal(self.schema.keys.base) + "[:/]*"
-        async for keys in asking.scan_matching(self.store, pattern):
+        base = self.schema.keys.base
+        async for keys in asking.scan_matching(self.store, base, glob_literal(base) + "[:/]*"):
             await self._sort(keys)
         for key in fixed:  # claims behind the records: who holds a value is known then
             await self._entries([key])

@@ -167,7 +167,7 @@ Make = Callable[[Sequence[bytes | None]], Sequence[bytes | None]]
 async def _derive(
     step: Step, title: str, keys: Keys, sources: Sequence[str], into: Sequence[str], make: Make
 ) -> None:
-    await step.walk(title, keys.ids, _Exchange(step.store, keys, sources, into, make))
+    await step.walk(title, keys, _Exchange(step.store, keys, sources, into, make))
 
 
 class _Exchange:

@@ -13,6 +13,7 @@ from typing import Any, cast
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance.migrations.operations import Operation
 from aioredisca.maintenance.migrations.walking import Step
+from aioredisca.types import Store
 
 _NAME = re.compile(r"(\d{4,})_[a-z0-9_]+")
 
@@ -48,6 +49,11 @@ class Plan:
         if self.up is not None:
             return "" if self.down is not None else "it has no down()"
         return "; ".join(f"{one.title} cannot be undone" for one in self.operations if not one.reversible)
+
+    def check(self, store: Store) -> None:
+        """MigrationError where *store* is none for it. No I/O."""
+        for one in self.operations:
+            one.check(store)
 
     async def do(self, step: Step) -> None:
         if self.up is not None:

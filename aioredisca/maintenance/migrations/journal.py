@@ -1,23 +1,27 @@
 """What a store knows of its migrations, in ``<namespace>/migrations``, and how a batch is recorded there.
 
 A batch of records and the place up to which a step has come are one script call. So a step that is cut short
-goes on behind the last record that it changed, and changes none twice.
+goes on behind the last record that it changed, and changes none twice. In a cluster that call touches one
+slot: there the cursors, what was left out and a lease of their own stand beside the records
+(``P/migrations``), and the ledger names the models that have such.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from aioredisca.compiler.positions import Journal as Arguments
 from aioredisca.compiler.scripts import journaled_script, migrate_script
-from aioredisca.errors import MigrationError, OutcomeUnknown, StoreError, WrongType
+from aioredisca.errors import AlreadyRunning, MigrationError, OutcomeUnknown, StoreError, WrongType
 from aioredisca.maintenance.lease import Lease
 from aioredisca.persistence import asking
+from aioredisca.storage.keys import Keys
 from aioredisca.storage.replies import LIST
 from aioredisca.types import Arg, Call, Reply, Store
 
@@ -93,12 +97,43 @@ class Batch:
 
 
 class Journal:
-    """The records of one store on its migrations, and the lease of whoever works on them."""
+    """The records of one store on its migrations, and the lease of whoever works on them.
 
-    def __init__(self, store: Store, lease: Lease) -> None:
-        self.store, self.lease = store, lease
-        self.key = key_of(store)
+    ``beside``  of a cluster: the key beside the records of the one model whose walks are recorded here.
+    """
+
+    def __init__(self, store: Store, lease: Lease, beside: str = "") -> None:
+        self.store, self.lease, self.beside = store, lease, beside
+        self.key = beside or key_of(store)
         self.left_key = f"{self.key}/left"
+
+    @asynccontextmanager
+    async def of_walk(self, keys: Keys, run: str, *, dry_run: bool) -> AsyncGenerator[Journal]:
+        """The journal for a walk over the records of a model: this one, in a cluster one in their slot."""
+        if not self.store.clustered:
+            yield self
+            return
+        lease = Lease(self.store, f"{keys.journal}/lease", "", self.lease.lasts, self.lease.name)
+        journal = Journal(self.store, lease, keys.journal)
+        if dry_run:
+            yield journal
+            return
+        await asking.read(self.store, Call(("HSET", self.key, _beside(run) + keys.journal, ""), writes=True))
+        try:
+            async with lease:
+                yield journal
+        except AlreadyRunning as error:
+            raise busy(error.holder) from None
+
+    async def _besides(self, run: str) -> list[Journal]:
+        """The journals of the walks of a run that stand beside records."""
+        if self.beside or not self.store.clustered:
+            return []
+        keys = await asking.read(self.store, Call(("HKEYS", self.key)), LIST)
+        texts = [key.decode("utf-8", "surrogateescape") for key in keys]
+        stem = _beside(run)
+        found = [text.removeprefix(stem) for text in texts if text.startswith(stem)]
+        return [Journal(self.store, self.lease, key) for key in found]
 
     async def send(
         self, field: str, seen: str, moved: str, call: Call | None = None, batch: Batch | None = None
@@ -181,13 +216,18 @@ class Journal:
                 _, _, section, id = key.decode("utf-8", "surrogateescape").split(":", 3)
                 found.setdefault(cursor_name(run, section), {})[id] = reason.decode("utf-8", "replace")
             if start == b"0":
-                return found
+                break
+        for journal in await self._besides(run):
+            found |= await journal.left(run)
+        return found
 
     async def forget(self, run: str) -> None:
         """Remove the cursors of a run, and what it has left out."""
-        stem = cursor_name(run, "")
+        for journal in await self._besides(run):
+            await journal.forget(run)
+        stems = (cursor_name(run, "").encode(), _beside(run).encode())
         keys = await asking.read(self.store, Call(("HKEYS", self.key)), LIST)
-        cursors = [key for key in keys if key.startswith(stem.encode())]
+        cursors = [key for key in keys if key.startswith(stems)]
         left = await self.left(run)
         gone = [_raw(f"{cursor}:{id}") for cursor, ids in left.items() for id in ids]
         for key, names in ((self.key, cursors), (self.left_key, gone)):
@@ -196,8 +236,13 @@ class Journal:
 
 
 def key_of(store: Store) -> str:
-    """The hash in which a store keeps what it knows of its migrations."""
-    return f"{store.namespace}/migrations"
+    """The hash in which a store keeps what it knows of its migrations: in a cluster in a slot of its own."""
+    return f"{store.namespace}{'{/migrations}' if store.clustered else '/migrations'}"
+
+
+def _beside(run: str) -> str:
+    """What the fields of the ledger begin with that name the keys beside records where a run has cursors."""
+    return f"beside:{run}:"
 
 
 def cursor_name(run: str, section: str) -> str:

@@ -35,9 +35,17 @@ class MoveModel(Operation):
             raise UsageError(f"{self.old} and {self.new} are one place")
         self.title = f"copy {self.old} to {self.new}"
 
+    def check(self, store: Store) -> None:
+        if self.old.keys(store).slot != self.new.keys(store).slot and store.clustered:
+            raise MigrationError(
+                "",
+                f"{self.old} and {self.new} are in two slots, where nothing is copied in one step: give both "
+                'one tag, as in At(..., tag="shop"), or export the records and import them there',
+            )
+
     async def up(self, step: Step) -> None:
         old, new = self.old.keys(step.store), self.new.keys(step.store)
-        await step.walk(self.title, old.ids, _Copy(step.store, old, new, fresh=True))
+        await step.walk(self.title, old, _Copy(step.store, old, new, fresh=True))
         if not step.dry_run:
             await step.hold()
             if (await kept(step.store, new)).coming:
@@ -45,8 +53,8 @@ class MoveModel(Operation):
 
     async def down(self, step: Step) -> None:
         old, new = self.old.keys(step.store), self.new.keys(step.store)
-        await step.walk(f"compare {self.old} with {self.new}", old.ids, _Copy(step.store, new, old))
-        await step.walk(f"copy {self.new} to {self.old}", new.ids, _Copy(step.store, new, old))
+        await step.walk(f"compare {self.old} with {self.new}", old, _Copy(step.store, new, old))
+        await step.walk(f"copy {self.new} to {self.old}", new, _Copy(step.store, new, old))
         await _delete(step, f"delete {self.new}", new, await _collections(step.store, old, new))
         if not step.dry_run:
             await step.hold()
@@ -125,7 +133,7 @@ class DeleteModel(Operation):
 
 
 async def _delete(step: Step, title: str, keys: Keys, names: Sequence[str]) -> None:
-    await step.walk(title, keys.ids, _Purge(step.store, keys, names))
+    await step.walk(title, keys, _Purge(step.store, keys, names))
     if not step.dry_run:
         await step.hold()
         places = _places(keys, (await kept(step.store, keys)).entries, names)

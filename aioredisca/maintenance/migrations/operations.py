@@ -11,6 +11,7 @@ from aioredisca.maintenance.reindexing import reindex
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
+    from aioredisca.types import Store
 
 
 class Operation:
@@ -21,6 +22,9 @@ class Operation:
 
     title: str = ""
     reversible: bool = True
+
+    def check(self, store: Store) -> None:
+        """MigrationError where it cannot be done or undone in *store*. No I/O."""
 
     async def up(self, step: Step) -> None:
         """Do it, or count what it would do."""

@@ -8,7 +8,7 @@ from aioredisca.compiler.positions import Finish
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.persistence import asking
-from aioredisca.storage.keys import Keys, bad_namespace, bad_prefix
+from aioredisca.storage.keys import Keys, Tag, bad_namespace, bad_prefix, bad_tag, tag_in, tagged
 from aioredisca.storage.meta import ANNOUNCED, BARRED, MOVED, READY, RETIRING, read_meta, word
 from aioredisca.storage.replies import LIST
 from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
@@ -20,23 +20,26 @@ GONE, COMING = f"{BARRED}gone", f"{BARRED}coming"
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """The prefix of a model; its namespace, where it is not that of the database; whether it has a tag."""
+    """The prefix of a model; its namespace, where the database has another; its tag, as for ``conf``."""
 
     prefix: str
     namespace: str | None = None
-    tag: bool = False
+    tag: Tag | None = None
 
     def __post_init__(self) -> None:
         if reason := bad_prefix(self.prefix):
             raise UsageError(f"{self.prefix!r}: {reason}")
         if self.namespace is not None and (reason := bad_namespace(self.namespace)):
             raise UsageError(f"{self.namespace!r}: {reason}")
+        if self.tag is not None and (reason := bad_tag(self.tag)):
+            raise UsageError(f"{self.tag!r}: {reason}")
 
     def keys(self, store: Store) -> Keys:
-        return Keys(store.namespace if self.namespace is None else self.namespace, self.prefix, self.tag)
+        tag = tag_in(str(self), self.tag, clustered=store.clustered)
+        return Keys(store.namespace if self.namespace is None else self.namespace, self.prefix, tag)
 
     def __str__(self) -> str:
-        return (self.namespace or "") + (f"{{{self.prefix}}}" if self.tag else self.prefix)
+        return (self.namespace or "") + tagged(self.prefix, self.tag or False)
 
 
 Place = str | At

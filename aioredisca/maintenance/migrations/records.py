@@ -42,7 +42,7 @@ async def each(step: Step, model: type[Record], convert: Convert, title: str = "
         raise UsageError(f"each() takes a function of a record, not {convert!r}")
     work = _Conversion(step.store, model, convert)
     title = title or f"{getattr(convert, '__name__', 'function')} {model.__name__}"
-    return await step.walk(title, work.schema.keys.ids, work)
+    return await step.walk(title, work.schema.keys, work)
 
 
 class _Conversion:

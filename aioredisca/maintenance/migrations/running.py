@@ -107,7 +107,7 @@ async def upgrade(
     async with _working(db, lease, dry_run) as journal:
         entries = await journal.entries()
         waiting = _pending(found, entries)
-        plans = [(one, load(one)) for one in waiting if one.number <= last]
+        plans = _loaded(journal, [one for one in waiting if one.number <= last])
         reports = list[Report]()
         for file, plan in plans:
             before = entries.get(file.name)
@@ -144,7 +144,7 @@ async def downgrade(
             raise MigrationError(missing[-1], "it was applied last, and there is no such file in this folder")
         applied = [one for one in reversed(found) if one.name in entries]
         wanted = applied[:1] if first is None else [one for one in applied if one.number > first]
-        plans = [(one, load(one)) for one in wanted]
+        plans = _loaded(journal, wanted)
         for file, plan in plans:
             if entries[file.name].state == "running":
                 raise MigrationError(
@@ -159,6 +159,17 @@ async def downgrade(
             if not report.done:
                 break
         return reports
+
+
+def _loaded(journal: Journal, found: Sequence[File]) -> list[tuple[File, Plan]]:
+    """What these steps do. MigrationError where one of them is nothing for the store."""
+    plans = [(one, load(one)) for one in found]
+    for file, plan in plans:
+        try:
+            plan.check(journal.store)
+        except MigrationError as error:
+            raise MigrationError(file.name, error.reason) from None
+    return plans
 
 
 # -- one step ----------------------------------------------------------------------------------------

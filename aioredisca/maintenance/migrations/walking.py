@@ -15,7 +15,7 @@ from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import AlreadyRunning, UsageError
 from aioredisca.maintenance.migrations.journal import Batch, Cursor, Journal, busy, cursor_name
 from aioredisca.persistence import asking
-from aioredisca.storage.keys import id_text
+from aioredisca.storage.keys import Keys, id_text
 from aioredisca.storage.replies import LIST, check_values
 from aioredisca.types import Call, Reply, Store
 
@@ -112,19 +112,17 @@ class Step:
         """Count what was done otherwise than by a walk."""
         self.counts.append(Counts(title, looked, changed))
 
-    async def walk(self, title: str, ids: str, work: Work) -> Counts:
-        """Do *work* to all records whose ids stand in the sorted set *ids*, from where it stopped."""
+    async def walk(self, title: str, keys: Keys, work: Work) -> Counts:
+        """Do *work* to all records of the model that has *keys*, from where it stopped."""
         counts = Counts(title)
         self.counts.append(counts)
         self._walks += 1
-        await _Walk(self, cursor_name(self._run, str(self._walks)), counts, work).go(ids)
+        name = cursor_name(self._run, str(self._walks))
+        async with self._journal.of_walk(keys, self._run, dry_run=self.dry_run) as journal:
+            await _Walk(self, journal, name, counts, work).go(keys.ids)
         return counts
 
     # -- for walks -----------------------------------------------------------------------------------
-
-    @property
-    def journal(self) -> Journal:
-        return self._journal
 
     @property
     def run(self) -> str:
@@ -146,9 +144,9 @@ class Step:
 class _Walk:
     """One walk over records."""
 
-    def __init__(self, step: Step, name: str, counts: Counts, work: Work) -> None:
+    def __init__(self, step: Step, journal: Journal, name: str, counts: Counts, work: Work) -> None:
         self.step, self.name, self.counts, self.work = step, name, counts, work
-        self.journal = step.journal
+        self.journal = journal
         self.cursor = Cursor()
 
     async def go(self, key: str) -> None:
@@ -208,6 +206,8 @@ class _Walk:
         return await self.step.rest(len(ids))
 
     async def _send(self, call: Call | None, moved: Cursor, batch: Batch) -> Reply:
+        if self.journal.beside:  # which prolongs no lease but its own
+            await self.step.hold()
         return await self.journal.send(self.name, self.cursor.text, moved.text, call, batch)
 
 
