@@ -83,6 +83,14 @@ def protocol(session: nox.Session) -> None:
 
 
 @nox.session
+def slots(session: nox.Session) -> None:
+    """Run the tests of models in a memory that judges as a cluster does. Takes ten minutes."""
+    session.install("-e", ".[test]")
+    folders = [f"tests/{name}" for name in ("model", "persistence", "query", "maintenance")]
+    session.run("pytest", "--slots", *(session.posargs or folders))
+
+
+@nox.session
 def rolling(session: nox.Session) -> None:
     """Roll out every change in both orders, and kill the operator's commands 50 times each. Takes an hour."""
     session.install("-e", ".[matrix]")

@@ -28,6 +28,7 @@ from aioredisca.maintenance import taking_over
 from .support.cluster import Cluster
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
+from .support.slots import judge_models
 from .support.tracing import is_traced, untraced
 
 # A slow machine is no failure: how long an example takes is measured elsewhere.
@@ -51,6 +52,11 @@ _absent: list[str] = []
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--matrix", action="store_true", help="run on every server that is found")
     parser.addoption(
+        "--slots",
+        action="store_true",
+        help="run in memory as in a cluster: a tag for every model, no call over two slots",
+    )
+    parser.addoption(
         "--backend", action="append", help="run on this one (memory, valkey9, redis62, ...); repeatable"
     )
 
@@ -67,7 +73,7 @@ _BACKENDS = pytest.StashKey[list[str]]()
 def _choose(config: pytest.Config) -> list[str]:
     everything = ["memory", *(kind.name for kind in KINDS)]
     matrix = config.getoption("--matrix") or os.environ.get("REDISCA_MATRIX") == "1"
-    asked = config.getoption("--backend") or []
+    asked = ["memory"] if config.getoption("--slots") else config.getoption("--backend") or []
     wanted = asked or (everything if matrix else PER_PUSH)
     found = _present(wanted)
     _absent.extend(
@@ -246,6 +252,17 @@ def clustered(cluster: Cluster) -> Iterator[Database]:
 def _watched_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
     """`reindex` waits for the writes of versions that it is to end. Where nobody writes on, none comes."""
     monkeypatch.setattr(taking_over, "WATCHED", 0.02)
+
+
+@pytest.fixture(autouse=True)
+def _slots_of_their_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--slots``: whatever is tested is tested in a cluster."""
+    slots = request.config.getoption("--slots")
+    if request.node.get_closest_marker("one_node") and (slots or chosen(request.node, "backend") in CLUSTERS):
+        pytest.skip("not so in a cluster")
+    if slots:
+        together = request.node.get_closest_marker("one_slot") is not None
+        judge_models(monkeypatch, together=together)
 
 
 @pytest.fixture

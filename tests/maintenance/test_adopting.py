@@ -305,6 +305,12 @@ HOSTILE: dict[str, dict[str, dict[str, str]]] = {
     "letters that are none": {"x²": {"²": "2", "a²": "1", "ª": "3", "١a": "4", "·": "5", "\u0301": "6"}},
     "texts that end": {"app:t": {'"""\nraise SystemExit\n"""': "1", "\\": "2", '"': "3", "a\n#": "4"}},
     "with and without a tag": {"app": {"a": "w w"}, "{app}": {"b": "w w"}},
+    "tags of several": {
+        "{shop}usr": {"a": "w w"},
+        "{shop}order": {"b": "w w"},
+        '{it"s\\}x': {"c": "w w"},
+        "{shop}": {"d": "w w"},
+    },
     "many parts": {":".join("a" * 3000): {"a": "1"}},
 }
 
@@ -321,6 +327,7 @@ async def test_the_file_runs_whatever_names_there_are(db: Database, raw: Any, na
         declared = {field.key: name for name, field in fields.items()}
         assert declared == {one.key: one.name for one in plan.fields if not one.is_id}
         assert declared.keys() == HOSTILE[name][plan.base].keys()
+        assert getattr(module, plan.name).__mapper__.keys(db).base == plan.base
     assert len(proposal.models) == (0 if name == "many parts" else len(HOSTILE[name]))
 
 

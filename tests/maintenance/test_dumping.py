@@ -48,6 +48,8 @@ from ..support.dumps.make_dump import differences, dumped
 from ..support.proxy import Proxy
 from ..support.servers import Server
 
+pytestmark = pytest.mark.one_slot
+
 METACLASS: Any = type(Model)
 HASH = "$argon2id$v=19$m=65536,t=3,p=4$c2FsdHNhbHQ$" + "YWFh" * 10 + "YWE"
 

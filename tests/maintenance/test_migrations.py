@@ -113,6 +113,7 @@ MADE = {
 }
 
 
+@pytest.mark.one_node
 @pytest.mark.parametrize("name", OPERATIONS)
 async def test_an_operation_is_counted_done_and_undone(
     db: Database, raw: Any, folder: Folder, name: str
@@ -153,6 +154,7 @@ async def test_an_operation_is_counted_done_and_undone(
     assert await folder.down() == []
 
 
+@pytest.mark.one_node
 async def test_a_value_is_filled_in_with_its_indexes(
     db: Database, raw: Any, folder: Folder, module: Any
 ) -> None:
@@ -188,6 +190,7 @@ async def down(step):
 """
 
 
+@pytest.mark.one_node
 async def test_records_are_converted_once_and_those_left_out_are_told_without_values(
     db: Database, raw: Any, folder: Folder, module: Any
 ) -> None:
@@ -236,6 +239,7 @@ async def test_a_duplicate_is_left_out_and_the_rest_goes_on(
     assert left == []
 
 
+@pytest.mark.one_node
 async def test_a_model_moves_with_collections_and_ends(db: Database, raw: Any, folder: Folder) -> None:
     def release(name: str) -> Any:
         fields = {"name": String(index=True), "log": ListOf(String()), "__module__": __name__}
@@ -265,6 +269,7 @@ async def test_a_model_moves_with_collections_and_ends(db: Database, raw: Any, f
     assert raw.keys("old*") == [b"old:9"]
 
 
+@pytest.mark.one_node
 async def test_nobody_takes_over_where_records_move(db: Database, raw: Any) -> None:
     """To build indexes is to say who may write: neither `reindex` does, nor a class that builds by itself."""
 
@@ -288,6 +293,7 @@ async def test_nobody_takes_over_where_records_move(db: Database, raw: Any) -> N
     assert [one.id for one in await release("old", auto_build=1000).name.find("a")] == ["1"]
 
 
+@pytest.mark.one_node
 async def test_a_model_moves_to_no_place_that_others_have(db: Database, raw: Any, folder: Folder) -> None:
     """Keys that no meta tells of: copies would replace them."""
     await user(db, mail=Email()).new("1", mail="a@b.cc").save()
@@ -304,6 +310,7 @@ async def test_a_model_moves_to_no_place_that_others_have(db: Database, raw: Any
     assert raw.hget("member:1", "mail") == b"a@b.cc"
 
 
+@pytest.mark.one_node
 async def test_a_place_above_its_own_is_free(db: Database, raw: Any, folder: Folder) -> None:
     model = conf(db=db, prefix="old:user")(
         METACLASS("User", (Model,), {"__module__": __name__, "a": String()})
@@ -314,6 +321,7 @@ async def test_a_place_above_its_own_is_free(db: Database, raw: Any, folder: Fol
     assert raw.hget("old:1", "a") == b"x"
 
 
+@pytest.mark.one_node
 async def test_a_step_that_changed_on_its_way_passes_nothing_over(
     db: Database, raw: Any, folder: Folder
 ) -> None:
@@ -384,6 +392,7 @@ async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folde
         await folder.down()
 
 
+@pytest.mark.one_node
 async def test_a_field_is_renamed_in_a_maintenance_window(
     db: Database, raw: Any, folder: Folder, module: Any
 ) -> None:
@@ -513,6 +522,7 @@ async def test_a_step_that_raises_is_told_and_those_before_it_stay(
     assert [one.name for one in await folder.up()] == ["0002_b"]
 
 
+@pytest.mark.one_node
 async def test_the_namespace_has_its_own_ledger(url: str, db: Database, raw: Any, folder: Folder) -> None:
     folder.add("0001_a", "operations = []")
     other = Database(url, namespace="app:")
@@ -547,6 +557,7 @@ async def test_steps_are_marked_where_the_data_has_their_shape_already(
     assert [one.name for one in await folder.down(to="0")] == ["0003_drop", "0002_split", "0001_copy"]
 
 
+@pytest.mark.one_node
 async def test_a_step_that_was_cut_short_is_marked_and_leaves_nothing(
     db: Database, folder: Folder, raw: Any
 ) -> None:

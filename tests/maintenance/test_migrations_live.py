@@ -386,6 +386,7 @@ def _check(kind: str, raw: Any, model: Any, count: int, made: int) -> None:
         assert raw.hlen("user/u/mail") == count
 
 
+@pytest.mark.one_node
 async def test_the_second_of_two_runners_is_told(db: Database, raw: Any, tmp_path: Path) -> None:
     mine = _user("user", db)
     await mine.save_many([mine.new(str(i), age=i) for i in range(150)])
@@ -402,6 +403,7 @@ async def test_the_second_of_two_runners_is_told(db: Database, raw: Any, tmp_pat
     assert raw.exists("/migrations/lease") == 0
 
 
+@pytest.mark.one_node
 @pytest.mark.parametrize("taken", ["lease", "cursor"])
 async def test_a_runner_that_outlived_its_lease_writes_nothing_more(
     db: Database, raw: Any, tmp_path: Path, taken: str, monkeypatch: pytest.MonkeyPatch

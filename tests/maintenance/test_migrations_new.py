@@ -57,6 +57,7 @@ async def auto(folder: Path, found: list[Any]) -> tuple[str, list[str]]:
     return (path.read_text() if path else ""), texts
 
 
+@pytest.mark.one_node
 async def test_what_differs_is_written_down_for_a_person_to_read(
     url: str, db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -230,6 +230,7 @@ async def test_records_that_an_index_cannot_hold_are_excluded_on_request(
     assert raw.exists("ver/bad") == 0
 
 
+@pytest.mark.one_slot
 async def test_what_reads_indexes_inside_a_write_is_told_in_the_script(
     url: str, db: Database, raw: Any
 ) -> None:

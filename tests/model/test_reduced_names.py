@@ -81,6 +81,7 @@ def model(named: str, /, **members: Any) -> Any:
     return type(named, (Model,), members)
 
 
+@pytest.mark.one_node
 @pytest.mark.parametrize("tag", [False, True])
 @pytest.mark.parametrize(
     ("prefix", "namespace"),

@@ -83,6 +83,7 @@ async def test_two_claims_of_one_value_in_a_batch_refuse_it_whole(db: Database, 
     assert drift(raw, [User]) == []
 
 
+@pytest.mark.one_slot
 async def test_a_unit_over_two_classes_is_written_whole_or_not_at_all(db: Database, raw: Any) -> None:
     await Post.new("taken", slug="s").save()
     with pytest.raises(UniqueViolation) as caught:

@@ -32,6 +32,8 @@ from aioredisca.persistence import saving
 from ..support.drift import drift
 from ..support.proxy import Proxy
 
+pytestmark = pytest.mark.one_slot
+
 
 @conf(prefix="sure-author")
 class Author(Model):
@@ -271,6 +273,7 @@ async def test_both_colours_check(db: Database, driver: str) -> None:
 # -- declarations ----------------------------------------------------------------------------------
 
 
+@pytest.mark.one_node
 async def test_where_nobody_can_look_it_is_refused(db: Database) -> None:
     @conf(db="memory://where-authors-are")
     class Far(Model):

@@ -233,6 +233,7 @@ async def test_they_go_with_their_record_however_it_goes(db: Database, raw: Any)
     assert drift(raw, [Game]) == []
 
 
+@pytest.mark.one_slot
 async def test_they_go_with_a_cascade(db: Database, raw: Any) -> None:
     class Club(Model):
         name = String()

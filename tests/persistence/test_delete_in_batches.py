@@ -22,6 +22,8 @@ from aioredisca import (
 
 from ..support.drift import drift
 
+pytestmark = pytest.mark.one_slot
+
 
 @conf(prefix="batch-parent")
 class Parent(Model):

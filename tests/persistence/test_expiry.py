@@ -253,6 +253,7 @@ class Tag(Model):
     owner = Reference(Owner, index=True, on_delete="cascade")
 
 
+@pytest.mark.one_slot
 async def test_on_delete_is_judged_by_the_living(db: Database, raw: Any) -> None:
     owner = await Owner.new("o", name="x").save()
     pet = await Pet.new("p", owner=owner).save()
@@ -265,6 +266,7 @@ async def test_on_delete_is_judged_by_the_living(db: Database, raw: Any) -> None
     assert drift(raw, [Owner, Pet, Tag]) == []
 
 
+@pytest.mark.one_slot
 async def test_a_cascade_takes_the_end_of_a_record_along(db: Database, raw: Any) -> None:
     owner = await Owner.new("o").save()
     await Tag.new("t", owner=owner).save()

@@ -35,6 +35,8 @@ from ..support.drift import drift
 from ..support.patience import insist
 from ..support.proxy import Proxy
 
+pytestmark = pytest.mark.one_slot
+
 
 @pytest.fixture(scope="module")
 def old() -> None:

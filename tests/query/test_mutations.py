@@ -168,6 +168,7 @@ class Prize(Model):
     author = Reference(Author, index=True, on_delete="restrict")
 
 
+@pytest.mark.one_slot
 async def test_delete_by_query_minds_on_delete(db: Database, raw: Any) -> None:
     await Author.save_many([Author.new(str(i), name="a" if i < 120 else "b") for i in range(130)])
     await Book.save_many([Book.new(str(i), author=str(i % 130)) for i in range(260)])

@@ -28,6 +28,9 @@ def test_every_key_as_docs_storage_md_has_it() -> None:
     assert mine.sorted("name") == "app:user/s/name"
     assert mine.compound("country", "age", b"\xff") == b"app:user/c/country/age/\xff"
     assert Keys("app:", "user", tag=True).base == "app:{user}"
+    assert Keys("app:", "user", tag="shop").record("{7}") == "app:{shop}user:{7}"
+    slots = [Keys(*given).slot for given in (("a:", "user"), ("a:", "user", True), ("", "user", "shop"))]
+    assert slots == ["", "user", "shop"]
 
 
 def test_no_two_things_of_a_class_share_a_key() -> None:
