@@ -298,7 +298,7 @@ def raw(db: Database) -> Iterator[Any]:
     client: Any = db.sync_client
     yield client
     client.close()
-    if db.clustered:
+    if hasattr(client, "disconnect_connection_pools"):  # of a cluster that is one
         client.disconnect_connection_pools()
     else:
         client.connection_pool.disconnect()

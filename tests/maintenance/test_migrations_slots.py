@@ -32,7 +32,7 @@ class Priced(Model):
 
 
 @pytest.fixture
-def cluster(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Database:
+def judged(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Database:
     judge_slots(monkeypatch)
     db: Database = request.getfixturevalue("db")
     return db
@@ -57,7 +57,7 @@ def convert(record):
 """
 
 
-async def test_a_walk_is_recorded_beside_its_records(cluster: Database, raw: Any, tmp_path: Path) -> None:
+async def test_a_walk_is_recorded_beside_its_records(judged: Database, raw: Any, tmp_path: Path) -> None:
     await Priced.save_many([Priced.new(f"{n:03}", price=n) for n in range(250)])
     write(tmp_path, CONVERT)
     (report,) = await upgrade(tmp_path)
@@ -83,7 +83,7 @@ async def _prices() -> AsyncGenerator[int]:
 
 
 async def test_a_walk_that_was_cut_short_goes_on_and_changes_none_twice(
-    cluster: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await Priced.save_many([Priced.new(f"{n:03}", price=n) for n in range(250)])
     write(tmp_path, CONVERT.replace("== 150", "is None"))
@@ -110,7 +110,7 @@ async def test_a_walk_that_was_cut_short_goes_on_and_changes_none_twice(
 
 
 async def test_a_runner_whose_lease_was_taken_writes_nothing_more(
-    cluster: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beside the records another runner holds the lease, or in the ledger: either stops this one."""
     await Priced.save_many([Priced.new(f"{n:03}", price=n) for n in range(250)])
@@ -134,7 +134,7 @@ async def test_a_runner_whose_lease_was_taken_writes_nothing_more(
 
 
 async def test_the_control_with_one_journal_for_all_is_refused(
-    cluster: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    judged: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     @asynccontextmanager
     async def here(self: Journal, *args: Any, **named: Any) -> AsyncGenerator[Journal]:
@@ -147,15 +147,15 @@ async def test_the_control_with_one_journal_for_all_is_refused(
         await upgrade(tmp_path)
 
 
-async def test_a_model_moves_within_its_slot_only(cluster: Database, raw: Any, tmp_path: Path) -> None:
+async def test_a_model_moves_within_its_slot_only(judged: Database, raw: Any, tmp_path: Path) -> None:
     await Mover.save_many([Mover.new(f"{n}", name="x") for n in range(3)])
     await Mover("1").lines.append("a")
     write(tmp_path, 'operations = [MoveModel(At("mover", tag="shop"), "moved")]')
-    before = cluster.round_trips
+    before = judged.round_trips
     with pytest.raises(MigrationError, match=r"0001_step: .*two slots.*tag=\"shop\".*export"):
         await upgrade(tmp_path)
     assert not raw.exists("{/migrations}", "{/migrations}/lease")
-    assert cluster.round_trips - before <= 4  # the lease and the ledger: the step was not begun
+    assert judged.round_trips - before <= 4  # the lease and the ledger: the step was not begun
     write(tmp_path, 'operations = [MoveModel(At("mover", tag="shop"), At("moved", tag="shop"))]')
     await upgrade(tmp_path)
     assert raw.lrange("{shop}moved/l/lines/1", 0, -1) == [b"a"]

@@ -59,7 +59,7 @@ class Item(Model):
 
 
 @pytest.fixture
-def cluster(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Database:
+def judged(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Database:
     judge_slots(monkeypatch)
     db: Database = request.getfixturevalue("db")
     return db
@@ -68,7 +68,7 @@ def cluster(url: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRe
 # -- tags ------------------------------------------------------------------------------------------
 
 
-async def test_each_model_has_a_tag_of_its_own_in_a_cluster(cluster: Database, raw: Any) -> None:
+async def test_each_model_has_a_tag_of_its_own_in_a_cluster(judged: Database, raw: Any) -> None:
     order = await Order.new("{x}1", number=1).save()
     assert order.getkey() == "{order}:{x}1"
     assert {key.partition(b"}")[0] for key in raw.keys("*")} == {b"{order"}
@@ -90,17 +90,17 @@ async def test_a_tag_stands_before_the_prefix(db: Database, raw: Any) -> None:
     assert not await Item("2").exists()
 
 
-async def test_without_a_tag_no_model_is_used_in_a_cluster(cluster: Database) -> None:
+async def test_without_a_tag_no_model_is_used_in_a_cluster(judged: Database) -> None:
     @conf(tag=False)
     class Loose(Model):
         name = String()
 
-    before = cluster.round_trips
+    before = judged.round_trips
     with pytest.raises(UsageError, match=r"Loose: .*leave tag=False out.*tag=\"shop\""):
         await Loose.new("1").save()
     with pytest.raises(UsageError, match=r"Loose: "):
         await Loose.get("1")
-    assert cluster.round_trips == before
+    assert judged.round_trips == before
 
 
 @pytest.mark.parametrize("tag", ["", "a{b", "a}", "a/b", "a*", "a b", "x" * 129, 1, "\0", "\udc80"])
@@ -131,7 +131,7 @@ async def test_prefixes_that_meet_are_refused_behind_a_tag_too(db: Database) -> 
 # -- one call, one slot ----------------------------------------------------------------------------
 
 
-async def test_control_one_call_over_two_slots_is_refused(cluster: Database, raw: Any) -> None:
+async def test_control_one_call_over_two_slots_is_refused(judged: Database, raw: Any) -> None:
     """What a node of a cluster refuses, and what the others of these tests rest on."""
     with pytest.raises(ResponseError, match="touches"):
         raw.delete("{order}:1", "{bill}:1")
@@ -140,7 +140,7 @@ async def test_control_one_call_over_two_slots_is_refused(cluster: Database, raw
     assert raw.delete("{shop}item:1", "{shop}shelf:1") == 0
 
 
-async def test_a_flush_over_several_slots_takes_one_call_for_each(cluster: Database, raw: Any) -> None:
+async def test_a_flush_over_several_slots_takes_one_call_for_each(judged: Database, raw: Any) -> None:
     await Stock.new("1", name="tea", count=9).save()
     await Order.new("0", number=0).save()
     async with session(autosave=True) as unit:
@@ -156,7 +156,7 @@ async def test_a_flush_over_several_slots_takes_one_call_for_each(cluster: Datab
     assert drift(raw, [Stock, Order, Bill]) == []
 
 
-async def test_the_slots_come_in_the_order_in_which_the_work_was_given(cluster: Database) -> None:
+async def test_the_slots_come_in_the_order_in_which_the_work_was_given(judged: Database) -> None:
     await Bill.save_many([Bill.new("taken", number=7), Bill.new("old", number=1)])
     await Stock.new("1", name="tea").save()
     async with session() as unit:
@@ -180,7 +180,7 @@ async def test_the_slots_come_in_the_order_in_which_the_work_was_given(cluster: 
     assert await Order("1").exists()
 
 
-async def test_a_delete_that_came_last_is_carried_out_last(cluster: Database) -> None:
+async def test_a_delete_that_came_last_is_carried_out_last(judged: Database) -> None:
     await Stock.new("1", name="tea").save()
     await Bill.new("taken", number=7).save()
     async with session() as unit:
@@ -194,25 +194,25 @@ async def test_a_delete_that_came_last_is_carried_out_last(cluster: Database) ->
         assert await Stock("1").exists()
 
 
-async def test_what_one_slot_refuses_alone_is_written_nowhere_before_it_is_sent(cluster: Database) -> None:
+async def test_what_one_slot_refuses_alone_is_written_nowhere_before_it_is_sent(judged: Database) -> None:
     """What this side sees is seen before the first call."""
 
     class Whole(Model):
         name = String(required=True)
 
-    before = cluster.round_trips
+    before = judged.round_trips
     async with session() as unit:
         Order.new("1", number=1)
         Whole.new("1")
         with pytest.raises(ValidationError, match="required"):
             await unit.flush()
         assert len(unit.dirty) == 2
-    assert cluster.round_trips == before
+    assert judged.round_trips == before
 
 
 @pytest.mark.asyncio_only
 async def test_of_a_call_without_an_answer_nobody_says_that_it_was_not_written(
-    cluster: Database, monkeypatch: pytest.MonkeyPatch
+    judged: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for model in (Order, Bill, Stock):
         await model.new("0").save()
@@ -243,7 +243,7 @@ async def test_of_a_call_without_an_answer_nobody_says_that_it_was_not_written(
 
 @pytest.mark.parametrize("what", ["flush", "bulk"])
 async def test_controls_without_a_call_for_each_slot_it_is_refused(
-    cluster: Database, monkeypatch: pytest.MonkeyPatch, what: str
+    judged: Database, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     """As it was before, and is on one node."""
 
@@ -264,22 +264,22 @@ async def test_controls_without_a_call_for_each_slot_it_is_refused(
             await Stock.save_many([Stock.new("1"), Lot.new("1")])
 
 
-async def test_models_of_one_tag_are_one_call(cluster: Database) -> None:
+async def test_models_of_one_tag_are_one_call(judged: Database) -> None:
     async with session(autosave=True):
         Item.new("0", name="x")
         Shelf.new("0", name="taken")
     async with session() as unit:
         Item.new("1", name="x")
         Shelf.new("1", name="taken")
-        before = cluster.round_trips
+        before = judged.round_trips
         with pytest.raises(Conflict) as caught:
             await unit.flush()
-        assert cluster.round_trips == before + 1
+        assert judged.round_trips == before + 1
         assert (caught.value.written, caught.value.unwritten) == ((), ())
     assert not await Item("1").exists()
 
 
-async def test_bulk_writes_of_a_family_go_slot_by_slot(cluster: Database, raw: Any) -> None:
+async def test_bulk_writes_of_a_family_go_slot_by_slot(judged: Database, raw: Any) -> None:
     class Animal(Model):
         name = String(unique=True)
 
@@ -294,7 +294,7 @@ async def test_bulk_writes_of_a_family_go_slot_by_slot(cluster: Database, raw: A
 
 
 async def test_references_to_other_slots_are_loaded_and_prefetched(
-    cluster: Database, monkeypatch: pytest.MonkeyPatch
+    judged: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of the calls loads records of two classes, as that of one node does."""
     made, classes = loads.records_call, list[int]()
@@ -330,14 +330,14 @@ async def test_references_to_other_slots_are_loaded_and_prefetched(
 # -- what needs one slot ---------------------------------------------------------------------------
 
 
-async def test_on_delete_across_slots_is_refused_at_first_use(cluster: Database) -> None:
+async def test_on_delete_across_slots_is_refused_at_first_use(judged: Database) -> None:
     class Parent(Model):
         name = String()
 
     class Child(Model):
         parent = Reference(Parent, index=True, on_delete="cascade")
 
-    before = cluster.round_trips
+    before = judged.round_trips
     cure = r'Child\.parent: on_delete= needs both classes in one slot: give Child and Parent one tag, as in @conf\(tag="shop"\)'
     with pytest.raises(UsageError, match=cure):
         await Child.new("1", parent="1").save()
@@ -345,21 +345,21 @@ async def test_on_delete_across_slots_is_refused_at_first_use(cluster: Database)
         await Child.get("1")
     with pytest.raises(UsageError, match=cure):
         await Parent("1").delete()
-    assert cluster.round_trips == before
+    assert judged.round_trips == before
     await Parent.new("1", name="x").save()
 
 
-async def test_check_across_slots_is_refused_at_first_use(cluster: Database) -> None:
+async def test_check_across_slots_is_refused_at_first_use(judged: Database) -> None:
     class Bought(Model):
         stock = Reference(Stock, check=True)
 
-    before = cluster.round_trips
+    before = judged.round_trips
     with pytest.raises(UsageError, match=r"Bought\.stock refers to another slot.*one tag.*check=False"):
         await Bought.new("1").save()
-    assert cluster.round_trips == before
+    assert judged.round_trips == before
 
 
-async def test_behind_one_tag_both_are_kept(cluster: Database, raw: Any) -> None:
+async def test_behind_one_tag_both_are_kept(judged: Database, raw: Any) -> None:
     await Shelf.new("1", name="upper").save()
     await Item.save_many([Item.new("1", shelf="1"), Item.new("2", shelf="1")])
     with pytest.raises(ValidationError, match="not stored"):
