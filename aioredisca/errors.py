@@ -4,7 +4,8 @@
 
     RediscaError
       UsageError            a mistake of the program, raised before any I/O
-        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows MultipleFound
+        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows TooManyArguments
+        MultipleFound
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
@@ -114,6 +115,20 @@ class TooManyRows(UsageError):
             f"the query on {self.model} matches more than conf.max_rows = {self.limit:,} records: "
             f"use .limit(n), stream them with `async for`, or raise conf.max_rows"
         )
+
+
+class TooManyArguments(UsageError):
+    """One call takes ``count`` arguments, and the database ``most`` in one command. Nothing was sent."""
+
+    cure = "write fewer records and values at once, or ask for fewer"
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(count, most)
+        self.count, self.most = count, most
+
+    def __str__(self) -> str:
+        text = f"this takes {self.count:,} arguments in one call, and the database takes {self.most:,}"
+        return f"{text}: {self.cure}"
 
 
 class ValidationError(RediscaError, ValueError):
@@ -359,6 +374,7 @@ class PermissionDenied(StoreError):
     def __init__(self, rule: str, detail: str = "") -> None:
         super().__init__(rule, detail)
         self.rule, self.detail = rule, detail
+        self.of_command = rule.startswith("+")  # else it is a key that is denied
 
     def __str__(self) -> str:
         return f"the database user may not do this: add the rule {self.rule!r}" + (

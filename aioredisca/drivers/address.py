@@ -108,6 +108,11 @@ class Address:
         )
 
     @property
+    def host(self) -> str:
+        """The name of its host; empty where it has none."""
+        return str(self.options.get("host") or "")
+
+    @property
     def place(self) -> str:
         """Where the server is, for people; never as whom."""
         if "server" in self.options:

@@ -10,7 +10,7 @@ import hiredis
 import redis.exceptions as client
 
 from aioredisca.drivers import translate
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, TooManyArguments
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.replies import TEXT, strange
 from aioredisca.types import Arg, Call, Changed, Proof, Reply, Script
@@ -29,10 +29,16 @@ def _pack_command(command: tuple[Arg, ...]) -> bytes:
 
 
 def pack(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
-    """A call as it goes over the wire, its script by its name or in *full*."""
+    """A call as it goes over the wire, its script by its name or in *full*.
+
+    TooManyArguments for more than the server takes. What comes ``packed`` has few.
+    """
     if call.packed and not (full and call.script):
         return call.packed
-    return _pack_command(call.args if call.script is None else _script_command(call, facts, full))
+    command = call.args if call.script is None else _script_command(call, facts, full)
+    if len(command) > facts.max_arguments:
+        raise TooManyArguments(len(command), facts.max_arguments)
+    return _pack_command(command)
 
 
 def pack_all(calls: Sequence[Call], facts: StoreFacts, full: Sequence[int] = ()) -> bytes:

@@ -56,7 +56,7 @@ async def server_findings(store: Store, ids: str, ends: bool) -> list[Finding]:
         "databases": Call(("CONFIG", "GET", "databases")),
         "lua": Call(("CONFIG", "GET", "lua-time-limit")),
         "write": Call(("ZADD", ids, "XX", 0, ""), writes=True),
-        "script": eviction_call(),
+        "script": eviction_call(ids),
     }
     begun = time.time()
     replies = await store.transport().send_all([*calls.values()])
@@ -126,7 +126,7 @@ class _Server:
 
     def _scripts(self) -> Iterator[Finding]:
         reply, limit = self._replies["script"], self._setting("lua")
-        if isinstance(reply, RediscaError):
+        if isinstance(reply, RediscaError) and not _is_of_key(reply):
             cure = "every write and query is a script: allow +eval +evalsha"
             yield Finding("scripts", "failure", str(reply), cure)
         elif limit is None:
@@ -216,6 +216,11 @@ class _Server:
         way = "ahead of" if skew > 0 else "behind"
         cure = "set both by NTP: records end by the clock of the server"
         yield Finding("clock", "warning", f"{abs(skew):,.1f} s {way} the one here", cure)
+
+
+def _is_of_key(reply: Reply) -> bool:
+    """Whether only the key was denied: the rights below tell."""
+    return isinstance(reply, PermissionDenied) and not reply.of_command
 
 
 def listed(reply: Reply) -> list[Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from aioredisca.compiler.changes import MAX_BATCH
-from aioredisca.errors import RediscaError, UsageError
+from aioredisca.errors import RediscaError, TooManyArguments, UsageError
 from aioredisca.fields.access import (
     changed_in_place,
     check_writable,
@@ -22,6 +22,12 @@ from aioredisca.types import Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
+
+UNCUT = (
+    "a flush is written as a whole and cannot be cut: change fewer records in one session, or write them by "
+    "save_many() and delete_many(), which cut their batches"
+)
+"""What to do about a flush of more than one call can hold."""
 
 open_unit: ContextVar[UnitOfWork | None] = ContextVar("aioredisca_session", default=None)
 """The unit of work of this context, which may be closed by now. Tasks and threads inherit it."""
@@ -179,7 +185,15 @@ class UnitOfWork:
                 pending.put_back_all(begun, error)
                 raise
             if begun:
-                await executor.write(store, begun)
+                await _write(store, begun)
+
+
+async def _write(store: Store, begun: pending.Begun) -> None:
+    try:
+        await executor.write(store, begun)
+    except TooManyArguments as error:
+        error.cure = UNCUT
+        raise
 
 
 async def save_all(model: type[Any]) -> None:
