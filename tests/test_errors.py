@@ -23,6 +23,7 @@ from aioredisca import (
     Email,
     FieldUnset,
     Gone,
+    IncompatibleServer,
     Integer,
     MD5Pass,
     MigrationError,
@@ -207,6 +208,12 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         (StoreError,),
         {"model": "User", "holder": "host:7:ab", "seconds": 9.6},
         "host:7:ab is at work on the indexes of User: wait until it is done, or 10 seconds if it is no more",
+    ),
+    (
+        IncompatibleServer("runs no scripts"),
+        (StoreError,),
+        {"reason": "runs no scripts"},
+        "this server runs no scripts: take another one, or another offering of it (docs/servers.md)",
     ),
     (
         PermissionDenied("+hset"),

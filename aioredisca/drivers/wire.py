@@ -125,11 +125,12 @@ class Exchange:
     ``replies``  what all calls came to, once nothing is pending.
     """
 
-    __slots__ = ("_facts", "_full", "calls", "pending", "replies", "writes")
+    __slots__ = ("_facts", "_full", "_plain", "calls", "pending", "replies", "writes")
 
     def __init__(self, calls: Sequence[Call], facts: StoreFacts) -> None:
         self.calls, self._facts = calls, facts
         self._full: Sequence[int] = ()
+        self._plain: Sequence[int] = ()
         self.pending: Sequence[int] = range(len(calls))
         self.replies: list[Reply] = []
         self.writes = True in [call.writes for call in calls]
@@ -160,7 +161,8 @@ class Exchange:
                 pending.append(place)
                 behind = behind or self.calls[place].writes  # what follows reads too early
             else:
-                self.replies[place] = translate.refusal(answer)
+                scripted = self.calls[place].script is not None
+                self.replies[place] = translate.refusal(answer, scripted=scripted)
         if pending and not self.writes and metas_of(self.calls):
             pending = [*range(len(self.calls))]  # one word is to prove all of it, on one connection
         self.pending = pending
@@ -172,11 +174,13 @@ class Exchange:
             self._full = [*self._full, place]
             return True
         if self._unknown_verb(place, answer):
-            self._facts.read_only_scripts = False  # Redis 6.2 has no EVAL_RO
+            self._facts.read_only_scripts = False  # Redis 6.2 has no EVAL_RO, nor has Garnet
+            self._plain = [*self._plain, place]
             return True
         return False
 
     def _unknown_verb(self, place: int, answer: Exception) -> bool:
-        if self.calls[place].writes or not isinstance(answer, client.ResponseError):
+        """Whether the server may not know EVAL_RO: some do not name what they lack. Each call asks once."""
+        if self.calls[place].writes or place in self._plain or not isinstance(answer, client.ResponseError):
             return False
-        return "unknown command" in str(answer).lower() and "_RO" in str(answer)
+        return translate.is_unknown(answer)

@@ -9,20 +9,24 @@ import pytest
 
 from aioredisca import (
     Database,
+    IncompatibleServer,
     Model,
     String,
     TooManyArguments,
     check,
     conf,
     export_records,
+    health,
     import_records,
     reindex,
     session,
 )
+from aioredisca.drivers import translate
 
+from ..conftest import _binary
 from ..support import limited
 from ..support.limited import SERVERLESS_ARGUMENTS, Limited, Rule
-from ..support.scenario import carry_out
+from ..support.scenario import carry_out, person_of
 from ..support.servers import Server
 
 Opener = Callable[..., Database]
@@ -141,3 +145,45 @@ async def test_what_cannot_be_cut_is_told_before_anything_is_sent(
 def test_a_limit_that_is_none(most: Any) -> None:
     with pytest.raises(Exception, match=r"Database\(max_arguments=.*a whole number from 1,000 to 1,048,576"):
         Database("memory://", max_arguments=most)
+
+
+# -- Garnet ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_sort(backend: str) -> Iterator[Server]:
+    """A server whose scripts do not find what Garnet lacks."""
+    renamed = [part for name in limited.GARNET_LACKS for part in ("--rename-command", name, "")]
+    with Server(backend, _binary(backend), *renamed) as server:
+        yield server
+
+
+async def test_garnet(behind: Opener, without_sort: Server) -> None:
+    assert await carry_out(behind(limited.garnet, of=without_sort)) == {}
+
+
+async def test_garnet_to_a_client_that_waits_for_the_name_of_what_is_unknown(
+    behind: Opener, without_sort: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(translate, "is_unknown", lambda error: "EVALSHA_RO" in str(error))
+    wrong = await carry_out(behind(limited.garnet, of=without_sort))
+    assert len(wrong) > 20
+    assert {str(found) for found in wrong.values()} >= {"StoreError: unknown command"}
+
+
+# -- servers that cannot do ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [(limited.no_scripts, "runs no scripts"), (limited.declared_keys_only, "lets scripts reach none but")],
+    ids=["without scripts", "declared keys only"],
+)
+async def test_what_cannot_be_is_told_by_its_reason(behind: Opener, rule: Rule, reason: str) -> None:
+    person = person_of(behind(rule))
+    with pytest.raises(IncompatibleServer, match=reason):
+        await person.new("1", name="a", mail="a@b.cc").save()
+    with pytest.raises(IncompatibleServer, match=reason):
+        await (person.name == "a")
+    with pytest.raises(IncompatibleServer, match=reason):
+        await health.check(person.getdb())
