@@ -52,6 +52,7 @@ class StoreFacts:
 
     ``read_only_scripts``  EVAL_RO is there: not in Redis 6.2, and not in fakeredis.
     ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
+    ``sort_proven``        SORT_RO has answered with a value of a hash field: Dragonfly finds none by it.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
     ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
@@ -69,6 +70,7 @@ class StoreFacts:
 
     read_only_scripts: bool = True
     sort_in_scripts: bool | None = None
+    sort_proven: bool = False
     sort_alone: bool = True
     tracking: bool = True
     fences: bool = True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from redis.exceptions import ResponseError
 
 from aioredisca import (
     Database,
@@ -169,6 +170,48 @@ async def test_garnet_to_a_client_that_waits_for_the_name_of_what_is_unknown(
     wrong = await carry_out(behind(limited.garnet, of=without_sort))
     assert len(wrong) > 20
     assert {str(found) for found in wrong.values()} >= {"StoreError: unknown command"}
+
+
+# -- Dragonfly -------------------------------------------------------------------------------------
+
+
+@pytest.mark.memory_only
+async def test_dragonfly(monkeypatch: pytest.MonkeyPatch) -> None:
+    db = Database(limited.dragonfly_in_memory(monkeypatch))
+    assert await carry_out(db) == {}
+    assert (db.stale_rows, db.facts.may_sort) == ({}, False)
+
+
+@pytest.mark.memory_only
+async def test_dragonfly_to_a_client_that_believes_in_sort(monkeypatch: pytest.MonkeyPatch) -> None:
+    db = Database(limited.dragonfly_in_memory(monkeypatch))
+    db.facts.sort_proven = True
+    wrong = await carry_out(db)
+    assert wrong["a range"] == wrong["tags"] == []
+
+
+async def test_a_record_without_values_is_found_where_sort_reads_none(
+    monkeypatch: pytest.MonkeyPatch, db: Database
+) -> None:
+    """An answer without a value proves nothing, nor that it is wrong."""
+    person = person_of(db)
+    await person.new("1", name="").save()
+    assert [one.id for one in await (person.name == "")] == ["1"]
+    assert [one.id for one in await person.age.find(None)] == ["1"]
+    assert db.facts.sort_in_scripts is not False
+    await person.new("2", name="a").save()
+    assert [one.id for one in await (person.name == "a")] == ["2"]
+    assert db.facts.sort_proven
+
+
+async def test_scripts_say_that_they_reach_what_they_do_not_declare(behind: Opener, server: Server) -> None:
+    with server.client() as plain:
+        plain.script_flush()
+    db = behind(limited.dragonfly)
+    assert await carry_out(db) == {}
+    client = db.sync_client
+    with client, pytest.raises(ResponseError, match="undeclared"):
+        client.eval("return 1", 1, "k")
 
 
 # -- servers that cannot do ------------------------------------------------------------------------

@@ -5,6 +5,7 @@ It speaks RESP2 and RESP3, one command after the other, in a thread per connecti
 
 from __future__ import annotations
 
+import importlib
 import socket
 import socketserver
 import threading
@@ -13,12 +14,16 @@ from collections.abc import Callable
 from io import BufferedIOBase
 from typing import Any, cast
 
+import pytest
 from redis.crc import key_slot
 
 from .patience import limit
 
 Rule = Callable[[str, list[bytes]], bytes | None]
 """What a server answers to a command of that name, with all of its words; None where it is as any other."""
+
+lua54: Any = importlib.import_module("lupa.lua54")
+"""It carries no types."""
 
 _GROUPS = {"ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "SCRIPT"}
 """Commands whose second word is a part of the name."""
@@ -72,6 +77,35 @@ def declared_keys_only(name: str, words: list[bytes]) -> bytes | None:
     """Proxies in front of shards, as of GeminiDB and Tair: a script may call nothing but the words KEYS[...]."""
     refusal = b"-ERR bad lua script for redis cluster, all the keys that the script uses should be passed using the KEYS array\r\n"
     return refusal if name.startswith("EVAL") else None
+
+
+def dragonfly(name: str, words: list[bytes]) -> bytes | None:
+    """Dragonfly, as far as scripts go: one reaches keys that were not declared if its first line says so."""
+    if name not in ("EVAL", "EVAL_RO") or words[1].startswith(b"--!df flags=allow-undeclared-keys\n"):
+        return None
+    return b"-ERR Error running script: @user_script:1: script tried accessing undeclared key, key: k\r\n"
+
+
+def dragonfly_in_memory(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A client of a Dragonfly in this process: SORT reads no hash fields there, and scripts are Lua 5.4."""
+    from fakeredis import FakeRedis, FakeServer
+    from fakeredis.commands_mixins import scripting_mixin
+
+    monkeypatch.setattr(scripting_mixin, "LUA_MODULE", _Lua54())
+    return FakeRedis(server=FakeServer(server_type="dragonfly"))
+
+
+class _Lua54:
+    """Lua 5.4 with ``unpack``, as Dragonfly has it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(lua54, name)
+
+    @staticmethod
+    def LuaRuntime(**options: Any) -> Any:
+        runtime = lua54.LuaRuntime(**options)
+        runtime.execute(b"unpack = table.unpack")
+        return runtime
 
 
 class Limited:
