@@ -61,6 +61,7 @@ SHARED_PARTS = (
         "shared/leave",
         "shared/evicts",
         "shared/sortable",
+        "shared/score",
     ),
     *("shared/joined", "shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
 )

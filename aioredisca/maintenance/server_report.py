@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aioredisca.compiler.signature import eviction_call, read_eviction
-from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.errors import IncompatibleServer, PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
 from aioredisca.storage.replies import LIST
 from aioredisca.types import Call, Reply, Store
@@ -106,7 +106,10 @@ class _Server:
             yield Finding("user", "ok", name)
 
     def _role(self) -> Iterator[Finding]:
-        if self._info.get("role") == "slave":
+        if self._info.get("role") == "active-replica":  # KeyDB
+            text = "one of several that take writes at once: what is unique is only unique on each"
+            yield Finding("role", "failure", text, "let one take all writes: active-replica no")
+        elif self._info.get("role") == "slave":
             primary = f"{self._info.get('master_host', '?')}:{self._info.get('master_port', '?')}"
             yield Finding(
                 "role", "failure", "a replica, which takes no writes", f"name its primary, {primary}"
@@ -128,6 +131,8 @@ class _Server:
         reply, limit = self._replies["script"], self._setting("lua")
         if isinstance(reply, RediscaError) and not _is_of_key(reply):
             cure = "every write and query is a script: allow +eval +evalsha"
+            if isinstance(reply, IncompatibleServer):
+                cure = "no right mends that: docs/servers.md tells which offerings will do"
             yield Finding("scripts", "failure", str(reply), cure)
         elif limit is None:
             yield Finding("scripts", "ok", "run by EVALSHA")
