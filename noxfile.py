@@ -140,6 +140,22 @@ def web_versions(session: nox.Session, versions: str) -> None:
     session.run("pytest", *lenient, *arguments)
 
 
+REDIS_PARTS = (
+    *("drivers/test_wire", "drivers/test_translate", "drivers/test_address", "drivers/test_database"),
+    *("drivers/test_health", "drivers/test_tls", "drivers/test_fence", "drivers/test_blocking"),
+    *("drivers/test_loops", "drivers/test_cache", "scenarios/test_limited_servers"),
+)
+
+
+@nox.session(name="redis-versions")
+@nox.parametrize("version", ["5.3.1", "6.4.0", "7.1.0", "8.*"], ids=["5.3", "6.4", "7.1", "8"])
+def redis_versions(session: nox.Session, version: str) -> None:
+    """Run what touches redis-py with each version of it that is supported."""
+    session.install("-e", ".[test]", f"redis=={version}")
+    arguments = session.posargs or [f"tests/{name}.py" for name in REDIS_PARTS]
+    session.run("pytest", *arguments)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style and formatting."""

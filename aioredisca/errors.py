@@ -4,7 +4,7 @@
 
     RediscaError
       UsageError            a mistake of the program, raised before any I/O
-        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows MultipleFound
+        NotIndexed NotLoaded FieldUnset SessionClosed DriverMisuse TooManyRows TooManyArguments MultipleFound
       ValidationError       a value that a field refuses (also a ValueError)
       NotFound              no such record (also a LookupError)
       Conflict              the server refused a write; nothing of it was written
@@ -14,7 +14,7 @@
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
-        AlreadyRunning
+        AlreadyRunning IncompatibleServer
       MigrationError        the folder of migrations and the store do not agree, or a step came to no end
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors
@@ -120,6 +120,20 @@ class TooManyRows(UsageError):
         )
 
 
+class TooManyArguments(UsageError):
+    """One call takes ``count`` arguments, and the database ``most`` in one command. Nothing was sent."""
+
+    cure = "write fewer records and values at once, or ask for fewer"
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(count, most)
+        self.count, self.most = count, most
+
+    def __str__(self) -> str:
+        text = f"this takes {self.count:,} arguments in one call, and the database takes {self.most:,}"
+        return f"{text}: {self.cure}"
+
+
 class ValidationError(RediscaError, ValueError):
     """A field refuses a value. The old value is kept and nothing was sent.
 
@@ -188,14 +202,10 @@ class UniqueViolation(Conflict):
         self.fields = tuple(field.split(", "))
 
     def __str__(self) -> str:
+        holder = f"{self.model}({self.holder!r})"
         if len(self.fields) > 1:
-            return (
-                f"{self.model}: {self.field} are unique together and {self.model}({self.holder!r}) "
-                f"holds these values already"
-            )
-        return (
-            f"{self.model}.{self.field} is unique and {self.model}({self.holder!r}) holds this value already"
-        )
+            return f"{self.model}: {self.field} are unique together and {holder} holds these values already"
+        return f"{self.model}.{self.field} is unique and {holder} holds this value already"
 
 
 class StaleWrite(Conflict):
@@ -283,12 +293,11 @@ class BadLine(RediscaError):
         self.line, self.cause = line, cause
 
     def __str__(self) -> str:
+        text = str(self.cause)
         if isinstance(self.cause, AlreadyExists):
             there = f"{self.cause.model}({self.cause.id!r}) exists already"
-            return (
-                f"line {self.line:,}: {there}: on_conflict= (--on-conflict) skip goes on, replace replaces it"
-            )
-        return f"line {self.line:,}: {self.cause}"
+            text = f"{there}: on_conflict= (--on-conflict) skip goes on, replace replaces it"
+        return f"line {self.line:,}: {text}"
 
 
 class CorruptRecord(RediscaError):
@@ -351,10 +360,8 @@ class AlreadyRunning(StoreError):
         self.model, self.holder, self.seconds = model, holder, seconds
 
     def __str__(self) -> str:
-        return (
-            f"{self.holder} is at work on the indexes of {self.model}: wait until it is done, or "
-            f"{self.seconds:.0f} seconds if it is no more"
-        )
+        wait = f"wait until it is done, or {self.seconds:.0f} seconds if it is no more"
+        return f"{self.holder} is at work on the indexes of {self.model}: {wait}"
 
 
 class PermissionDenied(StoreError):
@@ -363,11 +370,11 @@ class PermissionDenied(StoreError):
     def __init__(self, rule: str, detail: str = "") -> None:
         super().__init__(rule, detail)
         self.rule, self.detail = rule, detail
+        self.of_command = rule.startswith("+")  # else it is a key that is denied
 
     def __str__(self) -> str:
-        return f"the database user may not do this: add the rule {self.rule!r}" + (
-            f" ({self.detail})" if self.detail else ""
-        )
+        detail = f" ({self.detail})" if self.detail else ""
+        return f"the database user may not do this: add the rule {self.rule!r}{detail}"
 
 
 class Unsupported(StoreError):
@@ -378,10 +385,19 @@ class Unsupported(StoreError):
         self.model, self.command = model, command
 
     def __str__(self) -> str:
-        return (
-            f"{self.model} has fields that end, and this server has no {self.command}: use Redis from 7.4 or "
-            f"Valkey from 9 on, or declare the fields without ttl="
-        )
+        cure = "use Redis from 7.4 or Valkey from 9 on, or declare the fields without ttl="
+        return f"{self.model} has fields that end, and this server has no {self.command}: {cure}"
+
+
+class IncompatibleServer(StoreError):
+    """The server cannot do what the library needs. docs/servers.md tells of each."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+    def __str__(self) -> str:
+        return f"this server {self.reason}: take another one, or another offering of it (docs/servers.md)"
 
 
 class WrongType(StoreError):
@@ -400,9 +416,8 @@ class WrongType(StoreError):
 
     def __str__(self) -> str:
         where = f"the key {self.key!r}" if self.key else "a key of this model"
-        what = (
-            self._what or f"{f'a {self.held}' if self.held else 'a type of value'} that does not belong there"
-        )
+        held = f"a {self.held}" if self.held else "a type of value"
+        what = self._what or f"{held} that does not belong there"
         return f"{where} holds {what}: {self.cure}"
 
 

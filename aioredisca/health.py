@@ -5,7 +5,7 @@ A PING alone stays green while every script fails, and on a replica, where every
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from aioredisca.compiler.signature import eviction_call, probe_call, read_eviction, read_probe
 from aioredisca.config import conf
@@ -14,6 +14,9 @@ from aioredisca.errors import PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call
+
+NOBODY = "aioredisca/health"
+"""A key that nothing has, for where no model is in use."""
 
 
 async def check(db: Database | None = None) -> None:
@@ -27,29 +30,35 @@ async def check(db: Database | None = None) -> None:
     """
     store = db or conf.db
     schemas = list(_in_use(store))
+    keys = [schema.keys.ids for schema in schemas] or [f"{store.namespace}{NOBODY}"]
     calls = [
         Call(("PING",)),
-        eviction_call(),
+        eviction_call(keys[0]),
         *map(probe_call, schemas),
-        *_idle_writes(store, schemas),
+        *map(_idle_write, keys),
     ]
     replies = await store.transport().send_all(calls)
-    if not schemas and isinstance(replies[-1], PermissionDenied):
-        replies.pop()  # nobody knows which keys this user may write
+    if not schemas:  # nobody knows which keys this user may touch
+        replies = [None if _is_of_key(reply) else reply for reply in replies]
     for reply in replies:
         if isinstance(reply, RediscaError):
             raise reply
-    ends = any(schema.expires for schema in schemas)
-    readiness.judge_eviction(store, read_eviction(replies[1]), ends)
+    if replies[1] is not None:
+        ends = any(schema.expires for schema in schemas)
+        readiness.judge_eviction(store, read_eviction(replies[1]), ends)
     for schema, reply in zip(schemas, replies[2:], strict=False):
         for command, key in read_probe(reply).missing:
             raise readiness.denied(schema, command, key, f"+{command.lower()}")
 
 
-def _idle_writes(store: Database, schemas: Sequence[Schema]) -> list[Call]:
-    """Writes that change nothing, for the server to refuse as it would any: a score for what is not there."""
-    keys = [schema.keys.ids for schema in schemas] or [f"{store.namespace}aioredisca/health"]
-    return [Call(("ZADD", key, "XX", 0, ""), writes=True) for key in keys]
+def _is_of_key(reply: object) -> bool:
+    """Whether a key was denied, and no command."""
+    return isinstance(reply, PermissionDenied) and not reply.of_command
+
+
+def _idle_write(key: str) -> Call:
+    """A write that changes nothing, for the server to refuse as any: a score for what is not there."""
+    return Call(("ZADD", key, "XX", 0, ""), writes=True)
 
 
 def _in_use(store: Database) -> Iterator[Schema]:

@@ -23,6 +23,7 @@ from aioredisca import (
     Email,
     FieldUnset,
     Gone,
+    IncompatibleServer,
     Integer,
     MD5Pass,
     MigrationError,
@@ -41,6 +42,7 @@ from aioredisca import (
     StaleWrite,
     StoreError,
     String,
+    TooManyArguments,
     TooManyRows,
     Unavailable,
     UniqueViolation,
@@ -109,6 +111,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         {"model": "User", "limit": 100_000},
         "the query on User matches more than conf.max_rows = 100,000 records: use .limit(n), stream them with "
         "`async for`, or raise conf.max_rows",
+    ),
+    (
+        TooManyArguments(6_028, 3_999),
+        (UsageError,),
+        {"count": 6_028, "most": 3_999},
+        "this takes 6,028 arguments in one call, and the database takes 3,999: write fewer records and "
+        "values at once, or ask for fewer",
     ),
     (
         ValidationError("User", "age", "is less than 0", -1),
@@ -199,6 +208,12 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         (StoreError,),
         {"model": "User", "holder": "host:7:ab", "seconds": 9.6},
         "host:7:ab is at work on the indexes of User: wait until it is done, or 10 seconds if it is no more",
+    ),
+    (
+        IncompatibleServer("runs no scripts"),
+        (StoreError,),
+        {"reason": "runs no scripts"},
+        "this server runs no scripts: take another one, or another offering of it (docs/servers.md)",
     ),
     (
         PermissionDenied("+hset"),

@@ -368,3 +368,24 @@ def _gathered(parts: list[Condition]) -> Iterator[Condition]:
                 yield part
     for key, found in values.items():
         yield normal(AnyOf(key, tuple(found)))
+
+
+# -- in parts --------------------------------------------------------------------------------------
+
+
+def divided(condition: Condition, most: int) -> list[Condition]:
+    """*condition* as several, of which a record meets one at most, with *most* values in each list.
+
+    A list is divided where it is all of the condition, or a part of its AND; any other stays whole.
+    """
+    whole = normal(condition)
+    parts = whole.parts if isinstance(whole, And) else (whole,)
+    longest = max(
+        (part for part in parts if isinstance(part, AnyOf)), key=lambda one: len(one.values), default=None
+    )
+    if longest is None or len(longest.values) <= most:
+        return [condition]
+    rest = tuple(part for part in parts if part is not longest)
+    values = longest.values
+    some = (AnyOf(longest.key, values[first : first + most]) for first in range(0, len(values), most))
+    return [And((one, *rest)) if rest else one for one in some]

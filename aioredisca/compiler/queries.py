@@ -174,6 +174,19 @@ def whole_page(reply: Reply) -> Sequence[bytes | None] | None:
 
 
 @reader
+def shows_values(reply: Reply, width: int) -> bool:
+    """Whether a step found rows, of which one at least has a value in its *width* fields."""
+    return any(value for _, row in read_rows(read_step(reply).found, width) for value in row[1:])
+
+
+@reader
+def is_sorted(reply: Reply) -> bool:
+    """Whether a step found rows by SORT_RO."""
+    found = read_step(reply).found
+    return bool(found) and isinstance(found[0], list)
+
+
+@reader
 def read_rows(reply: Sequence[Any], width: int) -> list[Row]:
     """The rows in a reply: ids, each followed by a list of its *width* values, or replies of SORT_RO."""
     if not reply:

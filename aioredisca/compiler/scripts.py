@@ -61,10 +61,16 @@ SHARED_PARTS = (
         "shared/leave",
         "shared/evicts",
         "shared/sortable",
+        "shared/score",
     ),
     *("shared/joined", "shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
 )
 """What several parts need, put in where it is needed first."""
+
+
+UNDECLARED = "--!df flags=allow-undeclared-keys\n"
+"""What scripts begin with, for Dragonfly: they reach keys of values that were stored before, which no call
+can declare. A comment to all others."""
 
 
 def script_of(text: str) -> Script:
@@ -82,7 +88,7 @@ def composed(some: Iterable[Part]) -> Script:
         shared = _shared(one, left)
         left = [other for other in left if other not in shared]
         found += [*shared, one]
-    return script_of(complete(found))
+    return script_of(UNDECLARED + complete(found))
 
 
 def _shared(one: Part, left: Sequence[Part]) -> list[Part]:
@@ -122,7 +128,8 @@ def migrate_script(name: str) -> Script:
 @lru_cache(maxsize=64)
 def journaled_script(script: Script) -> Script:
     """*script* between what stops it where another runner is at work and what records that it ran."""
-    batch = Part("batch", (), ("batch",), f"local function batch()\n{script.text}\nend")
+    text = script.text.removeprefix(UNDECLARED).rstrip()
+    batch = Part("batch", (), ("batch",), f"local function batch()\n{text}\nend")
     return composed([part("migrate/fence"), batch, part("migrate/advance")])
 
 

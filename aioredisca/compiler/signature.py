@@ -59,9 +59,9 @@ def read_probe(reply: Reply) -> Probe:
     return Probe(read_meta(meta), int(size), missing, eviction.decode())
 
 
-def eviction_call() -> Call:
-    """Ask for the policy alone, see :class:`Probe`."""
-    return Call((), small_script("evicts"))
+def eviction_call(key: str) -> Call:
+    """Ask for the policy alone, see :class:`Probe`. *key* is not looked at, but some servers want one."""
+    return Call((), small_script("evicts"), (key,))
 
 
 @reader

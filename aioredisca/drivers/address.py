@@ -15,6 +15,7 @@ import redis.sentinel
 from redis.asyncio import connection as async_connection
 from redis.connection import Connection, SSLConnection, UnixDomainSocketConnection
 
+from aioredisca.drivers import internals
 from aioredisca.drivers.sentinels import Node as Node
 from aioredisca.drivers.sentinels import Sentinels
 from aioredisca.drivers.urls import (
@@ -106,6 +107,11 @@ class Address:
             and shareable
             and (self.transport != "auto" or "server" not in self.options)
         )
+
+    @property
+    def host(self) -> str:
+        """The name of its host; empty where it has none."""
+        return str(self.options.get("host") or "")
 
     @property
     def place(self) -> str:
@@ -227,6 +233,16 @@ def _address(sync_class: Any, async_class: Any, options: dict[str, Any], **limit
     kept = {n: value for n, value in options.items() if n in _KEPT and (value or n not in _BLOCKING_ONLY)}
     if kept.keys() & _BLOCKING_ONLY:
         async_class = None
+    for name in [name for name in kept if name.startswith("ssl_")]:
+        classes = [kind for kind in (async_class, sync_class) if kind is not None]
+        if all(internals.takes(kind, name) for kind in classes):
+            continue
+        if kept[name] is None:  # as clients have what nobody has set
+            del kept[name]
+        elif async_class is not None and any(internals.takes(kind, name) for kind in classes):
+            async_class = None
+        else:
+            raise UsageError(f"{name} takes a newer redis-py than {redis.__version__}")
     if kept.get("ssl_cert_reqs", "required") in ("none", None, ssl.CERT_NONE):
         kept["ssl_check_hostname"] = False  # without a certificate there is no name to check
     return Address(async_class, sync_class, kept, **limits)

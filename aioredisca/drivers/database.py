@@ -14,13 +14,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet, WeakValueDictionary
 
-from aioredisca.drivers.limits import check_limits
+from aioredisca.drivers.limits import MIN_ARGUMENTS, check_limits, max_arguments_at
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
 from aioredisca.frames import hiding
-from aioredisca.storage.codecs import plain
-from aioredisca.storage.facts import StoreFacts
+from aioredisca.storage.codecs import plain, whole_in
+from aioredisca.storage.facts import MAX_ARGUMENTS, StoreFacts
 from aioredisca.storage.keys import bad_namespace
 from aioredisca.types import Transport
 
@@ -70,6 +70,8 @@ class Database:
                          class (StoreError), or ``"allow"`` it. It is looked at where the user may INFO.
     ``read_from``        of a cluster: ``"replica"`` has replicas answer loads by id and queries. They lag:
                          see docs/cluster.md. Writes, and what they look at, are the primary's.
+    ``max_arguments``    arguments of one command that the server takes (1,048,576; of ElastiCache Serverless
+                         3,999, which its address tells): batches and lists of values are cut by it.
     """
 
     @hiding
@@ -84,6 +86,7 @@ class Database:
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
         eviction: Literal["warn", "refuse", "allow"] = "warn",
         read_from: Literal["primary", "replica"] = "primary",
+        max_arguments: int | None = None,
     ) -> None:
         namespace = plain(namespace)
         if reason := bad_namespace(namespace):
@@ -92,6 +95,11 @@ class Database:
         limits = _checked_limits(
             max_connections=max_connections, timeout=timeout, connect_timeout=connect_timeout
         )
+        if max_arguments is not None and whole_in(max_arguments, MIN_ARGUMENTS, MAX_ARGUMENTS) is None:
+            raise UsageError(
+                f"Database(max_arguments={max_arguments!r}): must be a whole number from {MIN_ARGUMENTS:,} "
+                f"to {MAX_ARGUMENTS:,}"
+            )
         if transport not in TRANSPORTS:
             raise UsageError(f"Database(transport={transport!r}): is one of {', '.join(TRANSPORTS)}")
         if eviction not in EVICTION:
@@ -115,6 +123,7 @@ class Database:
             sort_in_scripts=True if fake else None,
             sort_alone=not self.clustered,  # only scripts are guarded while a slot moves
             fences=not fake,
+            max_arguments=max_arguments or max_arguments_at(self._address.host),
         )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
         self.facts.neighbours.add(self.facts)

@@ -7,6 +7,7 @@ as known here. Those that are not are driven over their public methods; only ``h
 from __future__ import annotations
 
 import asyncio
+import inspect
 import socket
 from typing import Any, cast
 
@@ -49,10 +50,22 @@ def socket_of(connection: Any) -> socket.socket:
     return cast("socket.socket", connection._sock)
 
 
+def takes(kind: Any, option: str) -> bool:
+    """Whether connections of *kind* have an option: redis-py from 5.3 to 8 got some of TLS one by one."""
+    bases: tuple[Any, ...] = kind.__mro__[:-1]
+    return any(option in inspect.signature(base).parameters for base in bases if "__init__" in vars(base))
+
+
 def _plain(connection: Any, known: Any) -> bool:
     """Whether *connection* reads and writes as redis-py's own do."""
     kind = cast("Any", type(connection))
     return kind.read_response is known.read_response and kind.send_packed_command is known.send_packed_command
+
+
+async def has_data(connection: Any) -> bool:
+    """Whether there is something to read on an asyncio *connection*: redis-py before 8 has another name."""
+    look = getattr(connection, "can_read", None) or connection.can_read_destructive
+    return bool(await look())
 
 
 def hang_up(connection: Any) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Mapping
 
 from aioredisca.errors import UsageError
+from aioredisca.storage.facts import MAX_ARGUMENTS
 
 BACKOFF = 0.01
 """Seconds before the second try to connect, at most; they double with each failure, up to 64 times that."""
@@ -13,6 +15,17 @@ BACKOFF = 0.01
 MAX_CONNECTIONS = 100_000
 MAX_SECONDS = 1_000_000
 """Eleven days: more than anybody waits, and less than what clocks and selectors overflow at."""
+
+MIN_ARGUMENTS = 1000
+"""What every server must take: a record with 400 fields is one call."""
+
+_SERVERLESS = re.compile(r"\.serverless\.[\w-]+\.cache\.amazonaws\.com(\.cn)?$")
+_SERVERLESS_ARGUMENTS = 3999
+
+
+def max_arguments_at(host: str) -> int:
+    """How many arguments of one command the server at *host* takes, as far as its name tells."""
+    return _SERVERLESS_ARGUMENTS if _SERVERLESS.search(host) else MAX_ARGUMENTS
 
 
 def check_limits(where: str, given: Mapping[str, object]) -> None:

@@ -10,6 +10,7 @@ import re
 import redis.exceptions as client
 
 from aioredisca.errors import (
+    IncompatibleServer,
     OutcomeUnknown,
     PermissionDenied,
     RediscaError,
@@ -53,6 +54,13 @@ _CODE = re.compile(r"[A-Z]+\b")
 _DENIED = re.compile(
     r"NOPERM|ACL failure|has no permissions|can't run this command|can't access at least one of the keys"
 )
+_NO_SCRIPTS = re.compile(r"scripting engine|\b(eval|evalsha) (is )?not (support|allow)", re.IGNORECASE)
+_UNDECLARED = re.compile(
+    r"(undeclared|non[ -]?declared) key|keys?\b.{0,40} not declared|passed using the KEYS arr",
+    re.IGNORECASE,
+)
+"""What servers and proxies answer that look at the keys of scripts: Dragonfly, Kvrocks, Tair, GeminiDB."""
+
 _NO_LOGIN = re.compile(r"^Protocol error: unauthenticated")
 """What Redis 7 answers to a long command before a login, where a short one gets NOAUTH."""
 
@@ -81,9 +89,24 @@ class Moving(Unavailable):
     """A node of a cluster does not take this while the slot is on its way to another: nothing ran."""
 
 
-def refusal(error: Exception) -> RediscaError:
-    """The error of ours that an error reply means. Error replies say that nothing ran."""
+def is_unknown(error: Exception) -> bool:
+    """Whether an error reply says that the server has no such command. Some do not name it."""
+    return str(error).lower().startswith("unknown command")
+
+
+def refusal(error: Exception, *, scripted: bool = False) -> RediscaError:
+    """The error of ours that an error reply means, one to a script if it is *scripted*.
+
+    Error replies say that nothing ran.
+    """
     text = _WRAPPING.sub("", str(error))
+    if scripted and (is_unknown(error) or _NO_SCRIPTS.search(text)):
+        return IncompatibleServer("runs no scripts, and every write and query is one")
+    if _UNDECLARED.search(text):
+        return IncompatibleServer(
+            "lets scripts reach none but the keys that a call declares, and nobody knows those of old values "
+            "before it runs"
+        )
     if isinstance(error, client.NoPermissionError) or _DENIED.search(text):
         return _denied(text)
     if trouble := _trouble(error, text):

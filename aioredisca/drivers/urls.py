@@ -236,6 +236,8 @@ def _parsed(url: str) -> dict[str, Any]:
     for name, text in parse_qsl(urlsplit(url).query):
         if name in _YES_OR_NO:  # redis-py leaves some as text, and takes whatever it does not know for a yes
             options[name] = _yes_or_no(name, text)
+        elif name == "ssl_min_version" and text.isdecimal():  # which redis-py leaves as text before 8
+            options[name] = int(text)
     return options
 
 

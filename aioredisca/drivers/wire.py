@@ -10,7 +10,7 @@ import hiredis
 import redis.exceptions as client
 
 from aioredisca.drivers import translate
-from aioredisca.errors import RediscaError
+from aioredisca.errors import RediscaError, TooManyArguments
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.storage.replies import TEXT, strange
 from aioredisca.types import Arg, Call, Changed, Proof, Reply, Script
@@ -29,10 +29,16 @@ def _pack_command(command: tuple[Arg, ...]) -> bytes:
 
 
 def pack(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
-    """A call as it goes over the wire, its script by its name or in *full*."""
+    """A call as it goes over the wire, its script by its name or in *full*.
+
+    TooManyArguments for more than the server takes. What comes ``packed`` has few.
+    """
     if call.packed and not (full and call.script):
         return call.packed
-    return _pack_command(call.args if call.script is None else _script_command(call, facts, full))
+    command = call.args if call.script is None else _script_command(call, facts, full)
+    if len(command) > facts.max_arguments:
+        raise TooManyArguments(len(command), facts.max_arguments)
+    return _pack_command(command)
 
 
 def pack_all(calls: Sequence[Call], facts: StoreFacts, full: Sequence[int] = ()) -> bytes:
@@ -119,11 +125,12 @@ class Exchange:
     ``replies``  what all calls came to, once nothing is pending.
     """
 
-    __slots__ = ("_facts", "_full", "calls", "pending", "replies", "writes")
+    __slots__ = ("_facts", "_full", "_plain", "calls", "pending", "replies", "writes")
 
     def __init__(self, calls: Sequence[Call], facts: StoreFacts) -> None:
         self.calls, self._facts = calls, facts
         self._full: Sequence[int] = ()
+        self._plain: Sequence[int] = ()
         self.pending: Sequence[int] = range(len(calls))
         self.replies: list[Reply] = []
         self.writes = True in [call.writes for call in calls]
@@ -154,7 +161,8 @@ class Exchange:
                 pending.append(place)
                 behind = behind or self.calls[place].writes  # what follows reads too early
             else:
-                self.replies[place] = translate.refusal(answer)
+                scripted = self.calls[place].script is not None
+                self.replies[place] = translate.refusal(answer, scripted=scripted)
         if pending and not self.writes and metas_of(self.calls):
             pending = [*range(len(self.calls))]  # one word is to prove all of it, on one connection
         self.pending = pending
@@ -166,11 +174,13 @@ class Exchange:
             self._full = [*self._full, place]
             return True
         if self._unknown_verb(place, answer):
-            self._facts.read_only_scripts = False  # Redis 6.2 has no EVAL_RO
+            self._facts.read_only_scripts = False  # Redis 6.2 has no EVAL_RO, nor has Garnet
+            self._plain = [*self._plain, place]
             return True
         return False
 
     def _unknown_verb(self, place: int, answer: Exception) -> bool:
-        if self.calls[place].writes or not isinstance(answer, client.ResponseError):
+        """Whether the server may not know EVAL_RO: some do not name what they lack. Each call asks once."""
+        if self.calls[place].writes or place in self._plain or not isinstance(answer, client.ResponseError):
             return False
-        return "unknown command" in str(answer).lower() and "_RO" in str(answer)
+        return translate.is_unknown(answer)

@@ -56,7 +56,7 @@ _KEY = "{key}"
 _ABILITIES = (
     _Ability(
         "read-only scripts",
-        ("EVAL_RO", "return 1", 0),
+        ("EVAL_RO", "return 1", 1, _KEY),
         "+eval_ro +evalsha_ro",
         "queries run as scripts that may write",
         "Redis from 7.0 and Valkey have EVAL_RO",
@@ -205,6 +205,8 @@ def _found(one: _Ability, reply: Reply) -> Finding:
     if not isinstance(reply, RediscaError):
         return Finding(one.name, "ok", "there")
     text = str(reply)
+    if isinstance(reply, PermissionDenied) and not reply.of_command:
+        return Finding(one.name, "note", "not told: the key is denied that it was asked for")
     if isinstance(reply, PermissionDenied) or "denied" in text:  # SORT_RO has a refusal of its own
         return Finding(one.name, "note", f"denied: {one.without}", f"add the rule {one.rule!r}")
     if "unknown" in text.lower():

@@ -17,6 +17,7 @@ from aioredisca.errors import (
     Conflict,
     OutcomeUnknown,
     RediscaError,
+    TooManyArguments,
     UsageError,
     ValidationError,
 )
@@ -266,7 +267,7 @@ class _Import:
             self.bad(entry.number, error)
 
     async def write(self, entries: list[_Entry]) -> None:
-        """Write *entries* in one call, without those that the server refuses.
+        """Write *entries* in one call (in more if they are too many), without those that the server refuses.
 
         What got no answer is sent again: it is the same, whether it was done or not.
         """
@@ -283,6 +284,12 @@ class _Import:
                     raise
                 error.instance = None
                 self.refused(entries.pop(place), error)
+            except TooManyArguments:
+                if len(entries) == 1:
+                    raise
+                half = len(entries) // 2
+                await self.write(entries[:half])
+                entries = entries[half:]
             except OutcomeUnknown:
                 left -= 1
                 if not left:

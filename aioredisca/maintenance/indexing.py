@@ -9,13 +9,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.loads import load_call, read_fields
 from aioredisca.compiler.writes import Build, Duplicate, Refusal, build_call, build_outcome
-from aioredisca.errors import CorruptRecord, RediscaError, StaleWrite, UniqueViolation, WrongType
+from aioredisca.errors import (
+    CorruptRecord,
+    RediscaError,
+    StaleWrite,
+    TooManyArguments,
+    UniqueViolation,
+    WrongType,
+)
 from aioredisca.maintenance.checking.values import canonical_text
 from aioredisca.persistence import asking
 from aioredisca.persistence.foreign import explained
@@ -111,8 +118,19 @@ class Indexer:
         """Index records, and note from which entries of *step* they are missing. Overtaken where meta is
         another.
 
-        HMGET of each and an EVALSHA, two round trips.
+        HMGET of each and an EVALSHA, two round trips; in halves where that has more arguments than the
+        database takes in one call.
         """
+        try:
+            await self._index(ids, step)
+        except TooManyArguments:
+            if len(ids) == 1:
+                raise
+            half = len(ids) // 2
+            await self.index(ids[:half], replace(step, cursor=b""))
+            await self.index(ids[half:], step)
+
+    async def _index(self, ids: Sequence[str], step: Step) -> None:
         left, tries, stuck = [*ids], Counter[str](), list[str]()
         while True:
             looked = await self._look(left)

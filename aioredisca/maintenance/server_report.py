@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aioredisca.compiler.signature import eviction_call, read_eviction
-from aioredisca.errors import PermissionDenied, RediscaError
+from aioredisca.errors import IncompatibleServer, PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
 from aioredisca.storage.replies import LIST
 from aioredisca.types import Call, Reply, Store
@@ -56,7 +56,7 @@ async def server_findings(store: Store, ids: str, ends: bool) -> list[Finding]:
         "databases": Call(("CONFIG", "GET", "databases")),
         "lua": Call(("CONFIG", "GET", "lua-time-limit")),
         "write": Call(("ZADD", ids, "XX", 0, ""), writes=True),
-        "script": eviction_call(),
+        "script": eviction_call(ids),
     }
     begun = time.time()
     replies = await store.transport().send_all([*calls.values()])
@@ -106,7 +106,10 @@ class _Server:
             yield Finding("user", "ok", name)
 
     def _role(self) -> Iterator[Finding]:
-        if self._info.get("role") == "slave":
+        if self._info.get("role") == "active-replica":  # KeyDB
+            text = "one of several that take writes at once: what is unique is only unique on each"
+            yield Finding("role", "failure", text, "let one take all writes: active-replica no")
+        elif self._info.get("role") == "slave":
             primary = f"{self._info.get('master_host', '?')}:{self._info.get('master_port', '?')}"
             yield Finding(
                 "role", "failure", "a replica, which takes no writes", f"name its primary, {primary}"
@@ -126,8 +129,10 @@ class _Server:
 
     def _scripts(self) -> Iterator[Finding]:
         reply, limit = self._replies["script"], self._setting("lua")
-        if isinstance(reply, RediscaError):
+        if isinstance(reply, RediscaError) and not _is_of_key(reply):
             cure = "every write and query is a script: allow +eval +evalsha"
+            if isinstance(reply, IncompatibleServer):
+                cure = "no right mends that: docs/servers.md tells which offerings will do"
             yield Finding("scripts", "failure", str(reply), cure)
         elif limit is None:
             yield Finding("scripts", "ok", "run by EVALSHA")
@@ -216,6 +221,11 @@ class _Server:
         way = "ahead of" if skew > 0 else "behind"
         cure = "set both by NTP: records end by the clock of the server"
         yield Finding("clock", "warning", f"{abs(skew):,.1f} s {way} the one here", cure)
+
+
+def _is_of_key(reply: Reply) -> bool:
+    """Whether only the key was denied: the rights below tell."""
+    return isinstance(reply, PermissionDenied) and not reply.of_command
 
 
 def listed(reply: Reply) -> list[Any]:

@@ -21,6 +21,8 @@ from aioredisca.storage.schema import Schema
 from aioredisca.types import Arg, Call, Reply, Store
 
 MAX_ARGUMENTS = 3000
+"""Arguments of one call, or half of what the database takes."""
+
 _READ: dict[KeyType, str] = {"set": "SSCAN", "zset": "ZSCAN", "hash": "HSCAN"}
 
 
@@ -128,7 +130,8 @@ async def _sweep(store: Store, schema: Schema, kinds: Mapping[bytes, KeyType], f
     entries, states = await denied(store, schema, found)
     for seen in entries:
         wrong.setdefault(seen.key, []).append(seen)
-    size = max(1, MAX_ARGUMENTS // (3 + len(schema.tracked)))
+    most = min(MAX_ARGUMENTS, store.facts.max_arguments // 2)
+    size = max(1, most // (4 + len(schema.tracked)))
     for key, entries in wrong.items():
         for first in range(0, len(entries), size):
             call = removal(schema, kinds[key], key, entries[first : first + size], states)

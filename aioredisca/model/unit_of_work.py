@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakValueDictionary
 
 from aioredisca.compiler.changes import MAX_BATCH
-from aioredisca.errors import RediscaError, UsageError
+from aioredisca.errors import RediscaError, TooManyArguments, UsageError
 from aioredisca.fields.access import (
     changed_in_place,
     check_writable,
@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 
 MOST_NAMED = 20
 """Records that a note on an error names."""
+
+UNCUT = (
+    "a flush is written as a whole and cannot be cut: change fewer records in one session, or write them by "
+    "save_many() and delete_many(), which cut their batches"
+)
+"""What to do about a flush of more than one call can hold."""
 
 open_unit: ContextVar[UnitOfWork | None] = ContextVar("aioredisca_session", default=None)
 """The unit of work of this context, which may be closed by now. Tasks and threads inherit it."""
@@ -186,10 +192,14 @@ class UnitOfWork:
                 pending.put_back_all(begun, error)
                 raise
             slots = self._slots(begun) if store.clustered else ()
-            if len(slots) > 1:
-                await executor.write_by_slots(store, begun, slots)
-            elif begun:
-                await executor.write(store, begun)
+            try:
+                if len(slots) > 1:
+                    await executor.write_by_slots(store, begun, slots)
+                elif begun:
+                    await executor.write(store, begun)
+            except TooManyArguments as error:
+                error.cure = UNCUT
+                raise
 
     def _slots(self, begun: pending.Begun) -> list[str]:
         """The slots of these changes, in the order in which they were given."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from aioredisca.compiler.changes import MAX_BATCH, Change, Mode
 from aioredisca.compiler.writes import Outcome
-from aioredisca.errors import BulkError, Conflict, RediscaError, UsageError, ValidationError
+from aioredisca.errors import (
+    BulkError,
+    Conflict,
+    RediscaError,
+    TooManyArguments,
+    UsageError,
+    ValidationError,
+)
 from aioredisca.fields.access import check_changeable, check_writable, need_id
 from aioredisca.fields.reference import stranger
 from aioredisca.persistence import executor, pending
@@ -158,19 +166,32 @@ async def _write(
     """How many were written (or deleted), and which were refused.
 
     BulkError at the first refused batch, unless conflicts are to be skipped: then that batch is sent
-    again without the refused record.
+    again without the refused record. Where a batch has more arguments than the database takes, it and all
+    that follow are cut in halves.
     """
+
+    def cut(some: Sequence[Any], size: int) -> deque[_Batch]:
+        return deque(
+            _Batch(store, part[first : first + size], mode, ttl)
+            for part in _by_slot(store, some)
+            for first in range(0, len(part), size)
+        )
+
     written, refused = 0, list[tuple[Any, RediscaError]]()
-    batches = [
-        _Batch(store, some[first : first + batch], mode, ttl)
-        for some in _by_slot(store, records)
-        for first in range(0, len(some), batch)
-    ]
-    padded = [None, *batches, None]
+    batches = cut(records, batch)
+    before: _Batch | None = None
     async with executor.locked(store, records):
-        for before, one, following in zip(padded, batches, padded[2:], strict=False):
+        while batches:
+            one = batches.popleft()
+            following = batches[0] if batches else None
             try:
                 flags = await _write_batch(before, one, following, refused if skip_conflicts else None)
+            except TooManyArguments:
+                if len(one.records) == 1:
+                    raise
+                rest = [record for some in (one, *batches) for record in some.records]
+                batches = cut(rest, len(one.records) // 2)
+                continue
             except BaseException as error:
                 if following:
                     following.drop()
@@ -178,8 +199,9 @@ async def _write(
                     raise BulkError(written, error) from None
                 raise
             written += sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
-        if batches:
-            batches[-1].finish()
+            before = one
+        if before:
+            before.finish()
     return written, refused
 
 

@@ -29,7 +29,7 @@ async def explained(
     if isinstance(error, PermissionDenied):
         readiness.forget(store, schemas)
         parents = dict.fromkeys(base for change in changes for _, _, base, _ in change.parents)
-        if parents and not error.rule.startswith("+"):  # a key, and those of the classes were probed
+        if parents and not error.of_command:  # a key, and those of the classes were probed
             rule = " ".join(f"~{glob_literal(base)}:*" for base in parents)
             return PermissionDenied(rule, "a reference with check= looks at keys of another class")
     elif isinstance(error, WrongType) and not error.key:

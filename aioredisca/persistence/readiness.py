@@ -316,7 +316,7 @@ def eviction_risk(policy: str, ends: bool) -> str:
 
 def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
     """A denied key names no rule: it takes the patterns of the whole model."""
-    return error if error.rule.startswith("+") else PermissionDenied(_pattern(schema), error.detail)
+    return error if error.of_command else PermissionDenied(_pattern(schema), error.detail)
 
 
 def _pattern(schema: Schema) -> str:

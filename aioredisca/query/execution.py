@@ -9,6 +9,7 @@ from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from aioredisca.compiler.conditions import divided
 from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import (
     SOME_OVER,
@@ -23,6 +24,7 @@ from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, anew, together
 from aioredisca.query.spec import QuerySpec
+from aioredisca.storage.facts import MAX_ARGUMENTS
 from aioredisca.storage.replies import strange
 from aioredisca.types import Call, Changed
 
@@ -31,16 +33,31 @@ if TYPE_CHECKING:
 
 R = TypeVar("R", bound="Record")
 
+ARGUMENTS_OF_VALUE = 4
+"""Arguments that a call has for each value of a list; half of all are left to the rest of the query."""
+
 MAX_CHOICE = 1000
 """Records that one call draws at random: they come in one step of the server."""
 
 
 async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
-    """A scan per class, each checked to have its indexes, before the first row is read."""
-    scans = [Scan(spec, model, fields) for model in _classes(spec)]
+    """A scan per class, each checked to have its indexes, before the first row is read.
+
+    More per class where its list of values is longer than one call holds, see :func:`parts_of`.
+    """
+    scans = [Scan(part, model, fields) for model in _classes(spec) for part in parts_of(spec)]
     for scan in scans:
         await scan.ready()
     return scans
+
+
+def parts_of(spec: QuerySpec[R]) -> list[QuerySpec[R]]:
+    """*spec*, in parts where a list of its values is longer than what the database takes in one call."""
+    most = spec.mapper.store().facts.max_arguments
+    if most == MAX_ARGUMENTS:  # as nearly always: more than any query has
+        return [spec]
+    parts = divided(spec.condition, most // (2 * ARGUMENTS_OF_VALUE))
+    return [replace(spec, condition=part) for part in parts]
 
 
 def _classes(spec: QuerySpec[R]) -> list[type[R]]:
@@ -222,7 +239,7 @@ def made(rows: Sequence[Found[R]]) -> list[R]:
 
 async def stream(spec: QuerySpec[R]) -> AsyncIterator[R]:
     """The matches one by one: step by step, unless the order is to be made on this side."""
-    scan = None if spec.children else (await scans_of(spec, spec.loads))[0]
+    scan = None if spec.children or len(parts_of(spec)) > 1 else (await scans_of(spec, spec.loads))[0]
     if scan is None or not _by_steps(spec, scan):
         for record in await records(spec, bounded=False):
             yield record

@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aioredisca.compiler.conditions import Between, Equals
 from aioredisca.compiler.planner import score_bounds
-from aioredisca.compiler.queries import PAGE, Row, cut, named, whole_index_call, whole_page
+from aioredisca.compiler.queries import (
+    PAGE,
+    Row,
+    cut,
+    is_sorted,
+    named,
+    shows_values,
+    whole_index_call,
+    whole_page,
+)
 from aioredisca.errors import StoreError, Unavailable
 from aioredisca.persistence import readiness
 from aioredisca.query.scan import Scan
@@ -64,6 +73,10 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
         return None
     except StoreError:  # SORT_RO is refused, perhaps: a scan knows what to do
         return None
+    if not store.facts.sort_proven:
+        if is_sorted(reply) and not shows_values(reply, len(lookup.places)):
+            return None  # a scan finds out whether there is none, or SORT_RO does not read them
+        store.facts.sort_proven = is_sorted(reply)
     page = whole_page(reply)
     if page is None:
         scan = Scan(spec, spec.model)

@@ -7,13 +7,15 @@ were judged; those are read and judged again, and tried again if they still matc
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call, moment_call, read_moment
-from aioredisca.errors import BulkError, Conflict, UsageError, ValidationError
+from aioredisca.errors import BulkError, Conflict, TooManyArguments, UsageError, ValidationError
 from aioredisca.fields.access import to_be_deleted
 from aioredisca.fields.numbers import Number
 from aioredisca.persistence import asking, executor
@@ -83,13 +85,20 @@ async def _change(
     changed = 0
     for scan in dict.fromkeys(scan for _, _, scan in found):
         mine = {id: scan.raw(values) for id, values, of in found if of is scan}
-        names = list(mine)
-        for first in range(0, len(names), BATCH):
-            batch = {id: mine[id] for id in names[first : first + BATCH]}
+        names, size = deque(mine), BATCH
+        while names:
+            batch = {id: mine[id] for id in islice(names, size)}
             try:
                 changed += await _change_batch(scan, batch, mode, work, ends)
+            except TooManyArguments:
+                if len(batch) == 1:
+                    raise
+                size = len(batch) // 2
+                continue
             except (Conflict, ValidationError) as error:
                 raise BulkError(changed, error) from None
+            for _ in batch:
+                names.popleft()
     return changed
 
 

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlia
 
 from aioredisca.compiler.conditions import judge
 from aioredisca.compiler.planner import Order, Plan, Walk, plan
-from aioredisca.compiler.queries import ASK_WITHOUT_ORDER, Row, query_call, read_rows, read_step
+from aioredisca.compiler.queries import (
+    ASK_WITHOUT_ORDER,
+    Row,
+    is_sorted,
+    query_call,
+    read_rows,
+    read_step,
+    shows_values,
+)
 from aioredisca.errors import StoreError, Unavailable
 from aioredisca.persistence import readiness
 from aioredisca.query.spec import QuerySpec
@@ -160,7 +168,22 @@ class Scan(Generic[R]):
         ready = [scan for scan in scans if not scan.done]
         replies = await ask(ready, lambda scan: scan._call(scan.store.facts.may_sort))
         for scan, reply in zip(ready, replies, strict=True):
-            scan._take(await scan._without_sort() if isinstance(reply, StoreError) else reply)
+            scan._take(await scan._made_sure(reply))
+
+    async def _made_sure(self, reply: Reply) -> Reply:
+        """*reply*, or what comes without SORT_RO where that is refused, or may find no hash fields."""
+        if isinstance(reply, StoreError):
+            return await self._without_sort()
+        facts, width = self.store.facts, len(self.fields)
+        if facts.sort_proven or not is_sorted(reply):
+            return reply
+        facts.sort_proven = shows_values(reply, width)
+        if facts.sort_proven:
+            return reply
+        (other,) = await together([self], lambda scan: scan._call(sort=False))
+        if shows_values(other, width):
+            facts.sort_in_scripts = False
+        return other
 
     async def _without_sort(self) -> Reply:
         """The same step without SORT_RO. Where that works, SORT_RO is never tried again."""

@@ -11,6 +11,9 @@ from aioredisca.storage.meta import READY
 from aioredisca.storage.schema import Referrer
 from aioredisca.types import Proof
 
+MAX_ARGUMENTS = 1024 * 1024
+"""Arguments of one command that every Redis and Valkey takes; before 7.0 more ended the connection."""
+
 
 @dataclass(slots=True)
 class IndexState:
@@ -49,9 +52,11 @@ class StoreFacts:
 
     ``read_only_scripts``  EVAL_RO is there: not in Redis 6.2, and not in fakeredis.
     ``sort_in_scripts``    SORT_RO may be called by a script; None: not tried, then as ``read_only_scripts``.
+    ``sort_proven``        SORT_RO has answered with a value of a hash field: Dragonfly finds none by it.
     ``sort_alone``         SORT_RO may be called as a command of its own.
     ``tracking``           CLIENT TRACKING is there, and allowed.
     ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
+    ``max_arguments``      of one command that the server takes, its name among them.
     ``given_up``           connections to be ended before anything else is sent: writes were on their way.
     ``eviction_told``      it was warned of that the server may throw records away.
     ``round_trips``        made so far, connecting not counted.
@@ -65,9 +70,11 @@ class StoreFacts:
 
     read_only_scripts: bool = True
     sort_in_scripts: bool | None = None
+    sort_proven: bool = False
     sort_alone: bool = True
     tracking: bool = True
     fences: bool = True
+    max_arguments: int = MAX_ARGUMENTS
     given_up: set[Peer] = field(default_factory=set[Peer])
     eviction_told: bool = False
     round_trips: int = 0

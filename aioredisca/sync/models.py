@@ -303,7 +303,8 @@ class Model(Record):
 
         The first refusal stops it with BulkError, and calling again resumes; with ``skip_conflicts`` the
         refused are left out instead and returned. What changes in one of them meanwhile may belong to the
-        next save. EVALSHA, one round trip per *batch* records.
+        next save. EVALSHA, one round trip per *batch* records; batches are halved where the server takes
+        fewer arguments (``Database(max_arguments=)``).
         """
         return run(bulk.save_many(cls, objs, batch, skip_conflicts, ttl))
 
@@ -311,6 +312,6 @@ class Model(Record):
     def delete_many(cls, objs: Iterable[Self | str | int], *, batch: int = BATCH) -> int:
         """Delete records (or ids) in atomic batches; return how many there were.
 
-        EVALSHA, one round trip per *batch* records.
+        EVALSHA, one round trip per *batch* records, or per half of them as in :meth:`save_many`.
         """
         return run(bulk.delete_many(cls, objs, batch))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from aioredisca import Database, PermissionDenied, StoreError, conf, sync
+from aioredisca import Database, IncompatibleServer, PermissionDenied, StoreError, conf, sync
 from aioredisca.drivers.run import run
 from aioredisca.maintenance.diagnosing import NEEDED, diagnose, status_of
 from aioredisca.maintenance.server_report import Finding, server_findings
@@ -171,6 +171,14 @@ def info(**changes: str) -> bytes:
 
 def found(store: Made, ends: bool = True) -> dict[str, Finding]:
     return {one.topic: one for one in run(server_findings(store, "usr/ids", ends))}  # type: ignore[arg-type]
+
+
+@pytest.mark.memory_only
+def test_servers_that_cannot_do_are_told() -> None:
+    both = found(Made(INFO=info(role="active-replica")))["role"]
+    assert (both.level, "unique on each" in both.text) == ("failure", True)
+    none = found(Made(script=IncompatibleServer("runs no scripts")))["scripts"]
+    assert (none.level, "docs/servers.md" in none.cure) == ("failure", True)
 
 
 @pytest.mark.memory_only

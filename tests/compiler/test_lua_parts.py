@@ -33,12 +33,14 @@ from aioredisca.compiler.scripts import (
     QUERY_PARTS,
     SHARED_PARTS,
     SMALL_PARTS,
+    UNDECLARED,
     WRITE_EXTRAS,
     build_script,
     collect_script,
     composed,
     field_end_script,
     get_or_create_script,
+    journaled_script,
     probe_script,
     query_script,
     small_script,
@@ -208,7 +210,7 @@ def test_every_part_is_in_some_composition() -> None:
 def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:
     first = Part("first", (), (), "local x")
     user = Part("user", ("holds_value",), (), "holds_value()")
-    text = composed([first, user, user]).text
+    text = composed([first, user, user]).text.removeprefix(UNDECLARED)
     call, holds = part("shared/call").code, part("shared/holds").code
     assert text == "\n".join(["local x", call, holds, "holds_value()", "holds_value()", ""])
 
@@ -302,6 +304,9 @@ def test_control_code_that_is_edited_changes_the_sha(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.memory_only
-async def test_no_script_holds_a_comment_or_an_indented_line(schemas: list[Schema]) -> None:
-    for script in compositions(schemas):
-        assert not re.search(r"^\s|\n\n|--", script.text)
+async def test_no_script_holds_a_comment_or_an_indented_line_but_the_first(schemas: list[Schema]) -> None:
+    """Which is for Dragonfly: it allows keys that no call could declare."""
+    some = compositions(schemas)
+    for script in (*some, journaled_script(some[0])):
+        assert script.text.startswith(UNDECLARED)
+        assert not re.search(r"^\s|\n\n|--", script.text.removeprefix(UNDECLARED))

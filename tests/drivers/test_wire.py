@@ -10,7 +10,7 @@ import redis.exceptions as client
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from aioredisca import StoreError, Unavailable, WrongType
+from aioredisca import IncompatibleServer, StoreError, Unavailable, WrongType
 from aioredisca.drivers.wire import Exchange, first_refusal, pack, pack_all
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Script
@@ -121,6 +121,19 @@ def test_a_server_without_read_only_scripts_is_learned_and_asked_in_the_old_form
     assert sent(exchange.packed())[0][0] == b"EVAL"
     exchange.take([b"1"])
     assert exchange.replies == [b"1"]
+
+
+def test_a_server_that_does_not_name_what_it_lacks_is_asked_once_in_the_old_form() -> None:
+    """Garnet: several at once, of which each has its own answer."""
+    unnamed = client.ResponseError("unknown command")
+    facts = StoreFacts()
+    exchange = Exchange([READ, READ], facts)
+    exchange.take([unnamed, unnamed])
+    assert ([*exchange.pending], facts.read_only_scripts) == ([0, 1], False)
+    assert [command[0] for command in sent(exchange.packed())] == [b"EVALSHA"] * 2
+    exchange.take([b"1", unnamed])
+    assert (exchange.pending, exchange.replies[0]) == ([], b"1")
+    assert isinstance(exchange.replies[1], IncompatibleServer)
 
 
 @pytest.mark.parametrize("call", [WRITE, Call(("EVALSHA_RO", "x"))], ids=["a write", "no script"])

@@ -129,7 +129,7 @@ class PoolTransport(PooledTransport, AsyncTransport):
         while self._idle:
             connection = self._idle.pop()
             with suppress(*translate.BROKEN):
-                if self._is_primary(connection) and not await connection.can_read():
+                if self._is_primary(connection) and not await internals.has_data(connection):
                     return connection
             await self._drop(connection)
         return None

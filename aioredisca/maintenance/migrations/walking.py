@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from aioredisca.compiler.changes import BATCH
-from aioredisca.errors import AlreadyRunning, UsageError
+from aioredisca.errors import AlreadyRunning, TooManyArguments, UsageError
 from aioredisca.maintenance.migrations.journal import Batch, Cursor, Journal, busy, cursor_name
 from aioredisca.persistence import asking
 from aioredisca.storage.keys import Keys, id_text
@@ -178,7 +178,8 @@ class _Walk:
             last = ids[-1]
 
     async def _deal_with(self, ids: Sequence[str], last: str, *, retried: bool) -> None:
-        """Convert and write these records together, or in parts where others keep changing some of them."""
+        """Convert and write these records together, or in parts where others keep changing some of them, and
+        where they have more arguments than the database takes in one call."""
         left, attempts = dict[str, str](), 0
         while True:
             prepared = await self.work.prepare(ids, left)
@@ -186,7 +187,12 @@ class _Walk:
                 break
             settles = [id for id in ids if id not in left] if retried else ()
             moved = self.cursor.moved(last, ended=self.cursor.ended)
-            reply = await self._send(prepared.call, moved, Batch(left, settles))
+            try:
+                reply = await self._send(prepared.call, moved, Batch(left, settles))
+            except TooManyArguments:
+                if len(ids) == 1:
+                    raise
+                return await self._halve(ids, last, retried=retried)
             refused = await self.work.refused(reply, prepared)
             if refused is None:
                 self.cursor = moved
@@ -195,15 +201,18 @@ class _Walk:
             if not refused.again:
                 left[refused.id] = refused.reason
             elif attempts >= ATTEMPTS and len(ids) > 1:
-                half = len(ids) // 2
-                await self._deal_with(ids[:half], last if retried else ids[half - 1], retried=retried)
-                return await self._deal_with(ids[half:], last, retried=retried)
+                return await self._halve(ids, last, retried=retried)
             elif attempts >= PATIENCE:
                 left |= dict.fromkeys(ids, "is changed by others all the time")
         self.counts.looked += len(ids)
         self.counts.changed += prepared.changed
         self.counts.left |= left
         return await self.step.rest(len(ids))
+
+    async def _halve(self, ids: Sequence[str], last: str, *, retried: bool) -> None:
+        half = len(ids) // 2
+        await self._deal_with(ids[:half], last if retried else ids[half - 1], retried=retried)
+        await self._deal_with(ids[half:], last, retried=retried)
 
     async def _send(self, call: Call | None, moved: Cursor, batch: Batch) -> Reply:
         if self.journal.beside:  # which prolongs no lease but its own

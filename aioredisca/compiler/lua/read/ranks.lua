@@ -1,4 +1,4 @@
--- needs: order, sliced, order_key, call, records, order_field, sortable, less, descending, cursor, split,
+-- needs: score_text, order, sliced, order_key, call, records, order_field, sortable, less, descending, cursor, split,
 --   drive, min, offset, room, max, fetch_all, score_ranks, text_ranks, IDS, score_place, size, EVERY,
 --   none_key, BUDGET, at_ranks, by_flags, KINDS
 -- gives: STAGES, gather, order_ranks, place_of, tail_step
@@ -18,7 +18,7 @@ local function ranked(ids)
     if order == 'id' then
       ranks[id], places[id] = '', 'i' .. id
     elseif scores and scores[i] then
-      ranks[id], places[id] = tonumber(scores[i]), 'z' .. scores[i] .. ':' .. id
+      ranks[id], places[id] = tonumber(scores[i]), 'z' .. score_text(scores[i]) .. ':' .. id
     elseif order == 'text' then
       local value = call('HGET', records .. id, order_field)
       ranks[id] = value and sortable(value) or nil

@@ -1,4 +1,4 @@
--- needs: call, floor, less, min, max, STEP, ids_of, IDS, size, driver, by_flags, KINDS, cursor, cover,
+-- needs: score_text, call, floor, less, min, max, STEP, ids_of, IDS, size, driver, by_flags, KINDS, cursor, cover,
 --   tree, leaves, set_driver, keep
 -- gives: split, score_ranks, text_ranks, at_ranks, score_place, drivers, drive
 -- Walking the leaves that cover the tree, from the place where a cursor says that it stopped.
@@ -76,7 +76,7 @@ local function at_ranks(key, first, stop, backwards, step)
 end
 
 local function score_place(key, id)
-  return call('ZSCORE', key, id) .. ':' .. id
+  return score_text(call('ZSCORE', key, id)) .. ':' .. id
 end
 
 local function walk_scores(leaf, place)

@@ -1,4 +1,4 @@
--- needs: call, joined, leave, wait, change
+-- needs: score_text, call, joined, leave, wait, change
 -- gives: change_together, held_together, write_pair
 -- Indexes over several fields: uniques of values together, and one sorted set per value of a first field.
 -- Members that a save does not touch are read with the others, their scores are taken from their range index.
@@ -37,7 +37,7 @@ local function write_pair(list, first, second, range)
     local stem = g.class.base .. '/c/' .. first .. '/' .. second .. '/'
     for i = 1, g.count do
       local before, after = change_pair(g, i, first, second)
-      local score = after and (g.columns[second] and score_of(g, i, second) or call('ZSCORE', range, g.ids[i]))
+      local score = after and (g.columns[second] and score_of(g, i, second) or score_text(call('ZSCORE', range, g.ids[i])))
       if score and before == after and g.mode ~= 'i' then
         call('ZADD', stem .. after, 'NX', score, g.ids[i])
         wait(call, 'ZADD', stem .. after, g.columns[second] and {score, g.ids[i]})
