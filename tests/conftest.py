@@ -17,6 +17,7 @@ from contextlib import nullcontext
 from typing import Any
 
 import hypothesis
+import lupa.lua54  # type: ignore[import-untyped]  # noqa: F401 (before fakeredis, see below)
 import pytest
 import redis.utils
 
@@ -36,6 +37,9 @@ hypothesis.settings.register_profile(
     "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("suite")
+
+# fakeredis loads its Lua 5.1 for all libraries of the process: Lua 5.4, which stands in for that of Dragonfly
+# (support/limited.py), would call its functions if it came behind, and end the process.
 
 # It reads the files of its own package for every client; the tests make some 20,000.
 redis.utils.get_lib_version = functools.cache(redis.utils.get_lib_version)
