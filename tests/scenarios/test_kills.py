@@ -155,7 +155,7 @@ def test_the_second_of_two_is_told(site: Site, durable: Server, full: bool) -> N
     campaign.begun(first)
     second = campaign.run("reindex")
     assert second.process.wait(limit(30)) == 1
-    assert "another process" in second.said()
+    assert "is at work on the indexes of Item" in second.said()
     assert first.process.poll() is None
     first.end()
     assert site.drift(NEW) == []
