@@ -38,6 +38,7 @@ class Command:
     ``then``     what is run when they have ended.
     ``spoil``    what is done to the store before.
     ``lasts``    seconds within which it is killed, from when it has begun.
+    ``leases``   it holds a lease, which tells when it has begun; else its connection does.
     """
 
     words: tuple[str, ...]
@@ -47,6 +48,7 @@ class Command:
     then: tuple[str, ...] = ()
     spoil: Callable[[Any], None] = lambda raw: None
     lasts: float = 0.6
+    leases: bool = True
 
 
 def spoil(raw: Any) -> None:
@@ -66,6 +68,7 @@ COMMANDS = {
         ("reindex", "--before"), writers=OLD, then=("reindex", "--force"), lasts=0.01
     ),
     "reindex --everything": Command(("reindex", "--everything", *RATE), begins=NEW, spoil=spoil),
+    "repair": Command(("repair", "--apply", *RATE), begins=NEW, spoil=spoil, leases=False),
 }
 
 
@@ -111,8 +114,10 @@ class Campaign:
 
     def killed(self) -> bool:
         """Whether the command was killed before it had ended."""
+        with self.server.client() as raw:
+            clients = len(raw.client_list())
         running = self.run(*self.command.words)
-        self.begun(running)
+        self.begun(running, clients)
         time.sleep(self.dice.random() * self.command.lasts)
         running.process.kill()
         ended = running.process.wait() == 0
@@ -120,11 +125,17 @@ class Campaign:
             raw.delete("item/lease")  # as time does
         return not ended
 
-    def begun(self, running: Running) -> None:
-        """Wait until the command has taken the lease, or has ended."""
+    def begun(self, running: Running, clients: int = 0) -> None:
+        """Wait until the command has taken the lease, or is one more than so many *clients*, or has ended."""
         end = time.monotonic() + limit(30)
         with self.server.client() as raw:
-            while running.process.poll() is None and not raw.exists("item/lease"):
+
+            def at_work() -> bool:
+                if self.command.leases:
+                    return bool(raw.exists("item/lease"))
+                return len(raw.client_list()) > clients
+
+            while running.process.poll() is None and not at_work():
                 assert time.monotonic() < end, running.said()
                 time.sleep(0.001)
 
