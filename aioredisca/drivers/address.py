@@ -214,7 +214,8 @@ def _watched(
     address: Address, hosts: Sequence[Node], service: str, own: dict[str, Any], others: int = 0
 ) -> Address:
     """The *address* with sentinels, to which connections have the options *own*."""
-    asking = _address(address.sync_class, address.async_class, own)
+    kind = SSLConnection if own["ssl"] else Connection  # which may differ from those of the servers
+    asking = _address(kind, _TWINS[kind], own)
     options = {name: value for name, value in asking.options.items() if name not in ("db", "host", "port")}
     sentinels = Sentinels(hosts, service, {**options, **_PINNED, "ssl": own["ssl"]}, others)
     async_class = address.async_class if asking.async_class else None
