@@ -14,10 +14,11 @@ _FOR_PROCESSES = "COVERAGE_PROCESS_START"
 
 
 def is_traced(item: pytest.Item) -> bool:
-    """Whether a test is one of those: it is short, and looks at its part of the library by one driver and one
-    server, the real one if it takes both."""
+    """Whether a test is one of those: it is short, does not run a hundred examples, and looks at its part of the
+    library by one driver and one server, the real one if it takes both."""
     given: dict[str, Any] = item.callspec.params if hasattr(item, "callspec") else {}
-    if "scenarios" in item.path.parts or item.get_closest_marker("slow"):
+    of_examples = getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    if "scenarios" in item.path.parts or item.get_closest_marker("slow") or of_examples:
         return False
     if given.get("backend") == "memory" and not item.get_closest_marker("memory_only"):
         return False
