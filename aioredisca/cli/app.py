@@ -197,6 +197,11 @@ def note(text: str) -> None:
     errors.print(escape(printable(text)), highlight=False)
 
 
+def records_text(count: int) -> str:
+    """So many records, in words."""
+    return "1 record" if count == 1 else f"{count:,} records"
+
+
 def emit(data: Any) -> None:
     """One line of JSON on stdout."""
     text = json.dumps(data, ensure_ascii=False)

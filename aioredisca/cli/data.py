@@ -16,7 +16,17 @@ import typer
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from aioredisca.cli.app import Url, app, errors, failure, models_of, note, printable, use_database
+from aioredisca.cli.app import (
+    Url,
+    app,
+    errors,
+    failure,
+    models_of,
+    note,
+    printable,
+    records_text,
+    use_database,
+)
 from aioredisca.drivers.database import Database
 from aioredisca.drivers.run import iterate, run
 from aioredisca.errors import RediscaError
@@ -76,7 +86,7 @@ def export_command(
         ):
             write(f"{line}\n".encode())
     if out != "-":  # who reads standard output counts for himself
-        note(f"{_records(written)} written to {out}.")
+        note(f"{records_text(written)} written to {out}.")
 
 
 @app.command("import")
@@ -164,7 +174,7 @@ def _tell(done: Imported, dry_run: bool) -> None:
     """What was done, on stderr, as all else that is said here: standard output may be a pipe."""
     verb = "would be written" if dry_run else "written"
     skipped = f", {done.skipped:,} were there already" if done.skipped else ""
-    errors.print(f"{_records(done.records)} {verb}{skipped}.", highlight=False)
+    errors.print(f"{records_text(done.records)} {verb}{skipped}.", highlight=False)
     for number, error in done.problems:
         _warn("left out", f"line {number:,}: {error}")
     if (more := done.left_out - len(done.problems)) > 0:
@@ -175,10 +185,6 @@ def _tell(done: Imported, dry_run: bool) -> None:
         _warn("cut short", "the stream has not all the lines that were to come")
     if done.left_out or not done.complete:
         raise typer.Exit(2)
-
-
-def _records(count: int) -> str:
-    return "1 record" if count == 1 else f"{count:,} records"
 
 
 def _warn(title: str, text: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import ModelName, Url, app, console, model_of, shown, warn
+from aioredisca.cli.app import ModelName, Url, app, console, model_of, records_text, shown, warn
 from aioredisca.drivers.run import run
 from aioredisca.maintenance.indexing import Reindexed
 from aioredisca.maintenance.reindexing import reindex
@@ -78,17 +78,18 @@ def sweep_command(
     kind = model_of(model)
     with shown(f"sweeping {kind.__name__}", url) as progress:
         total = run(sweep(kind, progress=progress))
-    console.print(f"{kind.__name__}: {'1 record' if total == 1 else f'{total:,} records'} swept.")
+    console.print(f"{kind.__name__}: {records_text(total)} swept.")
 
 
 def _tell(kind: type[Record], done: Reindexed) -> None:
     if not (done.records or done.built or done.left_out or done.dropped):
         console.print(f"{kind.__name__}: every index is built.")
     else:
-        records = "1 record" if done.records == 1 else f"{done.records:,} records"
         built = escape(", ".join(done.built)) or "none"
         dropped = f"; dropped: {escape(', '.join(done.dropped))}" if done.dropped else ""
-        console.print(f"{kind.__name__}: {records} indexed; built: {built}{dropped}", highlight=False)
+        console.print(
+            f"{kind.__name__}: {records_text(done.records)} indexed; built: {built}{dropped}", highlight=False
+        )
     for id, error in done.problems:
         warn("left out", f"{id!r}: {error}")
     if (more := done.left_out - len({id for id, _ in done.problems})) > 0:

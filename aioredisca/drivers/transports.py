@@ -50,23 +50,35 @@ class Transports:
 
     def open_blocking(self) -> BlockingTransport | BlockingCluster:
         """The transport of blocking code."""
-        from aioredisca.drivers.blocking.pool import BlockingTransport
-        from aioredisca.drivers.cluster.blocking import BlockingCluster
-
-        kind = BlockingCluster if self._address.nodes else BlockingTransport
+        kind = self._blocking_kind()
         with self._lock:
             opened = self.blocking = self.blocking or kind(self._address, self._facts)
         return opened
 
-    def open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
-        """A new transport for *loop*, which is running and has none."""
+    # Parts for clusters are imported by those who have one.
+
+    def _blocking_kind(self) -> type[BlockingTransport | BlockingCluster]:
+        if self._address.nodes:
+            from aioredisca.drivers.cluster.blocking import BlockingCluster
+
+            return BlockingCluster
+        from aioredisca.drivers.blocking.pool import BlockingTransport
+
+        return BlockingTransport
+
+    def _kind(self) -> type[AsyncTransport]:
+        if self._address.nodes:
+            from aioredisca.drivers.cluster.aio import ClusterTransport
+
+            return ClusterTransport
         from aioredisca.drivers.aio.pool import PoolTransport
         from aioredisca.drivers.aio.tracking import CachingMultiplexer
-        from aioredisca.drivers.cluster.aio import ClusterTransport
 
-        kind: type[AsyncTransport] = CachingMultiplexer if self._address.multiplexes else PoolTransport
-        if self._address.nodes:
-            kind = ClusterTransport
+        return CachingMultiplexer if self._address.multiplexes else PoolTransport
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
+        """A new transport for *loop*, which is running and has none."""
+        kind = self._kind()
         with self._lock:
             self._drop_dead()
             opened = self.by_loop[loop] = kind(self._address, self._facts)

@@ -31,7 +31,7 @@ from aioredisca.drivers.cluster.slots import slot_of_key
 from aioredisca.drivers.run import run
 from aioredisca.types import Call, Proof
 
-from ..support.cluster import Cluster
+from ..support.cluster import Cluster, aclose
 from ..support.patience import limit
 from .support import Form, every, incr
 
@@ -81,15 +81,6 @@ async def test_models_on_all_nodes_work_unchanged(cluster: Cluster, form: Form) 
         await aclose(conf.db)
     finally:
         conf.db = before
-
-
-async def aclose(database: Database) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        database.close()
-    else:
-        await database.aclose()
 
 
 @every

@@ -26,7 +26,7 @@ from aioredisca import (
 )
 from aioredisca.drivers.cluster.slots import slot_of_key
 
-from ..support.cluster import Cluster, Node
+from ..support.cluster import Cluster, Node, aclose
 from ..support.patience import limit, wait_until
 
 
@@ -198,14 +198,6 @@ async def test_a_cluster_without_a_node_tells_and_comes_back(pairs: Cluster, pai
     assert (await Note.get("1")).n == note.n
     pairs.bring_back(master)
     await aclose(paired)
-
-
-async def aclose(database: Database) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    await database.aclose()
 
 
 async def test_a_master_that_stands_still_does_not_write_later(pairs: Cluster, paired: Database) -> None:

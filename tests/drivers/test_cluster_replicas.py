@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,7 +10,7 @@ import pytest
 from aioredisca import Database, Integer, Model, String, UniqueViolation, UsageError, conf
 from aioredisca.drivers.cluster.slots import slot_of_key
 
-from ..support.cluster import Cluster, Node
+from ..support.cluster import Cluster, Node, aclose
 from ..support.patience import wait_until
 
 
@@ -49,15 +48,6 @@ def caught_up(cluster: Cluster, node: Node) -> None:
     master = cluster.master_of(slot_of_key("{page}"))
     offset = master.ask("INFO", "replication")["master_repl_offset"]
     wait_until(lambda: node.ask("INFO", "replication")["slave_repl_offset"] >= offset)
-
-
-async def aclose(database: Database) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        database.close()
-    else:
-        await database.aclose()
 
 
 @pytest.mark.parametrize("read_from", ["replica", "primary"])

@@ -5,6 +5,7 @@ Nodes take ports below 22768: that of their bus is 10,000 higher, and stays belo
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from typing import Any
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+from aioredisca import Database
 
 from .patience import limit
 from .servers import _die_with_parent, _major
@@ -298,3 +301,13 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+async def aclose(database: Database) -> None:
+    """Close what the test has open, whichever driver it runs under."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        database.close()
+    else:
+        await database.aclose()

@@ -32,7 +32,20 @@ class _Inside(threading.local):
 _inside = _Inside()
 
 
-class BlockingTransport(PooledTransport):
+class BlockingManners:
+    """What every transport of blocking code does alike. See :class:`~aioredisca.types.Transport`."""
+
+    def cached(self, region: CacheRegion, key: str) -> Reply:
+        return None  # nothing is held
+
+    def lock(self) -> Lock:
+        return BlockingLock()
+
+    async def offload(self, function: Callable[..., T], *args: Any) -> T:
+        return function(*args)
+
+
+class BlockingTransport(BlockingManners, PooledTransport):
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""
 
     def __init__(self, address: Address, facts: StoreFacts) -> None:
@@ -43,15 +56,6 @@ class BlockingTransport(PooledTransport):
         self._idle = list[Connection]()
         self._sentinels = address.sentinels
         self._inquiry = Inquiry(address.sentinels, address.connect_timeout) if address.sentinels else None
-
-    def cached(self, region: CacheRegion, key: str) -> Reply:
-        return None  # nothing is held
-
-    def lock(self) -> Lock:
-        return BlockingLock()
-
-    async def offload(self, function: Callable[..., T], *args: Any) -> T:
-        return function(*args)
 
     async def _round_trip(
         self, data: bytes, count: int, writes: bool, overlap: Overlap | None

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from aioredisca.drivers.address import Address
-from aioredisca.drivers.blocking.pool import BlockingLock, BlockingTransport
+from aioredisca.drivers.blocking.pool import BlockingManners, BlockingTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look_blocking
 from aioredisca.errors import StoreError
 from aioredisca.storage.facts import StoreFacts
-from aioredisca.types import CacheRegion, Lock, Reply
+from aioredisca.types import Reply
 
 T = TypeVar("T")
 
 
-class BlockingCluster(Router[BlockingTransport]):
+class BlockingCluster(BlockingManners, Router[BlockingTransport]):
     """Carries calls to one cluster, over up to ``max_connections`` connections to each node."""
 
     def __init__(self, address: Address, facts: StoreFacts) -> None:
@@ -27,15 +27,6 @@ class BlockingCluster(Router[BlockingTransport]):
         self._begin(address)
         self._turn = threading.Lock()
         self._looks = 0
-
-    def cached(self, region: CacheRegion, key: str) -> Reply:
-        return None  # nothing is held
-
-    def lock(self) -> Lock:
-        return BlockingLock()
-
-    async def offload(self, function: Callable[..., T], *args: Any) -> T:
-        return function(*args)
 
     def _new_transport(self, address: Address) -> BlockingTransport:
         return BlockingTransport(address, self.facts)
