@@ -127,11 +127,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _is_twin(item: pytest.Item) -> bool:
-    """Whether a test of the core asks fakeredis in blocking code: it told nothing that asyncio there and blocking
-    code on a real server did not, and was a seventh of all time. The matrix has them."""
+    """Whether a test of the core asks fakeredis in blocking code, or for seconds: it told nothing that asyncio
+    there and both on a real server did not, and was a fourth of all time. The matrix has them."""
+    if chosen(item, "backend") != "memory" or item.get_closest_marker("memory_only"):
+        return False
+    if item.get_closest_marker("slow"):
+        return True
     return (
-        (chosen(item, "backend"), chosen(item, "driver")) == ("memory", "blocking")
-        and not item.get_closest_marker("memory_only")
+        chosen(item, "driver") == "blocking"
         and not item.get_closest_marker("blocking_only")
         and not {"drivers", "sync", "web"} & {*item.path.parts}
     )

@@ -171,6 +171,7 @@ def compositions(schemas: list[Schema]) -> list[Script]:
 
 @pytest.mark.slow
 @pytest.mark.memory_only
+@pytest.mark.asyncio_only
 async def test_every_composition_finds_what_it_needs_and_sets_no_global(schemas: list[Schema]) -> None:
     for script in compositions(schemas):
         names = names_of(script.text)
@@ -179,6 +180,7 @@ async def test_every_composition_finds_what_it_needs_and_sets_no_global(schemas:
 
 
 @pytest.mark.memory_only
+@pytest.mark.asyncio_only
 async def test_fast_paths_need_what_they_say(schemas: list[Schema]) -> None:
     for one in itertools.chain(*map(fast_paths, [*schemas, *with_fields_that_end(schemas)])):
         names = names_of(one.code)

@@ -297,6 +297,7 @@ def test_what_a_field_takes_it_reads_again(model: Any, name: str, data: Any) -> 
         check(model, name, value, kept, raw)
 
 
+@pytest.mark.slow
 async def test_what_is_taken_is_saved_loaded_and_found_again(db: Database, raw: Any) -> None:
     for model, name in CASES:
         for value, kept, stored in taken(model, name, EXTREMES[name]):

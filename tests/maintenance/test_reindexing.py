@@ -222,6 +222,7 @@ def cut_after(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
     monkeypatch.setattr(asking, "read_together", cutting(asking.read_together))
 
 
+@pytest.mark.slow
 async def test_cut_short_at_any_call_it_leaves_nothing_wrong(
     url: str, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, old_way: bool, full: bool
 ) -> None:
@@ -246,6 +247,7 @@ async def test_cut_short_at_any_call_it_leaves_nothing_wrong(
     assert drift(raw, [model]) == []
 
 
+@pytest.mark.slow
 async def test_cut_short_while_it_builds_an_index_is_refused_until_it_is_built(
     url: str, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:
@@ -386,6 +388,7 @@ async def test_an_index_that_only_becomes_required_stays_full(url: str, db: Data
     assert drift(raw, [newer]) == []
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("everything", [False, True])
 async def test_two_at_once_do_each_other_no_harm_though_no_lease_keeps_them_apart(
@@ -434,6 +437,7 @@ async def test_a_store_that_was_declared_anew_meanwhile_is_told(
         await reindex(live())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["ids", "bad"])
 async def test_what_stands_in_the_place_of_what_all_steps_rely_on_is_named_and_gives_way(
     url: str, db: Database, raw: Any, place: str

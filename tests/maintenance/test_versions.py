@@ -313,6 +313,7 @@ async def test_killed_after_any_call_and_run_again_it_ends_as_it_must(
     assert raw.exists("ver/lease", "ver/bad") == 0
 
 
+@pytest.mark.slow
 async def test_killed_after_each_call_of_one_run(
     url: str, db: Database, raw: Any, monkeypatch: pytest.MonkeyPatch, full: bool
 ) -> None:

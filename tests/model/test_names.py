@@ -133,6 +133,7 @@ def test_reserved_names_are_in_the_docs() -> None:
     assert not [name for name in sorted(RESERVED | FIELD_NAMES) if f"`{name}`" not in text]
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize("by_mixin", [False, True], ids=["own", "mixin"])
 @pytest.mark.parametrize("how", TAKERS)

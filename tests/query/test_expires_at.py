@@ -257,6 +257,7 @@ async def test_random_records_and_streams(db: Database, raw: Any) -> None:
 # -- orders ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 async def test_orders_by_the_moment(db: Database, raw: Any) -> None:
     base = soon()
     known = await filled(raw, base, count=40)
@@ -592,6 +593,7 @@ async def test_control_without_the_leaf_of_those_that_are_over_they_are_counted(
     assert await (Login.expires_at != FAR).count() == len(others) + 4
 
 
+@pytest.mark.slow
 async def test_control_what_is_over_would_be_walked(db: Database, raw: Any, altered: Alter) -> None:
     altered("read/by_moment", "order_key == MOMENTS then\n    first", "false then\n    first")
     with pytest.raises(AssertionError, match="round_trips"):

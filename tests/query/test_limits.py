@@ -15,6 +15,7 @@ from ..support.proxy import Proxy
 from .support import Row, ids, rows
 
 
+@pytest.mark.slow
 async def test_long_chains_are_flat_and_what_is_too_much_is_told_before_io(db: Database) -> None:
     await rows(20, size=lambda i: i, country=lambda i: "FI" if i % 2 else None)
     chain = functools.reduce(operator.or_, [(Row.size == i) & (Row.country == "FI") for i in range(400)])

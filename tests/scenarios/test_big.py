@@ -147,6 +147,7 @@ async def test_values_at_the_border_of_key_names_move_between_layouts(
     assert raw.keys("*") == [b"loose/meta"]
 
 
+@pytest.mark.slow
 async def test_5000_records_in_one_call_are_written_and_5001_refused(db: Database, raw: Any) -> None:
     records = [Loose.new(str(i), name=f"n{i % 1500}") for i in range(5000)]
     assert await Loose.save_many(records, batch=5000) == []

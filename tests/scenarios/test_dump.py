@@ -39,12 +39,14 @@ def but_meta(keys: dict[str, Any]) -> dict[str, Any]:
     return {key: content for key, content in keys.items() if not key.endswith("/meta")}
 
 
+@pytest.mark.slow
 async def test_the_same_calls_leave_the_same_bytes(db: Database, raw: Any, dump: Any) -> None:
     await make_dump.write()
     assert differences(but_meta(dumped(raw)), but_meta(dump["keys"])) == {}
     assert await unlike(dump) == {}
 
 
+@pytest.mark.slow
 async def test_what_was_written_before_is_read_updated_and_deleted(db: Database, raw: Any, dump: Any) -> None:
     restored(raw, dump["keys"])
     assert differences(dumped(raw), dump["keys"]) == {}

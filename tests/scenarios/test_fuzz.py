@@ -37,6 +37,7 @@ class Note(Model):
     data = Json[Any]()
 
 
+@pytest.mark.slow
 async def test_values_come_back_exactly_or_are_refused(db: Database, raw: Any) -> None:
     refused = 0
     for first in range(0, COUNT // 4, BATCH):  # both drivers and two servers share the count
@@ -68,6 +69,7 @@ async def test_values_come_back_exactly_or_are_refused(db: Database, raw: Any) -
     assert raw.keys("*") == [b"note/meta"]
 
 
+@pytest.mark.slow
 async def test_ids_name_their_record_and_no_other_or_are_refused(db: Database, raw: Any) -> None:
     refused = 0
     for first in range(0, COUNT // 4, BATCH):

@@ -352,6 +352,7 @@ class Machine(RuleBasedStateMachine):
             assert [thing.id for thing in self.do(Thing.email.find(email))] == holders
 
 
+@pytest.mark.slow
 def test_the_store_behaves_as_the_model_says(url: str, backend: str, driver: str, full: bool) -> None:
     machine: Any = type("Bound", (Machine,), {"url": url, "driver": driver})
     machine.TestCase.settings = settings(

@@ -30,6 +30,7 @@ class Counter(Model):
     n = Integer()
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_of_100_writers_of_one_unique_value_exactly_one_wins(
     db: Database, raw: Any, backend: str, full: bool
@@ -90,6 +91,7 @@ async def increments(times: int, safely: bool) -> None:
                 pass
 
 
+@pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_500_increments_with_retry_on_stale_write_give_exactly_500(
     db: Database, backend: str, full: bool

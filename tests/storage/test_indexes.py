@@ -339,6 +339,7 @@ def plain_class() -> Any:
     return Plain
 
 
+@pytest.mark.slow
 async def test_new_kinds_are_built_by_reindex_and_dropped_again(url: str, db: Database, raw: Any) -> None:
     plain = plain_class()
     conf(db=Database(url))(plain)
