@@ -182,10 +182,10 @@ class Machine(RuleBasedStateMachine):
                 with suppress(Gone):
                     self.do(kind(id).expire(dt.timedelta(milliseconds=1)))
         time.sleep((5 + self.slack) / 1000)
-        for kind in (Pass, Seat, Child):
-            self.do(sweep(kind))
         for id in self.do(Child.all().ids()):
             self.do(Child(id).delete())
+        for kind in (Pass, Seat, Child):  # at last, for a child may end while others are deleted
+            self.do(sweep(kind))
         left = [key for key in self.raw.scan_iter("*") if not key.endswith(b"/meta")]
         assert left == []
 
