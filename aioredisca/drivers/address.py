@@ -205,8 +205,6 @@ def _read_cluster(source: Any) -> tuple[Address, str]:
 def _read_sentinel_url(url: str) -> tuple[Address, str]:
     hosts, service, own, options, name = read_sentinel_url(url)
     address = _limited(_KINDS[SENTINELS[name.partition(":")[0]]], options)
-    if own["ssl"]:
-        own |= {name: value for name, value in address.options.items() if name.startswith("ssl_")}
     return _watched(address, hosts, service, own), name
 
 

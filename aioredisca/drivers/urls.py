@@ -6,7 +6,7 @@ import difflib
 import importlib
 import re
 import ssl
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import ip_address
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -52,6 +52,9 @@ _OF_SENTINELS = {
 }
 """Options of a URL for the sentinels themselves, and their names in redis-py."""
 
+_ARGUMENTS = ("namespace", "read_from", "transport", "eviction", "max_arguments")
+"""What is said to a Database, and not in its URL."""
+
 _EXAMPLE = "redis+sentinel://host1,host2,host3/mymaster/0"
 _SERVICE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 """What sentinels take for a name."""
@@ -74,6 +77,13 @@ def read_url(url: str) -> tuple[dict[str, Any], str]:
     if scheme not in SCHEMES or not rest:
         known = ", ".join(f"{name}://" for name in ("memory", *SCHEMES, *CLUSTERS, *SENTINELS))
         raise UsageError(f"a database URL starts with one of {known}; {ESCAPES}")
+    place = rest.partition("?")[0].partition("/")[0].rpartition("@")[2]
+    if "," in place and scheme != "unix":
+        raise _refused(
+            "it names several hosts, as those of a cluster (redis+cluster://host1,host2) and of sentinels "
+            f"({_EXAMPLE}) do",
+            escapes=True,
+        )
     return _read(scheme, rest)
 
 
@@ -82,6 +92,7 @@ def read_cluster_url(url: str) -> tuple[list[tuple[str, int]], dict[str, Any], s
     scheme, _, rest = url.strip().partition("://")
     places, slash, database = rest.partition("?")[0].partition("/")
     user, at, hosts = places.rpartition("@")
+    _check_login(user)
     if not all(hosts.split(",")):  # an empty one would be taken for localhost
         raise _refused("a host is missing in redis+cluster://host:7000,host:7000", escapes=True)
     behind = rest[len(places) :]
@@ -91,6 +102,13 @@ def read_cluster_url(url: str) -> tuple[list[tuple[str, int]], dict[str, Any], s
         nodes.append((options.pop("host", "localhost"), options.pop("port", 6379)))
     check_database(options, _refused)
     return nodes, options, f"{scheme}://{','.join(map(place_text, nodes))}{slash}{database}"
+
+
+def _check_login(text: str) -> None:
+    """UsageError where hosts seem to stand in it, each with a login of its own: they would not be asked."""
+    user, _, password = text.partition(":")
+    if "," in user or "@" in password or ":" in password:
+        raise _refused("user and password stand once, before the first host, for all of them", escapes=True)
 
 
 def check_database(options: dict[str, Any], refused: Any) -> None:
@@ -121,17 +139,23 @@ def read_sentinel_url(url: str) -> Watched:
     scheme, _, rest = url.strip().partition("://")
     parts = _split(f"{SENTINELS[scheme]}://{rest}", several=True)
     user, at, places = parts.netloc.rpartition("@")
+    _check_login(user)
     service, _, database = parts.path.lstrip("/").partition("/")
     if not _SERVICE.fullmatch(service) or service.isdigit():
         raise _refused(f"it names no service of the sentinels, as {_EXAMPLE} does", escapes=True)
     own, query = _read_own(parts)
+    kind = "rediss" if own["ssl"] else parts.scheme  # options of TLS may be for the sentinels alone
     hosts, options = list[tuple[str, int]](), dict[str, Any]()
     for place in places.split(","):
         if not place or place.startswith(":"):  # which would be taken for localhost
             raise _refused(f"it names no host, or has a comma too much: {_EXAMPLE}", escapes=True)
         plain = f"{user}{at}{place}/{database}?{query}"
-        options, _ = _read(SENTINELS[scheme], plain, _OF_SENTINELS)
+        options, _ = _read(kind, plain, _OF_SENTINELS)
         hosts.append((options.pop("host"), options.pop("port", 26379)))
+    if own["ssl"]:
+        own |= {name: value for name, value in options.items() if name.startswith("ssl_")}
+    if parts.scheme != "rediss":
+        options = {name: value for name, value in options.items() if not name.startswith("ssl_")}
     shown = ",".join(map(place_text, hosts))
     return Watched((*hosts,), service, own, options, f"{scheme}://{shown}/{service}/{options.get('db') or 0}")
 
@@ -208,15 +232,23 @@ def _check_names(parts: SplitResult, also: Iterable[str]) -> None:
         raise _refused("an option after the ? has no =", escapes=True)
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
     if unknown := [name for name in names if name not in _KNOWN]:
-        known = _KNOWN.union(also)
-        near = {found for name in unknown for found in difflib.get_close_matches(name, sorted(known), 1)}
-        hint = f"did you mean {' and '.join(sorted(near))}?" if near else f"there are {_names(known)}"
-        raise UsageError(f"the database URL has an unknown option: {hint}")
+        raise UsageError(f"the database URL has an unknown option: {_hint(unknown, _KNOWN.union(also))}")
     if len(set(names)) < len(names):
         raise _refused("an option stands in it twice")
     tls = sorted(name for name in names if name.startswith("ssl_"))
     if tls and parts.scheme != "rediss":
-        raise _refused(f"{tls[0]} is an option of TLS, which takes rediss:// or valkeys://")
+        raise _refused(f"{tls[0]} is an option of TLS, for which a URL begins with rediss or valkeys")
+
+
+def _hint(unknown: Sequence[str], known: set[str]) -> str:
+    """What to write instead of the names of *unknown* options."""
+    for name in unknown:
+        if name in _ARGUMENTS:
+            return f"{name} is an argument, as in Database(url, {name}=...)"
+        if name in _OF_SENTINELS:
+            return f"{name} is one of redis+sentinel://"
+    near = {found for name in unknown for found in difflib.get_close_matches(name, sorted(known), 1)}
+    return f"did you mean {' and '.join(sorted(near))}?" if near else f"there are {_names(known)}"
 
 
 def _names(names: set[str]) -> str:

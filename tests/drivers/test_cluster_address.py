@@ -66,6 +66,12 @@ def test_login_options_and_tls_are_those_of_each_node() -> None:
         ("redis+cluster://u:s3cret@a,b?ssl_cert_reqs=none", "is an option of TLS"),
         ("redis+cluster://u:s3cret@a,b c", "its host is no name"),
         ("redis+cluster://u:s3cret@a,b?socket_timeout=0", "must be more than 0"),
+        ("redis+cluster://u:s3cret@a,u:s3cret@b", "stand once, before the first host"),
+        ("redis+cluster://a:7000,u:s3cret@b", "stand once, before the first host"),
+        ("redis+cluster://a,s3cret@b", "stand once, before the first host"),
+        ("redis+cluster://a?read_from=s3cret", "read_from is an argument, as in Database"),
+        ("redis://u:s3cret@a:7000,b:7001/0", "it names several hosts, as those of a cluster"),
+        ("rediss://a,b", "it names several hosts, as those of a cluster"),
     ],
 )
 def test_bad_ones_are_refused_without_their_secrets(url: str, reason: str) -> None:

@@ -52,6 +52,7 @@ def test_login_and_tls_of_the_sentinels_are_their_own() -> None:
     for scheme, tls, more, theirs in [
         ("redis+sentinel", False, "", False),
         ("redis+sentinel", False, "&sentinel_ssl=on", True),
+        ("redis+sentinel", False, "&sentinel_ssl=on&ssl_ca_certs=ca.pem", True),
         ("rediss+sentinel", True, "&ssl_ca_certs=ca.pem", True),
         ("valkeys+sentinel", True, "&sentinel_ssl=false", False),
     ]:
@@ -68,6 +69,7 @@ def test_login_and_tls_of_the_sentinels_are_their_own() -> None:
             theirs,
         )
         assert (options.get("ssl_ca_certs") == "ca.pem") == ("ca.pem" in more)
+        assert ("ssl_ca_certs" in address.options) == (tls and "ca.pem" in more)
         assert (address.options["username"], address.options["password"]) == ("joe", "data")
         assert "a/b" not in f"{address!r}{shown}"
 
@@ -91,9 +93,12 @@ def test_login_and_tls_of_the_sentinels_are_their_own() -> None:
         ("redis+sentinel://h/shop?sentinel_pasword=geheim", "did you mean sentinel_password"),
         ("redis+sentinel://h/shop?sentinel_ssl=geheim", "'sentinel_ssl': it is true or false"),
         ("redis+sentinel://h/shop?sentinel_password=geheim&sentinel_password=geheim", "twice"),
-        ("redis+sentinel://h/shop?ssl_ca_certs=geheim", "takes rediss:// or valkeys://"),
+        ("redis+sentinel://h/shop?ssl_ca_certs=geheim", "a URL begins with rediss or valkeys"),
         ("redis+sentinel://h/shop?max_connections=0", "max_connections"),
-        ("redis://h/0?sentinel_password=geheim", "unknown option"),
+        ("redis://h/0?sentinel_password=geheim", r"sentinel_password is one of redis\+sentinel"),
+        ("redis+sentinel://u:geheim@h1,u:geheim@h2/shop", "stand once, before the first host"),
+        ("redis+sentinel://h1,u:geheim@h2/shop", "stand once, before the first host"),
+        ("redis+sentinel://h/shop?read_from=geheim", "read_from is an argument, as in Database"),
     ],
 )
 def test_slips_are_told(url: str, text: str) -> None:
