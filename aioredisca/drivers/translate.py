@@ -68,6 +68,10 @@ _COMMAND = re.compile(r"run the '([\w|]+)' command|can't run this command")
 _WRAPPING = re.compile(r"Error running script \(call to \w+\): @user_script:\d+: @user_script: \d+: -?")
 """What Redis 6.2 puts before the error of a command inside a script."""
 
+_NO_DATABASE = "DB index is out of range"
+_ARGUMENTS = re.compile(r", with args beginning with.*", re.DOTALL)
+"""What servers repeat of a command that they do not know: values may be among it."""
+
 _TRACE = re.compile(r"\s*(script: \S*,? ?on @user_script:\d+\.?)$")
 
 
@@ -77,9 +81,12 @@ class Elsewhere(StoreError):
     ``host`` is empty where the node does not tell its name. ``asking``: only of this call, and told of it.
     """
 
-    def __init__(self, slot: int, host: str, port: int, *, asking: bool) -> None:
+    def __init__(self, slot: int, host: str, port: int, *, asking: bool = False) -> None:
+        super().__init__(slot, host, port)
         self.slot, self.host, self.port, self.asking = slot, host, port, asking
-        super().__init__(
+
+    def __str__(self) -> str:
+        return (
             f"this server is a node of a cluster, and the keys are on others as well: write "
             f"redis+cluster://{self.host or 'host'}:{self.port} in the URL, or rediss+cluster:// for TLS"
         )
@@ -101,7 +108,10 @@ def refusal(error: Exception, *, scripted: bool = False) -> RediscaError:
     """
     text = _WRAPPING.sub("", str(error))
     if scripted and (is_unknown(error) or _NO_SCRIPTS.search(text)):
-        return IncompatibleServer("runs no scripts, and every write and query is one")
+        return IncompatibleServer(
+            "runs no scripts, and every write and query is one (sentinels run none: name them by "
+            "redis+sentinel://)"
+        )
     if _UNDECLARED.search(text):
         return IncompatibleServer(
             "lets scripts reach none but the keys that a call declares, and nobody knows those of old values "
@@ -125,7 +135,22 @@ def refusal(error: Exception, *, scripted: bool = False) -> RediscaError:
         return Unavailable(
             f"the database refuses the login ({text.rstrip('.')}): see user and password in its URL"
         )
-    return WrongType() if "WRONGTYPE" in text else StoreError(_first_line(text))
+    return WrongType() if "WRONGTYPE" in text else StoreError(_other(error, text))
+
+
+def _other(error: Exception, text: str) -> str:
+    """What is said of any other refusal."""
+    if is_unknown(error):
+        return (
+            f"{_ARGUMENTS.sub('', text).rstrip()}: docs/servers.md tells which servers will do; a sentinel is"
+            f" named by redis+sentinel://host:26379/mymaster/0"
+        )
+    if _NO_DATABASE in text:
+        return (
+            "the server has no database of the number that the URL ends in: take another one, or a "
+            "namespace; its setting databases says how many there are"
+        )
+    return _first_line(text)
 
 
 def is_no_primary(reply: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from aioredisca.drivers.translate import (
     ANSWERS,
     BROKEN,
     Elsewhere,
+    Moving,
     busy,
     lost,
     no_connection,
@@ -172,6 +174,31 @@ def test_a_node_of_a_cluster_is_told_as_that(text: str) -> None:
             8620,
             text[0] == "A",
         )
+
+
+@pytest.mark.parametrize(
+    "error",
+    [Elsewhere(8620, "127.0.0.1", 7001, asking=True), Elsewhere(1, "", 7001, asking=False), Moving("x")],
+)
+def test_what_a_node_of_a_cluster_says_can_be_pickled(error: StoreError) -> None:
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))
+
+
+@pytest.mark.parametrize(
+    "text", ["ERR unknown command 'RPUSH', with args beginning with: 'a:1' 'geheim' ", "ERR unknown command"]
+)
+def test_a_command_that_the_server_does_not_know_is_told_without_what_was_sent(text: str) -> None:
+    found = refusal(of(text))
+    assert type(found) is StoreError
+    assert str(found).startswith("unknown command" + (" 'RPUSH': " if "RPUSH" in text else ": "))
+    assert "a sentinel is named by redis+sentinel://" in str(found)
+    assert "geheim" not in str(found)
+    assert "redis+sentinel://" in str(refusal(of(text), scripted=True))
+
+
+def test_a_number_of_no_database_is_told_as_that() -> None:
+    assert "the number that the URL ends in" in str(refusal(of("ERR DB index is out of range")))
 
 
 def test_a_server_that_lets_nobody_in() -> None:
