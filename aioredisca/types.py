@@ -168,3 +168,7 @@ class Store(Protocol):
     def sentinels(self) -> Awaitable[Mapping[str, Mapping[str, Any] | str]]:
         """What each sentinel says of the service, or why it says nothing; nothing where there are none."""
         ...
+
+    def nodes(self) -> Awaitable[Mapping[str, Transport]]:
+        """The way to each node of a cluster that serves slots, by its place; nothing where there is none."""
+        ...

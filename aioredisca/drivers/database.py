@@ -266,6 +266,11 @@ class Database:
 
         return await asynchronous.told(self._address)
 
+    async def nodes(self) -> dict[str, Transport]:
+        """What carries calls to each node of a cluster that serves slots, by its place, in either colour."""
+        transport: Any = self.transport()
+        return await transport.nodes() if self._address.nodes else {}
+
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
         await self._transports.close_of(get_running_loop())

@@ -5,13 +5,13 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aioredisca.compiler.scripts import small_script
 from aioredisca.compiler.signature import probe_call, read_probe
 from aioredisca.errors import PermissionDenied, RediscaError
-from aioredisca.maintenance.server_report import Finding, Level, listed, server_findings
+from aioredisca.maintenance.server_report import Finding, Level, listed, node_findings, server_findings
 from aioredisca.persistence import readiness
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Schema
@@ -63,7 +63,7 @@ _ABILITIES = (
     ),
     _Ability(
         "SORT_RO",
-        ("SORT_RO", _KEY, "BY", "nosort", "GET", "#", "GET", "aioredisca-doctor:*->x"),
+        ("SORT_RO", _KEY, "BY", "nosort", "GET", "#", "GET", f"{_KEY}*->x"),
         "+sort_ro %R~*",
         "queries read their rows by more commands",
         "Redis from 7.0 and Valkey have SORT_RO",
@@ -111,7 +111,7 @@ async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding
     probed = schemas or [_everything(Keys(store.namespace, NOBODY, store.clustered))]
     ends = any(schema.expires for schema in probed)
     findings = [latency, *await server_findings(store, probed[0].keys.ids, ends)]
-    findings += await _sentinels(store)
+    findings += [*await _sentinels(store), *await _nodes(store, findings, ends)]
     findings += await _abilities(store, probed[0].keys.record(NOBODY))
     if status_of(findings) != 1:  # without scripts there is none to ask
         findings += await _rights(store, probed, known=bool(schemas))
@@ -159,6 +159,27 @@ async def _sentinels(store: Store) -> list[Finding]:
     ]
 
 
+async def _nodes(store: Store, told: Sequence[Finding], ends: bool) -> list[Finding]:
+    """What the nodes of a cluster say beyond what one of them has *told*. One round trip to each."""
+    nodes = await store.nodes()
+    if not nodes:
+        return []
+    text = (
+        f"nodes that serve slots: {len(nodes)}; one is told of above, others where something is to be changed"
+    )
+    findings = [Finding("cluster", "ok", text)]
+    known = {(one.topic, one.text) for one in told}
+    for place, transport in nodes.items():
+        try:
+            found = await node_findings(transport, ends)
+        except RediscaError as error:
+            findings.append(Finding("cluster", "failure", str(error)))
+        else:
+            new = [one for one in found if (one.topic, one.text) not in known]
+            findings += [replace(one, text=f"{place}: {one.text}") for one in new]
+    return findings
+
+
 _AWAY = "have it run, or take it out of the URL: a fail-over needs a majority of all sentinels"
 _CUT_OFF = "a primary that is cut off goes on taking writes, which are lost once another has its place"
 _ENOUGH = (
@@ -196,9 +217,13 @@ async def _asked(store: Store, call: Call) -> Reply:
 
 
 async def _abilities(store: Store, key: str) -> list[Finding]:
-    commands = [tuple(key if part == _KEY else part for part in one.command) for one in _ABILITIES]
+    commands = [tuple(_with_key(part, key) for part in one.command) for one in _ABILITIES]
     replies = await store.transport().send_all([Call(command) for command in commands])
     return [_found(one, reply) for one, reply in zip(_ABILITIES, replies, strict=True)]
+
+
+def _with_key(part: str | int, key: str) -> str | int:
+    return part.replace(_KEY, key) if isinstance(part, str) else part
 
 
 def _found(one: _Ability, reply: Reply) -> Finding:

@@ -11,7 +11,7 @@ from aioredisca.compiler.signature import eviction_call, read_eviction
 from aioredisca.errors import IncompatibleServer, PermissionDenied, RediscaError
 from aioredisca.persistence import readiness
 from aioredisca.storage.replies import LIST
-from aioredisca.types import Call, Reply, Store
+from aioredisca.types import Call, Reply, Store, Transport
 
 Level = Literal["ok", "note", "warning", "failure"]
 
@@ -65,6 +65,18 @@ async def server_findings(store: Store, ids: str, ends: bool) -> list[Finding]:
     return [*server.findings()]
 
 
+async def node_findings(transport: Transport, ends: bool) -> list[Finding]:
+    """What is to be changed at one node of a cluster, by what it says of itself. One round trip."""
+    calls = [Call(("INFO",)), Call(("TIME",)), Call(("CONFIG", "GET", "save"))]
+    begun = time.time()
+    info, now, saves = await transport.send_all(calls)
+    told = _info(info)
+    policy = told.get("maxmemory_policy", "") if told.get("maxmemory", "0") != "0" else ""
+    replies: dict[str, Reply] = {"info": info, "time": now, "save": saves, "script": policy.encode()}
+    server = _Server(replies, (begun + time.time()) / 2, ends, clustered=True)
+    return [one for one in server.of_node() if one.level in ("warning", "failure")]
+
+
 class _Server:
     """What the server has answered, told topic by topic. What it has refused is an exception here."""
 
@@ -76,6 +88,11 @@ class _Server:
         for topic in (self._version, self._user, self._role, self._cluster, self._scripts, self._writes):
             yield from topic()
         for topic in (self._eviction, self._memory, self._disk, self._clients, self._keys, self._clock):
+            yield from topic()
+
+    def of_node(self) -> Iterator[Finding]:
+        """What each node of a cluster may say otherwise."""
+        for topic in (self._eviction, self._memory, self._disk, self._clients, self._clock):
             yield from topic()
 
     def _number(self, name: str) -> int:
@@ -122,9 +139,7 @@ class _Server:
         if self._number("cluster_enabled") and not self._clustered:
             cure = "write redis+cluster:// or rediss+cluster:// in the URL"
             yield Finding("cluster", "failure", "a node of a cluster", cure)
-        elif self._clustered:
-            yield Finding("cluster", "ok", "this is one of its nodes")
-        elif "cluster_enabled" in self._info:
+        elif "cluster_enabled" in self._info and not self._clustered:
             yield Finding("cluster", "ok", "none")
 
     def _scripts(self) -> Iterator[Finding]:
@@ -207,7 +222,9 @@ class _Server:
 
     def _keys(self) -> Iterator[Finding]:
         count, databases = self._replies["keys"], self._setting("databases")
-        if isinstance(count, int):
+        if isinstance(count, int) and self._clustered:
+            yield Finding("keys", "ok", f"{count:,} at this node")
+        elif isinstance(count, int):
             of = "" if databases is None else f"; the server has {databases} databases"
             yield Finding("keys", "ok", f"{count:,} in this database{of}")
 

@@ -234,6 +234,10 @@ class Router(ABC, Generic[N]):
         """The node that serves *slot*, as far as is known; any for none."""
         return (self._topology or await self._look()).of(slot)
 
+    async def nodes(self) -> dict[str, N]:
+        """What carries calls to each node that serves slots, by its place."""
+        return {_name(node): self._transport(node) for node in (await self._look()).primaries}
+
     def _transport(self, node: Node) -> N:
         found = self.by_node.get(node)
         if found is None:
