@@ -1,7 +1,8 @@
 """``AutosaveMiddleware``: a session per HTTP request, whose changes are saved before the answer leaves.
 
-Pure ASGI. A request that answers below 400 is saved, all or nothing per database, before its first byte is
-sent: a client that has the answer finds the data, and a save that is refused becomes an error and no lie.
+Pure ASGI. A request that answers below 400 is saved, all or nothing per database (in a cluster per slot),
+before its first byte is sent: a client that has the answer finds the data, and a save that is refused
+becomes an error and no lie.
 """
 
 from __future__ import annotations
