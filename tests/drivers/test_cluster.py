@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import threading
 from typing import Any, cast
 
@@ -412,3 +413,13 @@ class _Gone:
         raise Unavailable("gone")
 
     async def close(self) -> None: ...
+
+
+@pytest.mark.memory_only
+async def test_nodes_that_take_connections_and_say_nothing_are_not_reached() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"127.0.0.1:{silent.getsockname()[1]}"
+        database = Database(f"redis+cluster://{place}", connect_timeout=0.1)
+        with pytest.raises(Unavailable, match=rf"^cannot connect to {place} \(.*start a server there"):
+            await database.transport().send(Call(("PING",)))
+        await aclose(database)

@@ -151,10 +151,10 @@ def _meaning(address: Address, error: Exception) -> RediscaError:
     """What it means that no node told: what the last has answered, or that it could not be reached."""
     if isinstance(error, IndexError):
         return Unavailable(f"{address.place}: no node serves a slot: the cluster is not made yet")
-    cause: BaseException = error
-    while (deeper := cause.__cause__ or cause.__context__) is not None:
+    cause = error
+    while isinstance(deeper := cause.__cause__ or cause.__context__, Exception):  # below is what ended a wait
         cause = deeper
     if isinstance(cause, redis.exceptions.ResponseError) and "cluster support disabled" in str(cause).lower():
         return UsageError(f"{address.place} is no cluster: write redis:// or rediss:// in its URL")
-    meaning = translate.no_entry(address.place, cause if isinstance(cause, Exception) else error)
+    meaning = translate.no_entry(address.place, cause)
     return meaning if isinstance(meaning, RediscaError) else Unavailable(f"{address.place}: {error}")
