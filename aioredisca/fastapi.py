@@ -145,7 +145,8 @@ def health_route(db: object = None) -> Callable[[], Awaitable[Response]]:
             async with asyncio.timeout(HEALTH_SECONDS):
                 await check(database)
         except (RediscaError, TimeoutError) as error:
-            log.warning("the database cannot be used: %s", error or type(error).__name__)
+            reason = str(error) or f"no answer within {HEALTH_SECONDS:g} s"
+            log.warning("the database cannot be used: %s", reason)
             return JSONResponse({"status": "unavailable"}, 503)
         return JSONResponse({"status": "ok"})
 

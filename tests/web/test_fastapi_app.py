@@ -173,7 +173,7 @@ def server_(servers: dict[str, Any]) -> Any:
 
 
 @pytest.mark.asyncio_only
-async def test_a_database_that_hangs_is_unhealthy_within_a_second() -> None:
+async def test_a_database_that_hangs_is_unhealthy_within_a_second(caplog: pytest.LogCaptureFixture) -> None:
     import asyncio
     import time
 
@@ -188,6 +188,7 @@ async def test_a_database_that_hangs_is_unhealthy_within_a_second() -> None:
     began = time.monotonic()
     assert (await ask(app, "/health")).status == 503
     assert time.monotonic() - began < limit(2)
+    assert not caplog.text.rstrip().endswith("cannot be used:")  # without why
     await database.aclose()
     listening.close()
     await listening.wait_closed()
