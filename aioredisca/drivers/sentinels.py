@@ -127,10 +127,10 @@ class Sentinels:
         if refusals:
             return self._refused(str(refusals[0]), refusals[0])
         reasons = ", ".join(f"{place_text(host)}: {_reason(error)}" for host, error in answers.items())
-        return Unavailable(
-            f"no sentinel answers ({reasons}): start one there, or name in the URL where yours are; they "
-            f"listen on port 26379 as a rule"
+        cure = translate.tls_cure(reasons) or (
+            "start one there, or name in the URL where yours are; they listen on port 26379 as a rule"
         )
+        return Unavailable(f"no sentinel answers ({reasons}): {cure}")
 
     def _refused(self, text: str, error: Answer) -> RediscaError:
         if "unknown command" in text.lower():

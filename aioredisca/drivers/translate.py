@@ -207,10 +207,24 @@ def no_connection(place: str, error: BaseException) -> Unavailable:
         )
     if reason.startswith("DENIED"):
         return Unavailable(f"{place} does not let this client in: {_UNAVAILABLE['DENIED']}")
-    return Unavailable(
-        f"cannot connect to {place} ({reason}): start a server there, or set conf.db or "
-        f"$REDISCA_URL to where yours is (memory:// needs none)"
+    cure = tls_cure(reason) or (
+        "start a server there, or set conf.db or $REDISCA_URL to where yours is (memory:// needs none)"
     )
+    return Unavailable(f"cannot connect to {place} ({reason}): {cure}")
+
+
+def tls_cure(reason: str) -> str:
+    """What to do where one of two sides speaks TLS, or is not trusted by the other; nothing elsewhere."""
+    if "certificate verify failed" in reason:
+        return (
+            "its certificate is not trusted, or is that of another host: name who has signed it by "
+            "ssl_ca_certs= in the URL, and the host as the certificate does"
+        )
+    if "[SSL" in reason or "_ssl.c" in reason:
+        return "if it does not speak TLS, begin the URL with redis or valkey"
+    if "closed by server" in reason:
+        return "it hung up at once: if it speaks TLS, begin the URL with rediss or valkeys"
+    return ""
 
 
 def busy(place: str, seconds: float) -> Unavailable:

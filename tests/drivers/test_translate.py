@@ -123,6 +123,25 @@ def test_where_nothing_was_sent() -> None:
         assert type(made) is Unavailable
 
 
+@pytest.mark.parametrize(
+    ("reason", "cure"),
+    [
+        (
+            "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed",
+            "ssl_ca_certs= in the URL",
+        ),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "begin the URL with redis or valkey"),
+        ("_ssl.c:989: The handshake operation timed out", "begin the URL with redis or valkey"),
+        ("Connection closed by server.", "begin the URL with rediss or valkeys"),
+    ],
+)
+def test_who_speaks_tls_and_who_does_not_is_told(reason: str, cure: str) -> None:
+    found = str(no_connection(PLACE, client.ConnectionError(reason)))
+    assert found.startswith(f"cannot connect to {PLACE} ({reason}): ")
+    assert cure in found
+    assert "start a server there" not in found
+
+
 def test_no_entry_tells_a_refusal_from_a_server_that_is_not_there() -> None:
     assert "refuses the login" in str(no_entry(PLACE, of("WRONGPASS invalid username-password pair")))
     for error in (
