@@ -173,6 +173,8 @@ def read_source(source: object) -> tuple[Address, str]:
         return _read_cluster(source)
     if isinstance(source, redis.Redis | redis.asyncio.Redis):
         return _read_client(source)
+    if isinstance(source, redis.sentinel.Sentinel | redis.asyncio.sentinel.Sentinel):
+        raise UsageError("a database is one service of a Sentinel: take what its master_for(name) makes")
     raise UsageError(f"a database is a URL or a redis-py client, not {type(source).__name__}")
 
 

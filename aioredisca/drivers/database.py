@@ -292,7 +292,8 @@ def _read(source: object) -> tuple[Address, str]:
     """The address that *source* names, and a name without secrets."""
     from aioredisca.drivers.address import memory_address, read_source
 
-    if hasattr(source, "scheme") and hasattr(source, "host"):  # a URL as an object, such as RedisDsn
+    if hasattr(source, "scheme") and (hasattr(source, "host") or hasattr(source, "hosts")):
+        # a URL as an object, such as pydantic's RedisDsn, and MultiHostUrl for a cluster
         source = str(source)
     if isinstance(source, str) and source.startswith("memory://"):
         name = source.removeprefix("memory://")

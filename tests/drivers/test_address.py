@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pydantic
+import pydantic_core
 import pytest
 import redis
 import redis.asyncio
@@ -254,6 +255,9 @@ def test_urls_as_objects_are_urls() -> None:
     database = Database(pydantic.RedisDsn("redis://joe:pw@h:1/2"))
     assert database._address == address
     assert "pw" not in f"{name}{database!r}"
+    for url in ("redis+cluster://h:1,g:2", "redis+sentinel://h:1,g:2/shop/0"):
+        several = pydantic_core.MultiHostUrl(url.replace("://", "://joe:pw@"))
+        assert repr(Database(several)) == f"<Database {url}>"
     with pytest.raises(UsageError, match="a database URL starts with"):
         Database(pydantic.AnyUrl("http://joe:pw@h"))
 

@@ -149,6 +149,8 @@ def test_a_client_of_either_colour_gives_both(module: Any) -> None:
 def test_clients_that_cannot_be_copied_are_refused(module: Any) -> None:
     with pytest.raises(UsageError, match=r"take the client that master_for\(\) makes"):
         Database(module.Sentinel([("h", 1)]).slave_for("shop"))
+    with pytest.raises(UsageError, match=r"take what its master_for\(name\) makes"):
+        Database(module.Sentinel([("h", 1)]))
     with pytest.raises(UsageError, match="force_master_ip"):
         Database(module.Sentinel([("h", 1)], force_master_ip="1.2.3.4").master_for("shop"))
     with pytest.raises(UsageError, match="the client cannot connect"):
