@@ -18,7 +18,9 @@ _Task: Any = import_module("celery").Task
 
 
 class AutosaveTask(_Task):  # type: ignore[misc]
-    """A task whose changes are saved when it returns, all or nothing per database, or the task fails.
+    """A task whose changes are saved when it returns, or the task fails.
+
+    They are saved all or nothing per database, in a cluster per slot.
 
     A task that raises saves nothing, and so does one that retries. ``database`` is that of all classes that
     name none by ``conf(db=)``; set it in a subclass, conf.db by default. No connection is shared with the
