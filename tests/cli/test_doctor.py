@@ -49,7 +49,7 @@ def test_the_table_fits_and_names_the_cures(url: str, call: Call, db: Database, 
     told = call("doctor", url, columns=columns)
     assert lines_fit(told.out, columns)
     assert "…" not in told.out
-    assert told.out.rstrip().endswith("is usable, with warnings." if told.code else "is usable.")
+    assert told.text.rstrip().endswith("is usable, with warnings." if told.code else "is usable.")
     assert "a round trip takes" in told.text
 
 
