@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
 from asyncio import Future
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
@@ -156,8 +157,8 @@ class Multiplexer(AsyncTransport):
 
     def _refuse(self, error: Exception) -> None:
         """There is no connection: all that waits is told so."""
-        for request in self._waiting:
-            request.fail(translate.no_entry(self._address.place, error))
+        for request in self._waiting:  # each has an error of its own, for whoever catches it may write on it
+            request.fail(copy.copy(translate.no_entry(self._address.place, error)))
         self._waiting.clear()
 
     def _late(self, since: float) -> None:

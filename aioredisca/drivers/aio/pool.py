@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport, connect, hold, read_reply
+from aioredisca.drivers.aio.once import Once
 from aioredisca.drivers.aio.primary import Watch, located
 from aioredisca.drivers.fence import endings
 from aioredisca.drivers.limits import pause
@@ -48,8 +49,7 @@ class PoolTransport(PooledTransport, AsyncTransport):
         self._error: RediscaError | None = None
         self._all, self._idle = set[Any](), list[Any]()
         self._peers = WeakKeyDictionary[Any, Peer]()
-        self._watch, self._there, self._asked = Watch(address), address, 0
-        self._asking = asyncio.Lock()
+        self._watch, self._once = Watch(address), Once[Address]()
         # In the process's own memory nothing is waited for: the loop would get no turn, nor a time limit.
         self._travels = "server" not in address.options
 
@@ -177,12 +177,9 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     async def _located(self) -> Address:
         """The address to connect to. If many want to at once, one asks the sentinels for all."""
-        asked = self._asked
-        async with self._asking:
-            if self._asked == asked:
-                self._there = await located(self._address)
-                self._asked += 1
-            return self._there
+        if self._address.sentinels is None:
+            return self._address
+        return await self._once.ask(partial(located, self._address))
 
     async def _drop(self, connection: Any) -> None:
         self._all.discard(connection)
@@ -190,6 +187,7 @@ class PoolTransport(PooledTransport, AsyncTransport):
 
     async def close(self) -> None:
         """Close all connections. What is on the way is told that they are lost."""
+        self._once.stop()
         self._idle.clear()
         await super().close()
 

@@ -65,14 +65,9 @@ async def located(address: Address) -> Address:
     """The address of the primary, asked for if sentinels are to name it. In a task with an empty context."""
     if address.sentinels is None:
         return address
-    asking = _primary(address.sentinels, address.connect_timeout)
-    return address.at(await asyncio.get_running_loop().create_task(asking, context=contextvars.Context()))
-
-
-async def _primary(sentinels: Sentinels, seconds: float) -> Node:
-    inquiry = Inquiry(sentinels, seconds)
+    inquiry = Inquiry(address.sentinels, address.connect_timeout)
     try:
-        return await inquiry.primary()
+        return address.at(await inquiry.primary())
     finally:
         inquiry.close()
 

@@ -1,4 +1,4 @@
-"""Attempts to connect, which the threads of a process share while the server is away."""
+"""What the threads of a process share: attempts to connect while the server is away, and answers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import copy
 import threading
 import time
 from collections.abc import Callable
+from typing import Generic, TypeVar, cast
 
 from aioredisca.drivers.limits import pause
 from aioredisca.errors import RediscaError
+
+T = TypeVar("T")
 
 
 class Attempts:
@@ -41,3 +44,26 @@ class Attempts:
             self._failures, self._error = 0, None
         finally:
             self._made += 1
+
+
+class Once(Generic[T]):
+    """What several threads want to know at the same time one of them asks; what comes of it is for all."""
+
+    def __init__(self) -> None:
+        self._turn, self._asked = threading.Lock(), 0
+        self._answer: T | RediscaError | None = None
+
+    def ask(self, question: Callable[[], T]) -> T:
+        """The answer. Each has an error of its own."""
+        asked = self._asked
+        with self._turn:
+            if self._asked == asked:
+                try:
+                    self._answer = question()
+                except RediscaError as error:
+                    self._answer = error.with_traceback(None)
+                self._asked += 1
+            answer = self._answer
+        if isinstance(answer, RediscaError):
+            raise copy.copy(answer)
+        return cast("T", answer)

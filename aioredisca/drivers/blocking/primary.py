@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -12,6 +11,7 @@ from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from aioredisca.drivers import translate
 from aioredisca.drivers.address import Address
+from aioredisca.drivers.blocking.attempts import Once
 from aioredisca.drivers.sentinels import Answer, Node, Sentinels, State
 from aioredisca.errors import RediscaError
 
@@ -24,21 +24,17 @@ class Inquiry:
 
     def __init__(self, sentinels: Sentinels, seconds: float) -> None:
         """*seconds*: how long to wait for the answer of each."""
-        self._sentinels, self._turn = sentinels, threading.Lock()
-        self._asked, self._named = 0, ("", 0)
+        self._sentinels, self._once = sentinels, Once[Node]()
         options = {**sentinels.options, "socket_timeout": seconds, "socket_connect_timeout": seconds}
         self._manager = new_manager(sentinels.hosts, sentinels.others, options)
         self._clients: dict[Node, Any] = dict(zip(sentinels.hosts, self._manager.sentinels, strict=True))
 
     def primary(self) -> Node:
         """The primary, as they name it. If many threads want to know at once, one asks for all."""
-        asked = self._asked
-        with self._turn:
-            if self._asked == asked:
-                answers = self.answers(self._sentinels.asked())
-                self._named = self._sentinels.choose(answers, self._manager.check_master_state)
-                self._asked += 1
-            return self._named
+        return self._once.ask(self._primary)
+
+    def _primary(self) -> Node:
+        return self._sentinels.choose(self.answers(self._sentinels.asked()), self._manager.check_master_state)
 
     def answers(self, hosts: Sequence[Node]) -> dict[Node, Answer]:
         """What *hosts* say. SENTINEL MASTERS."""

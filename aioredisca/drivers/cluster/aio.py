@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections.abc import Sequence
 
 from aioredisca.drivers import translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.multiplexer import Multiplexer
+from aioredisca.drivers.aio.once import Once
 from aioredisca.drivers.aio.pool import PoolTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look
@@ -24,36 +24,28 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
     def __init__(self, address: Address, facts: StoreFacts) -> None:
         super().__init__(address, facts)
         self._begin(address)
-        self._looking: asyncio.Task[Topology] | None = None
+        self._once = Once[Topology]()
 
     def _new_transport(self, address: Address) -> AsyncTransport:
         # None that remembers: a node that was cut off would go on telling of no change.
         return (Multiplexer if address.multiplexes else PoolTransport)(address, self.facts)
 
     async def _ask_topology(self) -> Topology:
-        return await asyncio.shield(self._begin_to_look())
+        return await self._once.ask(self._asked)
 
     def _look_aside(self) -> None:
         if not self._is_fresh():
-            self._begin_to_look()
-
-    def _begin_to_look(self) -> asyncio.Task[Topology]:
-        if self._looking is None:
-            self._looking = self.loop.create_task(self._asked(), context=contextvars.Context())
-            self._looking.add_done_callback(_note, context=contextvars.Context())
-        return self._looking
+            self._once.begin(self._asked)
 
     async def _asked(self) -> Topology:
         try:
             async with asyncio.timeout(self._address.timeout):
                 await asyncio.sleep(self._pause())
-                return self._take(await look(self._address, self.by_node))
+                return self._take(await look(self._address, self._known()))
         except StoreError as error:
             raise self._failed(error) from None
         except TimeoutError as error:
             raise self._failed(translate.no_connection(self._address.place, error)) from None
-        finally:
-            self._looking = None
 
     async def _sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -63,8 +55,7 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
 
     async def close(self) -> None:
         """Close all connections. What is on the way is told that they are lost."""
-        if self._looking is not None:
-            self._looking.cancel()
+        self._once.stop()
         await asyncio.gather(*(node.close() for node in self._let_go()))
         await super().close()
 
@@ -72,12 +63,6 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
         """Let go of the connections of a loop that is closed already."""
         for node in self._let_go():
             node.abandon()
-
-
-def _note(looking: asyncio.Task[Topology]) -> None:
-    """Nobody may have waited for it."""
-    if not looking.cancelled():
-        looking.exception()
 
 
 async def _settled(part: Part) -> list[Reply] | StoreError:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import TypeVar
 
 from aioredisca.drivers.address import Address
+from aioredisca.drivers.blocking.attempts import Once
 from aioredisca.drivers.blocking.pool import BlockingManners, BlockingTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look_blocking
@@ -25,31 +25,25 @@ class BlockingCluster(BlockingManners, Router[BlockingTransport]):
     def __init__(self, address: Address, facts: StoreFacts) -> None:
         self.facts = facts
         self._begin(address)
-        self._turn = threading.Lock()
-        self._looks = 0
+        self._once = Once[Topology]()
 
     def _new_transport(self, address: Address) -> BlockingTransport:
         return BlockingTransport(address, self.facts)
 
     async def _ask_topology(self) -> Topology:
-        return self._asked()
+        return self._once.ask(self._asked)
 
     def _asked(self) -> Topology:
-        looks = self._looks
-        with self._turn:
-            if self._looks != looks and self._topology is not None:
-                return self._topology  # another thread has asked meanwhile
-            self._looks += 1
-            time.sleep(self._pause())
-            try:
-                return self._take(look_blocking(self._address, self.by_node))
-            except StoreError as error:
-                raise self._failed(error) from None
+        time.sleep(self._pause())
+        try:
+            return self._take(look_blocking(self._address, self._known()))
+        except StoreError as error:
+            raise self._failed(error) from None
 
     def _look_aside(self) -> None:
         if not self._is_fresh():
             with suppress(StoreError):
-                self._asked()
+                self._once.ask(self._asked)
 
     async def _sleep(self, seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 (there is no loop)

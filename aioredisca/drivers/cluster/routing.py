@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -259,6 +259,10 @@ class Router(ABC, Generic[N]):
         if self._topology is not None and self._is_fresh():
             return self._topology
         return await self._ask_topology()
+
+    def _known(self) -> Collection[Node]:
+        """The nodes that the cluster has named, each of which can tell of the others."""
+        return () if self._topology is None else self._topology.nodes
 
     def _is_fresh(self) -> bool:
         return monotonic() - self._looked < FRESH

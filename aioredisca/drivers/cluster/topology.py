@@ -68,7 +68,7 @@ class Topology:
 
 
 async def look(address: Address, known: Iterable[Node]) -> Topology:
-    """Ask the nodes that *address* names, and those *known*, until one tells. CLUSTER SLOTS."""
+    """Ask the nodes that *address* names, and those *known*, one by one until one tells. CLUSTER SLOTS."""
     connections = list[Any]()
 
     def connect(**options: Any) -> Any:
@@ -134,7 +134,10 @@ def _of_client(address: Address, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _asked(address: Address, known: Iterable[Node]) -> list[Node]:
-    return list(dict.fromkeys([*known, *address.nodes]))
+    """In any order: else the first, if it is gone, would take the time of each look."""
+    nodes = [*{*known, *address.nodes}]
+    random.shuffle(nodes)
+    return nodes
 
 
 def _read(manager: Any) -> Topology:
