@@ -109,9 +109,9 @@ class Address:
         )
 
     @property
-    def host(self) -> str:
-        """The name of its host; empty where it has none."""
-        return str(self.options.get("host") or "")
+    def hosts(self) -> list[str]:
+        """The names of its hosts; none where it is no host, or not known yet."""
+        return [host for host, _ in self.nodes] or [str(self.options.get("host") or "")]
 
     @property
     def place(self) -> str:

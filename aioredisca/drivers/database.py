@@ -123,7 +123,7 @@ class Database:
             sort_in_scripts=True if fake else None,
             sort_alone=not self.clustered,  # only scripts are guarded while a slot moves
             fences=not fake,
-            max_arguments=max_arguments or max_arguments_at(self._address.host),
+            max_arguments=max_arguments or max_arguments_at(self._address.hosts),
         )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
         self.facts.neighbours.add(self.facts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aioredisca.errors import UsageError
 from aioredisca.storage.facts import MAX_ARGUMENTS
@@ -23,9 +23,9 @@ _SERVERLESS = re.compile(r"\.serverless\.[\w-]+\.cache\.amazonaws\.com(\.cn)?$")
 _SERVERLESS_ARGUMENTS = 3999
 
 
-def max_arguments_at(host: str) -> int:
-    """How many arguments of one command the server at *host* takes, as far as its name tells."""
-    return _SERVERLESS_ARGUMENTS if _SERVERLESS.search(host) else MAX_ARGUMENTS
+def max_arguments_at(hosts: Iterable[str]) -> int:
+    """How many arguments of one command the server at *hosts* takes, as far as its name tells."""
+    return _SERVERLESS_ARGUMENTS if any(map(_SERVERLESS.search, hosts)) else MAX_ARGUMENTS
 
 
 def check_limits(where: str, given: Mapping[str, object]) -> None:

@@ -41,6 +41,13 @@ def pack(call: Call, facts: StoreFacts, *, full: bool = False) -> bytes:
     return _pack_command(command)
 
 
+def check_arguments(call: Call, facts: StoreFacts) -> None:
+    """The same TooManyArguments, for who must know before another call is sent."""
+    count = len(call.args) + (3 + len(call.keys) if call.script else 0)
+    if count > facts.max_arguments:
+        raise TooManyArguments(count, facts.max_arguments)
+
+
 def pack_all(calls: Sequence[Call], facts: StoreFacts, full: Sequence[int] = ()) -> bytes:
     """What one round trip sends. The scripts at the places *full* go in full, the others by their names."""
     if len(calls) == 1:  # as most often

@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import threading
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -23,13 +24,16 @@ from aioredisca import (
     RediscaError,
     StoreError,
     String,
+    TooManyArguments,
     Unavailable,
     UniqueViolation,
     UsageError,
     conf,
 )
+from aioredisca.drivers.cluster.routing import PAUSE
 from aioredisca.drivers.cluster.slots import slot_of_key
 from aioredisca.drivers.run import run
+from aioredisca.drivers.translate import Elsewhere
 from aioredisca.types import Call, Proof
 
 from ..support.cluster import Cluster, aclose
@@ -192,8 +196,10 @@ async def test_plain_calls_follow_a_slot_that_is_on_its_way(cluster: Cluster, cl
     ids, transport = [str(n) for n in range(20)], clustered.transport()
     with cluster.moving(slot) as (source, target):
         cluster.move_keys(slot, source, target, 12)
+        before = clustered.round_trips
         loaded = await model.get_many(ids)
         assert [one.n for one in loaded if one is not None] == [*range(20)]
+        assert clustered.round_trips - before <= 2 + 12  # those that have gone are asked for one by one
         for id in ids:
             assert (await model.get(id)).n == int(id)
         with pytest.raises(NotFound):
@@ -423,3 +429,43 @@ async def test_nodes_that_take_connections_and_say_nothing_are_not_reached() -> 
         with pytest.raises(Unavailable, match=rf"^cannot connect to {place} \(.*start a server there"):
             await database.transport().send(Call(("PING",)))
         await aclose(database)
+
+
+async def test_what_one_node_must_not_get_no_other_gets(cluster: Cluster) -> None:
+    """More arguments than the servers take: told before anything is sent, wherever it stands in a list."""
+    database = Database(cluster.url, max_arguments=1000)
+    keys = [f"key{n}" for n in range(10)]
+    writes = [incr(key) for key in keys]
+    for place in range(len(keys)):
+        long = Call(("DEL", *[keys[place]] * 1000), writes=True)
+        with pytest.raises(TooManyArguments):
+            await database.transport().send_all([*writes[:place], long, *writes[place:]])
+    gc.collect()  # which would tell of a coroutine that nobody has awaited
+    assert {*await database.transport().send_all([Call(("GET", key)) for key in keys])} == {None}
+    await aclose(database)
+
+
+async def test_two_nodes_that_name_each_other_are_not_asked_without_end(clustered: Database) -> None:
+    """As while they do not agree: each of many calls would go to and fro as fast as it can."""
+    router: Any = clustered.transport()
+    await router.send(Call(("GET", "a")))
+    first, second, *_ = router._topology.primaries
+    nodes = [_Names(first), _Names(second)]
+    real, router.by_node = router.by_node, {first: nodes[1], second: nodes[0]}
+    router._topology.move(slot_of_key("a"), first)
+    router._looked, router._address = float("inf"), replace(router._address, timeout=0.3)
+    with pytest.raises(Unavailable, match="moving the slot of this key"):
+        await router.send(Call(("GET", "a")))
+    router.by_node = real
+    assert 2 <= sum(node.asked for node in nodes) < 0.3 / PAUSE * 5
+
+
+class _Names:
+    """A node that names another."""
+
+    def __init__(self, other: tuple[str, int]) -> None:
+        self._other, self.asked = other, 0
+
+    async def send(self, call: Any, overlap: Any = None) -> Any:
+        self.asked += 1
+        raise Elsewhere(slot_of_key("a"), *self._other, asking=False)

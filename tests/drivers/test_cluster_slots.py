@@ -8,6 +8,7 @@ import pytest
 from redis.crc import key_slot
 
 from aioredisca import UsageError
+from aioredisca.compiler.scripts import UNDECLARED, script_of
 from aioredisca.drivers.cluster.slots import GUARD, guarded, is_plain, parts_of, slot_of, slot_of_key
 from aioredisca.drivers.cluster.topology import Topology
 from aioredisca.errors import Unavailable
@@ -65,6 +66,12 @@ def test_a_script_is_guarded_by_a_key_that_it_does_not_see() -> None:
     assert call.script.sha != SCRIPT.sha
     assert guarded(Call((), SCRIPT, ("{a}b",))).script is call.script  # made once
     assert slot_of(call) == key_slot(b"a")
+
+
+def test_what_a_script_asks_for_stays_in_its_first_line() -> None:
+    call = guarded(Call((), script_of(f"{UNDECLARED}return 1"), ("{a}",)))
+    assert call.script is not None
+    assert call.script.text == f"{UNDECLARED}KEYS[#KEYS]=nil return 1"
 
 
 def test_a_script_that_is_laid_out_for_the_wire_is_guarded_as_well() -> None:

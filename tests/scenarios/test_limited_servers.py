@@ -76,6 +76,8 @@ def test_serverless_is_known_by_its_address() -> None:
         "serverless.example.com": 2**20,
     }
     assert {host: Database(f"rediss://{host}").facts.max_arguments for host in known} == known
+    clusters = {host: Database(f"rediss+cluster://{host}").facts.max_arguments for host in known}
+    assert clusters == known
     assert Database(f"rediss://{next(iter(known))}", max_arguments=2000).facts.max_arguments == 2000
 
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
+from aioredisca.drivers import wire
 from aioredisca.drivers.address import Address, Node
 from aioredisca.drivers.cluster.slots import guarded, is_plain, parts_of, slot_of
 from aioredisca.drivers.cluster.topology import FRESH, Topology
@@ -24,7 +25,7 @@ from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
 
 PAUSE = 0.005
-"""Seconds, on average, after which a call is tried again whose slot is on its way."""
+"""Seconds, on average, after which a node is asked again that has not taken a call."""
 
 _ASKING = Call(("ASKING",))
 
@@ -122,10 +123,11 @@ class Router(ABC, Generic[N]):
         by_node = dict[Node, list[Item]]()
         for item in items:
             by_node.setdefault(await self._serving(item.slot), []).append(item)
-        parts = [self._send_to(node, part, end) for node, part in by_node.items()]
-        if len(parts) == 1:
-            return await parts[0]
-        found = await self._together(parts)
+        if len(by_node) == 1:
+            return await self._send_to(*by_node.popitem(), end)
+        for item in items:  # what is sent to one node is not to be refused by this side at the next
+            wire.check_arguments(item.call, self.facts)
+        found = await self._together([self._send_to(node, part, end) for node, part in by_node.items()])
         if failed := [one for one in found if isinstance(one, StoreError)]:
             raise _worst(failed, list(by_node.values()), found)
         replies = dict[int, Reply]()
@@ -163,16 +165,20 @@ class Router(ABC, Generic[N]):
     async def _carry(self, slot: int | None, call: Call, node: Node, hindrance: Hindrance | None) -> Reply:
         """The reply to one *call* that *node* did not take, or the error that it comes to."""
         end, asking = monotonic() + self._address.timeout, False
+        refused_by = set[Node]()
         while True:
             if hindrance is not None:
                 if monotonic() > end:
                     return _given_up(hindrance)
                 if call.commands > 1 and _on_its_way(hindrance):
-                    return await self._carry_parts(slot, call, node)
+                    return await self._carry_parts(slot, call, node, end)
+                refused_by.add(node)
                 try:
                     node, asking = await self._next(slot, call, node, hindrance)
                 except StoreError as error:
                     return error
+                if node in refused_by:  # the slot is on its way, or they do not agree yet
+                    await self._sleep(random.uniform(0, 2 * PAUSE))
             try:
                 reply = await self._ask(call, node, asking=asking)
             except StoreError as error:
@@ -181,9 +187,13 @@ class Router(ABC, Generic[N]):
                 return reply
             hindrance = reply
 
-    async def _carry_parts(self, slot: int | None, call: Call, node: Node) -> Reply:
+    async def _carry_parts(self, slot: int | None, call: Call, node: Node, end: float) -> Reply:
         """The same for a call of several commands, whose keys are on two nodes now."""
-        replies = [await self._carry(slot, part, node, None) for part in parts_of(call)]
+        items = [Item(place, slot, part) for place, part in enumerate(parts_of(call))]
+        try:
+            replies = await self._send_to(node, items, end)
+        except StoreError as error:
+            return error
         return next((reply for reply in replies if isinstance(reply, RediscaError)), replies)
 
     async def _ask(self, call: Call, node: Node, *, asking: bool) -> Reply:
@@ -202,7 +212,6 @@ class Router(ABC, Generic[N]):
                 self._look_aside()
             return target, hindrance.asking
         if _on_its_way(hindrance):
-            await self._sleep(random.uniform(0, 2 * PAUSE))
             return await self._serving(slot), False
         there = (await self._look()).of(slot)
         if there == node or slot is None:

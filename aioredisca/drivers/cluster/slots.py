@@ -9,6 +9,7 @@ call before it runs (TRYAGAIN or ASK), as long as the slot is on its way. The sc
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -28,6 +29,9 @@ GUARD = b"\0moving"
 
 _UNSEEN = "KEYS[#KEYS]=nil "
 """What a script begins with that does not see its last key."""
+
+_FLAGS = re.compile(r"--!.*\n")
+"""What stays before it, for Dragonfly reads it in the first line: what the script asks for."""
 
 _KEYLESS = {
     *("ACL", "CLIENT", "CLUSTER", "COMMAND", "CONFIG", "DBSIZE", "ECHO", "FLUSHALL", "FUNCTION", "HELLO"),
@@ -123,5 +127,7 @@ def _has_tag(key: bytes) -> bool:
 @lru_cache(maxsize=4096)
 def _unseeing(script: Script) -> Script:
     """*script* as it is with a last key that it does not see."""
-    text = _UNSEEN + script.text
+    flags = _FLAGS.match(script.text)
+    place = flags.end() if flags else 0
+    text = script.text[:place] + _UNSEEN + script.text[place:]
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
