@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol, TypeVar, get_args
 
 from aioredisca.errors import RediscaError
 
@@ -16,6 +16,11 @@ T = TypeVar("T")
 
 Overlap = Callable[[], None]
 """What can be done while a call is on its way."""
+
+ReadFrom = Literal["primary", "replica"]
+"""Who answers reads of a cluster."""
+
+READ_FROM: Final = get_args(ReadFrom)
 
 Arg = str | bytes | int
 Reply = Any
@@ -100,8 +105,8 @@ class Call:
     """How many commands that only read are ``packed``: their replies are one list, or the first refusal."""
     reaches: tuple[str, ...] = ()
     proof: Proof | None = None
-    lagging: bool = False
-    """Whether a replica may answer, which lags, where the Database reads from replicas."""
+    read_from: ReadFrom | None = "primary"
+    """Who is to answer, in a cluster; None: whom the Database reads from. A replica lags."""
 
 
 class Lock(Protocol):
@@ -157,6 +162,11 @@ class Store(Protocol):
     @property
     def clustered(self) -> bool:
         """Whether keys lie in slots of several nodes, so that one call may touch one slot only."""
+        ...
+
+    @property
+    def read_from(self) -> ReadFrom:
+        """Who answers loads and queries that say nothing else."""
         ...
 
     @property

@@ -167,7 +167,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         only_memory = metafunc.definition.get_closest_marker("memory_only")
         chosen = ["memory"] if only_memory else metafunc.config.stash[_BACKENDS]
-        if {"server", "proxy", "cluster", "pairs"} & set(metafunc.fixturenames):
+        if {"server", "proxy", "cluster", "pairs", "trio"} & set(metafunc.fixturenames):
             chosen = [name for name in chosen if name != "memory" and name not in CLUSTERS]
         metafunc.parametrize("backend", chosen, scope="session")
 

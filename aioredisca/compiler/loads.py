@@ -7,30 +7,30 @@ from collections.abc import Sequence
 from aioredisca.storage.keys import MARKER
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Raw, Reply
+from aioredisca.types import Call, Raw, ReadFrom, Reply
 
 
 def load_call(schema: Schema, id: str, fields: Sequence[str]) -> Call:
     return Call(("HMGET", schema.keys.record(id), *fields))
 
 
-def record_call(schema: Schema, id: str) -> Call:
+def record_call(schema: Schema, id: str, read_from: ReadFrom | None = None) -> Call:
     """Load the declared fields of a record; the reply may be remembered, if the class wants it."""
     if schema.cache_region is not None:
         args = ("HMGET", schema.records + id, *schema.read_fields)
-        return Call(args, cache_region=schema.cache_region, lagging=True)
+        return Call(args, cache_region=schema.cache_region, read_from=read_from)
     key = (schema.records + id).encode("utf-8", "surrogateescape")
-    return Call((), packed=schema.load_form % (len(key), key), lagging=True)
+    return Call((), packed=schema.load_form % (len(key), key), read_from=read_from)
 
 
-def records_call(wanted: Sequence[tuple[Schema, Sequence[str]]]) -> Call:
+def records_call(wanted: Sequence[tuple[Schema, Sequence[str]]], read_from: ReadFrom | None = None) -> Call:
     """Load the declared fields of many records, which nobody remembers: the replies are one list."""
     commands = list[bytes]()
     for schema, ids in wanted:
         load, stem = schema.load_form, schema.records
         keys = [(stem + id).encode("utf-8", "surrogateescape") for id in ids]
         commands += [load % (len(key), key) for key in keys]
-    return Call((), packed=b"".join(commands), commands=len(commands), lagging=True)
+    return Call((), packed=b"".join(commands), commands=len(commands), read_from=read_from)
 
 
 def load_all_call(schema: Schema, id: str) -> Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from aioredisca.compiler.scripts import Answer, query_script, small_script
 from aioredisca.storage.keys import MOMENT, id_text, sortable
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Arg, Call, Proof, Reply, Stored
+from aioredisca.types import Arg, Call, Proof, ReadFrom, Reply, Stored
 
 PAGE = 1000
 """Rows of one round trip; more come in further pages."""
@@ -119,9 +120,15 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
         tail, more = ["!D", 3], [schema.keys.moments]
     script, ids = query_script("rows", schema.expires), schema.keys.ids
 
-    def call(kind: str, key: str | bytes, *bounds: str, proof: Proof | None = None) -> Call:
+    def call(
+        kind: str,
+        key: str | bytes,
+        *bounds: str,
+        proof: Proof | None = None,
+        read_from: ReadFrom | None = None,
+    ) -> Call:
         keys = (ids, key, *more)
-        return Call((*head, kind, 2, *bounds, *tail), script, keys, proof=proof, lagging=True)
+        return Call((*head, kind, 2, *bounds, *tail), script, keys, proof=proof, read_from=read_from)
 
     return call
 
@@ -154,6 +161,15 @@ class Step:
     cursor: bytes = field(repr=False)
     offset: int
     found: Reply = field(repr=False)
+
+    @property
+    def bound(self) -> bool:
+        """Whether only the server that has answered knows how to go on: within a set, by SSCAN."""
+        return _WITHIN_SET.match(self.cursor) is not None
+
+
+_WITHIN_SET = re.compile(rb"[\d,]*\|\d+\*")
+"""What such a cursor begins with: lua/read/walk.lua."""
 
 
 @reader

@@ -30,6 +30,7 @@ from aioredisca.drivers.urls import (
     read_url,
 )
 from aioredisca.errors import UsageError
+from aioredisca.types import ReadFrom
 
 _TWINS: dict[type[Any], type[Any]] = {
     Connection: async_connection.Connection,
@@ -80,7 +81,7 @@ class Address:
     nodes: tuple[Node, ...] = ()
     remap: Callable[[Node], Node] | None = None
     """Where a node of a cluster is reached that calls itself so, if it is elsewhere."""
-    read_from: str = "primary"
+    read_from: ReadFrom = "primary"
     sentinels: Sentinels | None = None
 
     def at(self, node: Node, *, replica: bool = False) -> Address:

@@ -22,7 +22,7 @@ from aioredisca.frames import hiding
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.facts import MAX_ARGUMENTS, StoreFacts
 from aioredisca.storage.keys import bad_namespace
-from aioredisca.types import Transport
+from aioredisca.types import READ_FROM, ReadFrom, Transport
 
 if TYPE_CHECKING:
     import redis
@@ -37,7 +37,6 @@ DEFAULT_URL = "redis://localhost:6379/0"
 
 TRANSPORTS = ("auto", "fast", "public", "pool")
 EVICTION = ("warn", "refuse", "allow")
-READ_FROM = ("primary", "replica")
 
 _servers: dict[str, Any] = {}
 """The stores of ``memory://name``, shared by name within the process."""
@@ -69,7 +68,8 @@ class Database:
                          end: ``"warn"`` once (EvictionWarning), ``"refuse"`` the first write of each
                          class (StoreError), or ``"allow"`` it. It is looked at where the user may INFO.
     ``read_from``        of a cluster: ``"replica"`` has replicas answer loads by id and queries. They lag:
-                         see docs/cluster.md. Writes, and what they look at, are the primary's.
+                         see docs/cluster.md. Writes, and what they look at, are the primary's. A query
+                         may say it for itself: ``User.all().read_from("replica")``.
     ``max_arguments``    arguments of one command that the server takes (1,048,576; of ElastiCache Serverless
                          3,999, which its address tells): batches and lists of values are cut by it.
     """
@@ -85,7 +85,7 @@ class Database:
         connect_timeout: float | None = None,
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
         eviction: Literal["warn", "refuse", "allow"] = "warn",
-        read_from: Literal["primary", "replica"] = "primary",
+        read_from: ReadFrom = "primary",
         max_arguments: int | None = None,
     ) -> None:
         namespace = plain(namespace)
@@ -143,6 +143,11 @@ class Database:
     def clustered(self) -> bool:
         """Whether keys lie in slots of several nodes, so that one call may touch one slot only."""
         return bool(self._address.nodes)
+
+    @property
+    def read_from(self) -> ReadFrom:
+        """Who answers loads and queries that say nothing else."""
+        return self._address.read_from
 
     @property
     def stale_rows(self) -> dict[str, int]:

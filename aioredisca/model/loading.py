@@ -20,7 +20,7 @@ from aioredisca.persistence import asking, expiry, readiness
 from aioredisca.storage.moments import AS_IT_WAS
 from aioredisca.storage.replies import NUMBER, check_row
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Raw, Reply, Store, Stored
+from aioredisca.types import Call, Raw, ReadFrom, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -137,18 +137,21 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     return mapper.hydrate(schema.places, id, row)
 
 
-async def get_many(model: Any, ids: Sequence[str | int], *, slide: bool = True) -> list[Any]:
+async def get_many(
+    model: Any, ids: Sequence[str | int], *, slide: bool = True, read_from: ReadFrom | None = None
+) -> list[Any]:
     """The records of *ids* in that order, None for those that do not exist. One round trip.
 
-    ``slide``  whether they are prolonged where a load does that: for a query it does not.
+    ``slide``      whether they are prolonged where a load does that: for a query it does not.
+    ``read_from``  who answers, in a cluster.
     """
     mapper = model.__mapper__
     if not mapper.is_private():
-        return await _load_many(mapper, [mapper.handle(given) for given in ids], slide)
+        return await _load_many(mapper, [mapper.handle(given) for given in ids], slide, read_from)
     names = [mapper.record_id(given) for given in ids]
     store = mapper.store()
     schema, hydrate = mapper.schema(store), mapper.hydrate
-    rows = await _rows(mapper, store, schema, names, slide)
+    rows = await _rows(mapper, store, schema, names, slide, read_from)
     places = schema.places
     return [
         None if row[0] is None and _is_nothing(row) else hydrate(places, id, row)
@@ -156,7 +159,9 @@ async def get_many(model: Any, ids: Sequence[str | int], *, slide: bool = True) 
     ]
 
 
-async def _load_many(mapper: Any, records: Sequence[Any], slide: bool) -> list[Any]:
+async def _load_many(
+    mapper: Any, records: Sequence[Any], slide: bool, read_from: ReadFrom | None
+) -> list[Any]:
     """Load those of *records* that are not known; None in the place of one that does not exist."""
     for record in records:
         need_id(record)
@@ -164,17 +169,25 @@ async def _load_many(mapper: Any, records: Sequence[Any], slide: bool) -> list[A
     if unknown:
         store = mapper.store()
         schema = mapper.schema(store)
-        rows = await _rows(mapper, store, schema, [record.__state__.id for record in unknown], slide)
+        names = [record.__state__.id for record in unknown]
+        rows = await _rows(mapper, store, schema, names, slide, read_from)
         for record, row in zip(unknown, rows, strict=True):
             if not record.__state__.knows():
                 take_row(record, schema, row)
     return [None if record.__state__.absent else record for record in records]
 
 
-async def _rows(mapper: Any, store: Store, schema: Schema, ids: Sequence[str], slide: bool) -> list[Stored]:
+async def _rows(
+    mapper: Any,
+    store: Store,
+    schema: Schema,
+    ids: Sequence[str],
+    slide: bool,
+    read_from: ReadFrom | None,
+) -> list[Stored]:
     if slide and schema.expires and ids and (ends := mapper.lifetime.of_load()):
         return await expiry.prolonged(store, schema, ids, ends, [record_call(schema, id) for id in ids])
-    return await readiness.rows(store, [(schema, ids)])
+    return await readiness.rows(store, [(schema, ids)], read_from)
 
 
 async def exists(record: Record) -> bool:

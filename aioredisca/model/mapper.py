@@ -28,7 +28,7 @@ from aioredisca.storage.codecs import integer_text, plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix, tag_in
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import MISSING, Raw, Store, Stored
+from aioredisca.types import MISSING, Raw, ReadFrom, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
@@ -400,9 +400,9 @@ class Mapper:
             state.layers.mode = "update"
         return record
 
-    async def found_many(self, ids: Sequence[str]) -> list[Any]:
+    async def found_many(self, ids: Sequence[str], read_from: ReadFrom | None) -> list[Any]:
         """The records of *ids* that a query has found, None for those that are gone. One round trip."""
-        return await loading.get_many(self.model, ids, slide=False)
+        return await loading.get_many(self.model, ids, slide=False, read_from=read_from)
 
     def pending(self) -> dict[str, Raw]:
         """The changes that wait in records of the class in the open session, by id."""

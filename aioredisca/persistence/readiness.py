@@ -37,7 +37,7 @@ from aioredisca.storage.keys import glob_literal
 from aioredisca.storage.meta import ANNOUNCED, BARRED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
 from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
-from aioredisca.types import Call, Proof, Store, Stored
+from aioredisca.types import Call, Proof, ReadFrom, Store, Stored
 
 ENDS_DIFFER = (
     "its records end and those of another version that writes do not, or the other way round, so that one "
@@ -63,7 +63,9 @@ SCAN_CALLS = 100
 """How many SCANs of 1,000 keys look for records that no index knows of."""
 
 
-async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> list[Stored]:
+async def rows(
+    store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]], read_from: ReadFrom | None = None
+) -> list[Stored]:
     """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip.
 
     Classes in several slots are several calls: one round trip to each of their nodes.
@@ -71,10 +73,10 @@ async def rows(store: Store, wanted: Sequence[tuple[Schema, Sequence[str]]]) -> 
     transport = store.transport()
     apart = store.clustered and len({schema.keys.slot for schema, _ in wanted}) > 1
     if apart or any(schema.cache_region for schema, _ in wanted):
-        calls = [record_call(schema, id) for schema, ids in wanted for id in ids]
+        calls = [record_call(schema, id, read_from) for schema, ids in wanted for id in ids]
         found: list[Stored] = unrefused(await transport.send_all(calls))
     else:
-        call = records_call(wanted)
+        call = records_call(wanted, read_from)
         found = await transport.send(call) if call.commands else []
     if type(found) is not list or len(found) != sum(len(ids) for _, ids in wanted):
         raise strange()

@@ -336,13 +336,16 @@ async def count(spec: QuerySpec[R]) -> int:
 
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
     """Go on from the first step of a count to its end."""
-    step = read_step(reply)
-    total = _number(step.found)
-    while step.cursor:
-        (reply,) = await together([scan], partial(_count_from, step.cursor))
+    total = 0
+    while True:
         step = read_step(reply)
-        total += _number(step.found)
-    return total
+        if scan.must_stay(step):
+            total, cursor = 0, b""
+        else:
+            total, cursor = total + _number(step.found), step.cursor
+            if not cursor:
+                return total
+        (reply,) = await together([scan], partial(_count_from, cursor))
 
 
 def _count_from(cursor: bytes, scan: Scan[Any]) -> Call:
@@ -420,5 +423,6 @@ async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:
             id, _, scan = names.pop()
             by_class.setdefault(scan.model, []).append(id)
         for model, some in by_class.items():
-            found += [one for one in await model.__mapper__.found_many(some) if one is not None]
+            records = await model.__mapper__.found_many(some, spec.read_from)
+            found += [one for one in records if one is not None]
     return random.sample(found, len(found))

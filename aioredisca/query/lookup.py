@@ -31,7 +31,7 @@ from aioredisca.query.scan import Scan
 from aioredisca.storage.replies import LIST, MISREAD, check_values, of_kind
 from aioredisca.storage.resp import layout
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Changed, Proof, Reply, Store, Stored
+from aioredisca.types import Call, Changed, Proof, ReadFrom, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -65,7 +65,7 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
     if lookup is None or not store.facts.may_sort or not (proof := readiness.complete(store, schema)):
         return None
     try:
-        reply = await lookup.ask(store, condition, proof)
+        reply = await lookup.ask(store, condition, proof, spec.read_from)
     except Unavailable:
         raise
     except Changed:  # a scan looks again
@@ -101,11 +101,13 @@ class Lookup:
         limit = ("LIMIT", "0", str(PAGE + 1))
         self._command = layout(("SORT_RO", None, "BY", "nosort", *limit, "GET", "#", *gets))
 
-    async def ask(self, store: Store, condition: Equals | Between, proof: Proof) -> Reply:
+    async def ask(
+        self, store: Store, condition: Equals | Between, proof: Proof, read_from: ReadFrom | None
+    ) -> Reply:
         """The first step of a scan for *condition*."""
         if isinstance(condition, Between):
             range_key = self._keys.range(condition.key)
-            call = self._call("Z", range_key, *score_bounds(condition), proof=proof)
+            call = self._call("Z", range_key, *score_bounds(condition), proof=proof, read_from=read_from)
             return await store.transport().send(call)
         key, few, now = self._keys.exact(condition.key, condition.value), _small_values(store), monotonic()
         if few.get(key, 0.0) > now and store.facts.sort_alone and not self._scripted:
@@ -119,7 +121,7 @@ class Lookup:
                 few[key] = now + FRESH
                 return (b"", 0, [flat])
             few.pop(key, None)
-        reply = await store.transport().send(self._call("S", key, proof=proof))
+        reply = await store.transport().send(self._call("S", key, proof=proof, read_from=read_from))
         if whole_page(reply) is not None:
             few[key] = now + FRESH
         return reply

@@ -79,7 +79,7 @@ async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
 async def _change(
     spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work, ends: str = AS_IT_WAS
 ) -> int:
-    found = await execution.rows(replace(spec, exact=True), fields, bounded=False)
+    found = await execution.rows(replace(spec, read_from="primary"), fields, bounded=False)
     if mode != "delete":
         _refuse_waiting(found, fields)
     changed = 0

@@ -9,7 +9,7 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.reference import Reference, ReferenceCodec
 from aioredisca.persistence import readiness
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Store
+from aioredisca.types import ReadFrom, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -34,7 +34,8 @@ async def load(spec: QuerySpec[Any], records: Sequence[Any]) -> None:
     for depth in range(max(map(len, spec.prefetch), default=0)):
         # Paths with the same beginning share its levels.
         heads = dict.fromkeys(path[: depth + 1] for path in spec.prefetch if len(path) > depth)
-        await _load_level([_follow(records, path[:-1]) for path in heads], [path[-1] for path in heads])
+        groups, names = [_follow(records, path[:-1]) for path in heads], [path[-1] for path in heads]
+        await _load_all(_targets(groups, names), spec.read_from)
 
 
 def _follow(records: Iterable[Any], path: Sequence[str]) -> list[Any]:
@@ -45,8 +46,9 @@ def _follow(records: Iterable[Any], path: Sequence[str]) -> list[Any]:
     return found
 
 
-async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None:
-    """Load one reference of each group of records; all that name one record share one instance."""
+def _targets(groups: Sequence[list[Any]], names: Sequence[str]) -> list[Any]:
+    """What one reference of each group of records leads to, and is not known. All that name one record share
+    one instance."""
     targets = dict[tuple[type[Any], str], Any]()
     for records, name in zip(groups, names, strict=True):
         for record in records:
@@ -54,10 +56,10 @@ async def _load_level(groups: Sequence[list[Any]], names: Sequence[str]) -> None
             if handle is not None:
                 who: Any = (type(handle), handle.__state__.id)
                 record.__state__.values[name] = targets.setdefault(who, handle)
-    await _load_all([target for target in targets.values() if not target.__state__.knows()])
+    return [target for target in targets.values() if not target.__state__.knows()]
 
 
-async def _load_all(targets: Sequence[Record]) -> None:
+async def _load_all(targets: Sequence[Record], read_from: ReadFrom | None) -> None:
     by_store: dict[Store, dict[Schema, list[Record]]] = {}
     for target in targets:
         mapper = target.__mapper__
@@ -65,7 +67,7 @@ async def _load_all(targets: Sequence[Record]) -> None:
         by_store.setdefault(store, {}).setdefault(mapper.schema(store), []).append(target)
     for store, classes in by_store.items():
         wanted = [(schema, [target.__state__.id for target in some]) for schema, some in classes.items()]
-        rows = iter(await readiness.rows(store, wanted))
+        rows = iter(await readiness.rows(store, wanted, read_from))
         for schema, some in classes.items():
             for target, row in zip(some, rows, strict=False):
                 if not target.__state__.knows():

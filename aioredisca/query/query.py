@@ -25,6 +25,7 @@ from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
 from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.moments import NEVER, Duration, ending
+from aioredisca.types import READ_FROM, ReadFrom
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -111,6 +112,16 @@ class Select(Asked[R]):
     def scan(self) -> Self:
         """Allow parts of the condition that no index answers: their candidates are all read. No I/O."""
         return self._with(scan=True)
+
+    def read_from(self, who: ReadFrom) -> Self:
+        """Ask the primary or a replica of a cluster, whatever the Database says. No I/O.
+
+        A replica lags: see docs/cluster.md. What is updated or deleted is found by the primary in any case.
+        Without a cluster there is one server, which answers.
+        """
+        if who not in READ_FROM:
+            raise UsageError(f"read_from() takes one of {', '.join(READ_FROM)}, not {who!r}")
+        return self._with(read_from=who)
 
     # -- shape -------------------------------------------------------------------------------------
 

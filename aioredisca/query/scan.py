@@ -11,6 +11,7 @@ from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import (
     ASK_WITHOUT_ORDER,
     Row,
+    Step,
     is_sorted,
     query_call,
     read_rows,
@@ -23,7 +24,7 @@ from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER, MOMENT
 from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Changed, Proof, Raw, Reply, Store, Stored
+from aioredisca.types import Call, Changed, Proof, Raw, ReadFrom, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -66,7 +67,7 @@ class Scan(Generic[R]):
         self.ordered = False
         self.gave_up = False
         """Whether the last step only told that the order is too dear: it begins anew without."""
-        self.exact = spec.exact
+        self.read_from: ReadFrom = spec.read_from or self.store.read_from
         self._walk: Walk | None = None
         self._want: int | None = None
         self._offset, self._cursor = 0, b""
@@ -117,7 +118,7 @@ class Scan(Generic[R]):
     async def look_again(self) -> None:
         """The store has changed: go on by what it says now. Changed where it lacks an index of the plan."""
         assert self.proof is not None
-        self.exact = True  # it may be a replica that has not heard of it
+        self.read_from = "primary"  # it may be a replica that has not heard of it
         readiness.distrust(self.store, self.schema, self.proof)
         lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
         if lacking:
@@ -209,6 +210,18 @@ class Scan(Generic[R]):
             self._want -= len(self.rows)
         self._cursor, self._offset = step.cursor, step.offset
         self.done = not step.cursor or self._want == 0
+        if self.must_stay(step):  # what comes again was seen
+            self._cursor = b""
+
+    def must_stay(self, step: Step) -> bool:
+        """Whether a replica has made *step*, and no other server knows how to go on.
+
+        The primary answers then, from the beginning.
+        """
+        if not (step.bound and self.read_from == "replica" and self.store.clustered):
+            return False
+        self.read_from = "primary"
+        return True
 
     def _fresh(self, rows: list[Found[R]]) -> list[Found[R]]:
         """Without what came before: a set that changes while it is read may yield a member twice."""
@@ -324,7 +337,7 @@ async def _execute(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
 
 def _call(scan: Scan[Any], call_of: CallOf) -> Call:
     call = call_of(scan)
-    call.proof, call.lagging = scan.proof, not scan.exact
+    call.proof, call.read_from = scan.proof, scan.read_from
     return call
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from aioredisca.compiler.conditions import All, And, Condition, Not, Or, join
 from aioredisca.errors import UsageError
+from aioredisca.types import ReadFrom
 
 if TYPE_CHECKING:
     from aioredisca.fields.base import Field
@@ -35,7 +36,7 @@ class QuerySpec(Generic[R]):
     ``only``      the fields to load; None for all.
     ``prefetch``  the references to load along, as attribute names.
     ``depth``     how many levels of conditions within conditions there are.
-    ``exact``     something is to be written by what it finds: no replica answers.
+    ``read_from``  who answers, in a cluster; None: whom the Database reads from.
     """
 
     model: type[R]
@@ -48,7 +49,7 @@ class QuerySpec(Generic[R]):
     only: tuple[Field[Any], ...] | None = None
     prefetch: tuple[tuple[str, ...], ...] = ()
     depth: int = 1
-    exact: bool = False
+    read_from: ReadFrom | None = None
 
     @property
     def mapper(self) -> Mapper:
@@ -90,7 +91,7 @@ class QuerySpec(Generic[R]):
                     "conditions are joined before they are ordered, limited or sliced: "
                     "write (a & b).order_by(...).limit(n)"
                 )
-        kind = Or if either else And
+        kind, both = Or if either else And, (self.read_from, other.read_from)
         depth = max(one.depth + (not isinstance(one.condition, kind)) for one in (self, other))
         return replace(
             self,
@@ -99,6 +100,7 @@ class QuerySpec(Generic[R]):
             depth=_checked(depth),
             children=self.children or other.children,
             scan=self.scan or other.scan,
+            read_from="primary" if "primary" in both else self.read_from or other.read_from,
         )
 
     def inverted(self) -> QuerySpec[R]:

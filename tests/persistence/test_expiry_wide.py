@@ -125,12 +125,12 @@ async def test_a_random_sample_has_others_for_those_that_end_while_it_is_drawn(
     assert await Visit.save_many(visits) == []
     found_many, left = Mapper.found_many, list(visits)
 
-    async def late(mapper: Mapper, names: Any) -> list[Any]:
+    async def late(mapper: Mapper, names: Any, read_from: Any) -> list[Any]:
         if len(left) == len(visits):  # two of the first three end between both steps
             for name in names[:2]:
                 left.remove(next(visit for visit in left if visit.id == name))
                 end(raw, Visit(name))
-        return await found_many(mapper, names)
+        return await found_many(mapper, names, read_from)
 
     monkeypatch.setattr(Mapper, "found_many", late)
     drawn = await SAMPLED[1]().random(3)

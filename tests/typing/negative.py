@@ -126,6 +126,7 @@ async def finding() -> None:
     User.lang.of(User("1"))  # E: mypy pyright pyrefly
     User.all().only("name")  # E: mypy pyright pyrefly
     User.all().prefetch(User.all())  # E: mypy pyright pyrefly
+    User.all().read_from("nearest")  # E: mypy pyright pyrefly
     await User.all().incr(User.name)  # E: mypy pyright pyrefly
     User.where(User.age >= 3 and User.name == "x")  # HOLE: refused at run time with the cure
     User.all().count()  # E: mypy pyright pyrefly

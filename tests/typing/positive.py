@@ -252,6 +252,7 @@ async def joining() -> None:
     assert_type(User.lang.of(Language("en")), Query[User])
     assert_type(User.all().order_by(User.integer.desc(), User.string).scan(), Query[User])
     assert_type(User.all().only(User.integer).prefetch(User.lang, "lang"), Query[User])
+    assert_type((User.integer >= 1).read_from("replica").order_by(User.integer), Query[User])
     assert_type(await User.where(User.must == "x"), list[User])
 
 
@@ -280,6 +281,7 @@ def blocking_figures() -> None:
     query = (BlockingUser.age > 5) & ~(BlockingUser.name == "x")
     assert_type(query, sync.Query[BlockingUser])
     assert_type(BlockingUser.where(query), sync.Query[BlockingUser])
+    assert_type(query.read_from("primary"), sync.Query[BlockingUser])
     assert_type(query.values(BlockingUser.age), list[int])
     assert_type(query.page(5), Page[BlockingUser])
     assert_type(query.update(name="x"), int)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -26,6 +26,9 @@ from aioredisca.types import Call, Overlap, Reply
 
 PAUSE = 0.005
 """Seconds, on average, after which a node is asked again that has not taken a call."""
+
+QUIET = 30.0
+"""Seconds for which a replica that gave no answer is not asked again."""
 
 _ASKING = Call(("ASKING",))
 
@@ -62,10 +65,12 @@ class Router(ABC, Generic[N]):
     facts: StoreFacts
     by_node: dict[Node, N]
     _replicas: dict[Node, N]
+    _left_out: dict[Node, float]
+    """Replicas that gave no answer, and until when they are not asked."""
 
     def _begin(self, address: Address) -> None:
         """Begin without connections."""
-        self._address, self.by_node, self._replicas = address, {}, {}
+        self._address, self.by_node, self._replicas, self._left_out = address, {}, {}, {}
         self._topology: Topology | None = None
         self._looked, self._failures = 0.0, 0
 
@@ -94,9 +99,9 @@ class Router(ABC, Generic[N]):
         if slot is None and call.args[:1] == ("SCAN",):
             return await self._scan(call)
         node = await self._serving(slot)
-        if call.lagging and (replica := self._replica_of(slot)) is not None:
-            with suppress(Elsewhere, Unavailable):  # then its primary answers
-                return await replica.send(call, overlap)
+        if (replica := self._replica_for(slot, (call,))) is not None:
+            with self._spared(replica):
+                return await self._replica(replica).send(call, overlap)
         try:
             return await self._transport(node).send(call, overlap)
         except (Elsewhere, Unavailable) as error:
@@ -139,13 +144,11 @@ class Router(ABC, Generic[N]):
     async def _send_to(self, node: Node, items: Sequence[Item], end: float) -> list[Reply]:
         """The replies to *items*, which *node* serves, as far as is known."""
         calls = [item.call for item in items]
-        if all(call.lagging for call in calls) and (replica := self._replica_of(items[0].slot)) is not None:
-            with suppress(Unavailable):
-                replies: list[Reply] = await replica.send_all(calls)
-                if not any(isinstance(reply, Hindrance) for reply in replies):
-                    return replies
+        if (replica := self._replica_for(items[0].slot, calls)) is not None:
+            with self._spared(replica):
+                return _unhindered(await self._replica(replica).send_all(calls))
         try:
-            replies = await self._transport(node).send_all(calls)
+            replies: list[Reply] = await self._transport(node).send_all(calls)
         except OutcomeUnknown:
             self._look_aside()
             raise
@@ -253,15 +256,38 @@ class Router(ABC, Generic[N]):
             found = self.by_node.setdefault(node, self._new_transport(self._address.at(node)))
         return found
 
-    def _replica_of(self, slot: int | None) -> N | None:
-        """What carries calls to a replica of the node that serves *slot*, where replicas are read."""
-        if self._address.read_from != "replica" or self._topology is None:
+    # -- replicas ----------------------------------------------------------------------------------
+
+    def _replica_for(self, slot: int | None, calls: Sequence[Call]) -> Node | None:
+        """Any replica that may answer all of *calls* and is not left out."""
+        if self._topology is None or not all(map(self._may_lag, calls)):
             return None
-        node = self._topology.replica_of(slot)
-        if node is not None and node not in self._replicas:
-            transport = self._new_transport(self._address.at(node, replica=True))
-            return self._replicas.setdefault(node, transport)
-        return None if node is None else self._replicas[node]
+        now = monotonic()
+        found = [node for node in self._topology.replicas_of(slot) if self._left_out.get(node, 0.0) <= now]
+        return random.choice(found) if found else None
+
+    def _may_lag(self, call: Call) -> bool:
+        return (call.read_from or self._address.read_from) == "replica"
+
+    def _replica(self, node: Node) -> N:
+        found = self._replicas.get(node)
+        if found is None:
+            new = self._new_transport(self._address.at(node, replica=True))
+            found = self._replicas.setdefault(node, new)
+        return found
+
+    @contextmanager
+    def _spared(self, replica: Node) -> Generator[None]:
+        """Go on where *replica* does not answer: its primary does. It is left out for a while then."""
+        try:
+            yield
+        except (Elsewhere, Moving):
+            pass
+        except Unavailable:
+            self._left_out[replica] = monotonic() + QUIET
+            self._look_aside()
+
+    # -- who serves what ---------------------------------------------------------------------------
 
     async def _look(self) -> Topology:
         """Who serves what, as the cluster says now or has just said. Unavailable if no node tells."""
@@ -283,7 +309,7 @@ class Router(ABC, Generic[N]):
     def _take(self, topology: Topology) -> Topology:
         """This is what the cluster says now."""
         self._topology, self._looked, self._failures = topology, monotonic(), 0
-        for transports in (self.by_node, self._replicas):
+        for transports in (self.by_node, self._replicas, self._left_out):
             for node in transports.keys() - topology.nodes:
                 transports.pop(node, None)  # what is on its way there keeps it until it is answered
         return topology
@@ -307,6 +333,14 @@ class Router(ABC, Generic[N]):
 def _on_its_way(hindrance: Hindrance) -> bool:
     """Whether the slot is being moved now."""
     return isinstance(hindrance, Moving) or (isinstance(hindrance, Elsewhere) and hindrance.asking)
+
+
+def _unhindered(replies: list[Reply]) -> list[Reply]:
+    """The *replies*, if the node took all of the calls; else what it said instead is raised."""
+    for reply in replies:
+        if isinstance(reply, Hindrance):
+            raise reply
+    return replies
 
 
 def _given_up(hindrance: Hindrance) -> Unavailable:

@@ -51,10 +51,9 @@ class Topology:
             raise Unavailable("the cluster is not whole: no node serves the slot of this key now; try again")
         return nodes[0]
 
-    def replica_of(self, slot: int | None) -> Node | None:
-        """A replica of the node that serves *slot*, any of them, if it has one."""
-        nodes = () if slot is None else self._slots.get(slot, ())
-        return random.choice(nodes[1:]) if len(nodes) > 1 else None
+    def replicas_of(self, slot: int | None) -> Sequence[Node]:
+        """The replicas of the node that serves *slot*."""
+        return () if slot is None else self._slots.get(slot, ())[1:]
 
     def move(self, slot: int, node: Node) -> None:
         """A node said that *node* serves *slot* now."""
