@@ -85,8 +85,9 @@ class _Server:
         self._info = _info(replies["info"])
 
     def findings(self) -> Iterator[Finding]:
-        for topic in (self._version, self._user, self._role, self._cluster, self._scripts, self._writes):
+        for topic in (self._version, self._sites, self._user, self._role, self._cluster, self._scripts):
             yield from topic()
+        yield from self._writes()
         for topic in (self._eviction, self._memory, self._disk, self._clients, self._keys, self._clock):
             yield from topic()
 
@@ -116,6 +117,12 @@ class _Server:
             yield Finding("server", "warning", text, "take Redis from 6.2 on, or Valkey: older is not tested")
         else:
             yield Finding("server", "ok", text)
+
+    def _sites(self) -> Iterator[Finding]:
+        if "rlec_version" in self._info:  # Redis Enterprise, whose INFO is the same for both kinds
+            text = "Redis Enterprise does not tell whether this is an Active-Active database"
+            cure = "if it is, let one site take all writes: what is unique is only unique on each"
+            yield Finding("sites", "note", text, cure)
 
     def _user(self) -> Iterator[Finding]:
         name = _text(self._replies["user"])

@@ -177,6 +177,8 @@ def found(store: Made, ends: bool = True) -> dict[str, Finding]:
 def test_servers_that_cannot_do_are_told() -> None:
     both = found(Made(INFO=info(role="active-replica")))["role"]
     assert (both.level, "unique on each" in both.text) == ("failure", True)
+    sites = found(Made(INFO=info(rlec_version="7.4.2-54")))["sites"]
+    assert (sites.level, "Active-Active" in sites.text, "one site" in sites.cure) == ("note", True, True)
     none = found(Made(script=IncompatibleServer("runs no scripts")))["scripts"]
     assert (none.level, "docs/servers.md" in none.cure) == ("failure", True)
 
