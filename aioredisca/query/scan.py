@@ -218,7 +218,7 @@ class Scan(Generic[R]):
 
         The primary answers then, from the beginning.
         """
-        if not (step.bound and self.read_from == "replica" and self.store.clustered):
+        if not (self.read_from == "replica" and self.store.clustered and step.bound):
             return False
         self.read_from = "primary"
         return True

@@ -299,9 +299,9 @@ async def test_references_to_other_slots_are_loaded_and_prefetched(
     """None of the calls loads records of two classes, as that of one node does."""
     made, classes = loads.records_call, list[int]()
 
-    def counted(wanted: Any) -> Any:
+    def counted(wanted: Any, read_from: Any) -> Any:
         classes.append(len(wanted))
-        return made(wanted)
+        return made(wanted, read_from)
 
     monkeypatch.setattr(readiness, "records_call", counted)
     await Stock.new("1", name="tea").save()
