@@ -12,6 +12,7 @@ from aioredisca.frames import hide_values, hiding
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.keys import Tag, bad_namespace, bad_prefix, bad_tag
 from aioredisca.storage.moments import Duration, milliseconds
+from aioredisca.storage.partitions import bad_partitions
 from aioredisca.types import MISSING, Missing
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Conf:
         id: Callable[[], str | int] | None = None,
         namespace: str | None = None,
         tag: Tag | None = None,
+        partitions: int | None = None,
         unique: Sequence[Sequence[str]] | None = None,
         index: Sequence[tuple[str, str]] | None = None,
         cache: int | None = None,
@@ -141,6 +143,10 @@ class Conf:
                        default there. A text stands in the braces before the prefix: models with the same
                        share a slot, so that a session writes them in one atomic call there, and references
                        between them keep ``on_delete=`` and ``check=``. No ``/ { } *`` and no white space.
+        ``partitions`` spread the records over so many slots, a power of two up to 1,024, so that all nodes of
+                       a cluster share one model; 1, the default, keeps them in one. What that gives and what
+                       it takes: docs/partitions.md. For a model that has records it is changed by `aioredisca
+                       partition` alone.
         ``unique``     attributes whose values no two records hold together:
                        ``unique=[("owner", "slug")]``. A record without one of the values claims nothing.
         ``index``      pairs of attributes for queries that hold the first equal and bound, order or count
@@ -176,6 +182,7 @@ class Conf:
             "id": id,
             "namespace": namespace,
             "tag": tag,
+            "partitions": partitions,
             "unique": unique,
             "index": index,
             "cache": cache,
@@ -204,6 +211,8 @@ class Conf:
             raise UsageError(f"conf(namespace={given['namespace']!r}): {reason}")
         if "tag" in given and (reason := bad_tag(given["tag"])):
             raise UsageError(f"conf(tag={given['tag']!r}): {reason}")
+        if "partitions" in given and (reason := bad_partitions(given["partitions"])):
+            raise UsageError(f"conf(partitions={given['partitions']!r}): {reason}")
         cache = given.get("cache", 0)
         if whole_in(cache, 0, math.inf) is None:
             raise UsageError(f"conf(cache={cache!r}): is how many records to hold, 0 for none")

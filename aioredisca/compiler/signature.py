@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aioredisca.compiler.positions import ChangeMeta
 from aioredisca.compiler.scripts import probe_script, small_script
+from aioredisca.storage.keys import Keys
 from aioredisca.storage.meta import Edit, Meta, read_meta
 from aioredisca.storage.replies import reader
 from aioredisca.storage.schema import Schema
@@ -71,15 +72,15 @@ def read_eviction(reply: Reply) -> str:
     return policy
 
 
-def meta_call(schema: Schema) -> Call:
+def meta_call(keys: Keys) -> Call:
     """Ask for all of meta."""
-    return Call(("HGETALL", schema.keys.meta))
+    return Call(("HGETALL", keys.meta))
 
 
-def change_meta_call(schema: Schema, change: Edit) -> Call:
+def change_meta_call(keys: Keys, change: Edit) -> Call:
     """Change meta, if it is still what *change* expects: 1, else 0."""
-    keys: tuple[Arg, ...] = (schema.keys.meta, schema.keys.bad, *change.absent, *change.unlink)
+    named: tuple[Arg, ...] = (keys.meta, keys.bad, *change.absent, *change.unlink)
     head = ChangeMeta(len(change.absent), change.whole, len(change.expects), len(change.sets))
     pairs = [*change.expects.items(), *change.sets.items()]
     arguments: list[Arg] = [*head, *(part for pair in pairs for part in pair), *change.drops]
-    return Call((*arguments,), small_script("change_meta"), keys, writes=True)
+    return Call((*arguments,), small_script("change_meta"), named, writes=True)

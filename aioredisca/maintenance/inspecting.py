@@ -108,7 +108,7 @@ async def index_states(store: Store, schema: Schema) -> dict[str, str]:
 
     Those that other versions of the class keep are among them.
     """
-    states = read_meta(await asking.read(store, meta_call(schema), LIST)).states
+    states = read_meta(await asking.read(store, meta_call(schema.keys), LIST)).states
     ends = {EXPIRY_ENTRY} if schema.expires else set[str]()
     wanted = schema.index_entries | ends | states.keys()
     return {

@@ -34,7 +34,7 @@ class TakeOver:
     async def meta(self) -> Meta:
         """What it is. SchemaMismatch where the records move: to take over there would let writers in."""
         try:
-            meta = read_meta(await asking.read(self._store, meta_call(self._schema), LIST))
+            meta = read_meta(await asking.read(self._store, meta_call(self._schema.keys), LIST))
         except WrongType:
             raise WrongType(self._schema.keys.meta, place="meta") from None
         if versions.barred(meta.states):
@@ -44,7 +44,7 @@ class TakeOver:
     async def change(self, edit: Edit) -> None:
         """Make a change of meta, if it is still as it was read; else Overtaken."""
         await self._lease.keep()
-        if not await asking.read(self._store, change_meta_call(self._schema, edit)):
+        if not await asking.read(self._store, change_meta_call(self._schema.keys, edit)):
             raise Overtaken
 
     async def prepare(self) -> None:

@@ -47,7 +47,7 @@ async def load(
             if anew or ends or not state.knows(all_fields=raw):
                 await _fetch(record, store, raw=raw, anew=anew or bool(ends), ends=ends)
         except WrongType:
-            raise _no_record(record.__mapper__.schema(store), state.id) from None
+            raise _no_record(record.__mapper__.schema(store).of(state.id), state.id) from None
         finally:
             lock.release()
     if strict and state.absent:
@@ -58,6 +58,9 @@ async def load(
 async def _fetch(record: Record, store: Store, *, raw: bool, anew: bool, ends: str) -> None:
     mapper, state = record.__mapper__, record.__state__
     schema = mapper.schema(store)
+    if schema.parts:
+        await readiness.ready_to_load(store, schema)
+        schema = schema.of(state.id)
     if schema.expires:
         ends = ends or mapper.lifetime.of_load()
     if raw or (anew and state.layers.complete and not state.layers.blank):
@@ -122,6 +125,9 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
     # Nobody else can have this instance yet: no lock, and nothing to merge with.
     store = mapper.store_in(None)
     schema, transport = mapper.schema(store), store.transport()
+    if schema.parts:
+        await readiness.ready_to_load(store, schema)
+        schema = schema.of(id)
     if schema.expires and mapper.lifetime.of_load():
         return await load(mapper.handle(id), strict=True)
     region = schema.cache_region
@@ -186,7 +192,8 @@ async def _rows(
     read_from: ReadFrom | None,
 ) -> list[Stored]:
     if slide and schema.expires and ids and (ends := mapper.lifetime.of_load()):
-        return await expiry.prolonged(store, schema, ids, ends, [record_call(schema, id) for id in ids])
+        reads = [record_call(schema.of(id), id) for id in ids]
+        return await expiry.prolonged(store, schema, ids, ends, reads)
     return await readiness.rows(store, [(schema, ids)], read_from)
 
 
@@ -195,4 +202,6 @@ async def exists(record: Record) -> bool:
     need_id(record)
     mapper, state = record.__mapper__, record.__state__
     store = mapper.store(state.unit)
-    return bool(await asking.read(store, exists_call(mapper.schema(store), state.id), NUMBER))
+    schema = mapper.schema(store)
+    await readiness.ready_to_load(store, schema)
+    return bool(await asking.read(store, exists_call(schema.of(state.id), state.id), NUMBER))

@@ -27,13 +27,13 @@ from aioredisca.model.unit_of_work import UnitOfWork, current
 from aioredisca.storage.codecs import integer_text, plain
 from aioredisca.storage.ids import hexid
 from aioredisca.storage.keys import MAX_ID, Keys, bad_id, bad_prefix, tag_in
-from aioredisca.storage.schema import Referrer, Schema
+from aioredisca.storage.schema import Referrer, Schema, spread
 from aioredisca.types import MISSING, Raw, ReadFrom, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
 
-FIXED_BY_USE = frozenset({"prefix", "namespace", "tag", "db", "unique", "index"})
+FIXED_BY_USE = frozenset({"prefix", "namespace", "tag", "partitions", "db", "unique", "index"})
 """Settings of the storage, which come too late once the class is in use."""
 
 
@@ -221,6 +221,11 @@ class Mapper:
         return prefix
 
     @property
+    def partitions(self) -> int:
+        """Over how many slots the records are spread."""
+        return self.setting("partitions") or 1
+
+    @property
     def names_prefix(self) -> bool:
         """Whether the prefix was set, and is not the name of the class."""
         return bool(self._own.get("prefix"))
@@ -244,7 +249,8 @@ class Mapper:
     def keys(self, store: Store) -> Keys:
         """The keys of the class in *store*. UsageError where it needs a tag and wants none."""
         namespace = self.setting("namespace")
-        tag = tag_in(self.name, self.setting("tag"), clustered=store.clustered)
+        spread = self.partitions > 1
+        tag = tag_in(self.name, self.setting("tag"), clustered=store.clustered, spread=spread)
         return Keys(store.namespace if namespace is None else namespace, self.prefix(), tag)
 
     def stem(self, store: Store) -> str:
@@ -275,7 +281,8 @@ class Mapper:
         self.lifetime.check()
         refuse_slots(self, store)
         ends, built = self.lifetime.limited, self.setting("auto_build")
-        return Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, built)
+        schema = Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, built)
+        return spread(schema, self.partitions) if self.partitions > 1 else schema
 
     # -- ids ---------------------------------------------------------------------------------------
 

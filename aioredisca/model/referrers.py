@@ -75,7 +75,8 @@ def _parent(
 
 def refuse_slots(mapper: Mapper, store: Store) -> None:
     """UsageError for a reference that asks for what needs both classes in one slot of a cluster."""
-    for field in checked(mapper.fields.values()) if store.clustered else ():
+    apart = store.clustered or mapper.partitions > 1
+    for field in checked(mapper.fields.values()) if apart else ():
         for target, _ in _targets(field.__codec__, mapper):
             if target.__mapper__.store() is store:
                 _in_one_slot(mapper, field, target.__mapper__, store)
@@ -83,10 +84,16 @@ def refuse_slots(mapper: Mapper, store: Store) -> None:
 
 def _in_one_slot(mapper: Mapper, field: Reference[Any, Any], target: Mapper, store: Store) -> Keys:
     """The keys of the *target* of a reference; UsageError where they are in another slot."""
-    keys = target.keys(store)
-    if mapper.keys(store).slot == keys.slot:
+    keys, where = target.keys(store), f"{mapper.name}.{field.name}"
+    spread = [one.name for one in (mapper, target) if one.partitions > 1]
+    if spread:
+        wants = "on_delete= needs" if field.on_delete else "check= needs"
+        raise UsageError(
+            f"{where}: {wants} both classes in one slot, and {' and '.join(spread)} has partitions: write "
+            f"check=False, without on_delete="
+        )
+    if not store.clustered or mapper.keys(store).slot == keys.slot:
         return keys
-    where = f"{mapper.name}.{field.name}"
     cure = f'give {mapper.name} and {target.name} one tag, as in @conf(tag="shop")'
     if field.on_delete:
         raise UsageError(f"{where}: on_delete= needs both classes in one slot: {cure}")

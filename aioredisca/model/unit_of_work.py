@@ -17,7 +17,7 @@ from aioredisca.fields.access import (
     keep_touched,
     to_be_deleted,
 )
-from aioredisca.persistence import executor, pending
+from aioredisca.persistence import by_slots, executor, pending
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ class UnitOfWork:
     async def flush(self, only: type[Any] | None = None) -> None:
         """Save and delete all that is to be, or the records of one class.
 
-        One atomic call per database; of a cluster one per slot, in the order in which the work was given.
+        One atomic call per database; of a cluster, and of classes with partitions, one per slot, in the order
+        in which the work was given.
         """
         self._refuse_changed_in_place(only)
         groups = dict[Store, "list[Record]"]()
@@ -191,10 +192,9 @@ class UnitOfWork:
             except BaseException as error:
                 pending.put_back_all(begun, error)
                 raise
-            slots = self._slots(begun) if store.clustered else ()
             try:
-                if len(slots) > 1:
-                    await executor.write_by_slots(store, begun, slots)
+                if by_slots.is_apart(store, begun):
+                    await by_slots.write(store, begun, self._slots(begun))
                 elif begun:
                     await executor.write(store, begun)
             except TooManyArguments as error:

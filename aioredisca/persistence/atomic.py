@@ -42,7 +42,7 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     need_id(record)
     wanted = increment(field, by, low, high, mapper)
     store = mapper.store(state.unit)
-    schema = mapper.schema(store)
+    schema = mapper.schema(store).of(state.id)
     async with executor.locked(store, [record]):
         refuse_waiting(record, field, "incr() counts in")
         ends = mapper.lifetime.of_save()

@@ -19,7 +19,7 @@ from aioredisca.errors import (
 )
 from aioredisca.fields.access import check_changeable, check_writable, need_id
 from aioredisca.fields.reference import stranger
-from aioredisca.persistence import executor, pending
+from aioredisca.persistence import by_slots, executor, pending
 from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.moments import Duration
 from aioredisca.types import MISSING, Missing, Store
@@ -101,6 +101,7 @@ class _Batch:
         self, store: Store, records: Sequence[Any], mode: Mode | None, ttl: Duration | Missing | None
     ) -> None:
         self.records, self._store, self._ttl = records, store, ttl
+        self._spread = bool(records) and records[0].__mapper__.partitions > 1
         self._mode: Mode | None = mode
         self._prepared: executor.Prepared | None = None
         self._written: tuple[executor.Prepared, list[Outcome]] | None = None
@@ -115,8 +116,9 @@ class _Batch:
 
     def prepare_ahead(self) -> None:
         """Prepare it before its turn. What is wrong is told when its turn comes."""
-        with suppress(Exception):
-            self.prepare()
+        if not self._spread:
+            with suppress(Exception):
+                self.prepare()
 
     async def write(self, before: _Batch | None, following: _Batch | None) -> list[Outcome]:
         """Write it; the outcome of each changed record.
@@ -131,6 +133,8 @@ class _Batch:
                 following.prepare_ahead()
 
         try:
+            if self._spread:
+                return await self._write_spread()
             prepared = self.prepare()
             outcomes = await executor.carry_out(self._store, prepared, overlap) if prepared.begun else []
             self._written = prepared, outcomes
@@ -139,6 +143,11 @@ class _Batch:
             self._prepared = None  # written, or put back
             if before:
                 before.finish()
+
+    async def _write_spread(self) -> list[Outcome]:
+        begun = self._begun()
+        slots = dict.fromkeys(change.schema.keys.slot for _, change in begun)
+        return await by_slots.write(self._store, begun, [*slots])
 
     def finish(self) -> None:
         """It was written: its records learn of it."""
@@ -196,7 +205,7 @@ async def _write(
                 if following:
                     following.drop()
                 if isinstance(error, Conflict | ValidationError):
-                    raise BulkError(written, error) from None
+                    raise BulkError(written + len(error.written), error) from None
                 raise
             written += sum(flag is True for flag in flags) if mode == "delete" else len(one.records)
             before = one
@@ -206,14 +215,17 @@ async def _write(
 
 
 def _by_slot(store: Store, records: Sequence[Any]) -> list[Sequence[Any]]:
-    """The records of each slot: all of them together, unless the store is a cluster."""
-    if not store.clustered:
+    """The records of each slot: all of them together, unless the store is a cluster. Those of one class stay
+    together where it has partitions."""
+    mappers: set[Any] = {record.__mapper__ for record in records}
+    if not store.clustered and all(mapper.partitions == 1 for mapper in mappers):
         return [records]
-    models: set[Any] = {type(record) for record in records}
-    slots: dict[Any, str] = {model: model.__mapper__.keys(store).slot for model in models}
-    found = dict[str, list[Any]]()
+    slots: dict[Any, tuple[str, bool]] = {
+        mapper: (mapper.keys(store).slot, mapper.partitions > 1) for mapper in mappers
+    }
+    found = dict[tuple[str, bool], list[Any]]()
     for record in records:
-        found.setdefault(slots[type(record)], []).append(record)
+        found.setdefault(slots[record.__mapper__], []).append(record)
     return [*found.values()]
 
 

@@ -66,7 +66,7 @@ class CollectionHandle:
         record = self._record
         need_id(record)
         store, id = self._mapper.store(record.__state__.unit), record.__state__.id
-        schema = self._mapper.schema(store)
+        schema = self._mapper.schema(store).of(id)
         key = schema.keys.collection(self._of.key, id)
         call = Call((command, key, *arguments))
         try:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
 T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
 
 ATTEMPTS = 3
 
@@ -121,46 +122,6 @@ def write(store: Store, begun: Begun) -> Awaitable[list[Outcome]]:
     return carry_out(store, prepare(begun), finishes=True)
 
 
-async def write_by_slots(store: Store, begun: Begun, slots: Sequence[str]) -> None:
-    """The same for records in several *slots* of a cluster: a call for each slot, in this order.
-
-    Nothing is sent before all is prepared. Where a call fails, those behind it are not sent, what was not
-    written is back in the records, and the error names that and what was written.
-    """
-    parts = [[pair for pair in begun if pair[1].schema.keys.slot == slot] for slot in slots]
-    prepared = _prepare_all(parts)
-    for place, part in enumerate(prepared):
-        try:
-            await carry_out(store, part, finishes=True)
-        except BaseException as error:
-            _put_back_parts(parts[place + 1 :])
-            if isinstance(error, RediscaError):
-                known = place if not isinstance(error, OutcomeUnknown) else place + 1
-                error.written, error.unwritten = _names(parts[:place]), _names(parts[known:])
-            raise
-
-
-def _prepare_all(parts: Sequence[Begun]) -> list[Prepared]:
-    """Make the call of each part; where one fails, the changes of all are pending again."""
-    prepared = list[Prepared]()
-    for place, part in enumerate(parts):
-        try:
-            prepared.append(prepare(part))
-        except BaseException:
-            _put_back_parts([*parts[:place], *parts[place + 1 :]])
-            raise
-    return prepared
-
-
-def _put_back_parts(parts: Sequence[Begun]) -> None:
-    for part in parts:
-        pending.put_back_all(part, NotSent())
-
-
-def _names(parts: Sequence[Begun]) -> tuple[tuple[str, str], ...]:
-    return tuple((record.__mapper__.name, change.id) for part in parts for record, change in part)
-
-
 async def carry_out(
     store: Store, prepared: Prepared, overlap: Overlap | None = None, *, finishes: bool = False
 ) -> list[Outcome]:
@@ -176,21 +137,63 @@ async def carry_out(
             outcomes = write_outcome(await store.transport().send(call, overlap))
         else:
             outcomes = await _settle(store, schemas, call, write_outcome, overlap)
-        if isinstance(outcomes, Refusal):
-            outcomes = await _refused(store, prepared, outcomes)
-        if len(outcomes) != len(prepared.begun):
-            raise strange(writes=True)
+        outcomes = await _accepted(store, prepared, outcomes)
     except BaseException as error:
-        pending.put_back_all(prepared.begun, error)
-        if isinstance(error, OutcomeUnknown):
-            error.cure = _cure(prepared.begun) or error.cure
-        if isinstance(error, RediscaError):
-            changes = [change for _, change in prepared.begun]
-            raise await foreign.explained(store, schemas, changes, error) from None
-        raise
+        raise await _unwritten(store, prepared, error) from None
     if finishes:
         finish(prepared, outcomes)
     return outcomes
+
+
+async def carry_out_together(store: Store, several: Sequence[Prepared]) -> list[list[Outcome] | RediscaError]:
+    """The same for several calls that do not need each other, in one round trip: the outcomes of each, whose
+    records have learned of it, or why it failed. Raised is what hits all of them."""
+    left = list(several)
+    try:
+        for prepared in several:
+            for schema in prepared.schemas:
+                await readiness.ready_to_write(store, schema)
+        replies = await store.transport().send_all([prepared.call for prepared in several])
+        results = list[list[Outcome] | RediscaError]()
+        for prepared, reply in zip(several, replies, strict=True):
+            results.append(await _result(store, prepared, reply))
+            left.remove(prepared)
+        return results
+    except BaseException as error:
+        for prepared in left[1:]:
+            pending.put_back_all(prepared.begun, error)
+        raise await _unwritten(store, left[0], error) from None
+
+
+async def _result(store: Store, prepared: Prepared, reply: Reply) -> list[Outcome] | RediscaError:
+    try:
+        if isinstance(reply, RediscaError):
+            raise reply
+        outcomes = await _accepted(store, prepared, write_outcome(reply))
+    except RediscaError as error:
+        return await _unwritten(store, prepared, error)
+    finish(prepared, outcomes)
+    return outcomes
+
+
+async def _accepted(store: Store, prepared: Prepared, outcomes: list[Outcome] | Refusal) -> list[Outcome]:
+    """*outcomes* for each change. Why they were refused is raised."""
+    if isinstance(outcomes, Refusal):
+        outcomes = await _refused(store, prepared, outcomes)
+    if len(outcomes) != len(prepared.begun):
+        raise strange(writes=True)
+    return outcomes
+
+
+async def _unwritten(store: Store, prepared: Prepared, error: E) -> E | RediscaError:
+    """*error*, or a better one where foreign keys explain it. The changes are pending again."""
+    pending.put_back_all(prepared.begun, error)
+    if isinstance(error, OutcomeUnknown):
+        error.cure = _cure(prepared.begun) or error.cure
+    if isinstance(error, RediscaError):
+        changes = [change for _, change in prepared.begun]
+        return await foreign.explained(store, prepared.schemas, changes, error)
+    return error
 
 
 def _cure(begun: Begun) -> str:
@@ -287,7 +290,7 @@ async def collect(
 
     Gone where there is no record. EVALSHA, one round trip.
     """
-    schema = record.__mapper__.schema(store)
+    schema = record.__mapper__.schema(store).of(record.__state__.id)
     call = collect_call(schema, record.__state__.id, name, command)
     try:
         with told("to do it again may do it twice: read the collection first"):
@@ -307,7 +310,8 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
 
     Gone where there is no record. EVALSHA, one round trip.
     """
-    schema, id = record.__mapper__.schema(store), record.__state__.id
+    id = record.__state__.id
+    schema = record.__mapper__.schema(store).of(id)
     call = field_end_call(schema, id, field, command)
     try:
         with told("expire_field() again settles it"):

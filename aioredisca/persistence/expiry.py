@@ -65,7 +65,7 @@ async def set_end(record: Record, ends: str, verb: str) -> None:
     state, mapper = record.__state__, record.__mapper__
     store = mapper.store(state.unit)
     async with executor.locked(store, [record]):
-        change = Change(mapper.schema(store), state.id, "update", ends=ends)
+        change = Change(mapper.schema(store).of(state.id), state.id, "update", ends=ends)
         with executor.told(f"{verb} again settles it"):
             await executor.write(store, [(record, change)])
 
@@ -75,18 +75,26 @@ async def prolonged(
 ) -> list[Reply]:
     """The replies to *reads*, after those of the records that are there were given their new end.
 
-    An EVALSHA per 100 records and the reads, one round trip.
+    An EVALSHA per 100 records (of one partition) and the reads, one round trip.
     """
-    changes = [Change(schema, id, "update", skip=len(ids) > 1, ends=ends) for id in ids]
-    writes = [write_call(changes[first : first + BATCH]) for first in range(0, len(changes), BATCH)]
+    parts = dict[Schema, list[Change]]()
+    for id in ids:
+        change = Change(schema.of(id), id, "update", skip=len(ids) > 1, ends=ends)
+        parts.setdefault(change.schema, []).append(change)
+    writes = [
+        write_call(changes[first : first + BATCH])
+        for changes in parts.values()
+        for first in range(0, len(changes), BATCH)
+    ]
     for _ in range(executor.ATTEMPTS):
-        await readiness.ready_to_write(store, schema)
+        for part in parts:
+            await readiness.ready_to_write(store, part)
         with executor.told("to load again settles it"):
             replies = await asking.read_together(store, [*writes, *reads])
         refusals = [one for one in map(write_outcome, replies[: len(writes)]) if isinstance(one, Refusal)]
         if not any(one.code == "SCHEMA" for one in refusals):
             return replies[len(writes) :]  # without those that are gone, or are no record: the reads tell
-        readiness.forget(store, [schema])
+        readiness.forget(store, parts)
     raise readiness.unsettled(schema)
 
 
@@ -115,7 +123,7 @@ async def _asked(record: Record) -> tuple[int | None, dt.datetime | None]:
     need_id(record)
     state, mapper = record.__state__, record.__mapper__
     store = mapper.store(state.unit)
-    keys = mapper.schema(store).keys
+    keys = mapper.schema(store).of(state.id).keys
     calls = [
         Call(("PTTL", keys.record(state.id))),
         Call(("ZSCORE", keys.moments, state.id)),
@@ -149,11 +157,14 @@ async def sweep(model: type[Record], *, progress: Callable[[int], None] | None =
     mapper = model.__mapper__
     mapper.lifetime.need_limit()
     store = mapper.store()
-    schema, total = mapper.schema(store), 0
-    while True:
-        seen, wait = await executor.sweep(store, schema, SWEPT)
-        total += seen
-        if progress is not None:
-            progress(total)
-        if not wait or not seen:
-            return total
+    total = 0
+    for part in mapper.schema(store).all_parts:
+        wait = 1
+        while wait:
+            seen, wait = await executor.sweep(store, part, SWEPT)
+            total += seen
+            if progress is not None:
+                progress(total)
+            if not seen:
+                break
+    return total

@@ -57,7 +57,7 @@ def begin(
     if state.unit is not None or not state.id:
         check_changeable(record)
         need_id(record)
-    schema, layers = mapper.schema(store), state.layers
+    schema, layers = mapper.schema(store).of(state.id), state.layers
     changes = layers.changes(mode) if mode else layers.diff
     if mapper.mutable:
         changes = changes | touched(record)
@@ -111,7 +111,7 @@ def begin_delete(record: Record, store: Store) -> Change:
     if state.unit is not None or not state.id:
         check_writable(record)
         need_id(record)
-    schema, layers = mapper.schema(store), state.layers
+    schema, layers = mapper.schema(store).of(state.id), state.layers
     referrers = mapper.referrers(schema, store, state.unit)
     layers.depart({**layers.diff})
     return Change(schema, state.id, "delete", referrers=referrers)

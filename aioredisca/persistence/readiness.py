@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from aioredisca.compiler.loads import record_call, records_call
@@ -30,10 +31,10 @@ from aioredisca.errors import (
     WrongType,
 )
 from aioredisca.persistence import adoption
-from aioredisca.persistence.asking import read, unrefused
+from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
-from aioredisca.storage.keys import glob_literal
+from aioredisca.storage.keys import Keys, glob_literal
 from aioredisca.storage.meta import ANNOUNCED, BARRED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
 from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
@@ -52,6 +53,17 @@ MOVING = (
 )
 """Why nobody writes where records move, and nobody takes over there."""
 
+NOT_SPREAD = (
+    "its records stand in one place, and the class says that they are in partitions: `aioredisca partition` "
+    "moves them, until then it goes without partitions="
+)
+
+
+def in_partitions(count: int) -> str:
+    """What a class wants whose records are in so many partitions."""
+    return f"its records are kept in {count} partitions: deploy the class with @conf(partitions={count})"
+
+
 _WRITERS = (WRITES, STAMPS)
 
 NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
@@ -68,12 +80,14 @@ async def rows(
 ) -> list[Stored]:
     """The declared fields of the *wanted* ids of each class, as they are stored, in one round trip.
 
-    Classes in several slots are several calls: one round trip to each of their nodes.
+    Classes in several slots, and partitions, are several calls: one round trip to each of their nodes.
     """
     transport = store.transport()
     apart = store.clustered and len({schema.keys.slot for schema, _ in wanted}) > 1
-    if apart or any(schema.cache_region for schema, _ in wanted):
-        calls = [record_call(schema, id, read_from) for schema, ids in wanted for id in ids]
+    if apart or any(schema.cache_region or schema.parts for schema, _ in wanted):
+        for schema, _ in wanted:
+            await ready_to_load(store, schema)
+        calls = [record_call(schema.of(id), id, read_from) for schema, ids in wanted for id in ids]
         found: list[Stored] = unrefused(await transport.send_all(calls))
     else:
         call = records_call(wanted, read_from)
@@ -117,6 +131,24 @@ def complete(store: Store, schema: Schema) -> Proof | None:
     return known.proof if known is not None and known.complete else None
 
 
+async def ready_to_load(store: Store, schema: Schema) -> None:
+    """SchemaMismatch where a class with partitions has its records somewhere else: asked once per process."""
+    if schema.parts:
+        await _in_partitions(store, schema.parts[0])
+
+
+async def ready_in_all(store: Store, parts: Sequence[Schema]) -> None:
+    """Learn in one round trip what reads of all *parts* believe, as far as nothing is known of it yet."""
+    states = store.facts.index_states
+    unknown = [part for part in parts if part.name not in states]
+    if not unknown or parts[0].part is None:
+        return
+    await _in_partitions(store, unknown[0])
+    metas = await read_together(store, [meta_call(part.keys) for part in unknown])
+    for part, reply in zip(unknown, metas, strict=True):
+        states[part.name] = await _believed(store, part, read_meta(reply), declared=False)
+
+
 async def lacking(store: Store, schema: Schema, entries: Mapping[str, str]) -> tuple[dict[str, str], Proof]:
     """Those of *entries* (index -> its field) that the store has not built, and what a read by the others
     believes. Asks only what it must."""
@@ -139,10 +171,18 @@ def distrust(store: Store, schema: Schema, proof: Proof) -> None:
 
 
 async def _look(store: Store, schema: Schema, *, declared: bool) -> IndexState:
+    await _in_partitions(store, schema)
+    return await _believed(store, schema, await _meta(store, schema.keys), declared=declared)
+
+
+async def _meta(store: Store, keys: Keys) -> Meta:
     try:
-        meta = read_meta(await read(store, meta_call(schema), LIST))
+        return read_meta(await read(store, meta_call(keys), LIST))
     except WrongType:
-        raise WrongType(schema.keys.meta, place="meta") from None
+        raise WrongType(keys.meta, place="meta") from None
+
+
+async def _believed(store: Store, schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
     if meta.known:
         return _state(schema, meta, declared=declared)
     state = ANNOUNCED if await _has_records(store, schema) else READY  # what is empty needs not be built
@@ -161,12 +201,47 @@ async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> boo
 
 
 def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
+    if count := versions.partitions(meta.states):
+        raise SchemaMismatch(schema.model, [], in_partitions(count))
     own = {entry: meta.states.get(entry, "") for entry in schema.index_entries}
     return IndexState(Proof(schema.keys.meta, meta.ver), own, declared)
 
 
+async def _in_partitions(store: Store, schema: Schema, *, writes: bool = False) -> None:
+    """SchemaMismatch where the records of a class with partitions are kept otherwise. Asked once per process.
+
+    Where there is none yet, whoever *writes* first says that they are kept so.
+    """
+    of = schema.part
+    if of is None or (of.whole.base, of.partitions) in store.facts.spread:
+        return
+    for _ in range(DECLARATIONS):
+        meta = await _meta(store, of.whole)
+        count = versions.partitions(meta.states)
+        if count == of.partitions:
+            store.facts.spread.add((of.whole.base, of.partitions))
+            return
+        if count:
+            raise SchemaMismatch(schema.model, [], in_partitions(count))
+        if not await _is_empty(store, replace(schema, keys=of.whole, part=None), meta):
+            raise SchemaMismatch(schema.model, [], NOT_SPREAD)
+        if not writes:
+            return
+        edit = versions.spread(meta, of.partitions, (of.whole.ids,))
+        await read(store, change_meta_call(of.whole, edit))
+    raise unsettled(schema)
+
+
+async def _is_empty(store: Store, schema: Schema, meta: Meta) -> bool:
+    if meta.known:
+        return not await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    return not await _has_records(store, schema)
+
+
 async def _has_records(store: Store, schema: Schema) -> bool:
     """Whether records stand under the prefix of a model that nobody declared, as redisca left them."""
+    if schema.part is not None:  # where it left none
+        return False
     pages = 0
     async for ids in adoption.ids_of_hashes(store, schema):
         if ids and (await adoption.records_among(store, schema, ids))[0]:
@@ -222,6 +297,7 @@ def forget(store: Store, schemas: Iterable[Schema]) -> None:
 
 
 async def _declare(store: Store, schema: Schema) -> IndexState | None:
+    await _in_partitions(store, schema, writes=True)
     seen = await _probe(store, schema)
     meta, permit = seen.meta, seen.meta.permits.get(schema.version)
     if permit == ENDED:
@@ -243,7 +319,7 @@ async def _declare(store: Store, schema: Schema) -> IndexState | None:
     absent = (schema.keys.ids,) if empty else ()
     change = versions.edit(meta, schema, versions.declared(meta, schema, empty=empty), absent)
     if change is not None:
-        await read(store, change_meta_call(schema, change))
+        await read(store, change_meta_call(schema.keys, change))
     return None  # written, or somebody was faster: look again
 
 
@@ -260,6 +336,8 @@ def ended(schema: Schema) -> SchemaMismatch:
 def _lacking(entries: Collection[str]) -> str:
     if EXPIRY_ENTRY in entries:
         return ENDS_DIFFER
+    if count := versions.partitions(dict.fromkeys(entries, READY)):
+        return in_partitions(count)
     if any(entry.startswith(BARRED) for entry in entries):
         return MOVING
     return (

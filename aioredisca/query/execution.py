@@ -21,6 +21,7 @@ from aioredisca.compiler.queries import (
 )
 from aioredisca.config import conf
 from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
+from aioredisca.persistence import readiness
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, anew, together
 from aioredisca.query.spec import QuerySpec
@@ -41,11 +42,17 @@ MAX_CHOICE = 1000
 
 
 async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
-    """A scan per class, each checked to have its indexes, before the first row is read.
+    """A scan per class and partition, each checked to have its indexes, before the first row is read.
 
     More per class where its list of values is longer than one call holds, see :func:`parts_of`.
     """
-    scans = [Scan(part, model, fields) for model in _classes(spec) for part in parts_of(spec)]
+    scans = list[Scan[R]]()
+    for model in _classes(spec):
+        mapper = model.__mapper__
+        store = mapper.store()
+        places = mapper.schema(store).all_parts
+        await readiness.ready_in_all(store, places)
+        scans += [Scan(part, model, fields, place) for part in parts_of(spec) for place in places]
     for scan in scans:
         await scan.ready()
     return scans
@@ -230,16 +237,19 @@ async def records(spec: QuerySpec[R], *, bounded: bool = True) -> list[R]:
 
 def made(rows: Sequence[Found[R]]) -> list[R]:
     """Rows as records."""
-    scans = {scan for _, _, scan in rows}
-    if len(scans) == 1:
-        return scans.pop().records(rows)
-    records = {scan: iter(scan.records([row for row in rows if row[2] is scan])) for scan in scans}
+    of = dict[Scan[R], list[Found[R]]]()
+    for row in rows:
+        of.setdefault(row[2], []).append(row)
+    if len(of) == 1:
+        return rows[0][2].records(rows)
+    records = {scan: iter(scan.records(own)) for scan, own in of.items()}
     return [next(records[scan]) for _, _, scan in rows]
 
 
 async def stream(spec: QuerySpec[R]) -> AsyncIterator[R]:
     """The matches one by one: step by step, unless the order is to be made on this side."""
-    scan = None if spec.children or len(parts_of(spec)) > 1 else (await scans_of(spec, spec.loads))[0]
+    scans = [] if spec.children else await scans_of(spec, spec.loads)
+    scan = scans[0] if len(scans) == 1 else None
     if scan is None or not _by_steps(spec, scan):
         for record in await records(spec, bounded=False):
             yield record

@@ -61,6 +61,8 @@ async def records(spec: QuerySpec[R]) -> list[R] | Scan[R] | None:
         return None
     store = mapper.store()
     schema = mapper.schema(store)
+    if schema.parts:
+        return None
     lookup = _lookup_of(schema, condition)
     if lookup is None or not store.facts.may_sort or not (proof := readiness.complete(store, schema)):
         return None

@@ -1,4 +1,7 @@
-"""``Scan``: one spec carried out on one class, step by step, each row judged before it is handed on."""
+"""``Scan``: one spec carried out on one class, or one of its partitions, step by step.
+
+Each row is judged before it is handed on.
+"""
 
 from __future__ import annotations
 
@@ -47,11 +50,17 @@ class Scan(Generic[R]):
     counted in ``Database.stale_rows``; where a limit is set, further rows take its place.
     """
 
-    def __init__(self, spec: QuerySpec[R], model: type[R], fields: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        spec: QuerySpec[R],
+        model: type[R],
+        fields: Sequence[str] | None = None,
+        part: Schema | None = None,
+    ) -> None:
         self.spec, self.model = spec, model
         self.mapper = model.__mapper__
         self.store: Store = self.mapper.store()
-        self.schema: Schema = self.mapper.schema(self.store)
+        self.schema: Schema = part or self.mapper.schema(self.store)
         self.plan = self._plan()
         self.proof: Proof | None = None
         """What the plan was made by, once the scan is ready."""

@@ -151,8 +151,13 @@ def tagged(prefix: str, tag: Tag) -> str:
     return f"{{{prefix}}}" if tag else prefix
 
 
-def tag_in(model: str, tag: Tag | None, *, clustered: bool) -> Tag:
-    """The tag of a model that asks for *tag*, None where it says nothing. UsageError where it needs one."""
+def tag_in(model: str, tag: Tag | None, *, clustered: bool, spread: bool = False) -> Tag:
+    """The tag of a model that asks for *tag*, None where it says nothing.
+
+    UsageError where it needs one, or is *spread* over partitions and wants one.
+    """
+    if spread and tag is not None:
+        raise UsageError(f"{model}: tag= keeps a model in one slot, partitions= spreads it over many: choose")
     if clustered and tag is False:
         raise UsageError(
             f"{model}: a cluster keeps a model in one place by its tag: leave tag=False out, or write "

@@ -40,6 +40,9 @@ MOVED = "2/!:moved"
 BARRED = "!:"
 """What an entry starts with that no class keeps, so that none may write."""
 
+PARTITIONS = f"{BARRED}partitions="
+"""What the entry starts with that says in how many partitions the records of the class are kept."""
+
 OLD_VERSION = "1"
 """What stands for layout 1 among the names of versions."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, KeysView, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from aioredisca.storage.keys import LONG_VALUE, MARKER, MOMENT, Keys, long_digest
 from aioredisca.storage.moments import score
+from aioredisca.storage.partitions import partition_of_id, tags
 from aioredisca.storage.resp import layout
 from aioredisca.types import CacheRegion, Raw
 
@@ -137,6 +138,13 @@ class Compiled:
     lookups: dict[tuple[str, str], Lookup] = field(default_factory=dict[tuple[str, str], "Lookup"])
 
 
+class Part(NamedTuple):
+    """What a partition is one of: the keys of the class without partitions, and how many there are."""
+
+    whole: Keys
+    partitions: int
+
+
 @dataclass(frozen=True, eq=False)
 class Schema:
     """The storage of one class in one database. One object per version of the class, so it is its own key."""
@@ -151,8 +159,22 @@ class Schema:
     """Whether records may end by themselves."""
     auto_build: int | None = None
     """How many records there may be for any process to build what is not ready."""
+    parts: tuple[Schema, ...] = field(default=(), repr=False)
+    """The class in each of its partitions, where it has such: then nothing but its meta is kept here."""
+    part: Part | None = None
+    """Of a partition: of what it is one."""
     compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
     """What the floors above make of it once and keep as long as it lives."""
+
+    def of(self, id: str) -> Schema:
+        """The class where the record of *id* is: in its partition, if there are such."""
+        parts = self.parts
+        return parts[partition_of_id(id, len(parts))] if parts else self
+
+    @property
+    def all_parts(self) -> tuple[Schema, ...]:
+        """The class in every place where it has records."""
+        return self.parts or (self,)
 
     @cached_property
     def cache_region(self) -> CacheRegion | None:
@@ -289,7 +311,7 @@ class Schema:
     def storage(self) -> tuple[object, ...]:
         """What two classes on one prefix must agree on."""
         mirrors = {key: [*also] for key, also in self.mirrors.items()}
-        return (self.keys, self.signature, self.required, self.field_ttls.keys(), mirrors)
+        return (self.keys, self.signature, self.required, self.field_ttls.keys(), mirrors, len(self.parts))
 
     @cached_property
     def fixed_keys(self) -> tuple[str, ...]:
@@ -320,6 +342,18 @@ class Schema:
         if spec.nullable:
             found.append(("none", keys.none(spec.key)))
         return tuple(found)
+
+
+def spread(schema: Schema, partitions: int) -> Schema:
+    """*schema* with so many partitions, which are alike but for their keys: the same scripts write them."""
+    keys, alike, of = schema.keys, dict[int, "Rendered"](), Part(schema.keys, partitions)
+    parts = [
+        replace(schema, keys=replace(keys, tag=tag), part=of, compiled=Compiled(rendered=alike))
+        for tag in tags(keys.prefix, partitions)
+    ]
+    for part in parts:
+        part.__dict__["cache_region"] = schema.cache_region  # so many records in all
+    return replace(schema, parts=tuple(parts))
 
 
 OnDelete = Literal["cascade", "restrict", "nullify"]

@@ -21,6 +21,7 @@ from aioredisca.storage.meta import (
     OLD_SIGNATURE,
     OLD_UNBUILT,
     OLD_VERSION,
+    PARTITIONS,
     PERMIT,
     READY,
     RETIRING,
@@ -51,6 +52,12 @@ def lacked(meta: Meta, schema: Schema) -> frozenset[str]:
 def barred(states: Mapping[str, str]) -> bool:
     """Whether the records move from here, or to here, so that no version may write whatever it keeps."""
     return any(entry.startswith(BARRED) and state in ACTIVE for entry, state in states.items())
+
+
+def partitions(states: Mapping[str, str]) -> int:
+    """In how many partitions the records are kept that have gone from here; 0 where none have."""
+    found = [entry for entry, state in states.items() if entry.startswith(PARTITIONS) and state in ACTIVE]
+    return int(found[0].removeprefix(PARTITIONS)) if found else 0
 
 
 def ends_differ(meta: Meta, schema: Schema) -> bool:
@@ -185,6 +192,14 @@ def edit(meta: Meta, schema: Schema, plan: Plan, absent: tuple[str, ...] = ()) -
         return None
     expects: dict[str, str | bytes] = {VER: meta.ver, OLD_SIGNATURE: meta.old}
     return Edit(expects, {**sets, VER: word()}, tuple(drops), absent)
+
+
+def spread(meta: Meta, count: int, absent: tuple[str, ...]) -> Edit:
+    """What makes a class without records keep them in so many partitions, while the keys *absent* are."""
+    expects: dict[str, str | bytes] = {VER: meta.ver, OLD_SIGNATURE: meta.old}
+    return Edit(
+        expects, {f"{STATE}{PARTITIONS}{count}": READY, OLD_SIGNATURE: MOVED, VER: word()}, (), absent
+    )
 
 
 def _of_version(meta: Meta) -> tuple[tuple[str, Mapping[str, str]], ...]:

@@ -118,11 +118,11 @@ def test_what_a_probe_found() -> None:
     assert (found.meta.ver, found.meta.states, found.size) == (b"abc", {"x:city": "ready"}, 3)
     assert found.eviction == "allkeys-lru"
     assert found.missing == (("ZADD", "row/ids"), ("HGET", "row/h/city"))
-    assert meta_call(ROW).args == ("HGETALL", "row/meta")
+    assert meta_call(ROW.keys).args == ("HGETALL", "row/meta")
 
 
 def test_a_change_of_meta_says_what_it_expects() -> None:
     change = Edit({"ver": b"a"}, {"ver": b"b", "e:i:": "ready"}, ("cur:i:",), ("row/ids",), "i:", (b"gone",))
-    call = change_meta_call(ROW, change)
+    call = change_meta_call(ROW.keys, change)
     assert call.args == (1, "i:", 1, 2, "ver", b"a", "ver", b"b", "e:i:", "ready", "cur:i:")
     assert (call.keys, call.writes) == (("row/meta", "row/bad", "row/ids", b"gone"), True)

@@ -14,7 +14,7 @@ from aioredisca.types import Call, Store
 async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fault]]:
     """The indexes of the class that the store has not built, and what is wrong with its meta."""
     try:
-        meta = read_meta(await asking.read(store, meta_call(schema)))
+        meta = read_meta(await asking.read(store, meta_call(schema.keys)))
     except WrongType:
         return schema.index_entries, [_fault(schema, "holds another type")]
     if not meta.known:
