@@ -205,3 +205,18 @@ def holds_mutable(record: Record) -> bool:
 def keep_touched(record: Record) -> None:
     """What changed in place counts as changed from now on, whatever is read over it."""
     record.__state__.layers.diff.update(touched(record))
+
+
+def become_new(record: Any) -> Any:
+    """*record*, which is not stored yet. UsageError where the session's own instance has changes."""
+    check_changeable(record)
+    state = record.__state__
+    if state.layers.diff:  # of the session's own instance: they would be lost without a word
+        name = f"{record.__mapper__.name}({state.id!r})"
+        raise UsageError(
+            f"{name} has changes in this session that are not saved: change it, or revert() it first"
+        )
+    state.layers.become_new()
+    if state.unit is not None:
+        state.unit.hold(record)
+    return record

@@ -204,6 +204,11 @@ class Mapper:
         for child in self._children():
             child._forget_settings()
 
+    @property
+    def partitions(self) -> int:
+        """Over how many slots the records are spread."""
+        return self.setting("partitions") or 1
+
     def setting(self, name: str) -> Any:
         """A setting of the class or of the nearest of its bases that has it."""
         known = self._effective
@@ -219,11 +224,6 @@ class Mapper:
         if reason := bad_prefix(prefix):
             raise UsageError(f"{self.name}: {reason}; set another by @conf(prefix=...)")
         return prefix
-
-    @property
-    def partitions(self) -> int:
-        """Over how many slots the records are spread."""
-        return self.setting("partitions") or 1
 
     @property
     def names_prefix(self) -> bool:
@@ -248,8 +248,7 @@ class Mapper:
 
     def keys(self, store: Store) -> Keys:
         """The keys of the class in *store*. UsageError where it needs a tag and wants none."""
-        namespace = self.setting("namespace")
-        spread = self.partitions > 1
+        namespace, spread = self.setting("namespace"), self.partitions > 1
         tag = tag_in(self.name, self.setting("tag"), clustered=store.clustered, spread=spread)
         return Keys(store.namespace if namespace is None else namespace, self.prefix(), tag)
 
@@ -342,7 +341,7 @@ class Mapper:
     def fresh(self, id: str) -> Any:
         """An unsaved record with nothing set."""
         if not self.is_private():
-            return _become_new(self.model(id))
+            return access.become_new(self.model(id))
         record = object.__new__(self.model)
         set_state(record, State.of_new(id))
         return record
@@ -441,17 +440,3 @@ class Mapper:
 def _own_mapper(owner: type) -> Mapper | None:
     found: object = vars(owner).get("__mapper__")
     return found if isinstance(found, Mapper) else None
-
-
-def _become_new(record: Any) -> Any:
-    access.check_changeable(record)
-    state: State = record.__state__
-    if state.layers.diff:  # of the session's own instance: they would be lost without a word
-        name = f"{record.__mapper__.name}({state.id!r})"
-        raise UsageError(
-            f"{name} has changes in this session that are not saved: change it, or revert() it first"
-        )
-    state.layers.become_new()
-    if state.unit is not None:
-        state.unit.hold(record)
-    return record
