@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeAlias
 
 from aioredisca.compiler.planner import Index, Plan, Tree, Walk
 from aioredisca.compiler.positions import Choose, Order, Query
@@ -255,3 +255,40 @@ def place_after(walk: Walk, schema: Schema, raw: bytes | None, id: str) -> bytes
     score = schema.asked[walk.field].score
     assert score is not None
     return b"z" + score(raw).encode() + b":" + name
+
+
+# -- partitions ------------------------------------------------------------------------------------
+
+
+def plan_at(plan: Plan, schema: Schema) -> Plan:
+    """The same plan for another partition of the class, whose keys differ in what they start with."""
+    move = _mover(plan.schema.keys.base, schema.keys.base)
+    walk, first = (one and _moved_walk(one, move) for one in (plan.walk, plan.first_walk))
+    tree = _moved(plan.tree, move)
+    return Plan(schema, plan.condition, plan.order, tree, walk, plan.exact, first)
+
+
+_Mover: TypeAlias = "Callable[[str | bytes], str | bytes]"
+
+
+def _mover(old: str, new: str) -> _Mover:
+    """What makes of a key that starts with *old* one that starts with *new*; none stays none."""
+    length, raw_length, raw = len(old), len(old.encode()), new.encode()
+
+    def move(key: str | bytes) -> str | bytes:
+        if isinstance(key, bytes):
+            return raw + key[raw_length:]
+        return new + key[length:] if key else key
+
+    return move
+
+
+def _moved(tree: Tree | Index, move: _Mover) -> Tree | Index:  # without replace(), which takes thrice as long
+    if isinstance(tree, Index):
+        return Index(tree.kind, move(tree.key), tree.args, tree.entry, tree.field, tree.negated)
+    parts = tuple(_moved(part, move) for part in tree.parts)
+    return Tree(tree.op, parts, tree.field, tree.values, tree.negated)
+
+
+def _moved_walk(walk: Walk, move: _Mover) -> Walk:
+    return replace(walk, key=move(walk.key), none=move(walk.none), implies=move(walk.implies))

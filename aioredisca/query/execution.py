@@ -1,9 +1,9 @@
-"""Carries out a QuerySpec: its rows in order, streams, counts and samples. Colourless."""
+"""Carries out a QuerySpec: its rows in order, and counts. Colourless."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import AsyncIterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from operator import itemgetter
@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from aioredisca.compiler.conditions import divided
 from aioredisca.compiler.planner import Plan, Walk
 from aioredisca.compiler.queries import (
-    SOME_OVER,
-    choose_call,
     place_after,
     query_call,
-    read_flat,
     read_step,
 )
 from aioredisca.config import conf
-from aioredisca.errors import MultipleFound, NotFound, TooManyRows, UsageError
+from aioredisca.errors import MultipleFound, NotFound, TooManyRows
 from aioredisca.persistence import readiness
 from aioredisca.query import lookup, prefetch
 from aioredisca.query.scan import Found, Scan, anew, together
@@ -37,8 +34,8 @@ R = TypeVar("R", bound="Record")
 ARGUMENTS_OF_VALUE = 4
 """Arguments that a call has for each value of a list; half of all are left to the rest of the query."""
 
-MAX_CHOICE = 1000
-"""Records that one call draws at random: they come in one step of the server."""
+MANY_SCANS = 16
+"""From so many on each is first asked for its share of a limit: most rows of the whole would be cut away."""
 
 
 async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Scan[R]]:
@@ -52,7 +49,10 @@ async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Sca
         store = mapper.store()
         places = mapper.schema(store).all_parts
         await readiness.ready_in_all(store, places)
-        scans += [Scan(part, model, fields, place) for part in parts_of(spec) for place in places]
+        for part in parts_of(spec):
+            first, *others = places
+            scan = Scan(part, model, fields, first)
+            scans += [scan, *map(scan.at, others)]
     for scan in scans:
         await scan.ready()
     return scans
@@ -122,20 +122,35 @@ class OrderedRows(Generic[R]):
     def __init__(self, scan: Scan[R], need: int | None, after: Found[R] | None) -> None:
         self.scan, self.need, self.after = scan, need, after
         self.rows: list[Found[R]] = []
+        self._asked: int | None = None
+        """How many rows were asked for, if that is less than may be needed."""
         self.served = False
         """Whether the server passes over and limits, so that nothing is left to cut."""
 
-    def choose_order(self, offset: int, limit: int, alone: bool) -> None:
-        """Let the server keep the order, if an index knows it."""
+    def choose_order(self, offset: int, limit: int, scans: int) -> None:
+        """Let the server keep the order, if an index knows it; *scans*: how many there are of the query."""
         plan, scan = self.scan.plan, self.scan
         walk = plan.walk or plan.first_walk
         if walk is None:
             return
         whole = plan.walk is not None
-        self.served = alone and whole and plan.exact
-        want = limit if self.served else offset + limit
+        self.served = scans == 1 and whole and plan.exact
+        want = limit if self.served else _share(offset + limit, scans)
         cursor = b"" if self.after is None else _place(scan, walk, self.after, exact=whole)
         scan.in_order(walk, want=want if whole else None, offset=offset if self.served else 0, cursor=cursor)
+        self._asked = want if whole and want < offset + limit else None
+
+    def goes_on_before(self, last: Found[R] | None) -> bool:
+        """Whether rows may come that stand before *last* (None: any): then the next step asks for them."""
+        walk = self.scan.plan.walk
+        if walk is None or self.need is None or self._asked is None or len(self.rows) < self._asked:
+            return False
+        if self.scan.gave_up or (last is not None and not is_behind(last, self.rows[-1])):
+            return False
+        place = _place(self.scan, walk, self.rows[-1], exact=True)
+        self.scan.go_on(walk, want=self.need - len(self.rows), cursor=place)
+        self._asked = None
+        return True
 
     def take(self) -> None:
         """Add what the scan has just read, and end it where that is enough."""
@@ -155,6 +170,14 @@ class OrderedRows(Generic[R]):
         elif need and self.scan.plan.walk is None:
             key = self.scan.plan.order[0].key
             self.scan.done = self.scan.done or rank(self.rows[-1], key) != rank(self.rows[need - 1], key)
+
+
+def _share(need: int, scans: int) -> int:
+    """How many of the *need* first rows one of many scans hardly has more of: the mean, and some more."""
+    if scans < MANY_SCANS:
+        return need
+    mean = need / scans
+    return min(need, math.ceil(mean + 2 * math.sqrt(mean)) + 3)
 
 
 def _place(scan: Scan[Any], walk: Walk, after: Found[Any], *, exact: bool) -> bytes:
@@ -197,8 +220,10 @@ async def _rows_of(
     parts = [OrderedRows(scan, need, after) for scan in scans]
     if spec.limit is not None:
         for part in parts:
-            part.choose_order(spec.offset, spec.limit, alone=len(scans) == 1)
+            part.choose_order(spec.offset, spec.limit, len(scans))
     await _read(parts, spec.model.__name__, conf.max_rows if bounded and need is None else None)
+    if need and len(parts) >= MANY_SCANS:
+        await _read_more(parts, need)
     return _merged(spec, parts, need)
 
 
@@ -211,6 +236,16 @@ async def _read(parts: list[OrderedRows[R]], model: str, most: int | None) -> No
         if all(part.scan.done for part in parts):
             return
         await Scan.advance_all([part.scan for part in parts])
+
+
+async def _read_more(parts: list[OrderedRows[R]], need: int) -> None:
+    """Ask those again whose share of the *need* first rows was more than they were asked for."""
+    found = [row for part in parts for row in part.rows]
+    sort_rows(found)
+    last = found[need - 1] if len(found) >= need else None
+    if [part for part in parts if part.goes_on_before(last)]:
+        await Scan.advance_all([part.scan for part in parts])
+        await _read(parts, "", None)
 
 
 def _merged(spec: QuerySpec[R], parts: list[OrderedRows[R]], need: int | None) -> list[Found[R]]:
@@ -237,59 +272,13 @@ async def records(spec: QuerySpec[R], *, bounded: bool = True) -> list[R]:
 
 def made(rows: Sequence[Found[R]]) -> list[R]:
     """Rows as records."""
-    of = dict[Scan[R], list[Found[R]]]()
+    of = dict[Scan[R], "list[Found[R]]"]()
     for row in rows:
         of.setdefault(row[2], []).append(row)
     if len(of) == 1:
         return rows[0][2].records(rows)
     records = {scan: iter(scan.records(own)) for scan, own in of.items()}
     return [next(records[scan]) for _, _, scan in rows]
-
-
-async def stream(spec: QuerySpec[R]) -> AsyncIterator[R]:
-    """The matches one by one: step by step, unless the order is to be made on this side."""
-    scans = [] if spec.children else await scans_of(spec, spec.loads)
-    scan = scans[0] if len(scans) == 1 else None
-    if scan is None or not _by_steps(spec, scan):
-        for record in await records(spec, bounded=False):
-            yield record
-        return
-    begun = False
-    while not scan.done:
-        try:
-            await scan.advance()
-        except Changed:  # an index of the plan is lost
-            if not begun:
-                async for record in stream(spec):
-                    yield record
-                return
-            await scan.need_indexes()
-            continue
-        if scan.gave_up:
-            async for record in stream(replace(spec, children=True)):
-                yield record
-            return
-        begun = True
-        for record in await _batch(spec, scan):
-            yield record
-
-
-def _by_steps(spec: QuerySpec[R], scan: Scan[R]) -> bool:
-    """Prepare *scan* to yield the matches in order, step by step; False where it cannot."""
-    if spec.order or not spec.whole:
-        if scan.plan.walk is None or (spec.offset and not scan.plan.exact):
-            return False
-        scan.in_order(scan.plan.walk, want=spec.limit, offset=spec.offset)
-    return True
-
-
-async def _batch(spec: QuerySpec[R], scan: Scan[R]) -> list[R]:
-    found = scan.rows
-    if not scan.ordered and not scan.sorted:
-        sort_rows(found)
-    batch = made(found)
-    await prefetch.load(spec, batch)
-    return batch
 
 
 # -- one or none -------------------------------------------------------------------------------------------
@@ -336,12 +325,18 @@ async def count(spec: QuerySpec[R]) -> int:
     scans = await scans_of(spec, ())
     if any(not scan.plan.exact for scan in scans):
         return len(await rows(spec, (), bounded=False))
-    totals = await together(scans, lambda scan: _count_call(scan.plan))
-    total = 0
-    for scan, reply in zip(scans, totals, strict=True):
-        total += reply if isinstance(reply, int) else await _count_on(scan, reply)
-    total = max(0, total - spec.offset)
+    total = max(0, sum(await counts(scans)) - spec.offset)
     return total if spec.limit is None else min(total, spec.limit)
+
+
+async def counts(scans: Sequence[Scan[Any]]) -> list[int]:
+    """How many each of *scans* finds, whose indexes answer all of the condition. One round trip, more for
+    conditions of many candidates."""
+    replies = await together(scans, lambda scan: _count_call(scan.plan))
+    return [
+        reply if isinstance(reply, int) else await _count_on(scan, reply)
+        for scan, reply in zip(scans, replies, strict=True)
+    ]
 
 
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
@@ -380,59 +375,3 @@ def _count_call(plan: Plan) -> Call:
     if index.kind == "L":
         return Call(("ZLEXCOUNT", index.key, *index.args[1:]))
     return Call(("ZCARD", plan.schema.keys.ids))
-
-
-# -- samples ---------------------------------------------------------------------------------------
-
-
-@anew
-async def choice(spec: QuerySpec[R], wanted: int) -> list[R]:
-    """*wanted* random matches, each once, in random order; all of them where there are no more.
-
-    One round trip where one index answers the condition, unless some of what it draws is over. Else all ids
-    that match are read first.
-    """
-    if wanted > MAX_CHOICE:
-        raise UsageError(f"at most {MAX_CHOICE:,} records are drawn at random, not {wanted:,}")
-    if not wanted:
-        return []
-    if not spec.whole:
-        raise UsageError("a random sample is drawn of all that matches: leave limit, offset and slices away")
-    scans = await scans_of(spec, spec.loads)
-    found = await _drawn(scans, wanted) if all(scan.plan.drawn for scan in scans) else None
-    if found is None:
-        found = await _sampled(spec, wanted)
-    await prefetch.load(spec, found)
-    return found
-
-
-async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R] | None:
-    """None where some of them are over."""
-
-    def call_of(scan: Scan[Any]) -> Call:
-        assert scan.plan.drawn is not None
-        return choose_call(scan.plan, scan.plan.drawn, scan.fields, wanted)
-
-    found = list[R]()
-    replies = await together(scans, call_of)
-    if SOME_OVER in replies:
-        return None
-    for scan, reply in zip(scans, replies, strict=True):
-        found += scan.records(scan.judged(read_flat(reply, len(scan.fields))))
-    return random.sample(found, min(wanted, len(found)))
-
-
-async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:
-    """Where some are gone by the time they are read, others take their place."""
-    names = await rows(spec, (), bounded=False)
-    random.shuffle(names)
-    found = list[R]()
-    while names and len(found) < wanted:
-        by_class = dict[type[R], list[str]]()
-        for _ in range(min(wanted - len(found), len(names))):
-            id, _, scan = names.pop()
-            by_class.setdefault(scan.model, []).append(id)
-        for model, some in by_class.items():
-            records = await model.__mapper__.found_many(some, spec.read_from)
-            found += [one for one in records if one is not None]
-    return random.sample(found, len(found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +14,7 @@ from aioredisca.query import execution
 from aioredisca.query.scan import Scan, anew, together
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.replies import reader
+from aioredisca.types import Call
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -50,7 +51,8 @@ class Explanation:
     """How a query is answered; ``str()`` shows it.
 
     ``estimate`` is what the planner expects to match, ``count`` what the indexes say now.
-    ``round_trips`` is about how many it takes to load all of it.
+    ``round_trips`` is about how many it takes to load all of it. Of a class with ``partitions`` the keys are
+    those of the first; the figures are of all.
     """
 
     condition: str
@@ -62,10 +64,13 @@ class Explanation:
     commands: tuple[str, ...]
     keys: tuple[str, ...]
     warnings: tuple[str, ...]
+    partitions: int = 1
 
     def __str__(self) -> str:
         lines = [f"condition  {self.condition}", f"way        {self.way}"]
         lines += [f"driver     {one.kind} {one.key} ({one.size:,} ids)" for one in self.drivers]
+        if self.partitions > 1:
+            lines.append(f"partitions {self.partitions}, asked together; the keys are those of the first")
         lines.append(f"matches    {self.count:,}, estimated {self.estimate:,}")
         lines.append(f"commands   {', '.join(self.commands)}; round trips for all: {self.round_trips}")
         lines += [f"key        {key}" for key in self.keys]
@@ -76,13 +81,13 @@ class Explanation:
 @anew
 async def explain(spec: QuerySpec[R]) -> Explanation:
     """How *spec* is answered in its own class."""
-    (scan, *_) = await execution.scans_of(spec, ())
-    plan = scan.plan
-    walk = None if spec.limit is None else plan.walk
-    call = query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
-    shown = _Shown(scan)
-    (reply,) = await together([scan], lambda _: call)
-    way, estimate, drivers = _read_plan(shown, read_step(reply).found)
+    scans = [scan for scan in await execution.scans_of(spec, ()) if scan.model is spec.model]
+    scan, shown = scans[0], _Shown(scans[0])
+    plan, call = scan.plan, _plan_call(scan)
+    replies = await together(scans, _plan_call)
+    plans = [_read_plan(shown, read_step(reply).found) for reply in replies]
+    way, estimate = plans[0][0], sum(estimate for _, estimate, _ in plans)
+    drivers = _summed(scans, [drivers for _, _, drivers in plans])
     count = await execution.count(spec)
     candidates = sum(driver.size for driver in drivers)
     return Explanation(
@@ -95,7 +100,25 @@ async def explain(spec: QuerySpec[R]) -> Explanation:
         ("EVALSHA_RO" if scan.store.facts.read_only_scripts else "EVALSHA",),
         tuple(shown.key(key) for key in call.keys),
         tuple(_warnings(spec, plan, way, candidates, count)),
+        len(scans),
     )
+
+
+def _plan_call(scan: Scan[Any]) -> Call:
+    spec, plan = scan.spec, scan.plan
+    walk = None if spec.limit is None else plan.walk
+    return query_call(plan, "plan", walk=walk, limit=spec.limit, offset=spec.offset)
+
+
+def _summed(scans: Sequence[Scan[Any]], found: Sequence[tuple[Driver, ...]]) -> tuple[Driver, ...]:
+    """The drivers of all partitions as if they were those of the first."""
+    sizes, first = dict[tuple[str, str], int](), scans[0].schema.keys.base
+    for scan, drivers in zip(scans, found, strict=True):
+        base = scan.schema.keys.base
+        for one in drivers:
+            key = first + one.key.removeprefix(base) if one.key.startswith(base) else one.key
+            sizes[one.kind, key] = sizes.get((one.kind, key), 0) + one.size
+    return tuple(Driver(kind, key, size) for (kind, key), size in sizes.items())
 
 
 @reader

@@ -17,7 +17,7 @@ from aioredisca.errors import UsageError
 from aioredisca.fields.collections import Collection
 from aioredisca.fields.times import EXPIRES_AT, refuse_moment
 from aioredisca.frames import hiding
-from aioredisca.query import aggregates, execution, explain, mutations, paging
+from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
@@ -240,7 +240,7 @@ class Query(Select[R]):
 
         In the order of :meth:`order_by`; without one, in that of the index that is walked.
         """
-        return execution.stream(self._spec)
+        return streaming.stream(self._spec)
 
     def __iter__(self) -> None:  # None, so that checkers see `for user in query:`
         raise TypeError("a query is data until it is awaited: write `for user in await query` or `async for`")
@@ -301,7 +301,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return await execution.choice(self._spec, whole(count, "count"))
+        return await samples.choice(self._spec, whole(count, "count"))
 
     @overload
     async def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...

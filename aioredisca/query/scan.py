@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar
 
 from aioredisca.compiler.conditions import judge
@@ -16,6 +17,7 @@ from aioredisca.compiler.queries import (
     Row,
     Step,
     is_sorted,
+    plan_at,
     query_call,
     read_rows,
     read_step,
@@ -85,6 +87,12 @@ class Scan(Generic[R]):
         # A required field would not tell: it may be younger than the record.
         self._prove = self._blank and MARKER not in self.fields
 
+    def at(self, part: Schema) -> Scan[R]:
+        """The same, not begun, in another partition of the class."""
+        other = copy(self)
+        other.schema, other.plan, other.rows, other._seen = part, plan_at(self.plan, part), [], set()
+        return other
+
     def begin(self, reply: Reply, proof: Proof) -> None:
         """Take *reply*, which somebody else has got by that *proof*, as that to the first step."""
         self.proof = proof
@@ -143,6 +151,11 @@ class Scan(Generic[R]):
         """Let the server walk an order: *want* rows of it (None: all) after *offset* others."""
         self.ordered, self._walk, self._want = True, walk, want
         self._offset, self._cursor = offset, cursor
+
+    def go_on(self, walk: Walk, *, want: int, cursor: bytes) -> None:
+        """Go on in an order behind *cursor*, once it was done."""
+        self.in_order(walk, want=want, cursor=cursor)
+        self.done = False
 
     @property
     def sorted(self) -> bool:

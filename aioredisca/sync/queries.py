@@ -14,7 +14,7 @@ from aioredisca.fields import password
 from aioredisca.fields.password import Hash
 from aioredisca.frames import hiding
 from aioredisca.model.record import Record
-from aioredisca.query import aggregates, execution, explain, mutations, paging
+from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import BaseColumn, Limited, Output, page, password_field
 from aioredisca.query.explain import Explanation
@@ -82,7 +82,7 @@ class Query(Select[R]):
 
     def stream(self) -> Iterator[R]:
         """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
-        return iterate(execution.stream(self._spec))
+        return iterate(streaming.stream(self._spec))
 
     def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""
@@ -134,7 +134,7 @@ class Query(Select[R]):
 
         EVALSHA, one round trip where one index answers the condition; else all ids are read first.
         """
-        return run(execution.choice(self._spec, whole(count, "count")))
+        return run(samples.choice(self._spec, whole(count, "count")))
 
     @overload
     def aggregate(self, column: Output[R, A] | None = None, /) -> Aggregate[A]: ...
