@@ -66,7 +66,8 @@ async def _drawn(scans: list[Scan[R]], wanted: int) -> list[R] | None:
 
 def _shares(scans: Sequence[Scan[R]], sizes: Sequence[int], wanted: int) -> dict[Scan[R], int]:
     """How many of the *wanted* each scan is to draw, as if they were drawn of all that there are."""
-    return Counter(random.sample(scans, min(wanted, sum(sizes)), counts=sizes))
+    there = sum(sizes)
+    return Counter(random.sample(scans, min(wanted, there), counts=sizes)) if there else {}
 
 
 async def _sampled(spec: QuerySpec[R], wanted: int) -> list[R]:

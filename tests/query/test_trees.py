@@ -31,6 +31,16 @@ class Place(Model):
     plain = String()
 
 
+@conf(partitions=4)
+class Spread(Place):
+    """The same in a few partitions, which are asked for all that is wanted."""
+
+
+@conf(partitions=32)
+class Strewn(Place):
+    """The same in many, which are asked for their share of it."""
+
+
 ORDERS: list[list[tuple[str, bool]]] = [
     [],
     [("height", False)],
@@ -44,29 +54,31 @@ ORDERS: list[list[tuple[str, bool]]] = [
 ]
 
 
-def columns(by: list[tuple[str, bool]]) -> list[Any]:
-    return [getattr(Place, name).desc() if falling else getattr(Place, name) for name, falling in by]
+def columns(model: Any, by: list[tuple[str, bool]]) -> list[Any]:
+    return [getattr(model, name).desc() if falling else getattr(model, name) for name, falling in by]
 
 
-async def fill(count: int, seed: int = 7) -> dict[str, Values]:
+async def fill(count: int, seed: int = 7, model: Any = Place) -> dict[str, Values]:
     chance = random.Random(seed)
     rows = {f"{number:04}": random_values(chance, number) for number in range(count)}
-    await Place.save_many([Place.new(id, **values) for id, values in rows.items()])
+    await model.save_many([model.new(id, **values) for id, values in rows.items()])
     return rows
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", [Place, Spread, Strewn])
 def test_random_trees_find_what_brute_force_finds(
-    db: Database, backend: str, driver: str, full: bool
+    db: Database, backend: str, driver: str, full: bool, model: Any
 ) -> None:
     """Each tree is drawn by Hypothesis, so that one which fails is made as small as it can be.
 
     Most of them on a real server under asyncio: what is asked is the same everywhere.
     """
     examples = 25 if backend == "memory" else 60 if driver == "blocking" else 200
+    examples = examples if model is Place else examples // 3
     with asyncio.Runner() as loop:
         do: Callable[[Any], Any] = run if driver == "blocking" else loop.run
-        rows = do(fill(FEW))
+        rows = do(fill(FEW, model=model))
 
         @settings(
             max_examples=3000 if full else examples,
@@ -76,18 +88,18 @@ def test_random_trees_find_what_brute_force_finds(
         )
         @given(chance=st.randoms(use_true_random=False), by=st.sampled_from(ORDERS))
         def check(chance: random.Random, by: list[tuple[str, bool]]) -> None:
-            do(_agrees(rows, Trees(Place, chance, ids=len(rows)).tree(4), by, chance))
+            do(_agrees(model, rows, Trees(model, chance, ids=len(rows)).tree(4), by, chance))
 
         check()
-    assert drift(db.sync_client, [Place]) == []
+    assert drift(db.sync_client, [model]) == []
 
 
 async def _agrees(
-    rows: dict[str, Values], tree: Tree, by: list[tuple[str, bool]], chance: random.Random
+    model: Any, rows: dict[str, Values], tree: Tree, by: list[tuple[str, bool]], chance: random.Random
 ) -> None:
     """Every verb that finds or counts gives what *tree* holds for, in the order *by*."""
     expected = ordered({id: row for id, row in rows.items() if tree.holds(row)}, by)
-    query = Place.where(tree.condition).order_by(*columns(by))
+    query = model.where(tree.condition).order_by(*columns(model, by))
     note(f"{tree.text} by {by}")
     found = await query
     if not by:  # one range alone comes in its own order, which pages and slices must keep to
@@ -146,7 +158,7 @@ async def test_trees_over_many_records_go_on_by_cursors(
         tree = trees.tree(3)
         by = ORDERS[number % len(ORDERS)]
         expected = ordered({id: row for id, row in rows.items() if tree.holds(row)}, by)
-        query = Place.where(tree.condition).order_by(*columns(by))
+        query = Place.where(tree.condition).order_by(*columns(Place, by))
         if not by:
             found = await query.ids()
             assert sorted(found) == expected, tree.text
@@ -194,7 +206,7 @@ async def test_beside_writers_every_row_met_the_condition_and_pages_miss_nothing
             still = ordered(
                 {id: row for id, row in rows.items() if id not in touched and tree.holds(row)}, by
             )
-            query = Place.where(tree.condition).order_by(*columns(by))
+            query = Place.where(tree.condition).order_by(*columns(Place, by))
             for place in await query:
                 assert tree.holds(values_of(place)), tree.text
             everything = await to_the_end(query, 17, pause=lambda: asyncio.sleep(0.001))

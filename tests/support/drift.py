@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LONG = 512
@@ -33,6 +33,15 @@ class Layout:
     collections: set[bytes] = field(default_factory=set[bytes])
     expires: bool = False
     fields_end: bool = False
+    whole: bytes = b""
+    """Of a partition: the base of the class without partitions, which keeps a meta alone."""
+
+
+def layouts_of(model: Any) -> list[Layout]:
+    """The layout of a model class in its database: of each of its partitions, if it has such."""
+    layout = layout_of(model)
+    parts = model.__mapper__.schema(model.__mapper__.store()).parts
+    return [replace(layout, base=part.keys.base.encode(), whole=layout.base) for part in parts] or [layout]
 
 
 def layout_of(model: Any) -> Layout:
@@ -102,7 +111,9 @@ def lost(raw: Any, models: Iterable[Any], but: Iterable[bytes] = ()) -> list[str
 
 def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, Any], list[str]]:
     """The keys that are no record's, what the indexes are to hold, and what is wrong with the records."""
-    layouts = [model if isinstance(model, Layout) else layout_of(model) for model in models]
+    layouts = [
+        one for model in models for one in ([model] if isinstance(model, Layout) else layouts_of(model))
+    ]
     keys = set(raw.scan_iter(count=1000))
     expected = dict[bytes, Any]()
     problems = list[str]()
@@ -121,7 +132,7 @@ def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, 
         meta = layout.base + b"/meta"
         if meta in keys and raw.type(meta) != b"hash":
             problems.append(f"{meta!r} is no hash")
-        keys -= {meta, layout.base + b"/bad", layout.base + b"/lease"}
+        keys -= {meta, layout.whole + b"/meta", layout.base + b"/bad", layout.base + b"/lease"}
     return keys, expected, problems
 
 
