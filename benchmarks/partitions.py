@@ -2,9 +2,9 @@
 
 The same operations are done on a class in one slot of one node, and on one with 64 partitions over three
 masters. Beside each stand the microseconds of processor time that a node spent for an operation, everything
-included (``INFO cpu``): of the one node, of the busiest of the three, and their ratio, which tells how far more
-nodes carry more. Wall-clock rates would show the one client. Then the milliseconds of queries, at 1, 8 and 64
-partitions on one node, for what asking all partitions costs.
+included (``INFO cpu``): of the one node, of the busiest of the three, and their ratio, which tells how far
+more nodes carry more. Wall-clock rates would show the one client. Then the milliseconds of queries, at 1, 8
+and 64 partitions on one node, for what asking all partitions costs.
 
     python -m benchmarks.partitions [--operations 4000] [--rounds 5]
 """
@@ -25,7 +25,8 @@ from aioredisca import Database, Integer, Model, String, conf
 from tests.support.cluster import Cluster
 from tests.support.servers import KINDS, Server
 
-AT_ONCE = 40
+AT_ONCE = 100
+"""Tasks for each node: what a node saves by taking several commands of one read depends on it."""
 RECORDS = 4000
 PARTITIONS = 64
 
@@ -98,7 +99,7 @@ async def run(step: Step, kinds: tuple[Any, Any], operations: int, clients: Sequ
             await step(*kinds, number)
 
     before = used(clients)
-    await asyncio.gather(*(worker() for _ in range(AT_ONCE)))
+    await asyncio.gather(*(worker() for _ in range(AT_ONCE * len(clients))))
     return [(b - a) / operations * 1e6 for a, b in zip(before, used(clients), strict=True)]
 
 
@@ -111,7 +112,7 @@ async def fill(kinds: tuple[Any, Any], count: int) -> None:
 
 async def throughput(node: Server, cluster: Cluster, operations: int, rounds: int) -> None:
     one = (Database(node.url), [redis.Redis.from_url(node.url)], models(1))
-    many = (Database(cluster.url), [redis.Redis(port=port) for port in cluster.ports], models(PARTITIONS))
+    many = (Database(cluster.url), [one.client() for one in cluster.nodes], models(PARTITIONS))
     for database, _, kinds in (one, many):
         for kind in kinds:
             conf(db=database)(kind)
