@@ -260,6 +260,13 @@ class Mapper:
         self._last_stem = (ref(store), stem)
         return stem
 
+    def key(self, store: Store, id: str) -> str:
+        """The key of the record of *id* in *store*: asked for before anything is fixed."""
+        if self.partitions == 1:
+            return self.stem(store) + id
+        keys = self.keys(store)
+        return keys.in_partition(id, self.partitions).record(id)
+
     def schema(self, store: Store) -> Schema:
         """How the class is stored in *store*. From here on its indexes and its prefix are fixed."""
         if (last := self._last) is not None and last[0]() is store:

@@ -83,7 +83,7 @@ class Record(HashAPI, metaclass=ModelType):
         """Return the key of the record's hash. No I/O."""
         need_record(self)
         mapper, state = self.__mapper__, self.__state__
-        return mapper.stem(mapper.store(state.unit)) + state.id
+        return mapper.key(mapper.store(state.unit), state.id)
 
     @classmethod
     def getprefix(cls) -> str:

@@ -93,7 +93,8 @@ class UnitOfWork:
         """*record* does not belong to this unit any more."""
         self._deleted.pop(id(record), None)
         self.release(record)
-        self.mapped.pop((record.__mapper__.store(self), record.getkey()), None)
+        store = record.__mapper__.store(self)
+        self.mapped.pop((store, record.__mapper__.stem(store) + record.__state__.id), None)
         record.__state__.unit = None
 
     # -- changes -----------------------------------------------------------------------------------

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aioredisca.errors import UsageError
+from aioredisca.storage.partitions import partition_of_id, tags
 
 MAX_ID = 512
 MAX_FIELD = 512
@@ -49,6 +50,10 @@ class Keys:
         slot = self.tag if isinstance(self.tag, str) else self.prefix if self.tag else ""
         object.__setattr__(self, "slot", slot)
         object.__setattr__(self, "base", self.namespace + tagged(self.prefix, self.tag))
+
+    def in_partition(self, id: str, partitions: int) -> Keys:
+        """The keys of the partition that has the record of *id*, of so many."""
+        return replace(self, tag=tags(self.prefix, partitions)[partition_of_id(id, partitions)])
 
     @property
     def records(self) -> str:

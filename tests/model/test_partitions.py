@@ -71,6 +71,7 @@ async def test_a_record_and_all_of_it_lie_in_the_partition_of_its_id(db: Databas
     assert {key for key in keys if "{" in key} == keys - {"person/meta"}
     assert all(key.startswith(f"{{{tag}}}person") for key in keys - {"person/meta"})
     assert raw.hget(f"{{{tag}}}person:ada", "name") == b"Ada"
+    assert person.getkey() == Person("ada").getkey() == f"{{{tag}}}person:ada"
 
 
 @pytest.mark.memory_only
@@ -79,7 +80,7 @@ async def test_no_call_touches_two_slots(db: Database, monkeypatch: pytest.Monke
     people = await fill()
     async with session(autosave=True):
         for person in await Person.where(Person.age < 20):
-            person.age = person.age + 100
+            person.age = 100 + (person.age or 0)
         Person.new("more", name="m", age=1)
     await people[3].notes.append("x")
     await people[3].expire(3600)
