@@ -77,6 +77,7 @@ def test_settings_unknown_to_conf_are_refused_by_python() -> None:
         "id",
         "namespace",
         "tag",
+        "partitions",
         "unique",
         "index",
         "cache",

@@ -24,8 +24,7 @@ from aioredisca import (
 )
 from aioredisca.compiler import loads
 from aioredisca.drivers.aio.pool import PoolTransport
-from aioredisca.model.unit_of_work import UnitOfWork
-from aioredisca.persistence import bulk, readiness
+from aioredisca.persistence import bulk, by_slots, readiness
 
 from ..support.drift import drift
 from ..support.slots import judge_slots
@@ -216,21 +215,21 @@ async def test_of_a_call_without_an_answer_nobody_says_that_it_was_not_written(
 ) -> None:
     for model in (Order, Bill, Stock):
         await model.new("0").save()
-    send = PoolTransport.send
+    send_all = PoolTransport.send_all
     calls = list[Any]()
 
-    async def lost(self: Any, call: Any, overlap: Any = None) -> Any:
-        reply = await send(self, call, overlap)
-        calls.append(call)
+    async def lost(self: Any, some: Any) -> Any:
+        replies = await send_all(self, some)
+        calls.extend(some)
         if len(calls) == 2:
             raise OutcomeUnknown("no answer came")
-        return reply
+        return replies
 
     async with session() as unit:
         Order.new("1", number=1)
         Bill.new("1", number=1)
         stock = Stock.new("1", name="x")
-        monkeypatch.setattr(PoolTransport, "send", lost)
+        monkeypatch.setattr(PoolTransport, "send_all", lost)
         with pytest.raises(OutcomeUnknown) as caught:
             await unit.flush()
         assert (caught.value.written, caught.value.unwritten) == ((("Order", "1"),), (("Stock", "1"),))
@@ -253,7 +252,7 @@ async def test_controls_without_a_call_for_each_slot_it_is_refused(
     for model in (Stock, Lot, Order, Bill):
         await model.new("0").save()
     if what == "flush":
-        monkeypatch.setattr(UnitOfWork, "_slots", lambda self, begun: [])
+        monkeypatch.setattr(by_slots, "is_apart", lambda store, begun: False)
         with pytest.raises(StoreError, match="touches"):
             async with session(autosave=True):
                 Order.new("1", number=1)
