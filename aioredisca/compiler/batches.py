@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from aioredisca.compiler import positions
-from aioredisca.compiler.changes import After, Change, Increment, Mode, Parents
+from aioredisca.compiler.changes import After, Change, Fence, Increment, Mode, Parents
 from aioredisca.compiler.fast_single import MAX_SINGLE, is_simple
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.compiler.rendering import rendered
@@ -248,6 +248,15 @@ def grouped(
             found[count_at] = count
             found += group.row(change, extras, places)
     found[0] = groups
+    return found
+
+
+def fenced(fences: Sequence[Fence]) -> list[Arg]:
+    """What stands behind the groups where uniques hold over all partitions, see ``lua/write/fences.lua``."""
+    found: list[Arg] = [len(fences)]
+    for place, epoch, claims in fences:
+        found += positions.Fence(number=place + 1, epoch=epoch, claims=len(claims))
+        found += chain(*claims)
     return found
 
 

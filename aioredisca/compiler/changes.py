@@ -71,6 +71,18 @@ class Change:
     """What is done once all records are written, in the same call; none of it may fail."""
 
 
+Claims = Sequence[tuple[str, bytes]]
+"""Values of uniques, each called as :meth:`Keys.claims` does."""
+
+
+class Fence(NamedTuple):
+    """What was claimed for the change at *place*, when *epoch* was that of its id."""
+
+    place: int
+    epoch: int
+    claims: Claims
+
+
 def schemas_of(changes: Sequence[Change], referrers: Sequence[Referrer]) -> dict[str, Schema]:
     """The schemas of all classes that *changes* reach, by key base; *referrers* are those in them."""
     found = {change.schema.name[0]: change.schema for change in changes}

@@ -14,6 +14,7 @@ from string import Template
 from aioredisca.compiler.parts import (
     Part,
     bare,
+    claiming,
     declared,
     filled,
     joined,
@@ -48,7 +49,10 @@ def is_simple(schema: Schema) -> bool:
     """Whether the template knows all indexes of a class, and its text stays short."""
     few = len(schema.tracked) + len(schema.collections) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
     return (
-        few and not schema.compounds and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
+        not schema.claimed  # what it claims is beyond the template
+        and few
+        and not schema.compounds
+        and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
     )
 
 
@@ -129,9 +133,10 @@ def _ending(key: str) -> Row:
     return row
 
 
-def _over() -> str:
+def _over(claims: bool = False) -> str:
     """What takes away records that are over, which is not even built where there is none."""
-    return joined("over", parts("shared/clock", "shared/over")).code
+    some = [part("shared/vacate"), claiming("shared/over")] if claims else parts("shared/over")
+    return joined("over", [part("shared/clock"), *some]).code
 
 
 def _stamp() -> str:
@@ -158,7 +163,7 @@ def _class_row(way: str, schema: Schema) -> Row:
             "class": f"{{base=base,{entries_of(schema)}}}",
             "collections_of": made,
             "noting": noting,
-            "over": _over(),
+            "over": _over(bool(schema.claimed)),
         }
     else:
         row["endless"] = ""

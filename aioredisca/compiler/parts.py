@@ -37,6 +37,14 @@ def part(name: str) -> Part:
     return Part(name, needs, gives, filled(bare(text)))
 
 
+@cache
+def claiming(name: str) -> Part:
+    """The same of a class whose uniques hold over all its partitions: with the lines behind ``--claims``."""
+    text = source(name)
+    needs, gives = declared(text, name)
+    return Part(name, (*needs, "vacate"), gives, filled(bare(text.replace("--claims ", ""))))
+
+
 def parts(*names: str) -> list[Part]:
     """The parts of these names, in order."""
     return [part(name) for name in names]

@@ -151,6 +151,51 @@ class Sweep(NamedTuple):
     width: int
 
 
+class Fence(NamedTuple):
+    """Before the claims that were made for a record of a write."""
+
+    number: int
+    epoch: int
+    claims: int
+
+
+class Claim(NamedTuple):
+    """One claim on a value: *before* the epoch in it, it may be *taken from* that id."""
+
+    key: int
+    value: bytes
+    id: bytes
+    epoch: int
+    taken_from: bytes = b""
+    before: int | str = ""
+
+
+class Release(NamedTuple):
+    """One claim to be released, if it was made *before* that epoch."""
+
+    key: int
+    value: bytes
+    id: bytes
+    before: int
+
+
+class Verify(NamedTuple):
+    """One claim, to be compared with what its record holds."""
+
+    of: str
+    value: bytes
+    id: bytes
+    epoch: int
+
+
+class Abort(NamedTuple):
+    """One claim that is handed back."""
+
+    of: str
+    value: bytes
+    id: bytes
+
+
 class Exchange(NamedTuple):
     """Before the records whose fields are exchanged: what their meta held."""
 
@@ -194,6 +239,11 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "CHANGE_META": ChangeMeta,
     "LEASE": Lease,
     "SWEEP": Sweep,
+    "FENCE": Fence,
+    "CLAIM": Claim,
+    "RELEASE": Release,
+    "VERIFY": Verify,
+    "ABORT": Abort,
     "EXCHANGE": Exchange,
     "FINISH": Finish,
     "JOURNAL": Journal,
@@ -218,5 +268,6 @@ NAMES: dict[str, str] = {
     "MOMENT": "'{}'".format(MOMENT.replace("\0", "\\0")),
     "LONG_VALUE": str(LONG_VALUE),
     "MAX_BATCH": str(MAX_BATCH),
+    "ALSO_OWED": "8",
 }
 """What stands for each ``$NAME`` in the Lua text."""

@@ -20,7 +20,8 @@ class Rendered:
     """A class as Lua text: its declaration, how many fixed keys it has, and the calls for its indexes.
 
     ``judges`` answer a refusal or nothing, ``writes`` change one index each: see ``lua/write/indexes.lua``.
-    ``kinds`` are the parts that have the functions. ``fast`` is what a script of this one class begins with.
+    ``kinds`` are the parts that have the functions. ``fences`` note what becomes of uniques which hold over
+    all partitions. ``fast`` is what a script of this one class begins with.
     """
 
     declaration: str
@@ -30,6 +31,7 @@ class Rendered:
     kinds: frozenset[str]
     expires: bool
     fields_end: bool
+    fences: tuple[str, ...]
     fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
 
 
@@ -66,6 +68,7 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         _kinds(schema),
         schema.expires,
         bool(schema.field_ttls),
+        tuple(_fence(of, fields) for of, fields in schema.claimed.items()),
         fast,
     )
 
@@ -99,6 +102,12 @@ def _call_compound(calls: _Calls, names: Keys, compound: Compound, keys: Mapping
     else:
         scores = keys[names.range(compound.fields[1])]
         calls.writes.append(f"write_pair(list, {fields}, {scores})")
+
+
+def _fence(of: str, fields: Sequence[str]) -> str:
+    if len(fields) == 1:
+        return f"fence(list, {quote(of)}, {quote(fields[0])}, change)"
+    return f"fence(list, {quote(of)}, {{{listed(fields)}}}, change_together)"
 
 
 def _kinds(schema: Schema) -> frozenset[str]:

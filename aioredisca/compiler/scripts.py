@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Literal
 
-from aioredisca.compiler.parts import Part, complete, only_if, part, parts
+from aioredisca.compiler.parts import Part, claiming, complete, only_if, part, parts
 from aioredisca.compiler.rendering import Rendered
 from aioredisca.types import Script
 
@@ -63,10 +63,17 @@ SHARED_PARTS = (
         "shared/sortable",
         "shared/score",
     ),
-    *("shared/joined", "shared/elements", "shared/clock", "shared/over", "shared/noted", "shared/ends"),
+    *("shared/joined", "shared/elements", "shared/clock", "shared/vacate", "shared/over", "shared/noted"),
+    *("shared/ends", "shared/claimed"),
 )
 """What several parts need, put in where it is needed first."""
 
+
+OVER = "shared/over"
+"""What takes away records that are over, and what they claim."""
+
+CLAIM_PARTS = ("claims/claim", "claims/release")
+"""Scripts of the partition of a value."""
 
 UNDECLARED = "--!df flags=allow-undeclared-keys\n"
 """What scripts begin with, for Dragonfly: they reach keys of values that were stored before, which no call
@@ -78,12 +85,15 @@ def script_of(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def composed(some: Iterable[Part]) -> Script:
+def composed(some: Iterable[Part], *, claims: bool = False) -> Script:
     """A script of these parts, with what they share right before the first that needs it.
 
-    So a fast path, which returns, builds nothing that only others need.
+    So a fast path, which returns, builds nothing that only others need. *claims*: of a class whose uniques
+    hold over all its partitions.
     """
     left, found = parts(*SHARED_PARTS), list[Part]()
+    if claims:
+        left = [claiming(one.name) if one.name == OVER else one for one in left]
     for one in some:
         shared = _shared(one, left)
         left = [other for other in left if other not in shared]
@@ -140,7 +150,11 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
     counts, cascades, checks, after = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
     judged = parts(*_ending(classes), *counts, "write/judge", *cascades, *checks)
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
-    return composed([*fast, *_taken(classes), *judged, *_written(classes, after), reply])
+    if not _claims(classes):
+        return composed([*fast, *_taken(classes), *judged, *_written(classes, after), reply])
+    fences, owed = part("write/fences"), part("write/owed")
+    written = [*_taken(classes), fences, *judged, *_written(classes, after, fenced=True)]
+    return composed([*fast, *written, owed, reply], claims=True)
 
 
 @lru_cache(maxsize=1024)
@@ -157,7 +171,7 @@ def build_script(one: Rendered) -> Script:
     """A script that indexes records of the class anew, while indexes are built."""
     taken, judged = _taken((one,)), parts(*_ending((one,)), "write/judge")
     building, built = part("write/building"), part("write/built")
-    return composed([*taken, building, *judged, *_written((one,)), built])
+    return composed([*taken, building, *judged, *_written((one,)), built], claims=_claims((one,)))
 
 
 @cache
@@ -181,7 +195,35 @@ def field_end_script(expires: bool) -> Script:
 @lru_cache(maxsize=1024)
 def sweep_script(one: Rendered) -> Script:
     """A script that takes away what is left of records of the class that are over."""
-    return composed([_declarations((one,)), part("small/bury")])
+    return composed([_declarations((one,)), part("small/bury")], claims=_claims((one,)))
+
+
+@cache
+def claim_script(name: str) -> Script:
+    """The script of one of CLAIM_PARTS."""
+    return composed([part(name)])
+
+
+@lru_cache(maxsize=1024)
+def verify_script(one: Rendered) -> Script:
+    """A script that compares claims with what records of the class hold."""
+    return _of_claims(one, "claims/verify")
+
+
+@lru_cache(maxsize=1024)
+def abort_script(one: Rendered) -> Script:
+    """A script that hands claims back."""
+    return _of_claims(one, "claims/abort")
+
+
+def _of_claims(one: Rendered, name: str) -> Script:
+    ends = "claims/ending" if one.expires else "claims/living"
+    return composed([_declarations((one,)), *parts(ends, name)], claims=True)
+
+
+def _claims(classes: Sequence[Rendered]) -> bool:
+    """Whether uniques of the classes hold over all their partitions."""
+    return any(one.fences for one in classes)
 
 
 def _ending(classes: Sequence[Rendered]) -> list[str]:
@@ -209,10 +251,11 @@ def _declarations(classes: Sequence[Rendered]) -> Part:
     return Part("declarations", (), ("FIXED", "CLASSES"), text)
 
 
-def _written(classes: Sequence[Rendered], then: Sequence[str] = ()) -> list[Part]:
+def _written(classes: Sequence[Rendered], then: Sequence[str] = (), *, fenced: bool = False) -> list[Part]:
     """What a script does to the indexes, if any changes, to the hashes, *then*, and to what ends."""
     kinds = [f"write/{name}" for name in INDEX_PARTS if any(name in one.kinds for one in classes)]
-    indexes = [*parts("write/indexes", *kinds), _index_calls(classes)]
+    fence = ["write/fence"] if fenced else []
+    indexes = [*parts("write/indexes", *kinds, *fence), _index_calls(classes, fenced)]
     before, after = (parts(*names) for names in _fields_ending(classes))
     after += parts(*then)
     ended = parts("write/ended") if _ending(classes) else []
@@ -220,10 +263,12 @@ def _written(classes: Sequence[Rendered], then: Sequence[str] = ()) -> list[Part
     return [*before, *hashes, *after, *ended]
 
 
-def _index_calls(classes: Sequence[Rendered]) -> Part:
+def _index_calls(classes: Sequence[Rendered], fenced: bool) -> Part:
     """One call per index, in the order that ``lua/write/indexes.lua`` tells."""
     lines = ["local list, refusal"]
     lines += _for_each([[_judged(call) for call in one.judges] for one in classes])
+    if fenced:
+        lines += [*_for_each([one.fences for one in classes]), _judged("unclaimed()")]
     lines += _for_each([one.writes for one in classes])
     needs = dict.fromkeys(re.findall(r"\b\w+(?=\()", "\n".join(lines)))
     return Part("calls of the indexes", ("CLASSES", *needs), (), "\n".join(lines))

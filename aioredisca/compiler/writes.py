@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aioredisca.compiler import batches, positions
-from aioredisca.compiler.changes import Change, referrers_in, schemas_of
+from aioredisca.compiler.changes import Change, Fence, referrers_in, schemas_of
 from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
@@ -25,8 +25,11 @@ from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Call, Raw, Reply
 
 
-def write_call(changes: Sequence[Change]) -> Call:
-    """One script call that writes all *changes* of one database, or none."""
+def write_call(changes: Sequence[Change], fences: Sequence[Fence] = ()) -> Call:
+    """One script call that writes all *changes* of one database, or none.
+
+    *fences*: what was claimed for them, of a class whose uniques hold over all its partitions.
+    """
     if len(changes) == 1 and (call := batches.fast_call(changes[0])):
         return call
     referrers = referrers_in(changes)
@@ -34,6 +37,8 @@ def write_call(changes: Sequence[Change]) -> Call:
     records = [change.schema.keys.record(change.id) for change in changes]
     parents = _numbered(changes, len(scope.fixed) + len(records))
     arguments = batches.grouped(changes, scope.numbers, parents, alone=bool(referrers))
+    if changes[0].schema.claimed:
+        arguments += batches.fenced(fences)
     keys: list[Arg] = [*scope.fixed, *records, *parents]
     if after := [command for change in changes for command in change.after]:
         arguments += batches.afterwards(after, len(arguments), len(keys))
@@ -246,6 +251,8 @@ def _special(flag: Reply) -> Outcome:
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:
     """The outcome of each change, or why nothing was written."""
     try:
+        if reply[0] == b"OWES":  # claims, which others may release
+            reply = [b"OK", *reply[2:]]
         if reply[0] != b"OK":
             return _refused(reply)
         return [_OUTCOMES[flag] if type(flag) is int else _special(flag) for flag in reply[1:]]

@@ -95,7 +95,7 @@ def claim_prefix(store: Store, model: ModelType, schema: Schema) -> None:
     claims[base, _full(model)] = ref(model)
 
 
-_MEETS = re.compile(r":|/[chlnrstuxy](/|$)")
+_MEETS = re.compile(r":|/[cehklnorstuxy](/|$)")
 """How a longer prefix goes on that is among the records of the shorter one, or among its indexes."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from aioredisca.errors import UsageError
 from aioredisca.storage.partitions import partition_of_id, tags
@@ -125,6 +126,23 @@ class Keys:
         """Hash: id of a record that ends -> what stands of it in indexes, for when it is gone."""
         return f"{self.base}/t/n"
 
+    def claims(self, of: str) -> str:
+        """Hash, in the partition of a value: value -> ``epoch:id`` of who claims it in all partitions.
+
+        *of* is the unique: its hash fields with ``/`` between.
+        """
+        return f"{self.base}/k/{of}"
+
+    @property
+    def epochs(self) -> str:
+        """Hash, in the partition of a record: bucket of its id -> how often claims of such were given up."""
+        return f"{self.base}/e"
+
+    @property
+    def owed(self) -> str:
+        """List, in the partition of a record: claims given up and not yet released, each as :class:`Owed`."""
+        return f"{self.base}/o"
+
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""
         return f"{self.base}/n/{field}"
@@ -187,6 +205,41 @@ def sortable(value: bytes) -> bytes:
 def joined(values: Iterable[bytes]) -> bytes:
     """Several values as one, so that no two lists of values are alike."""
     return b"".join(b"%d:%b" % (len(value), value) for value in values)
+
+
+def apart(text: bytes) -> list[bytes]:
+    """The values that were :func:`joined`."""
+    found, rest = list[bytes](), text
+    while rest:
+        size, _, rest = rest.partition(b":")
+        found.append(rest[: int(size)])
+        rest = rest[int(size) :]
+    return found
+
+
+class Owed(NamedTuple):
+    """A claim that is to be released, as ``Keys.owed`` has it: these four, joined.
+
+    ``of``     the unique, as :meth:`Keys.claims` takes it.
+    ``epoch``  released are claims of earlier ones alone.
+    """
+
+    of: str
+    value: bytes
+    id: bytes
+    epoch: int
+
+
+def read_owed(entry: bytes) -> Owed:
+    """A member of ``Keys.owed``."""
+    of, value, id, epoch = apart(entry)
+    return Owed(of.decode(), value, id, int(epoch))
+
+
+def read_claim(held: bytes) -> tuple[int, bytes]:
+    """What ``Keys.claims`` has of a value: the epoch and the id."""
+    epoch, _, id = held.partition(b":")
+    return int(epoch), id
 
 
 def long_digest(value: bytes) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from aioredisca.storage.keys import LONG_VALUE, MARKER, MOMENT, Keys, long_digest
 from aioredisca.storage.moments import score
-from aioredisca.storage.partitions import partition_of_id, tags
+from aioredisca.storage.partitions import partition_of, partition_of_id, tags
 from aioredisca.storage.resp import layout
 from aioredisca.types import CacheRegion, Raw
 
@@ -314,12 +314,36 @@ class Schema:
         return (self.keys, self.signature, self.required, self.field_ttls.keys(), mirrors, len(self.parts))
 
     @cached_property
+    def claimed(self) -> dict[str, tuple[str, ...]]:
+        """The uniques of a class with partitions, which hold over all of these by claims: hash fields, by
+        what :meth:`Keys.claims` calls them."""
+        if not self.parts and self.part is None:
+            return {}
+        single = ((spec.key,) for spec in self.fields if spec.unique)
+        together = (one.fields for one in self.compounds if one.unique)
+        return {"/".join(fields): fields for fields in (*single, *together)}
+
+    @cached_property
+    def siblings(self) -> tuple[Schema, ...]:
+        """The class in all of its partitions, of a partition as well."""
+        return self.all_parts
+
+    def place_of_claim(self, value: bytes) -> Schema:
+        """The partition that has the claims on *value*."""
+        return self.siblings[partition_of(value, len(self.siblings))]
+
+    def place_of_record(self, id: str) -> Schema:
+        """The partition that has the record of *id*: as :meth:`of`, of a partition as well."""
+        return self.siblings[partition_of_id(id, len(self.siblings))]
+
+    @cached_property
     def fixed_keys(self) -> tuple[str, ...]:
         """Every key that no value is part of, in the order that the write script numbers them."""
         single = (key for spec in self.tracked for _, key in self.slots(spec))
         together = (self.keys.unique_together(c.fields) for c in self.compounds if c.unique)
+        claims = (self.keys.epochs, self.keys.owed) if self.claimed else ()
         ends = (self.keys.moments, self.keys.notes) if self.expires else ()
-        return (self.keys.meta, self.keys.ids, *single, *together, *ends)
+        return (self.keys.meta, self.keys.ids, *single, *together, *claims, *ends)
 
     def with_dependents(self, entries: frozenset[str]) -> frozenset[str]:
         """*entries* and the compound indexes that take their scores from one of them."""
@@ -352,6 +376,7 @@ def spread(schema: Schema, partitions: int) -> Schema:
         for tag in tags(keys.prefix, partitions)
     ]
     for part in parts:
+        part.__dict__["siblings"] = (*parts,)
         part.__dict__["cache_region"] = schema.cache_region  # so many records in all
     return replace(schema, parts=tuple(parts))
 

@@ -28,6 +28,7 @@ from aioredisca.compiler.parts import (
 from aioredisca.compiler.positions import NAMES
 from aioredisca.compiler.rendering import rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
+    CLAIM_PARTS,
     INDEX_PARTS,
     MIGRATE_PARTS,
     QUERY_PARTS,
@@ -35,7 +36,9 @@ from aioredisca.compiler.scripts import (
     SMALL_PARTS,
     UNDECLARED,
     WRITE_EXTRAS,
+    abort_script,
     build_script,
+    claim_script,
     collect_script,
     composed,
     field_end_script,
@@ -45,9 +48,10 @@ from aioredisca.compiler.scripts import (
     query_script,
     small_script,
     sweep_script,
+    verify_script,
     write_script,
 )
-from aioredisca.storage.schema import Compiled, FieldSpec, Schema
+from aioredisca.storage.schema import Compiled, FieldSpec, Schema, spread
 from aioredisca.types import Script
 
 from ..support.lua_names import names_of
@@ -152,6 +156,13 @@ def compositions(schemas: list[Schema]) -> list[Script]:
     found += [query_script(answer, expires) for answer in QUERY_PARTS for expires in (False, True)]
     for make in (collect_script, field_end_script, probe_script):
         found += [make(either) for either in (False, True)]
+    found += [claim_script(name) for name in CLAIM_PARTS]
+    spreads = [spread(one, 4).parts[0] for one in schemas]
+    for one in [*spreads, *(replace(one, expires=True, compiled=Compiled()) for one in spreads)]:
+        alone = (rendered(one, 1),)
+        found += [verify_script(alone[0]), abort_script(alone[0]), write_script(alone, ())]
+        found += [write_script(alone, (extra,)) for extra in ("increment", "after")]
+        found += [build_script(alone[0]), sweep_script(alone[0])]
     schemas = [*schemas, *with_fields_that_end(schemas)]
     ending = [replace(schema, expires=True, compiled=Compiled()) for schema in schemas]
     found += [sweep_script(rendered(schema, 1)) for schema in ending]
@@ -206,7 +217,7 @@ def test_every_part_is_in_some_composition() -> None:
     }
     used |= {f"migrate/{one}" for one in MIGRATE_PARTS}
     text = resources.files("aioredisca.compiler").joinpath("scripts.py").read_text("utf-8")
-    assert used | {*re.findall(r'"((?:read|write|small|migrate)/\w+)"', text)} | {TEMPLATE} == {*FILES}
+    assert used | {*re.findall(r'"((?:read|write|small|migrate|claims)/\w+)"', text)} | {TEMPLATE} == {*FILES}
 
 
 def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:

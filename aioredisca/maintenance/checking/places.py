@@ -80,6 +80,8 @@ class Layout:
         own += [f"{schema.keys.journal}{end}" for end in ("", "/left", "/lease")]
         if schema.expires:
             own += [schema.keys.moments, schema.keys.notes]
+        if schema.claimed:
+            own += [schema.keys.epochs, schema.keys.owed, *map(schema.keys.claims, schema.claimed)]
         self.own = frozenset(key.encode() for key in own)
         """The keys beside records, indexes and collections."""
 

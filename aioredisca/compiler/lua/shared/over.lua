@@ -5,6 +5,8 @@
 -- base/t    sorted set: id -> the millisecond of its end, which its key has as well
 -- base/t/n  hash: id -> what stands of it in indexes, for the hash is gone then: entries of a letter and texts,
 --           each after its length and a colon (see noted.lua)
+--
+-- Lines behind --claims are code where uniques hold over all partitions of a class.
 
 -- Whether there is no record any more. On servers before 7.2 the time of keys stands still in a script, and the clock
 -- does not: what has no time left may be over.
@@ -27,6 +29,7 @@ end
 -- Takes away what is left of a record that is over. Claims that others hold by now stay theirs.
 local function bury(base, id, collections)
   local note, at = call('HGET', base .. '/t/n', id) or '', 1
+  --claims local claims = {}
   local function take()
     local colon = string.find(note, ':', at, true)
     local last = colon + tonumber(string.sub(note, at, colon - 1))
@@ -46,6 +49,9 @@ local function bury(base, id, collections)
       unless_foreign('HDEL', key, id)
     else
       local value = take()
+      --claims if kind == 'u' then
+      --claims   claims[#claims + 1], claims[#claims + 2] = string.sub(key, #base + 4), value
+      --claims end
       if kind == 'm' then
         unless_foreign('ZREM', key, value)
       elseif unless_foreign('HGET', key, value) == id then
@@ -59,6 +65,9 @@ local function bury(base, id, collections)
   call('ZREM', base .. '/ids', id)
   call('HDEL', base .. '/t/n', id)
   call('ZREM', base .. '/t', id)
+  --claims if claims[1] then
+  --claims   vacate(base, id, claims)
+  --claims end
 end
 
 -- Of up to *most* records whose moment has come the key decides: somebody may have given it another end, or none.

@@ -1,0 +1,1 @@
+"""Uniques of a class with partitions, which hold over all of these: docs/storage.md. Pure."""

@@ -1,0 +1,7 @@
+-- needs:
+-- gives: buried
+-- Records never end.
+
+local function buried()
+  return false
+end
