@@ -39,7 +39,7 @@ from aioredisca.errors import (
     WrongType,
 )
 from aioredisca.fields.access import decoded, to_be_deleted
-from aioredisca.persistence import foreign, pending, readiness
+from aioredisca.persistence import claims, foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
@@ -78,6 +78,11 @@ class Prepared:
     referrers: Sequence[Referrer]
     schemas: Collection[Schema]
     call: Call
+
+    @property
+    def claims(self) -> bool:
+        """Whether uniques of the class hold over all its partitions."""
+        return bool(self.begun and self.begun[0][1].schema.claimed)
 
 
 def prepare(begun: Begun) -> Prepared:
@@ -129,20 +134,33 @@ async def carry_out(
 
     *overlap* may be called while the changes are on their way: see :meth:`Transport.send`.
     """
-    schemas, call = prepared.schemas, prepared.call
+    schemas = prepared.schemas
     try:
         if prepared.referrers:
             await _ready_to_cascade(store, prepared.referrers)
         if readiness.declared(store, schemas):  # as nearly always
-            outcomes = write_outcome(await store.transport().send(call, overlap))
+            outcomes = write_outcome(await _sent(store, prepared, overlap))
         else:
-            outcomes = await _settle(store, schemas, call, write_outcome, overlap)
+            outcomes = await _settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
         outcomes = await _accepted(store, prepared, outcomes)
     except BaseException as error:
         raise await _unwritten(store, prepared, error) from None
     if finishes:
         finish(prepared, outcomes)
     return outcomes
+
+
+def _sent(store: Store, prepared: Prepared, overlap: Overlap | None = None) -> Awaitable[Reply]:
+    """The reply to what was prepared, once what it needs was claimed."""
+    if prepared.claims:
+        return claims.send(store, prepared.begun, prepared.call)
+    return store.transport().send(prepared.call, overlap)
+
+
+def _all_sent(store: Store, several: Sequence[Prepared]) -> Awaitable[list[Reply]]:
+    if any(prepared.claims for prepared in several):
+        return claims.send_all(store, [(prepared.begun, prepared.call) for prepared in several])
+    return store.transport().send_all([prepared.call for prepared in several])
 
 
 async def carry_out_together(store: Store, several: Sequence[Prepared]) -> list[list[Outcome] | RediscaError]:
@@ -153,7 +171,7 @@ async def carry_out_together(store: Store, several: Sequence[Prepared]) -> list[
         for prepared in several:
             for schema in prepared.schemas:
                 await readiness.ready_to_write(store, schema)
-        replies = await store.transport().send_all([prepared.call for prepared in several])
+        replies = await _all_sent(store, several)
         results = list[list[Outcome] | RediscaError]()
         for prepared, reply in zip(several, replies, strict=True):
             results.append(await _result(store, prepared, reply))
@@ -212,7 +230,7 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
     outcomes: list[Outcome] | Refusal = refusal
     if refusal.code == "SCHEMA":
         readiness.forget(store, prepared.schemas)
-        outcomes = await _settle(store, prepared.schemas, prepared.call, write_outcome)
+        outcomes = await _settle(store, prepared.schemas, lambda: _sent(store, prepared), write_outcome)
     if isinstance(outcomes, Refusal):
         if outcomes.code == "UNBUILT":  # since it was asked
             readiness.forget(store, [one.schema for one in prepared.referrers])
@@ -263,7 +281,10 @@ async def get_or_create(
     try:
         with told("called again, it finds the record that it has created or changed, but cannot say which"):
             outcome = await _settle(
-                store, [create.schema], call, lambda reply: get_or_create_outcome(create.schema, reply)
+                store,
+                [create.schema],
+                lambda: store.transport().send(call),
+                lambda reply: get_or_create_outcome(create.schema, reply),
             )
     except RediscaError as error:
         raise await foreign.explained(store, [create.schema], [create], error) from None
@@ -278,8 +299,10 @@ async def get_or_create(
 async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
     """Take away what is left of up to *most* records that are over; how many were seen, how many wait."""
     with told("sweep() again settles it"):
-        outcome = await _settle(store, [schema], sweep_call(schema, most), sweep_outcome)
+        call = sweep_call(schema, most)
+        outcome = await _settle(store, [schema], lambda: store.transport().send(call), sweep_outcome)
     assert not isinstance(outcome, Refusal)  # but for SCHEMA, which is settled, nothing is refused
+    await claims.drain(store, schema)
     return outcome
 
 
@@ -294,7 +317,7 @@ async def collect(
     call = collect_call(schema, record.__state__.id, name, command)
     try:
         with told("to do it again may do it twice: read the collection first"):
-            outcome = await _settle(store, [schema], call, collect_outcome)
+            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except WrongType as error:
         found = await foreign.explained(store, [schema], (), error)
         if isinstance(found, WrongType) and found.key == schema.keys.meta:
@@ -315,7 +338,7 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
     call = field_end_call(schema, id, field, command)
     try:
         with told("expire_field() again settles it"):
-            outcome = await _settle(store, [schema], call, collect_outcome)
+            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except RediscaError as error:
         raise await foreign.explained(store, [schema], (), error) from None
     if isinstance(outcome, Refusal):
@@ -326,15 +349,14 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
 async def _settle(
     store: Store,
     schemas: Collection[Schema],
-    call: Call,
+    send: Callable[[], Awaitable[Reply]],
     read: Callable[[Reply], T | Refusal],
-    overlap: Overlap | None = None,
 ) -> T | Refusal:
-    """What *call* came to, once the store keeps the indexes of all *schemas*."""
+    """What came of what *send* sends, once the store keeps the indexes of all *schemas*."""
     for _ in range(ATTEMPTS):
         for schema in schemas:
             await readiness.ready_to_write(store, schema)
-        outcome = read(await store.transport().send(call, overlap))
+        outcome = read(await send())
         if not isinstance(outcome, Refusal) or outcome.code != "SCHEMA":
             return outcome
         readiness.forget(store, schemas)

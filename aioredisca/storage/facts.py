@@ -64,6 +64,7 @@ class StoreFacts:
     ``index_states``       by key base and signature of a class.
     ``small_values``       keys of the sets of values that few records held, and until when that is believed.
     ``classes``            the classes that keep a prefix, by key base and full name.
+    ``epochs``             by key base of a partition and bucket of ids, as the last reply that told them.
     ``neighbours``         those of all Databases known to be the same one, whose keys may meet: itself, too.
     ``spread``             key bases of classes whose records are known to be in so many partitions.
     ``referrers``          what a delete must look at, by key base; good for one generation of classes.
@@ -86,6 +87,7 @@ class StoreFacts:
         default_factory=dict[tuple[str, str], "ReferenceType[Any]"]
     )
     spread: set[tuple[str, int]] = field(default_factory=set[tuple[str, int]])
+    epochs: dict[tuple[str, int], int] = field(default_factory=dict[tuple[str, int], int])
     neighbours: WeakSet[StoreFacts] = field(default_factory=lambda: WeakSet[StoreFacts]())
     referrers: dict[str, tuple[int, tuple[Referrer, ...]]] = field(
         default_factory=dict[str, "tuple[int, tuple[Referrer, ...]]"]

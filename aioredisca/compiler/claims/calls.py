@@ -55,7 +55,7 @@ def claim_call(place: Schema, claims: Sequence[Claim]) -> Call:
 
 
 @write_reader
-def claim_outcome(reply: Reply, claims: Sequence[Claim]) -> list[Held | None]:
+def claim_outcome(reply: Reply, claims: Sequence[object]) -> list[Held | None]:
     """Who has each claim, None where it was made."""
     if len(reply) != len(claims):
         raise ValueError("an answer for each")
