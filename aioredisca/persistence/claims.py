@@ -21,6 +21,7 @@ from aioredisca.compiler.claims.calls import (
     abort_call,
     claim_call,
     claim_outcome,
+    holder_call,
     owed_call,
     owed_outcome,
     release_call,
@@ -34,9 +35,9 @@ from aioredisca.compiler.writes import write_call
 from aioredisca.errors import OutcomeUnknown, RediscaError, Unavailable
 from aioredisca.persistence.asking import read, read_together
 from aioredisca.persistence.pending import Begun
-from aioredisca.storage.keys import Owed, id_text
+from aioredisca.storage.keys import Owed, id_text, read_claim
 from aioredisca.storage.partitions import bucket_of
-from aioredisca.storage.replies import LIST
+from aioredisca.storage.replies import LIST, TEXT
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Reply, Store
 
@@ -51,9 +52,7 @@ PAUSE, LONGEST = 0.001, 0.02
 DRAINED = 100
 """Claims that are released in one round trip where many wait."""
 
-_RESTLESS = (
-    "others kept taking the same unique values: nothing was written, and it may be tried again ({} attempts)"
-)
+RESTLESS = f"others kept taking the same unique value, {ATTEMPTS} times: nothing was written, try it again"
 
 
 @dataclass(slots=True)
@@ -168,13 +167,13 @@ class _Attempt:
         self._refuse_twins()
         for tries in range(ATTEMPTS):
             if tries > 1:
-                await _pause(self._store, tries - 1)
+                await pause(self._store, tries - 1)
             await self._claim()
             await self._write()
             if not self._left():
                 break
         for write in self._left():
-            write.reply = Unavailable(_RESTLESS.format(ATTEMPTS))
+            write.reply = Unavailable(RESTLESS)
         await self._hand_back()
         with suppress(RediscaError):  # what is not released now will be by the next
             await release(self._store, self._owed)
@@ -208,10 +207,10 @@ class _Attempt:
             if not held:
                 return
             if tries:
-                await _pause(self._store, tries)
+                await pause(self._store, tries)
             asked = await self._verify(held)
         for one in asked:
-            one.write.reply = Unavailable(_RESTLESS.format(ATTEMPTS))
+            one.write.reply = Unavailable(RESTLESS)
 
     async def _ask(self, asked: Sequence[_Asked]) -> list[tuple[_Asked, Held]]:
         """Send claims, those of a partition of values together; those that others have."""
@@ -337,9 +336,16 @@ def _by_place(some: Iterable[tuple[Schema, T]]) -> list[tuple[Schema, list[T]]]:
     ]
 
 
-async def _pause(store: Store, tries: int) -> None:
+async def pause(store: Store, tries: int) -> None:
+    """Let others be faster, who want the same."""
     longest = min(LONGEST, PAUSE * 2**tries)
     await store.transport().offload(time.sleep, random.uniform(0, longest))
+
+
+async def holder(store: Store, schema: Schema, of: str, value: bytes) -> str:
+    """The id that claims the value of a unique; empty if none does. HGET, one round trip."""
+    held = await read(store, holder_call(schema.place_of_claim(value), of, value), TEXT)
+    return id_text(read_claim(held)[1]) if held else ""
 
 
 # -- what was given up -----------------------------------------------------------------------------

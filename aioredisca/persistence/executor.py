@@ -53,6 +53,9 @@ E = TypeVar("E", bound=BaseException)
 
 ATTEMPTS = 3
 
+FOUND_AGAIN = "called again, it finds the record that it has created or changed, but cannot say which"
+"""The cure where nobody knows what came of a get-or-create."""
+
 
 @asynccontextmanager
 async def locked(store: Store, records: Sequence[Record]) -> AsyncGenerator[None]:
@@ -279,7 +282,7 @@ async def get_or_create(
     await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key, waiting)
     try:
-        with told("called again, it finds the record that it has created or changed, but cannot say which"):
+        with told(FOUND_AGAIN):
             outcome = await _settle(
                 store,
                 [create.schema],

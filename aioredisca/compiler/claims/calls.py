@@ -67,6 +67,11 @@ def _held(text: bytes) -> Held:
     return Held(id, epoch)
 
 
+def holder_call(place: Schema, of: str, value: bytes) -> Call:
+    """Who claims a value, where *place* is its partition."""
+    return Call(("HGET", place.keys.claims(of), value))
+
+
 def release_call(place: Schema, owed: Sequence[Owed]) -> Call:
     """Release claims that were given up, where *place* is the partition of their values."""
     keys = dict.fromkeys(one.of for one in owed)
