@@ -77,12 +77,12 @@ async def racing(rounds: int) -> None:
 @pytest.mark.asyncio_only
 async def test_of_100_callers_one_creates_and_all_get_the_same(db: Database, backend: str) -> None:
     for number in range(3 if backend == "memory" else 20):
-        one = {"email": f"{number}@x.yz"}
+        one: dict[str, Any] = {"email": f"{number}@x.yz"}
         calls = [Guest.get_or_create(**one, defaults={"name": str(i)}) for i in range(100)]
         found = await asyncio.gather(*calls)
         assert sum(created for _, created in found) == 1
         assert len({(guest.id, guest.name) for guest, _ in found}) == 1
-        key = {"owner": str(number), "slug": "s"}
+        key: dict[str, Any] = {"owner": str(number), "slug": "s"}
         found = await asyncio.gather(
             *(Guest.update_or_create(**key, defaults={"name": str(i)}) for i in range(100))
         )
