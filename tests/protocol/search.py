@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from .world import Scenario, Violation, World
+from .world import Violation
 
 MOST = 6_000_000
 """States of one scenario: more does not fit the memory of a small machine."""
@@ -26,10 +28,20 @@ class Outcome:
         return f"{self.violation} after {len(self.trace)} steps: {', '.join(self.trace)}"
 
 
-Parents = dict[World, "tuple[World, int, str] | None"]
+Parents = dict[Any, "tuple[Any, int, str] | None"]
 
 
-def search(scenario: Scenario) -> Outcome:
+class Searched(Protocol):
+    """Where a search begins, and what is right. Worlds have processes, which take steps."""
+
+    @property
+    def name(self) -> str: ...
+    def starts(self) -> Iterable[Any]: ...
+    def check(self, world: Any) -> None: ...
+    def check_end(self, world: Any) -> None: ...
+
+
+def search(scenario: Searched) -> Outcome:
     """Look at every state."""
     parents: Parents = dict.fromkeys(scenario.starts())
     queue, ends = deque(parents), 0
@@ -54,7 +66,7 @@ def search(scenario: Scenario) -> Outcome:
     return Outcome("", (), len(parents), ends)
 
 
-def _trace(parents: Parents, world: World) -> tuple[str, ...]:
+def _trace(parents: Parents, world: Any) -> tuple[str, ...]:
     steps = list[str]()
     while (come := parents[world]) is not None:
         world, at, label = come

@@ -1,0 +1,54 @@
+"""Uniques hold over all partitions in every interleaving, and each rule of the protocol is needed."""
+
+from __future__ import annotations
+
+import pytest
+
+from ..conftest import FULL
+from .claims.scenarios import Control, Scenario, controls, full, small
+from .search import Outcome, search
+
+SCENARIOS = [*(full() if FULL else small())]
+CONTROLS = [*controls()]
+
+
+def names(some: list[Scenario]) -> list[str]:
+    return [one.name for one in some]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=names(SCENARIOS))
+def test_every_state_is_right(scenario: Scenario) -> None:
+    outcome = search(scenario)
+    assert not outcome.violation, outcome
+    assert outcome.states > 3
+
+
+def first_violation(control: Control) -> Outcome | None:
+    found = map(search, control.scenarios())
+    return next((outcome for outcome in found if outcome.violation), None)
+
+
+@pytest.mark.parametrize("control", CONTROLS, ids=[control.name for control in CONTROLS])
+def test_control_without_a_rule_it_fails(control: Control) -> None:
+    if control.slow and not FULL:
+        pytest.skip("REDISCA_FULL=1 looks at all of it")
+    assert first_violation(control)
+
+
+if __name__ == "__main__":  # python -m tests.protocol.test_claims: the figures
+    import sys
+    import time
+
+    total = 0
+    for one in full():
+        if all(word in one.name for word in sys.argv[1:]):
+            begun = time.process_time()
+            found = search(one)
+            total += found.states
+            sys.stdout.write(f"{one.name}: {found}, {time.process_time() - begun:.1f} s\n")
+            sys.stdout.flush()
+    for control in controls():
+        if all(word in control.name for word in sys.argv[1:]):
+            sys.stdout.write(f"without: {control.name}: {first_violation(control) or 'NOTHING FAILS'}\n")
+            sys.stdout.flush()
+    sys.stdout.write(f"{total:,} states\n")
