@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from aioredisca.compiler.changes import Change, Fence
 from aioredisca.compiler.claims.calls import (
@@ -97,7 +97,7 @@ class _Write:
         """Whether its claims are to be handed back: where nobody knows, it may have been written."""
         if isinstance(self.reply, RediscaError):
             return not isinstance(self.reply, OutcomeUnknown)
-        return type(self.reply) is list and self.reply[:1] != [b"OK"]
+        return _code_of(self.reply) not in (b"OK", None)
 
     def refuse(self, place: int, of: str, holder: bytes) -> None:
         """The value of a unique is another's: it is answered as the script would."""
@@ -278,7 +278,7 @@ class _Attempt:
             self._take(write, reply)
 
     def _take(self, write: _Write, reply: Reply) -> None:
-        code = reply[0] if type(reply) is list and reply else None
+        code = _code_of(reply)
         if code == b"CLAIM":
             self._learn(write, reply)
         elif code == b"OWES":
@@ -314,6 +314,11 @@ class _Attempt:
             for place, reply in zip(places, await self._sent(calls), strict=True):
                 if not isinstance(reply, RediscaError):
                     self._owe(place, reply)
+
+
+def _code_of(reply: Reply) -> object:
+    """What a reply of a write begins with; None where it is none."""
+    return cast("list[object]", reply)[0] if type(reply) is list and reply else None
 
 
 def _fail(some: Iterable[_Asked], error: RediscaError) -> None:

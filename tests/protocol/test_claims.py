@@ -30,8 +30,6 @@ def first_violation(control: Control) -> Outcome | None:
 
 @pytest.mark.parametrize("control", CONTROLS, ids=[control.name for control in CONTROLS])
 def test_control_without_a_rule_it_fails(control: Control) -> None:
-    if control.slow and not FULL:
-        pytest.skip("REDISCA_FULL=1 looks at all of it")
     assert first_violation(control)
 
 

@@ -278,14 +278,16 @@ def drains(**given: Any) -> Iterator[Scenario]:
     yield from pairs("released by others", writers, starts, 3, fate, _owes, **given)
 
 
-def ends(**given: Any) -> Iterator[Scenario]:
+def ends(number: int = 2, **given: Any) -> Iterator[Scenario]:
     writers = [
         *(Toucher(0), one(1, "create", "a"), Drainer(0, sweeps=True), one(0, "ending", "a")),
-        *(one(0, "update", "b"), one(0, "delete")),
+        *(one(0, "update", "b"), one(0, "delete"), one(0, "create", "a")),
     ]
     starts = [Start((ending("a"),)), Start((ending("a"), ending("b")))]
     given = {"tries": 1, **given}
-    yield from pairs("records that end, a clock that steps back", writers, starts, 3, Fate(2, 1), **given)
+    yield from pairs(
+        "records that end, a clock that steps back", writers, starts, number, Fate(2, 1), **given
+    )
 
 
 def doctors(**given: Any) -> Iterator[Scenario]:
@@ -342,7 +344,7 @@ def full() -> Iterator[Scenario]:
     yield from together(cold=True)
     yield from batches()
     yield from drains()
-    yield from ends()
+    yield from ends(3)
     yield from doctors()
     yield from failing()
     yield from racers()
@@ -351,8 +353,9 @@ def full() -> Iterator[Scenario]:
 
 def small() -> Iterator[Scenario]:
     """Some of each, of those that are soon looked through."""
-    for every, some in ((single, 15), (double, 45), (together, 30), (batches, 40), (doctors, 12)):
-        yield from [*every()][::some]
+    for every, some in ((single, 15), (double, 45), (together, 30), (batches, 40), (doctors, 12), (ends, 9)):
+        yield from [*every()][1::some]
+    yield from [*failing()][::20]
     yield from swaps()
     yield next(racers())
 
@@ -391,6 +394,7 @@ def controls() -> Iterator[Control]:
     no = frozenset[str]
     yield Control("a verify buries nothing", ends, Rules(buries=no(["write", "abort"])))
     yield Control("a write buries nothing", ends, Rules(buries=no(["verify", "abort"])))
+    yield Control("what hands back buries nothing", ends, Rules(buries=no(["verify", "write"])))
     for script in sorted(EVERY - {"sweep", "abort"}):
         yield Control(
             f"no replica is waited for behind {script}", failing, Rules(), (("waited", EVERY - {script}),)

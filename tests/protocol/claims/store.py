@@ -159,8 +159,7 @@ class Store:
         stale = rules.compares_epoch and self.epochs[shape.bucket(id)] != epoch
         if wants and (stale or (rules.compares_claims and not wants <= claims)):
             return ("claim", self.epochs[shape.bucket(id)], wants)
-        old = shape.keys_of(record.values) if record.life == OVER else held  # not buried: a control
-        gives = (held if record.lives else old) - holds
+        gives = held - holds
         if rules.hands_rest_back:
             gives |= claims - holds
         life = (
@@ -184,6 +183,7 @@ class Store:
         """Take the record away if it is over."""
         if self.records[id].life == OVER:
             self._bury(id)
+        self.written = id  # what is released by it is waited for, too
         return self.owed[id]
 
     def touch(self, id: int) -> bool:
@@ -194,6 +194,7 @@ class Store:
         return self.records[id].lives
 
     def waiting(self, id: int) -> frozenset[tuple[Key, int]]:
+        self.written = id
         return self.owed[id]
 
     def forget(self, id: int, key: Key, epoch: int) -> None:

@@ -130,7 +130,8 @@ class Writer(NamedTuple):
         """What it does with a reply."""
         match self.phase:
             case "look":
-                return self._wanting(item, *reply, self.saves[item], scenario)
+                epoch, values = reply
+                return self._wanting(item, epoch, values, self.saves[item], scenario)
             case "claim":
                 number, key, *_ = item
                 if reply is None:
@@ -275,13 +276,11 @@ class Drainer(NamedTuple):
             after, changes = scenario.changed(world, store, request, goes)
             yield f"{request}", world.after(at, self._replace(begun=True, writer=after), **changes)
             return
-        for label, after in self.writer.steps(at, world, scenario):
-            yield (
-                label,
-                after.after(at, self._replace(writer=after.processes[at]))
-                if (isinstance(after.processes[at], Writer))
-                else after,
-            )
+        for label, later in self.writer.steps(at, world, scenario):
+            mine = later.processes[at]
+            if isinstance(mine, Writer):
+                later = later.after(at, self._replace(writer=mine))
+            yield label, later
 
 
 class Toucher(NamedTuple):
