@@ -37,7 +37,7 @@ def write_call(changes: Sequence[Change], fences: Sequence[Fence] = ()) -> Call:
     records = [change.schema.keys.record(change.id) for change in changes]
     parents = _numbered(changes, len(scope.fixed) + len(records))
     arguments = batches.grouped(changes, scope.numbers, parents, alone=bool(referrers))
-    if changes[0].schema.claimed:
+    if changes and changes[0].schema.claimed:
         arguments += batches.fenced(fences)
     keys: list[Arg] = [*scope.fixed, *records, *parents]
     if after := [command for change in changes for command in change.after]:
