@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import math
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,8 @@ from aioredisca.fields.scalars import Json
 from aioredisca.fields.tags import Tags
 from aioredisca.maintenance.lines import FORMAT, PAGE, models_of, readable, shown, text_of, writes
 from aioredisca.persistence import asking, readiness
-from aioredisca.storage.keys import MARKER, id_text
-from aioredisca.storage.replies import LIST, check_values
+from aioredisca.storage.keys import MARKER, Keys, id_text
+from aioredisca.storage.replies import LIST, check_values, of_kind
 from aioredisca.storage.schema import IDS_ENTRY, Schema
 from aioredisca.types import Call, Reply, Store
 
@@ -55,8 +56,17 @@ async def export_records(
     """
     done = 0
     for model in parents_first(models_of(models, "export_records()")):
-        export = _Export(model, secrets and not values, undeclared and not values, values)
-        await readiness.ready_to_read(export.store, export.schema, {IDS_ENTRY: ""})
+        mapper: Mapper = model.__mapper__
+        export = Export(
+            mapper,
+            mapper.schema(mapper.store()),
+            secrets=secrets and not values,
+            undeclared=undeclared and not values,
+            values=values,
+        )
+        await readiness.ready_in_all(export.store, export.schema.all_parts)
+        for part in export.schema.all_parts:
+            await readiness.ready_to_read(export.store, part, {IDS_ENTRY: ""})
         yield _line(export.header())
         count = 0
         async for ids in export.ids():
@@ -96,13 +106,20 @@ def _names(mapper: Mapper, parent: Any) -> bool:
     )
 
 
-class _Export:
-    """One model on its way out."""
+class Export:
+    """One model on its way out, from where its *schema* has it."""
 
-    def __init__(self, model: Any, secrets: bool, undeclared: bool, values: bool) -> None:
-        self.mapper: Mapper = model.__mapper__
-        self.store: Store = self.mapper.store()
-        self.schema: Schema = self.mapper.schema(self.store)
+    def __init__(
+        self,
+        mapper: Mapper,
+        schema: Schema,
+        *,
+        secrets: bool = True,
+        undeclared: bool = True,
+        values: bool = False,
+    ) -> None:
+        self.mapper, self.schema = mapper, schema
+        self.store: Store = mapper.store()
         self.undeclared, self.values = undeclared, values
         self.fields = [field for field in self.mapper.fields.values() if secrets or not field.secret]
         self.ending = [field.key for field in self.fields if field.ttl is not None] if not values else []
@@ -124,34 +141,56 @@ class _Export:
         return field.name if self.values else field.key
 
     async def ids(self) -> AsyncIterator[list[bytes]]:
-        """The ids of all records in their order, a page at a time."""
-        last: bytes | None = None
+        """The ids of all records in their order, a page at a time.
+
+        Each partition is asked for some behind the last one. Up to the end of the first page that was full,
+        these are all; what comes behind is asked for again.
+        """
+        parts, last = self.schema.all_parts, b""
+        size = max(PAGE // len(parts), min(PAGE, 20))
         while True:
-            after = b"-" if last is None else b"(" + last
-            call = Call(("ZRANGEBYLEX", self.schema.keys.ids, after, "+", "LIMIT", 0, PAGE))
-            found = await asking.read(self.store, call, LIST)
-            check_values(found)
-            if not found:
+            after = b"(" + last if last else b"-"
+            calls = [Call(("ZRANGEBYLEX", part.keys.ids, after, "+", "LIMIT", 0, size)) for part in parts]
+            replies = await asking.read_together(self.store, calls)
+            pages = [of_kind(reply, LIST, call) for reply, call in zip(replies, calls, strict=True)]
+            for page in pages:
+                check_values(page)
+            found = sorted(id for page in pages for id in page)
+            if full := [page[-1] for page in pages if len(page) == size]:
+                found = found[: bisect_right(found, min(full))]
+            for first in range(0, len(found), PAGE):
+                yield found[first : first + PAGE]
+            if not full:
                 return
-            yield found
             last = found[-1]
 
     async def lines(self, ids: Sequence[bytes]) -> list[str]:
         """The lines of those of *ids* that are there."""
-        calls = [call for id in ids for call in self._calls(id_text(id))]
-        replies = await asking.read_together(self.store, [asking.time_call(self.schema.keys), *calls])
-        seconds, micros = replies[0]
-        now, width = int(seconds) * 1000 + int(micros) // 1000, len(calls) // len(ids)
-        found = list[str]()
-        for place, id in enumerate(ids):
-            row = replies[1 + place * width : 1 + (place + 1) * width]
+        return [_line(record) for record in await self.records(ids)]
+
+    async def records(self, ids: Sequence[bytes]) -> list[dict[str, Any]]:
+        """What these lines hold."""
+        places = [self.schema.of(id_text(id)) for id in ids]
+        parts = [*dict.fromkeys(places)]
+        calls = [
+            call for id, part in zip(ids, places, strict=True) for call in self._calls(part, id_text(id))
+        ]
+        clocks = [asking.time_call(part.keys) for part in parts]
+        replies = await asking.read_together(self.store, [*clocks, *calls])
+        now = {
+            part: int(seconds) * 1000 + int(micros) // 1000
+            for part, (seconds, micros) in zip(parts, replies, strict=False)
+        }
+        width, found = len(calls) // len(ids), list[dict[str, Any]]()
+        for place, (id, part) in enumerate(zip(ids, places, strict=True)):
+            row = replies[len(parts) + place * width : len(parts) + (place + 1) * width]
             if row[0]:
-                found.append(_line(await self._record(id, row, now)))
+                found.append(await self._record(part.keys, id, row, now[part]))
         return found
 
-    def _calls(self, id: str) -> list[Call]:
+    def _calls(self, schema: Schema, id: str) -> list[Call]:
         """What tells all of a record, but for what large collections hold beyond their first part."""
-        schema, keys = self.schema, self.schema.keys
+        keys = schema.keys
         calls = [load_all_call(schema, id)]
         if schema.expires:
             calls += [Call(("ZSCORE", keys.moments, id)), Call(("PTTL", keys.record(id)))]
@@ -160,7 +199,7 @@ class _Export:
             calls.append(ends)
         return calls + [_FIRST[one.__kind__](keys.collection(one.key, id)) for one in self.collections]
 
-    async def _record(self, id: bytes, row: Sequence[Reply], now: int) -> dict[str, Any]:
+    async def _record(self, keys: Keys, id: bytes, row: Sequence[Reply], now: int) -> dict[str, Any]:
         rest = iter(row)
         pairs = next(rest)
         stored = dict(zip(pairs[::2], pairs[1::2], strict=True))
@@ -180,7 +219,7 @@ class _Export:
         held = dict[str, Any]()
         odd_collections = list[str]()
         for one, reply in zip(self.collections, rest, strict=True):
-            key = self.schema.keys.collection(one.key, id_text(id))
+            key = keys.collection(one.key, id_text(id))
             if content := await _whole(self.store, one.__kind__, key, reply):
                 held[one.key] = shown(one.__kind__, content)
                 if not readable(one, content, self.mapper):

@@ -23,9 +23,11 @@ from aioredisca.errors import (
 )
 from aioredisca.frames import hiding
 from aioredisca.maintenance.lines import FORMAT, Reader, models_of, parsed
-from aioredisca.persistence import executor
+from aioredisca.persistence import executor, readiness
+from aioredisca.storage.schema import Schema
 
 if TYPE_CHECKING:
+    from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
 
 OnConflict = Literal["fail", "skip", "replace"]
@@ -87,7 +89,8 @@ async def import_records(
     ``progress``          called with the number of lines read so far.
 
     A model is found by its name or its prefix in the header. UsageError for a header of another format or
-    model. What was written before an error stays. EVALSHA, one round trip per 100 records; one more with
+    model. What was written before an error stays. EVALSHA (one for each partition), one round trip per 100
+    records; one more with
     EXISTS to skip, HKEYS to replace; one per model and kind of collection, for the rights.
     """
     if on_conflict not in get_args(OnConflict):
@@ -126,6 +129,15 @@ class _Entry:
 
     number: int
     change: Change
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The records of one call, and how often it may be sent."""
+
+    entries: list[_Entry]
+    attempts: int = ATTEMPTS
+    records: list[Any] = field(default_factory=list[Any])
 
 
 class _Import:
@@ -193,7 +205,10 @@ class _Import:
                 f"the stream goes on with records of {name!r}, and was to be of {given}: name that class too"
             )
         self.begun = True
-        self.reader = Reader(found[0], self.checks, self.done.unknown)
+        mapper: Mapper = found[0].__mapper__
+        schema = mapper.schema(mapper.store())
+        await readiness.ready_to_load(mapper.store(), schema, writes=not self.dry_run)
+        self.reader = Reader(mapper, schema, self.checks, self.done.unknown)
         self.done.complete = False
 
     async def end(self, line: dict[str, Any]) -> None:
@@ -267,37 +282,66 @@ class _Import:
             self.bad(entry.number, error)
 
     async def write(self, entries: list[_Entry]) -> None:
-        """Write *entries* in one call (in more if they are too many), without those that the server refuses.
+        """Write *entries*, those of a partition in one call (in more if they are too many).
+
+        Those that the server refuses are left out.
 
         What got no answer is sent again: it is the same, whether it was done or not.
         """
-        left = ATTEMPTS
-        while entries:
-            assert self.reader is not None
-            begun = [(self.reader.mapper.detached(entry.change.id), entry.change) for entry in entries]
-            await self.reader.check_rights([entry.change for entry in entries])
-            try:
-                await executor.write(self.reader.store, begun)
-            except (Conflict, ValidationError) as error:
-                place = next((n for n, (record, _) in enumerate(begun) if record is error.instance), None)
-                if place is None:
-                    raise
+        parts = dict[Schema, list[_Entry]]()
+        for entry in entries:
+            parts.setdefault(entry.change.schema, []).append(entry)
+        left = [_Sent(part) for part in parts.values()]
+        while left:
+            results = await self.sent(left)
+            again = list[_Sent]()
+            for one, error in zip(left, results, strict=True):
+                if error is None:
+                    self.done.records += len(one.entries)
+                else:
+                    again += self.after(one, error)
+            left = [one for one in again if one.entries]
+
+    async def sent(self, several: Sequence[_Sent]) -> list[RediscaError | None]:
+        """Send each in a call of its own, in one round trip: why it was not written, or None."""
+        assert self.reader is not None
+        await self.reader.check_rights([entry.change for one in several for entry in one.entries])
+        for one in several:
+            one.records = [self.reader.mapper.detached(entry.change.id) for entry in one.entries]
+        begun = [
+            [(record, entry.change) for record, entry in zip(one.records, one.entries, strict=True)]
+            for one in several
+        ]
+        try:
+            prepared = [executor.prepare(some) for some in begun]
+            results = await executor.carry_out_together(self.reader.store, prepared)
+        except ValidationError as error:  # a number without a score: nothing was sent
+            at_fault = [any(record is error.instance for record in one.records) for one in several]
+            return [error if is_at_fault else executor.NotSent() for is_at_fault in at_fault]
+        except (OutcomeUnknown, TooManyArguments) as error:  # of all that were sent together
+            return [error] * len(several)
+        return [result if isinstance(result, RediscaError) else None for result in results]
+
+    def after(self, one: _Sent, error: RediscaError) -> list[_Sent]:
+        """What is to be sent again of *one*, which met *error*."""
+        assert self.reader is not None
+        if isinstance(error, Conflict | ValidationError):
+            place = next((n for n, record in enumerate(one.records) if record is error.instance), None)
+            if place is not None:
                 error.instance = None
-                self.refused(entries.pop(place), error)
-            except TooManyArguments:
-                if len(entries) == 1:
-                    raise
-                half = len(entries) // 2
-                await self.write(entries[:half])
-                entries = entries[half:]
-            except OutcomeUnknown:
-                left -= 1
-                if not left:
-                    raise
-                self.reader.repeat([entry.change for entry in entries])
-            else:
-                self.done.records += len(entries)
-                return
+                self.refused(one.entries.pop(place), error)
+                return [one]
+        elif isinstance(error, executor.NotSent):
+            return [one]
+        elif isinstance(error, TooManyArguments):
+            if half := len(one.entries) // 2:
+                return [_Sent(one.entries[:half], one.attempts), _Sent(one.entries[half:], one.attempts)]
+        elif isinstance(error, OutcomeUnknown):
+            one.attempts -= 1
+            if one.attempts:
+                self.reader.repeat([entry.change for entry in one.entries])
+                return [one]
+        raise error
 
     def refused(self, entry: _Entry, error: RediscaError) -> None:
         if isinstance(error, Conflict):

@@ -8,7 +8,7 @@ that another record has claimed, is left out of the indexes that it is of, and o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +60,30 @@ class Reindexed:
     problems: list[tuple[str, RediscaError]] = field(default_factory=list[tuple[str, RediscaError]])
     incomplete: dict[str, int] = field(default_factory=dict[str, int])
     foreign: list[str] = field(default_factory=list[str])
+
+
+def summed(reports: Sequence[Reindexed]) -> Reindexed:
+    """What was done in all partitions: an index is built where it is in each of them."""
+    if len(reports) == 1:
+        return reports[0]
+    whole = Reindexed(
+        records=sum(one.records for one in reports),
+        unbuilt=_entries(one.unbuilt for one in reports),
+        dropped=_entries(one.dropped for one in reports),
+        left_out=sum(one.left_out for one in reports),
+        problems=[problem for one in reports for problem in one.problems][:MAX_NAMED],
+        foreign=[id for one in reports for id in one.foreign][:MAX_NAMED],
+    )
+    built = _entries(one.built for one in reports)
+    whole.built = tuple(entry for entry in built if entry not in whole.unbuilt)
+    for one in reports:
+        for name, count in one.incomplete.items():
+            whole.incomplete[name] = whole.incomplete.get(name, 0) + count
+    return whole
+
+
+def _entries(several: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(sorted({entry for some in several for entry in some}))
 
 
 class Overtaken(Exception):

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 from aioredisca.compiler.loads import load_all_call, load_call, read_all_fields, read_fields
 from aioredisca.compiler.signature import meta_call
 from aioredisca.errors import NotFound, RediscaError
-from aioredisca.persistence import asking
+from aioredisca.persistence import asking, readiness
 from aioredisca.storage.entries import Entry, KeyType, Places, demanded, places_of
 from aioredisca.storage.keys import MARKER, Keys, id_text
-from aioredisca.storage.meta import read_meta
-from aioredisca.storage.replies import LIST, NUMBER, check_values
+from aioredisca.storage.meta import READY, read_meta
+from aioredisca.storage.replies import LIST, NUMBER, check_values, of_kind
 from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, fields_of
 from aioredisca.types import Arg, Call, Raw, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
+
+WEIGHED = 8
+"""Partitions that memory is estimated by, taken at random: they are alike."""
 
 SAMPLE = 100
 """How many records the memory of a model is estimated by."""
@@ -78,37 +81,58 @@ class Summary:
 
 
 async def known_records(store: Store, schema: Schema) -> int:
-    """How many records of a model the set of all ids has. ZCARD, one round trip."""
-    found: int = await asking.read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
-    return found
+    """How many records of a model the set of all ids has. ZCARD of each partition, one round trip."""
+    return sum(await _sizes(store, schema.all_parts))
+
+
+async def _sizes(store: Store, parts: Sequence[Schema]) -> list[int]:
+    calls = [Call(("ZCARD", part.keys.ids)) for part in parts]
+    return [
+        of_kind(reply, NUMBER, call)
+        for reply, call in zip(await asking.read_together(store, calls), calls, strict=True)
+    ]
 
 
 async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
     """What is stored of *model*, its memory estimated by *sample* records taken at random.
 
-    HMGET of the meta; ZCARD; ZRANGE; HMGET and MEMORY USAGE of each sampled record; MEMORY USAGE and SCARD or
-    ZCARD of the keys that name their values; MEMORY USAGE of the others, a round trip for each index.
+    HGETALL of the meta; ZCARD; ZRANGE; HMGET and MEMORY USAGE of each sampled record; MEMORY USAGE and SCARD
+    or ZCARD of the keys that name their values; MEMORY USAGE of the others, a round trip for each index.
     """
     mapper: Any = model.__mapper__
     store: Store = mapper.store()
     schema: Schema = mapper.schema(store)
     states = await index_states(store, schema)
-    records = await known_records(store, schema)
-    weights = _Weights(store, schema, records)
-    await weights.take(sample)
-    indexes = [
-        IndexSummary(entry, kind_of(entry), _attributes(mapper, entry), state, await weights.of(entry))
-        for entry, state in states.items()
-    ]
-    return Summary(records, weights.of_records(), tuple(indexes))
+    sizes = await _sizes(store, schema.all_parts)
+    some = random.sample([*zip(schema.all_parts, sizes, strict=True)], min(WEIGHED, len(sizes)))
+    share = sum(size for _, size in some) / sum(sizes) if sum(sizes) else 1.0
+    weights = [_Weights(store, part, size) for part, size in some]
+    for one in weights:
+        await one.take(-(-sample // len(some)))
+    indexes = list[IndexSummary]()
+    for entry, state in states.items():
+        memory = _scaled([await one.of(entry) for one in weights], share)
+        indexes.append(IndexSummary(entry, kind_of(entry), _attributes(mapper, entry), state, memory))
+    return Summary(sum(sizes), _scaled([one.of_records() for one in weights], share), tuple(indexes))
+
+
+def _scaled(found: Sequence[int | None], share: float) -> int | None:
+    """The whole of which *found* is such a *share*; None where a server does not tell."""
+    known = [one for one in found if one is not None]
+    return round(sum(known) / (share or 1)) if len(known) == len(found) else None
 
 
 async def index_states(store: Store, schema: Schema) -> dict[str, str]:
     """The state of each index in the store, in an order for people. HGETALL of meta, one round trip.
 
-    Those that other versions of the class keep are among them.
+    Those that other versions of the class keep are among them. Of a class with partitions it is that of
+    one which is not ready, if there is any.
     """
-    states = read_meta(await asking.read(store, meta_call(schema.keys), LIST)).states
+    metas = await asking.read_together(store, [meta_call(part.keys) for part in schema.all_parts])
+    states = dict[str, str]()
+    for reply in metas:
+        of_part = read_meta(of_kind(reply, LIST, meta_call(schema.keys))).states
+        states |= {entry: state for entry, state in of_part.items() if states.get(entry, READY) == READY}
     ends = {EXPIRY_ENTRY} if schema.expires else set[str]()
     wanted = schema.index_entries | ends | states.keys()
     return {
@@ -286,7 +310,9 @@ async def inspect(model: type[Record], id: str) -> Inspection:
     """
     mapper: Any = model.__mapper__
     store: Store = mapper.store()
-    schema: Schema = mapper.schema(store)
+    whole: Schema = mapper.schema(store)
+    await readiness.ready_to_load(store, whole)
+    schema = whole.of(id)
     key = schema.keys.record(id)
     ends = [*schema.field_ttls]
     calls = [load_all_call(schema, id), Call(("PTTL", key))]

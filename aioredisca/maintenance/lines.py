@@ -126,12 +126,14 @@ def _number(raw: bytes) -> str | None:
 
 
 class Reader:
-    """Makes changes of the lines of one model. ValidationError, which shows no value, for what is no good."""
+    """Makes changes of the lines of one model, for where its *schema* has it.
 
-    def __init__(self, model: Any, checks: bool, unknown: dict[str, int]) -> None:
-        self.mapper: Mapper = model.__mapper__
-        self.store: Store = self.mapper.store()
-        self.schema: Schema = self.mapper.schema(self.store)
+    ValidationError, which shows no value, for what is no good.
+    """
+
+    def __init__(self, mapper: Mapper, schema: Schema, checks: bool, unknown: dict[str, int]) -> None:
+        self.mapper, self.schema = mapper, schema
+        self.store: Store = mapper.store()
         self.checks, self.unknown = checks, unknown
         self.collections = {one.key: one for one in self.mapper.collections.values()}
         self.allowed = set[str]()
@@ -154,11 +156,11 @@ class Reader:
         self._mirror(sets)
         if missing := [key for key in self.schema.required if key not in sets]:
             raise self.refused(self.mapper.attribute(missing[0]), "is required")
-        change = Change(self.schema, id, "create", sets, ends=self._ends(line.get("expires_at")))
+        change = Change(self.schema.of(id), id, "create", sets, ends=self._ends(line.get("expires_at")))
         as_stored = {*map(str, line.get("collections_as_stored", ()))}
         after = self._field_ends(change, line.get("ends", {}))
         for key, content in line.get("collections", {}).items():
-            after += self._collection(id, key, content, key in as_stored)
+            after += self._collection(change, key, content, key in as_stored)
         change.after = tuple(after)
         if self.checks and self.mapper.checked:
             change.parents = self.mapper.parents(sets, self.store, None)
@@ -246,7 +248,7 @@ class Reader:
                 raise self.refused(self.mapper.attribute(key), "does not end: it has no ttl=, or no value")
             if type(moment) is not int or not 0 < moment < MAX_FIELD_MOMENT:
                 raise self.refused(self.mapper.attribute(key), "ends at no moment in milliseconds")
-        record = self.schema.keys.record(change.id)
+        record = change.schema.keys.record(change.id)
         found = list[After]()
         if given:  # so that the record does not go when its last field ends
             found.append(After(record, "HSET", (MARKER, "1")))
@@ -259,11 +261,11 @@ class Reader:
 
     # -- collections -------------------------------------------------------------------------------
 
-    def _collection(self, id: str, key: str, given: Any, as_stored: bool) -> list[After]:
+    def _collection(self, change: Change, key: str, given: Any, as_stored: bool) -> list[After]:
         one = self.collections.get(key)
         if one is None:
             raise self.refused(key, "there is no such collection")
-        place = self.schema.keys.collection(key, id)
+        place = change.schema.keys.collection(key, change.id)
         if one.__kind__ == "counter":
             return [After(place, "INCRBY", (self._count(one.name, given),))]
         values = _listed(given)
@@ -313,12 +315,12 @@ class Reader:
 
     async def taken(self, changes: Sequence[Change]) -> list[bool]:
         """Whether there is a record of each id already."""
-        calls = [exists_call(self.schema, change.id) for change in changes]
+        calls = [exists_call(change.schema, change.id) for change in changes]
         return [reply == 1 for reply in await asking.read_together(self.store, calls)]
 
     async def replace(self, changes: Sequence[Change]) -> None:
         """Let *changes* take away what stands of the records before them."""
-        calls = [Call(("HKEYS", self.schema.keys.record(change.id))) for change in changes]
+        calls = [Call(("HKEYS", change.schema.keys.record(change.id))) for change in changes]
         for change, reply in zip(changes, await asking.read_together(self.store, calls), strict=True):
             there = {*self.schema.by_key, *map(id_text, reply)} - {MARKER}
             change.mode = "upsert"
@@ -332,12 +334,12 @@ class Reader:
             change.after = (*self._emptied(change), *change.after)
 
     def _emptied(self, change: Change) -> list[After]:
-        keys = self.schema.keys
+        keys = change.schema.keys
         return [After(keys.collection(key, change.id), "UNLINK") for key in self.collections]
 
     async def with_parents(self, changes: Sequence[Change]) -> list[Change]:
         """Those of *changes* whose parents are in the store, or among them, whose parents are too."""
-        left = {self.schema.keys.record(change.id): change for change in changes}
+        left = {change.schema.keys.record(change.id): change for change in changes}
         asked = list({key: None for change in changes for _, key, _, _ in change.parents if key not in left})
         there = set[str]()
         for first in range(0, len(asked), PAGE):

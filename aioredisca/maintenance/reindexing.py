@@ -12,14 +12,15 @@ import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
-from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step
+from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step, summed
 from aioredisca.maintenance.lease import Lease
-from aioredisca.maintenance.taking_over import TakeOver
+from aioredisca.maintenance.taking_over import TakeOver, watch
 from aioredisca.persistence import adoption, asking, readiness
 from aioredisca.persistence.foreign import explained
 from aioredisca.storage import versions
@@ -102,23 +103,21 @@ async def reindex(
     is at it, StoreError where another version took over meanwhile or one that would be ended still writes,
     SchemaMismatch where a migration moves the records. Three round trips per 100 records, or fewer of these
     where the class has more than twelve indexes, and two per 100 entries of a unique index; where the set of
-    all ids is to be built, SCAN over the keyspace.
+    all ids is to be built, SCAN over the keyspace. Partitions are worked at one after the other.
     """
     _check(model, left_out, rate)
-    run = _Run(model, canonical, left_out, force, rate, is_record, progress)
-    async with run.lease:
-        try:
-            if before:
-                await run.versions.prepare()
-            elif everything or canonical:  # such values stand in what is ready as well
-                await run.make_room()
-                await run.build()
-                await run.verify()
-            else:
-                await run.build()
-        except WrongType as error:
-            raise await explained(run.store, [run.schema], (), error) from None
-    return run.report()
+    mapper: Any = model.__mapper__
+    store: Store = mapper.store()
+    schema: Schema = mapper.schema(store)
+    lease, pacing = Lease(store, schema.keys.lease, schema.model), _Pacing(rate, progress)
+    wanted = _Wanted(canonical, left_out == "exclude", force, is_record)
+    async with lease:
+        await readiness.ready_to_load(store, schema, writes=True)
+        runs = [_Run(model, store, part, lease, wanted, pacing) for part in schema.all_parts]
+        if not (before or force) and schema.parts:
+            await watch([run.versions for run in runs])
+        reports = [await run.carry_out(before=before, verifies=everything or canonical) for run in runs]
+    return summed(reports)
 
 
 def _check(model: object, left_out: str, rate: int | None) -> None:
@@ -130,31 +129,62 @@ def _check(model: object, left_out: str, rate: int | None) -> None:
         raise UsageError(f"reindex(rate={rate!r}): is how many records per second, or None for no limit")
 
 
+@dataclass
+class _Pacing:
+    """How many records were looked at, and how many are to be in a second."""
+
+    rate: int | None
+    progress: Callable[[int], None] | None
+    looked_at: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    async def passed(self, count: int, lease: Lease) -> None:
+        self.looked_at += count
+        if self.progress is not None:
+            self.progress(self.looked_at)
+        while self.rate and (rest := self.began + self.looked_at / self.rate - time.monotonic()) > 0:
+            await lease.wait(rest)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What :func:`reindex` was asked for."""
+
+    canonical: bool
+    exclude: bool
+    force: bool
+    is_record: adoption.IsRecord | None
+
+
 class _Run:
-    """One call of :func:`reindex`."""
+    """One call of :func:`reindex`, in one place where the class has records."""
 
     def __init__(
-        self,
-        model: Any,
-        canonical: bool,
-        left_out: LeftOut,
-        force: bool,
-        rate: int | None,
-        is_record: adoption.IsRecord | None,
-        progress: Callable[[int], None] | None,
+        self, model: Any, store: Store, schema: Schema, lease: Lease, wanted: _Wanted, pacing: _Pacing
     ) -> None:
-        self.store: Store = model.__mapper__.store()
-        self.schema: Schema = model.__mapper__.schema(self.store)
-        self.model, self.exclude = model, left_out == "exclude"
-        self.rate, self.is_record, self.progress = rate, is_record, progress
-        self.indexer = Indexer(model, self.store, self.schema, canonical=canonical)
-        self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
-        self.versions = TakeOver(self.store, self.schema, self.lease, force)
+        self.store, self.schema, self.lease, self.pacing = store, schema, lease, pacing
+        self.exclude, self.is_record = wanted.exclude, wanted.is_record
+        self.indexer = Indexer(model, store, schema, canonical=wanted.canonical)
+        self.versions = TakeOver(store, schema, lease, wanted.force)
         self.built, self.unbuilt, self.dropped = set[str](), set[str](), set[str]()
         self._batch = min(BATCH, max(10, _ENTRIES // len(self.schema.index_entries)))
         self._flipped = False
         self._token = secrets.token_urlsafe(6)
-        self._looked_at, self._began = 0, time.monotonic()
+
+    async def carry_out(self, *, before: bool, verifies: bool) -> Reindexed:
+        """Only prepare a roll-out, or build what is not ready, and look through what is."""
+        try:
+            if before:
+                await self.versions.prepare()
+            elif verifies:  # values that are not canonical stand in what is ready as well
+                await self.make_room()
+                await self.build()
+                await self.verify()
+            else:
+                await self.build()
+        except WrongType as error:
+            raise await explained(self.store, [self.schema], (), error) from None
+        return self.report()
 
     def report(self) -> Reindexed:
         done = self.indexer.done
@@ -389,11 +419,7 @@ class _Run:
         """Index a batch, no faster than is wanted."""
         await self.lease.keep()
         await self.indexer.index([id_text(id) for id in ids], step)
-        self._looked_at += len(ids)
-        if self.progress is not None:
-            self.progress(self._looked_at)
-        while self.rate and (rest := self._began + self._looked_at / self.rate - time.monotonic()) > 0:
-            await self.lease.wait(rest)
+        await self.pacing.passed(len(ids), self.lease)
 
 
 def _expected(meta: Meta, entries: list[str]) -> _Fields:

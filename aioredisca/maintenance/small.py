@@ -17,7 +17,7 @@ async def build_indexes(store: Store, schema: Schema) -> bool:
         model = reference()
         if model is None or model.__mapper__.store() is not store:
             continue
-        if model.__mapper__.schema(store) is schema:
+        if schema in model.__mapper__.schema(store).all_parts:
             try:
                 return not (await reindex(model, force=True)).unbuilt
             except StoreError:

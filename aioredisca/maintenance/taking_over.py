@@ -4,6 +4,7 @@ does not keep all of it is ended."""
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from aioredisca.compiler.signature import change_meta_call, meta_call
@@ -102,22 +103,35 @@ class TakeOver:
             plan = plan.with_state(entry, PASS)  # which finds the records that an order would pass over
         if not self._force:
             await self._refuse_busy(meta, plan)
-            if unwatched := versions.unwatched(meta, plan, self._watched):
-                await self._watch(meta, unwatched)
+            if versions.unwatched(meta, plan, self._watched):
+                await watch([self])
                 return False
         if edit := versions.edit(meta, self._schema, plan, (*absent, *([ids] if empty else []))):
             seen = {} if self._force else {SEEN + name: meta.seen.get(name, "") for name in plan.ends(meta)}
             await self.change(replace(edit, expects={**edit.expects, **seen}))
         return True
 
-    async def _watch(self, meta: Meta, names: frozenset[str]) -> None:
-        """Let versions leave the time of their writes, for a while: whose writers live will show."""
-        if edit := versions.stamped(meta, names):
-            await self.change(edit)
-        until = time.monotonic() + WATCHED
-        await self._lease.wait(WATCHED)
+    async def stamp(self) -> frozenset[str]:
+        """Let versions leave the time of their writes that this one would end, and of which nobody knows
+        whether they write: their names."""
+        while True:
+            meta = await self.meta()
+            names = versions.unwatched(meta, versions.taken_over(meta, self._schema), self._watched)
+            try:
+                if edit := versions.stamped(meta, names):
+                    await self.change(edit)
+                return names
+            except Overtaken:
+                continue
+
+    async def wait(self, seconds: float) -> None:
+        """Hold the lease for so long."""
+        until = time.monotonic() + seconds
         while (rest := until - time.monotonic()) > 0:
             await self._lease.wait(rest)
+
+    def watched(self, names: frozenset[str]) -> None:
+        """These versions have had time to write."""
         self._watched |= names
 
     async def _refuse_busy(self, meta: Meta, plan: versions.Plan) -> None:
@@ -138,3 +152,13 @@ class TakeOver:
                 f"{another} {age} seconds ago and would be refused from now on: stop its processes and wait "
                 f"{QUIET - age} seconds, or `aioredisca reindex --force`"
             )
+
+
+async def watch(several: Sequence[TakeOver]) -> None:
+    """Let versions that are to be ended leave the time of their writes, for a while: whose writers live will
+    show. In all partitions at once, for each would take as long."""
+    found = [(one, await one.stamp()) for one in several]
+    if any(names for _, names in found):
+        await several[0].wait(WATCHED)
+    for one, names in found:
+        one.watched(names)

@@ -131,10 +131,13 @@ def complete(store: Store, schema: Schema) -> Proof | None:
     return known.proof if known is not None and known.complete else None
 
 
-async def ready_to_load(store: Store, schema: Schema) -> None:
-    """SchemaMismatch where a class with partitions has its records somewhere else: asked once per process."""
+async def ready_to_load(store: Store, schema: Schema, *, writes: bool = False) -> None:
+    """SchemaMismatch where a class with partitions has its records somewhere else: asked once per process.
+
+    Who *writes* says that they are here, where there are none yet.
+    """
     if schema.parts:
-        await _in_partitions(store, schema.parts[0])
+        await _in_partitions(store, schema.parts[0], writes=writes)
 
 
 async def ready_in_all(store: Store, parts: Sequence[Schema]) -> None:
@@ -197,6 +200,7 @@ async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> boo
     if schema.auto_build is None or states.get(IDS_ENTRY) != READY or versions.barred(states):
         return False
     size = await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
+    size *= schema.part.partitions if schema.part else 1  # which have about as many each
     return size <= schema.auto_build and await hooks.build_indexes(store, schema)
 
 

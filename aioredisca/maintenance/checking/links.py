@@ -78,7 +78,7 @@ def _links(layout: Layout, state: State) -> list[_Link]:
         if target is not None and id:
             theirs: Any = target.__mapper__
             held: Store = theirs.store()
-            found.append(_Link(state, one.key, held, theirs.keys(held).record(id), raw or b""))
+            found.append(_Link(state, one.key, held, theirs.schema(held).of(id).keys.record(id), raw or b""))
     return found
 
 

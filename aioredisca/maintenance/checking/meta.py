@@ -6,6 +6,7 @@ from aioredisca.compiler.signature import meta_call
 from aioredisca.errors import WrongType
 from aioredisca.maintenance.checking.faults import Fault, Finding
 from aioredisca.persistence import asking
+from aioredisca.storage import versions
 from aioredisca.storage.meta import ACTIVE, ENDED, READY, read_meta
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Store
@@ -28,6 +29,24 @@ async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fa
     if unknown := sorted(kept - schema.entries):
         faults.append(_fault(schema, f"names what the class does not know: {', '.join(unknown)}"))
     return missing, faults
+
+
+async def of_whole(store: Store, schema: Schema) -> list[Fault]:
+    """Whether the store keeps the records of a class with partitions in so many."""
+    try:
+        meta = read_meta(await asking.read(store, meta_call(schema.keys)))
+    except WrongType:
+        return [_fault(schema, "holds another type")]
+    count = versions.partitions(meta.states)
+    if count == len(schema.parts) or not (meta.known or await _known(store, schema)):
+        return []
+    return [_fault(schema, f"says that the records are in {count or 1} partitions, not {len(schema.parts)}")]
+
+
+async def _known(store: Store, schema: Schema) -> bool:
+    """Whether any partition has records."""
+    calls = [Call(("EXISTS", part.keys.ids)) for part in schema.parts]
+    return any(await asking.read_together(store, calls))
 
 
 def _fault(schema: Schema, detail: str) -> Fault:

@@ -14,7 +14,7 @@ from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import RediscaError, UsageError, WrongType
 from aioredisca.maintenance.checking.faults import KINDS, Fault, Finding, Kind, Repaired, checked_kinds
 from aioredisca.maintenance.checking.places import Layout
-from aioredisca.maintenance.checking.survey import Survey, news, target_of
+from aioredisca.maintenance.checking.survey import Survey, look_at_whole, news, target_of
 from aioredisca.maintenance.pacing import Pace
 from aioredisca.maintenance.sweeping import make_room
 from aioredisca.persistence import readiness
@@ -53,11 +53,13 @@ async def repair(
     asked = checked_kinds(kinds)
     store, schema = target_of(model, "repair()", limit)
     pace = Pace(store, rate)
-    if not dry_run:
-        await _ready(store, schema, asked)
     done = Repaired(schema.model, dry_run=dry_run)
-    mender = _Mender(model, store, schema, done, asked, limit)
-    await Survey(model, store, schema, done, mender.deal, pace, progress, limit).run()
+    await look_at_whole(store, schema, _Mender(model, store, schema, done, asked, limit).deal)
+    for part in schema.all_parts:
+        if not dry_run:
+            await _ready(store, part, asked)
+        mender = _Mender(model, store, part, done, asked, limit)
+        await Survey(model, store, part, done, mender.deal, pace, progress, limit).run()
     return done
 
 

@@ -51,7 +51,8 @@ async def check(
 
     The report has counts and examples by kind (docs/maintenance.md), and tells what is somebody else's under
     the prefix. Readers and writers go on meanwhile: what they change is no fault. One SCAN of the keyspace,
-    and two round trips per 100 records and per 100 entries, more where something looks wrong.
+    and two round trips per 100 records and per 100 entries, more where something looks wrong; all of it in
+    each partition.
     """
     store, schema = target_of(model, "check()", limit)
     done = Checked(schema.model)
@@ -63,7 +64,10 @@ async def check(
                 done.found.add(fault.finding, limit)
         return ()
 
-    await Survey(model, store, schema, done, count, Pace(store, rate), progress, limit).run()
+    pace = Pace(store, rate)
+    await look_at_whole(store, schema, count)
+    for part in schema.all_parts:
+        await Survey(model, store, part, done, count, pace, progress, limit).run()
     return done
 
 
@@ -88,8 +92,14 @@ def news(known: set[int], fault: Fault) -> bool:
     return True
 
 
+async def look_at_whole(store: Store, schema: Schema, deal: Deal) -> None:
+    """Deal with what is wrong with what the store says of the partitions of a class."""
+    if schema.parts:
+        await deal(await meta.of_whole(store, schema))
+
+
 class Survey:
-    """One look at everything; what is wrong is dealt with as it is found."""
+    """One look at everything in one place; what is wrong is dealt with as it is found."""
 
     def __init__(
         self,
@@ -110,9 +120,9 @@ class Survey:
         unbuilt, faults = await meta.unbuilt(self.store, self.schema)
         await self.deal(faults)
         self.layout = Layout(self.mapper, self.schema, unbuilt)
-        self.done.unbuilt = tuple(sorted(self.layout.unbuilt))
+        self.done.unbuilt = tuple(sorted(self.layout.unbuilt.union(self.done.unbuilt)))
         if self.schema.expires:
-            self.done.waiting = await entries.waiting(self.store, self.schema)
+            self.done.waiting += await entries.waiting(self.store, self.schema)
             await self.deal((await entries.ends_of_type(self.store, self.schema))[0])
         fixed = [key for key, place in self.layout.fixed.items() if place.entry not in unbuilt]
         await self.deal((await entries.of_type(self.store, self.layout, fixed))[0])
