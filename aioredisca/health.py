@@ -21,7 +21,7 @@ NOBODY = "aioredisca/health"
 
 async def check(db: Database | None = None) -> None:
     """Raise unless the database (conf.db) answers, takes writes, runs scripts, and grants the rights of all
-    models in use.
+    models in use, in each of their partitions.
 
     Unavailable, PermissionDenied or another StoreError says what is wrong: a replica, full memory, too few
     replicas, a disk that cannot be written. A server that may throw records away is judged as
@@ -66,4 +66,4 @@ def _in_use(store: Database) -> Iterator[Schema]:
     for reference in list(store.facts.classes.values()):
         model = reference()
         if model is not None:
-            yield model.__mapper__.schema(store)
+            yield from model.__mapper__.schema(store).all_parts

@@ -108,7 +108,8 @@ async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding
         latency = await _latency(store)
     except RediscaError as error:
         return [Finding("connection", "failure", str(error))]
-    probed = schemas or [_everything(Keys(store.namespace, NOBODY, store.clustered))]
+    probed = [part for schema in schemas for part in schema.all_parts]
+    probed = probed or [_everything(Keys(store.namespace, NOBODY, store.clustered))]
     ends = any(schema.expires for schema in probed)
     findings = [latency, *await server_findings(store, probed[0].keys.ids, ends)]
     findings += [*await _sentinels(store), *await _nodes(store, findings, ends)]
@@ -247,7 +248,7 @@ async def _rights(store: Store, probed: Sequence[Schema], *, known: bool) -> lis
     findings = list[Finding]()
     for schema, probe, rights in zip(probed, replies, replies[len(probed) :], strict=False):
         findings += _of_model(schema, probe, rights, known=known)
-    return findings
+    return [*dict.fromkeys(findings)]  # what holds for all partitions is told once
 
 
 def _of_model(schema: Schema, probe: Reply, rights: Reply, *, known: bool) -> Iterator[Finding]:

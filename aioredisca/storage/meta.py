@@ -43,6 +43,9 @@ BARRED = "!:"
 PARTITIONS = f"{BARRED}partitions="
 """What the entry starts with that says in how many partitions the records of the class are kept."""
 
+MOVING = f"{BARRED}moving="
+"""What the entry starts with that says into how many the records move."""
+
 OLD_VERSION = "1"
 """What stands for layout 1 among the names of versions."""
 

@@ -18,6 +18,7 @@ from aioredisca.storage.meta import (
     CURSOR,
     ENDED,
     MOVED,
+    MOVING,
     OLD_SIGNATURE,
     OLD_UNBUILT,
     OLD_VERSION,
@@ -52,6 +53,12 @@ def lacked(meta: Meta, schema: Schema) -> frozenset[str]:
 def barred(states: Mapping[str, str]) -> bool:
     """Whether the records move from here, or to here, so that no version may write whatever it keeps."""
     return any(entry.startswith(BARRED) and state in ACTIVE for entry, state in states.items())
+
+
+def moving(states: Mapping[str, str]) -> int:
+    """Into how many partitions the records move from here, or to here; 0 where they stay."""
+    found = [entry for entry, state in states.items() if entry.startswith(MOVING) and state in ACTIVE]
+    return int(found[0].removeprefix(MOVING)) if found else 0
 
 
 def partitions(states: Mapping[str, str]) -> int:

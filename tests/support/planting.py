@@ -54,21 +54,21 @@ def digest(i: int) -> str:
     return hashlib.sha256(long(i).encode()).hexdigest()
 
 
-def record(i: int) -> Any:
+def record(i: int, live: Any = Live) -> Any:
     """The record ``v<i>``."""
     values = {"email": f"v{i}@x.xx", "city": f"C{i}", "bio": long(i), "age": i, "name": f"n{i}"}
     more = {"tags": {"all", f"t{i}"}, "owner": "o", "slug": str(i), "country": "FI", "size": i, "lang": "en"}
-    return Live.new(f"v{i}", **values, **more)
+    return live.new(f"v{i}", **values, **more)
 
 
-async def fill(count: int) -> None:
-    """Records of ``Live``, every other of which ends in an hour, one without a value, and of ``Strict``."""
-    await Lang.new("en", name="English").save()
-    await Live.save_many([record(i) for i in range(count) if i % 2])
-    await Live.save_many([record(i) for i in range(count) if not i % 2], ttl=3600)
-    await Live.new("blank").save()
-    await Strict.save_many([Strict.new(f"v{i}", note="n") for i in range(count)])
-    await Live("v1").likes.add("tea")
+async def fill(count: int, live: Any = Live) -> None:
+    """Records of ``Live``, or a class like it, every other of which ends in an hour, one without a value, and of ``Strict``."""
+    await Lang.new("en", name="English").save(mode="upsert")
+    await live.save_many([record(i, live) for i in range(count) if i % 2])
+    await live.save_many([record(i, live) for i in range(count) if not i % 2], ttl=3600)
+    await live.new("blank").save()
+    await Strict.save_many([Strict.new(f"v{i}", note="n") for i in range(count)], skip_conflicts=True)
+    await live("v1").likes.add("tea")
 
 
 Do = Callable[[Any, int, str], object]

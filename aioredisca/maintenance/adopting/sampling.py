@@ -121,7 +121,14 @@ class _Adopt:
                 break
         # SCAN may name a key twice; those of the library's own stores begin with a prefix and '/'
         hashes = [key for key in dict.fromkeys(hashes) if not _OURS.search(key)]
+        spread = Counter(found.groups() for key in hashes if (found := _PARTITION.match(key)))
+        hashes = [key for key in hashes if not _PARTITION.match(key)]
         self.groups, self.done.problems = grouped(hashes, dict.fromkeys(others))
+        self.done.problems += [
+            f"{id_text(prefix)}: {hashes_text(n)} in {int(count)} partitions, by a class with "
+            f"@conf(partitions={int(count)}): declare it so, or go back to one place by `aioredisca partition`"
+            for (prefix, count), n in spread.items()
+        ]
         self.index_keys = [id_text(key) for key, kind in others if kind in ("set", "zset")]
         kinds_left = Counter(kind for key, kind in dict.fromkeys(others) if not _OURS.search(key))
         for group in self.groups:
@@ -309,5 +316,8 @@ def _class_name(prefix: str) -> str:
 
 _OURS = re.compile(rb"^[^:]*(:[^:/]*)*/((ids|bad|meta|lease|t|t/n)$|migrations}?(/|$)|[uxyhrsncl]/)")
 """Keys that the library itself keeps beside records."""
+
+_PARTITION = re.compile(rb"[^:{]*\{([^{}]+)\.(\d+)\.\d+\.\d+\}\1:")
+"""Records that the library keeps in partitions."""
 
 _INDEXABLE = ("String", "Email", "Integer", "Float", "DateTime", "Date", "Bool", "UUID")

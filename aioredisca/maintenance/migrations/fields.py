@@ -13,7 +13,7 @@ from aioredisca.compiler.positions import Exchange
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance.migrations.operations import Operation
-from aioredisca.maintenance.migrations.places import Kept, Place, listed, place
+from aioredisca.maintenance.migrations.places import Kept, Place, listed, parts_of, place
 from aioredisca.maintenance.migrations.records import told
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import asking
@@ -167,7 +167,8 @@ Make = Callable[[Sequence[bytes | None]], Sequence[bytes | None]]
 async def _derive(
     step: Step, title: str, keys: Keys, sources: Sequence[str], into: Sequence[str], make: Make
 ) -> None:
-    await step.walk(title, keys, _Exchange(step.store, keys, sources, into, make))
+    parts = await parts_of(step.store, keys)
+    await step.walk(title, *((part, _Exchange(step.store, part, sources, into, make)) for part in parts))
 
 
 class _Exchange:

@@ -8,7 +8,15 @@ from aioredisca.compiler.changes import BATCH
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance.migrations.operations import Operation
-from aioredisca.maintenance.migrations.places import Place, finish, kept, listed, place
+from aioredisca.maintenance.migrations.places import (
+    Place,
+    finish,
+    kept,
+    listed,
+    parts_of,
+    place,
+    refuse_partitions,
+)
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import adoption, asking
 from aioredisca.storage.entries import Places, places_of
@@ -45,7 +53,8 @@ class MoveModel(Operation):
 
     async def up(self, step: Step) -> None:
         old, new = self.old.keys(step.store), self.new.keys(step.store)
-        await step.walk(self.title, old, _Copy(step.store, old, new, fresh=True))
+        await refuse_partitions(step.store, old, new)
+        await step.walk(self.title, (old, _Copy(step.store, old, new, fresh=True)))
         if not step.dry_run:
             await step.hold()
             if (await kept(step.store, new)).coming:
@@ -53,9 +62,10 @@ class MoveModel(Operation):
 
     async def down(self, step: Step) -> None:
         old, new = self.old.keys(step.store), self.new.keys(step.store)
-        await step.walk(f"compare {self.old} with {self.new}", old, _Copy(step.store, new, old))
-        await step.walk(f"copy {self.new} to {self.old}", new, _Copy(step.store, new, old))
-        await _delete(step, f"delete {self.new}", new, await _collections(step.store, old, new))
+        await refuse_partitions(step.store, old, new)
+        await step.walk(f"compare {self.old} with {self.new}", (old, _Copy(step.store, new, old)))
+        await step.walk(f"copy {self.new} to {self.old}", (new, _Copy(step.store, new, old)))
+        await _delete(step, f"delete {self.new}", (new,), await _collections(step.store, old, new))
         if not step.dry_run:
             await step.hold()
             # without it all indexes count as unbuilt, which they are
@@ -127,17 +137,20 @@ class DeleteModel(Operation):
 
     async def up(self, step: Step) -> None:
         keys = self.place.keys(step.store)
-        await _delete(step, self.title, keys, (await kept(step.store, keys)).collections)
-        if not step.dry_run and (left := await _foreign(step.store, keys)):
+        parts = await parts_of(step.store, keys)
+        await _delete(step, self.title, parts, (await kept(step.store, parts[0])).collections)
+        if not step.dry_run and parts != (keys,):
+            await step.hold()
+            await asking.read(step.store, Call(("UNLINK", keys.meta, keys.lease), writes=True))
+        if not step.dry_run and (left := sum([await _foreign(step.store, part) for part in parts])):
             step.note(f"left alone: keys under {keys.records!r} that are no records of it", left)
 
 
-async def _delete(step: Step, title: str, keys: Keys, names: Sequence[str]) -> None:
-    await step.walk(title, keys, _Purge(step.store, keys, names))
-    if not step.dry_run:
+async def _delete(step: Step, title: str, parts: Sequence[Keys], names: Sequence[str]) -> None:
+    await step.walk(title, *((keys, _Purge(step.store, keys, names)) for keys in parts))
+    for keys in parts if not step.dry_run else ():
         await step.hold()
-        places = _places(keys, (await kept(step.store, keys)).entries, names)
-        await _unlink(step.store, places)
+        await unlink_indexes(step.store, keys, (await kept(step.store, keys)).entries, names)
         await step.hold()
         last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.lease, keys.meta)
         await asking.read(step.store, Call(("UNLINK", *last), writes=True))
@@ -173,14 +186,15 @@ def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places
     return places
 
 
-async def _unlink(store: Store, places: Places) -> None:
+async def unlink_indexes(store: Store, keys: Keys, entries: frozenset[str], names: Sequence[str]) -> None:
     """Remove indexes as a whole. UNLINK, 100 keys to a round trip, and a SCAN where keys name values."""
+    places = _places(keys, entries, names)
     if places.fixed:
         await asking.read(store, Call(("UNLINK", *places.fixed), writes=True))
     for stem in places.stems:
-        async for keys in asking.scan_keys(store, stem):
-            for first in range(0, len(keys), BATCH):
-                await asking.read(store, Call(("UNLINK", *keys[first : first + BATCH]), writes=True))
+        async for found in asking.scan_keys(store, stem):
+            for first in range(0, len(found), BATCH):
+                await asking.read(store, Call(("UNLINK", *found[first : first + BATCH]), writes=True))
 
 
 async def _foreign(store: Store, keys: Keys) -> int:

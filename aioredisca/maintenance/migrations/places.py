@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aioredisca.compiler.positions import Finish
 from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.persistence import asking
+from aioredisca.storage import versions
 from aioredisca.storage.keys import Keys, Tag, bad_namespace, bad_prefix, bad_tag, tag_in, tagged
 from aioredisca.storage.meta import ANNOUNCED, BARRED, MOVED, READY, RETIRING, read_meta, word
+from aioredisca.storage.partitions import tags
 from aioredisca.storage.replies import LIST
 from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
 from aioredisca.types import Call, Store
@@ -94,6 +96,32 @@ async def kept(store: Store, keys: Keys) -> Kept:
     unbuilt = frozenset(entry for entry, state in states.items() if state not in (READY, RETIRING))
     coming = meta.states.get(COMING) == READY
     return Kept(meta.old, meta.ver, frozenset(states), unbuilt, coming)
+
+
+async def parts_of(store: Store, keys: Keys) -> tuple[Keys, ...]:
+    """The keys of each partition of a prefix, or *keys*, where its records are in one place.
+
+    MigrationError while they move. HGETALL, one round trip.
+    """
+    states = read_meta(await asking.read(store, Call(("HGETALL", keys.meta)), LIST)).states
+    if versions.moving(states):
+        raise MigrationError(
+            "", f"the records of {keys.base!r} move: `aioredisca partition` is to be done first"
+        )
+    count = versions.partitions(states)
+    return tuple(replace(keys, tag=tag) for tag in tags(keys.prefix, count)) if count else (keys,)
+
+
+async def refuse_partitions(store: Store, *several: Keys) -> None:
+    """MigrationError for a prefix whose records are in partitions."""
+    for keys in several:
+        if len(parts := await parts_of(store, keys)) > 1:
+            raise MigrationError(
+                "",
+                f"the records of {keys.base!r} are in {len(parts)} partitions, each in a slot of its own, "
+                "where nothing is copied in one step: export the records and import them into a class of the "
+                "other prefix",
+            )
 
 
 async def listed(store: Store, keys: Keys) -> Kept:

@@ -40,19 +40,21 @@ async def each(step: Step, model: type[Record], convert: Convert, title: str = "
         raise UsageError(f"each() takes a model class, not {model!r}")
     if not callable(convert):
         raise UsageError(f"each() takes a function of a record, not {convert!r}")
-    work = _Conversion(step.store, model, convert)
+    mapper: Any = model.__mapper__
+    if mapper.store(None) is not step.store:
+        raise UsageError(
+            f"{model.__name__} lives in another database than its migration is recorded in: run it there"
+        )
+    parts: tuple[Schema, ...] = mapper.schema(step.store).all_parts
     title = title or f"{getattr(convert, '__name__', 'function')} {model.__name__}"
-    return await step.walk(title, work.schema.keys, work)
+    return await step.walk(
+        title, *((part.keys, _Conversion(step.store, mapper, part, convert)) for part in parts)
+    )
 
 
 class _Conversion:
-    def __init__(self, store: Store, model: Any, convert: Convert) -> None:
-        self.mapper, self.convert, self.store = model.__mapper__, convert, store
-        if self.mapper.store(None) is not store:
-            raise UsageError(
-                f"{model.__name__} lives in another database than its migration is recorded in: run it there"
-            )
-        self.schema: Schema = self.mapper.schema(store)
+    def __init__(self, store: Store, mapper: Any, schema: Schema, convert: Convert) -> None:
+        self.mapper, self.convert, self.store, self.schema = mapper, convert, store, schema
 
     async def begin(self, *, dry_run: bool) -> None:
         await readiness.ready_to_read(self.store, self.schema, {IDS_ENTRY: ""})

@@ -112,14 +112,16 @@ class Step:
         """Count what was done otherwise than by a walk."""
         self.counts.append(Counts(title, looked, changed))
 
-    async def walk(self, title: str, keys: Keys, work: Work) -> Counts:
-        """Do *work* to all records of the model that has *keys*, from where it stopped."""
+    async def walk(self, title: str, *works: tuple[Keys, Work]) -> Counts:
+        """Do work to all records of a model, from where it stopped: one for the keys of each partition."""
         counts = Counts(title)
         self.counts.append(counts)
         self._walks += 1
-        name = cursor_name(self._run, str(self._walks))
-        async with self._journal.of_walk(keys, self._run, dry_run=self.dry_run) as journal:
-            await _Walk(self, journal, name, counts, work).go(keys.ids)
+        for number, (keys, work) in enumerate(works):
+            section = f"{self._walks}.{number}" if len(works) > 1 else f"{self._walks}"
+            name = cursor_name(self._run, section)
+            async with self._journal.of_walk(keys, self._run, dry_run=self.dry_run) as journal:
+                await _Walk(self, journal, name, counts, work).go(keys.ids)
         return counts
 
     # -- for walks -----------------------------------------------------------------------------------

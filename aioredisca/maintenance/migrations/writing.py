@@ -63,7 +63,7 @@ async def new_auto(
     found = [*differences(before, after)]
     for model in models:
         schema = model.__mapper__.schema(model.__mapper__.store())
-        there = await kept(store, schema.keys)
+        there = await kept(store, schema.all_parts[0].keys)
         more = index_difference(model, schema, there.entries, there.unbuilt)
         found += [more] if more else []
     if not found:
