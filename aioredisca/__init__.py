@@ -61,6 +61,7 @@ from aioredisca.maintenance.checking.survey import check
 from aioredisca.maintenance.dumping import export_records
 from aioredisca.maintenance.importing import Imported, import_records
 from aioredisca.maintenance.indexing import Reindexed
+from aioredisca.maintenance.partitioning.moving import Partitioned, partition
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.maintenance.small import build_indexes
 from aioredisca.model.metaclass import ModelType
@@ -123,6 +124,7 @@ __all__ = (
     "OutOfBounds",
     "OutcomeUnknown",
     "Page",
+    "Partitioned",
     "Password",
     "PermissionDenied",
     "Proposal",
@@ -157,6 +159,7 @@ __all__ = (
     "hexid",
     "import_records",
     "intid",
+    "partition",
     "reindex",
     "repair",
     "session",

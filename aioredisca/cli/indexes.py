@@ -7,9 +7,21 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import ModelName, Url, app, console, model_of, records_text, shown, warn
+from aioredisca.cli.app import (
+    ModelName,
+    Url,
+    app,
+    console,
+    errors,
+    failure,
+    model_of,
+    records_text,
+    shown,
+    warn,
+)
 from aioredisca.drivers.run import run
 from aioredisca.maintenance.indexing import Reindexed
+from aioredisca.maintenance.partitioning.moving import Partitioned, partition
 from aioredisca.maintenance.reindexing import reindex
 from aioredisca.model.record import Record
 from aioredisca.persistence.expiry import sweep
@@ -63,6 +75,59 @@ def reindex_command(
         console.print(f"{kind.__name__}: roll it out, then run `aioredisca reindex` without --before.")
     else:
         _tell(kind, done)
+
+
+@app.command("partition", epilog="Example: aioredisca partition app.models:User --to 64 --yes")
+def partition_command(
+    model: ModelName,
+    url: Url = "",
+    to: Annotated[
+        int, typer.Option(help="into how many, 1 for one place; by default as many as the class declares")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option(help="only look whether all records can be moved")] = False,
+    undo: Annotated[
+        bool, typer.Option(help="give up what was begun and is not done: the records stay where they were")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
+    rate: Annotated[int, typer.Option(min=0, help="records per second at most; 0 for no limit")] = 0,
+) -> None:
+    """Move the records of a model into another number of partitions, or back into one place.
+
+    Nobody writes the model until this is done; who reads it by the old number goes on until then.
+
+    It may be stopped at any moment and goes on where it was. Restart the processes of the old number when it
+    is done.
+    """
+    kind = model_of(model)
+    if not (dry_run or undo or yes):
+        _ask(kind.__name__)
+    with shown(f"moving {kind.__name__}", url, kind) as progress:
+        job = partition(kind, to or None, dry_run=dry_run, undo=undo, rate=rate or None, progress=progress)
+        done = run(job)
+    _tell_move(done, dry_run=dry_run, undo=undo)
+
+
+def _ask(name: str) -> None:
+    """Go on only if somebody wants that."""
+    if not errors.is_terminal:
+        raise failure("nobody writes the model until it has moved: --yes says that this is wanted")
+    if not typer.confirm(f"Nobody writes {name} until its records have moved. Go on?", err=True):
+        raise typer.Exit(1)
+
+
+def _tell_move(done: Partitioned, *, dry_run: bool, undo: bool) -> None:
+    into = "one place" if done.now == 1 else f"{done.now} partitions"
+    if done.before == done.now:
+        console.print(f"{done.model}: the records are in {into}.", highlight=False)
+    elif undo or not done.left_out:
+        verb = "can be moved" if dry_run else "moved"
+        console.print(f"{done.model}: {records_text(done.records)} {verb} into {into}.", highlight=False)
+    for id, error in done.problems:
+        warn("left out", f"{id!r}: {error}")
+    if done.left_out:
+        cure = "mend these records and run it again; where the move has begun, --undo lets them be written"
+        warn("not moved", f"{records_text(done.left_out)} cannot be: {cure}")
+        raise typer.Exit(2)
 
 
 @app.command("sweep", epilog="Example, by cron: aioredisca sweep app.models:Login > /dev/null")

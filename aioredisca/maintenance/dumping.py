@@ -140,13 +140,13 @@ class Export:
     def _name(self, field: Field[Any]) -> str:
         return field.name if self.values else field.key
 
-    async def ids(self) -> AsyncIterator[list[bytes]]:
-        """The ids of all records in their order, a page at a time.
+    async def ids(self, last: bytes = b"") -> AsyncIterator[list[bytes]]:
+        """The ids of all records in their order, those behind *last*, a page at a time.
 
         Each partition is asked for some behind the last one. Up to the end of the first page that was full,
         these are all; what comes behind is asked for again.
         """
-        parts, last = self.schema.all_parts, b""
+        parts = self.schema.all_parts
         size = max(PAGE // len(parts), min(PAGE, 20))
         while True:
             after = b"(" + last if last else b"-"

@@ -99,7 +99,7 @@ async def import_records(
         raise UsageError(
             "import_records() takes lines, an open file, say: one text would be read letter by letter"
         )
-    run = _Import(models_of(models, "import_records()"), on_conflict, strict, check_references, dry_run)
+    run = Import(models_of(models, "import_records()"), on_conflict, strict, check_references, dry_run)
     async for number, line in _numbered(lines):
         await run.take(number, line)
         if progress is not None and number % BATCH == 0:
@@ -124,7 +124,7 @@ async def _numbered(
 
 
 @dataclass(slots=True)
-class _Entry:
+class Entry:
     """A record that is to be written, and the number of its line."""
 
     number: int
@@ -135,13 +135,13 @@ class _Entry:
 class _Sent:
     """The records of one call, and how often it may be sent."""
 
-    entries: list[_Entry]
+    entries: list[Entry]
     attempts: int = ATTEMPTS
     records: list[Any] = field(default_factory=list[Any])
 
 
-class _Import:
-    """One call of :func:`import_records`."""
+class Import:
+    """One call of :func:`import_records`, or another that writes lines."""
 
     def __init__(
         self, models: Sequence[Any], on_conflict: OnConflict, strict: bool, checks: bool, dry_run: bool
@@ -152,7 +152,7 @@ class _Import:
         self.reader: Reader | None = None
         self.begun = False
         """Whether there was a header: an export of no records has one all the same."""
-        self.batch, self.waiting = dict[str, _Entry](), list[tuple[_Entry, RediscaError]]()
+        self.batch, self.waiting = dict[str, Entry](), list[tuple[Entry, RediscaError]]()
         self.weight = self.lines = 0
         """Of the batch, in characters; and how many lines the model had so far."""
 
@@ -177,7 +177,7 @@ class _Import:
                 return self.bad(number, error)
             if change.id in self.batch:  # the second of them finds the first
                 await self.flush()
-            self.batch[change.id] = _Entry(number, change)
+            self.batch[change.id] = Entry(number, change)
             self.weight += len(text)
             if len(self.batch) == BATCH or self.weight > MAX_WEIGHT:
                 await self.flush()
@@ -256,14 +256,14 @@ class _Import:
         else:
             await self.write(entries)
 
-    async def without_conflicts(self, entries: list[_Entry]) -> list[_Entry]:
+    async def without_conflicts(self, entries: list[Entry]) -> list[Entry]:
         """Those of *entries* that are to be written, though records may be there already."""
         assert self.reader is not None
         if self.on_conflict == "replace":
             if not self.dry_run:
                 await self.reader.replace([entry.change for entry in entries])
             return entries
-        free = list[_Entry]()
+        free = list[Entry]()
         taken = await self.reader.taken([entry.change for entry in entries])
         for entry, is_taken in zip(entries, taken, strict=True):
             if is_taken:
@@ -272,7 +272,7 @@ class _Import:
                 free.append(entry)
         return free
 
-    def conflict(self, entry: _Entry, error: RediscaError) -> None:
+    def conflict(self, entry: Entry, error: RediscaError) -> None:
         """A record that others are in the way of."""
         if self.on_conflict == "fail":
             raise BadLine(entry.number, error)
@@ -281,14 +281,14 @@ class _Import:
         else:
             self.bad(entry.number, error)
 
-    async def write(self, entries: list[_Entry]) -> None:
+    async def write(self, entries: list[Entry]) -> None:
         """Write *entries*, those of a partition in one call (in more if they are too many).
 
         Those that the server refuses are left out.
 
         What got no answer is sent again: it is the same, whether it was done or not.
         """
-        parts = dict[Schema, list[_Entry]]()
+        parts = dict[Schema, list[Entry]]()
         for entry in entries:
             parts.setdefault(entry.change.schema, []).append(entry)
         left = [_Sent(part) for part in parts.values()]
@@ -343,7 +343,7 @@ class _Import:
                 return [one]
         raise error
 
-    def refused(self, entry: _Entry, error: RediscaError) -> None:
+    def refused(self, entry: Entry, error: RediscaError) -> None:
         if isinstance(error, Conflict):
             self.conflict(entry, error)
         elif entry.change.parents and len(self.waiting) < MAX_WAITING:

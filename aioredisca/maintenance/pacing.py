@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from aioredisca.errors import UsageError
+from aioredisca.maintenance.lease import Lease
 from aioredisca.types import Store
 
 _LONGEST = 0.25
@@ -27,3 +30,21 @@ class Pace:
         self._due = max(self._due, time.monotonic() - 1) + count / self._rate
         while (rest := self._due - time.monotonic()) > 0:
             await self._store.transport().offload(time.sleep, min(rest, _LONGEST))
+
+
+@dataclass
+class Steps:
+    """How many records were dealt with under a lease, and how many are to be in a second, at most."""
+
+    rate: int | None
+    progress: Callable[[int], None] | None
+    done: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    async def passed(self, count: int, lease: Lease) -> None:
+        """So many more: tell of them, and hold the lease while that was too fast."""
+        self.done += count
+        if self.progress is not None:
+            self.progress(self.done)
+        while self.rate and (rest := self.began + self.done / self.rate - time.monotonic()) > 0:
+            await lease.wait(rest)

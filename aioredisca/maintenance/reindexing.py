@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from aioredisca.compiler.changes import BATCH
@@ -20,6 +19,7 @@ from aioredisca.errors import StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
 from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step, summed
 from aioredisca.maintenance.lease import Lease
+from aioredisca.maintenance.pacing import Steps
 from aioredisca.maintenance.taking_over import TakeOver, watch
 from aioredisca.persistence import adoption, asking, readiness
 from aioredisca.persistence.foreign import explained
@@ -109,7 +109,7 @@ async def reindex(
     mapper: Any = model.__mapper__
     store: Store = mapper.store()
     schema: Schema = mapper.schema(store)
-    lease, pacing = Lease(store, schema.keys.lease, schema.model), _Pacing(rate, progress)
+    lease, pacing = Lease(store, schema.keys.lease, schema.model), Steps(rate, progress)
     wanted = _Wanted(canonical, left_out == "exclude", force, is_record)
     async with lease:
         await readiness.ready_to_load(store, schema, writes=True)
@@ -129,23 +129,6 @@ def _check(model: object, left_out: str, rate: int | None) -> None:
         raise UsageError(f"reindex(rate={rate!r}): is how many records per second, or None for no limit")
 
 
-@dataclass
-class _Pacing:
-    """How many records were looked at, and how many are to be in a second."""
-
-    rate: int | None
-    progress: Callable[[int], None] | None
-    looked_at: int = 0
-    began: float = field(default_factory=time.monotonic)
-
-    async def passed(self, count: int, lease: Lease) -> None:
-        self.looked_at += count
-        if self.progress is not None:
-            self.progress(self.looked_at)
-        while self.rate and (rest := self.began + self.looked_at / self.rate - time.monotonic()) > 0:
-            await lease.wait(rest)
-
-
 @dataclass(frozen=True)
 class _Wanted:
     """What :func:`reindex` was asked for."""
@@ -160,7 +143,7 @@ class _Run:
     """One call of :func:`reindex`, in one place where the class has records."""
 
     def __init__(
-        self, model: Any, store: Store, schema: Schema, lease: Lease, wanted: _Wanted, pacing: _Pacing
+        self, model: Any, store: Store, schema: Schema, lease: Lease, wanted: _Wanted, pacing: Steps
     ) -> None:
         self.store, self.schema, self.lease, self.pacing = store, schema, lease, pacing
         self.exclude, self.is_record = wanted.exclude, wanted.is_record

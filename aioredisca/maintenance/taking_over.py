@@ -39,7 +39,7 @@ class TakeOver:
         except WrongType:
             raise WrongType(self._schema.keys.meta, place="meta") from None
         if versions.barred(meta.states):
-            raise SchemaMismatch(self._schema.model, [], readiness.MOVING)
+            raise SchemaMismatch(self._schema.model, [], readiness.elsewhere(meta.states))
         return meta
 
     async def change(self, edit: Edit) -> None:

@@ -35,7 +35,7 @@ from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import Keys, glob_literal
-from aioredisca.storage.meta import ANNOUNCED, BARRED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
+from aioredisca.storage.meta import ANNOUNCED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
 from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
 from aioredisca.types import Call, Proof, ReadFrom, Store, Stored
@@ -61,7 +61,25 @@ NOT_SPREAD = (
 
 def in_partitions(count: int) -> str:
     """What a class wants whose records are in so many partitions."""
+    if count == 1:
+        return "its records are kept in one place: deploy the class without partitions="
     return f"its records are kept in {count} partitions: deploy the class with @conf(partitions={count})"
+
+
+def elsewhere(states: Mapping[str, str]) -> str:
+    """Why nobody may write here: the records move, or have; empty where they stay."""
+    if count := versions.moving(states):
+        return (
+            f"its records move into {_places(count)}, and are not written meanwhile: `aioredisca partition` "
+            "says when that is done, and goes on where it was cut short"
+        )
+    if count := versions.partitions(states):
+        return in_partitions(count)
+    return MOVING if versions.barred(states) else ""
+
+
+def _places(count: int) -> str:
+    return "one place" if count == 1 else f"{count} partitions"
 
 
 _WRITERS = (WRITES, STAMPS)
@@ -205,8 +223,9 @@ async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> boo
 
 
 def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
-    if count := versions.partitions(meta.states):
-        raise SchemaMismatch(schema.model, [], in_partitions(count))
+    away = versions.partitions(meta.states) or versions.filled(meta.states)
+    if away and not schema.moving:
+        raise SchemaMismatch(schema.model, [], elsewhere(meta.states))
     own = {entry: meta.states.get(entry, "") for entry in schema.index_entries}
     return IndexState(Proof(schema.keys.meta, meta.ver), own, declared)
 
@@ -217,17 +236,21 @@ async def _in_partitions(store: Store, schema: Schema, *, writes: bool = False) 
     Where there is none yet, whoever *writes* first says that they are kept so.
     """
     of = schema.part
-    if of is None or (of.whole.base, of.partitions) in store.facts.spread:
+    if of is None or schema.moving or (of.whole.base, of.partitions) in store.facts.spread:
         return
     for _ in range(DECLARATIONS):
         meta = await _meta(store, of.whole)
         count = versions.partitions(meta.states)
+        if versions.moving(meta.states):
+            if count == of.partitions and not writes:  # who reads goes on until they have moved
+                return
+            raise SchemaMismatch(schema.model, [], elsewhere(meta.states))
         if count == of.partitions:
             store.facts.spread.add((of.whole.base, of.partitions))
             return
         if count:
             raise SchemaMismatch(schema.model, [], in_partitions(count))
-        if not await _is_empty(store, replace(schema, keys=of.whole, part=None), meta):
+        if not await is_empty(store, replace(schema, keys=of.whole, part=None), meta):
             raise SchemaMismatch(schema.model, [], NOT_SPREAD)
         if not writes:
             return
@@ -236,7 +259,8 @@ async def _in_partitions(store: Store, schema: Schema, *, writes: bool = False) 
     raise unsettled(schema)
 
 
-async def _is_empty(store: Store, schema: Schema, meta: Meta) -> bool:
+async def is_empty(store: Store, schema: Schema, meta: Meta) -> bool:
+    """Whether there is no record where *schema* has them, of which *meta* is known."""
     if meta.known:
         return not await read(store, Call(("ZCARD", schema.keys.ids)), NUMBER)
     return not await _has_records(store, schema)
@@ -313,6 +337,8 @@ async def _declare(store: Store, schema: Schema) -> IndexState | None:
         if not known.complete and await _built(store, schema, meta.states):
             return None
         return known
+    if schema.moving:  # who moves records to where they are already is late
+        raise unsettled(schema)
     empty = not seen.size and (meta.known or not await _has_records(store, schema))
     if lacked := versions.lacked(meta, schema):
         if await _built(store, schema, meta.states):
@@ -340,11 +366,7 @@ def ended(schema: Schema) -> SchemaMismatch:
 def _lacking(entries: Collection[str]) -> str:
     if EXPIRY_ENTRY in entries:
         return ENDS_DIFFER
-    if count := versions.partitions(dict.fromkeys(entries, READY)):
-        return in_partitions(count)
-    if any(entry.startswith(BARRED) for entry in entries):
-        return MOVING
-    return (
+    return elsewhere(dict.fromkeys(entries, READY)) or (
         f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
         f"that has them, or let go of them by `aioredisca reindex --before` from this code"
     )

@@ -163,6 +163,8 @@ class Schema:
     """The class in each of its partitions, where it has such: then nothing but its meta is kept here."""
     part: Part | None = None
     """Of a partition: of what it is one."""
+    moving: str = ""
+    """An entry that only who moves the records here keeps, so that nobody else may write; empty as a rule."""
     compiled: Compiled = field(default_factory=lambda: Compiled(), repr=False)
     """What the floors above make of it once and keep as long as it lives."""
 
@@ -284,7 +286,8 @@ class Schema:
     def entries(self) -> frozenset[str]:
         """What the store keeps beside the records: the indexes, the collections, when they end."""
         ends = {EXPIRY_ENTRY} if self.expires else set[str]()
-        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections} | ends
+        moving = {self.moving} if self.moving else set[str]()
+        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections} | ends | moving
 
     @cached_property
     def index_entries(self) -> frozenset[str]:

@@ -23,6 +23,7 @@ from aioredisca.storage.meta import (
     OLD_UNBUILT,
     OLD_VERSION,
     PARTITIONS,
+    PASS,
     PERMIT,
     READY,
     RETIRING,
@@ -59,6 +60,11 @@ def moving(states: Mapping[str, str]) -> int:
     """Into how many partitions the records move from here, or to here; 0 where they stay."""
     found = [entry for entry, state in states.items() if entry.startswith(MOVING) and state in ACTIVE]
     return int(found[0].removeprefix(MOVING)) if found else 0
+
+
+def filled(states: Mapping[str, str]) -> bool:
+    """Whether records move to here, and are not all here yet."""
+    return any(entry.startswith(MOVING) and state == PASS for entry, state in states.items())
 
 
 def partitions(states: Mapping[str, str]) -> int:

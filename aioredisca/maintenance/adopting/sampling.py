@@ -126,7 +126,7 @@ class _Adopt:
         self.groups, self.done.problems = grouped(hashes, dict.fromkeys(others))
         self.done.problems += [
             f"{id_text(prefix)}: {hashes_text(n)} in {int(count)} partitions, by a class with "
-            f"@conf(partitions={int(count)}): declare it so, or go back to one place by `aioredisca partition`"
+            f"@conf(partitions={int(count)}): declare it so, or end that by `aioredisca partition`"
             for (prefix, count), n in spread.items()
         ]
         self.index_keys = [id_text(key) for key, kind in others if kind in ("set", "zset")]

@@ -115,7 +115,7 @@ class _Copy:
         return Prepared(call, ids, len(ids))
 
     def _keys(self, keys: Keys, id: str) -> list[bytes]:
-        return _keys_of(keys, self.names, id)
+        return keys_of(keys, self.names, id)
 
     async def refused(self, reply: Reply, prepared: Prepared) -> Refused | None:
         return None
@@ -169,7 +169,7 @@ class _Purge:
         keys: list[Arg] = [self.keys.ids]
         for id in ids:
             if id not in others:
-                keys += _keys_of(self.keys, self.names, id)
+                keys += keys_of(self.keys, self.names, id)
         call = Call((len(ids), *map(_raw, ids)), migrate_script("purge"), (*keys,), writes=True)
         return Prepared(call, ids, len(ids) - len(others))
 
@@ -205,7 +205,7 @@ async def _foreign(store: Store, keys: Keys) -> int:
     return count
 
 
-def _keys_of(keys: Keys, names: Sequence[str], id: str) -> list[bytes]:
+def keys_of(keys: Keys, names: Sequence[str], id: str) -> list[bytes]:
     """The keys of a record: its own, and those of its collections."""
     return [_raw(key) for key in (keys.record(id), *(keys.collection(name, id) for name in names))]
 
