@@ -29,7 +29,7 @@ from aioredisca.storage.keys import id_text
 from aioredisca.storage.meta import BARRED, ENDED, READY, Edit, Meta, read_meta
 from aioredisca.storage.partitions import bad_partitions
 from aioredisca.storage.replies import LIST
-from aioredisca.storage.schema import IDS_ENTRY, Schema, spread
+from aioredisca.storage.schema import IDS_ENTRY, Compiled, Schema, spread
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
@@ -93,6 +93,11 @@ async def partition(
         raise UsageError(f"partition(to={to!r}): {reason}")
     if rate is not None and not rate > 0:
         raise UsageError(f"partition(rate={rate!r}): is how many records per second, or None for no limit")
+    if count > 1 and mapper.setting("tag") not in (None, mapper.store().clustered or None):
+        raise UsageError(
+            f"{mapper.name}: tag= keeps it in one slot, partitions= spreads it over many: move it to where "
+            f"it has none first (MoveModel)"
+        )
     move = _Move(mapper, count, Steps(rate, progress))
     if dry_run:
         return await move.rehearse()
@@ -112,7 +117,7 @@ class _Move:
 
     def places(self, count: int, *, moving: str = "") -> tuple[Schema, ...]:
         """Where the records are in so many partitions; *moving* is what only who moves them keeps."""
-        schema = replace(self.schema, moving=moving)
+        schema = replace(self.schema, moving=moving, compiled=Compiled())
         return (spread(schema, count) if count > 1 else schema).all_parts
 
     @property
@@ -122,7 +127,7 @@ class _Move:
     @property
     def _whole(self) -> Schema:
         """The class in one place, as who moves records there writes."""
-        return replace(self.schema, moving=steps.moving(self.count))
+        return replace(self.schema, moving=steps.moving(self.count), compiled=Compiled())
 
     # -- the order ---------------------------------------------------------------------------------
 
