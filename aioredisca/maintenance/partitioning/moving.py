@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from aioredisca.compiler.signature import change_meta_call, meta_call
 from aioredisca.errors import RediscaError, SchemaMismatch, StoreError, UsageError, ValidationError
 from aioredisca.maintenance.dumping import Export
-from aioredisca.maintenance.importing import Entry, Import
+from aioredisca.maintenance.importing import Entry, Import, OnConflict
 from aioredisca.maintenance.indexing import MAX_NAMED
 from aioredisca.maintenance.lease import Lease
 from aioredisca.maintenance.lines import Reader, bytes_of
@@ -82,8 +82,8 @@ async def partition(
     It may be cut short at any moment, and goes on where it was when it is run again. AlreadyRunning where
     another process is at work on the class, StoreError where the records are not all listed (`aioredisca
     reindex`), SchemaMismatch where the store keeps what this class does not. Per 200 records: ZRANGEBYLEX,
-    what :func:`export_records` reads of them, HKEYS of each, an EVALSHA for each partition, HGETALL of meta
-    and an EVALSHA that changes it: six round trips, more where values are unique.
+    what :func:`export_records` reads of them, an EVALSHA for each partition, HGETALL of meta and an EVALSHA
+    that changes it: five round trips, more where values are unique; one more with HKEYS after a stop.
     """
     if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"partition() takes a model class, not {model!r}")
@@ -114,6 +114,7 @@ class _Move:
         self.schema = replace(mapper.schema(self.store), parts=())
         self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
         self.done = Partitioned(self.schema.model, 1, count)
+        self.resumed = False
 
     def places(self, count: int, *, moving: str = "") -> tuple[Schema, ...]:
         """Where the records are in so many partitions; *moving* is what only who moves them keeps."""
@@ -145,6 +146,7 @@ class _Move:
         if count := steps.to_purge(meta):
             await self.purge(count)
         under_way = versions.moving(meta.states)
+        self.resumed = bool(under_way)
         if under_way and under_way != self.count:
             raise StoreError(
                 f"the records of {self.schema.model} move into {under_way} partitions: let that be done by "
@@ -280,7 +282,8 @@ class _Move:
         where, _, last = steps.cursor_of(await self.meta(self.schema)).partition(b":")
         first = int(where or 0)
         into = spread(self._whole, self.count) if self.count > 1 else self._whole
-        writer = Import((), "replace", strict=False, checks=False, dry_run=False)
+        mode: OnConflict = "replace" if self.resumed else "skip"  # what one that was cut short has left
+        writer = Import((), mode, strict=False, checks=False, dry_run=False)
         writer.reader = Reader(self.mapper, into, False, {})
         for number, place in enumerate(self.places(self.done.before)):
             if number < first:
@@ -293,7 +296,7 @@ class _Move:
                 await self.pacing.passed(len(ids), self.lease)
 
     async def write(self, writer: Import, records: Sequence[dict[str, Any]]) -> None:
-        """Write a page; what is left of an earlier attempt is replaced."""
+        """Write a page. StoreError where somebody else has written it."""
         assert writer.reader is not None
         entries = list[Entry]()
         for number, record in enumerate(records):
@@ -302,7 +305,11 @@ class _Move:
             except ValidationError as error:
                 writer.bad(number, error)
         before = writer.done.records
-        await writer.write(await writer.without_conflicts(entries))
+        if self.resumed:
+            entries = await writer.without_conflicts(entries)
+        await writer.write(entries)
+        if writer.done.skipped:
+            raise self._overtaken()
         self.done.records += writer.done.records - before
         for number, problem in writer.done.problems:
             self.leave_out(records[number]["id"], problem)
