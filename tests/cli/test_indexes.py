@@ -231,3 +231,34 @@ def test_a_terminal_shows_how_much_is_done_of_how_much(
     done = CliRunner().invoke(app, [*command.split(), f"{MODULE}:User"])
     assert done.exit_code == 0, done.output
     assert "3 of 3 records" in screen.getvalue()
+
+
+def moved(*arguments: str) -> tuple[int, str]:
+    """The same of ``aioredisca partition``."""
+    done = CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, ["partition", *arguments])
+    return done.exit_code, " ".join(done.output.split())
+
+
+@pytest.mark.blocking_only
+def test_partition_asks_moves_and_goes_back(user: Any, raw: Any) -> None:
+    name = f"{MODULE}:User"
+    code, text = moved(name, "--to", "4", "--yes")
+    assert (code, "not listed: `aioredisca reindex` first" in text) == (1, True)
+    reindex(name)
+    code, text = moved(name, "--to", "4")
+    assert (code, "--yes says that this is wanted" in text) == (1, True)
+    assert moved(name, "--to", "4", "--dry-run") == (0, "User: 3 records can be moved into 4 partitions.")
+    assert user("0").exists()
+    assert moved(name, "--to", "3", "--yes")[0] == 1
+    raw.hset("user:1", "age", "secret")
+    code, text = moved(name, "--to", "4", "--yes")
+    assert code == 2
+    assert "left out '1': User.age" in text
+    assert "secret" not in text
+    raw.hset("user:1", "age", "1")
+    assert moved(name, "--to", "4", "--yes") == (0, "User: 3 records moved into 4 partitions.")
+    assert not raw.exists("user:1")
+    assert moved(name, "--to", "4", "--yes") == (0, "User: the records are in 4 partitions.")
+    assert moved(name, "--undo") == (0, "User: the records are in 4 partitions.")
+    assert moved(name, "--yes") == (0, "User: 3 records moved into one place.")
+    assert sorted(one.id for one in user.age >= 0) == ["0", "1", "2"]

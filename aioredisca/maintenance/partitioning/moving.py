@@ -169,9 +169,9 @@ class _Move:
         await self.change(self.schema, self.begun)
         for place in self.places(before) if before > 1 else ():
             await self.change(place, partial(steps.barred, count=self.count))
-        for place in self.targets:
-            await self.change(place, partial(steps.prepared, schema=place))
-        if steps.cursor_of(await self.meta(self.schema)) != steps.COPIED:
+        if steps.cursor_of(await self.meta(self.schema)) != steps.COPIED:  # else some may be open by now
+            for place in self.targets:
+                await self.change(place, partial(steps.prepared, schema=place))
             await self.copy()
             if self.done.left_out:
                 return
