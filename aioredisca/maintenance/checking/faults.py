@@ -19,6 +19,7 @@ Kind = Literal[
     "wrong-claim",
     "shared-value",
     "stray-claim",
+    "owed",
     "denied-entry",
     "orphan-entry",
     "foreign-type",
@@ -62,6 +63,7 @@ KINDS: dict[Kind, Explained] = {
     ),
     "shared-value": Explained("two records hold one unique value", "a person changes one of them", "never"),
     "stray-claim": Explained("a claim of a record that does not hold the value", "removes the claim"),
+    "owed": Explained("a claim was given up, and is still to be released", "releases it"),
     "denied-entry": Explained("an index says of a record what that denies", "removes the entry"),
     "orphan-entry": Explained("an index names a record that is not there", "removes the entry"),
     "foreign-type": Explained(
@@ -135,6 +137,16 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A claim on a value of a unique over all partitions, which its record does not hold: to be released."""
+
+    of: str
+    value: bytes = field(repr=False)
+    epoch: int
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Fault:
     """A finding while it is dealt with.
 
@@ -144,7 +156,7 @@ class Fault:
 
     finding: Finding
     what: tuple[object, ...] = field(repr=False)
-    cure: Change | Call | None = field(default=None, repr=False)
+    cure: Change | Call | Release | None = field(default=None, repr=False)
 
 
 @dataclass

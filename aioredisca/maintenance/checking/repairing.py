@@ -7,17 +7,28 @@ that readers and writers go on meanwhile.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
 from aioredisca.errors import RediscaError, UsageError, WrongType
-from aioredisca.maintenance.checking.faults import KINDS, Fault, Finding, Kind, Repaired, checked_kinds
+from aioredisca.maintenance.checking import claims
+from aioredisca.maintenance.checking.faults import (
+    KINDS,
+    Fault,
+    Finding,
+    Kind,
+    Release,
+    Repaired,
+    checked_kinds,
+)
 from aioredisca.maintenance.checking.places import Layout
-from aioredisca.maintenance.checking.survey import Survey, look_at_whole, news, target_of
+from aioredisca.maintenance.checking.survey import Survey, look_at_whole, news, run_all, target_of
 from aioredisca.maintenance.pacing import Pace
 from aioredisca.maintenance.sweeping import make_room
 from aioredisca.persistence import readiness
+from aioredisca.persistence.claims import drain, send_all
 from aioredisca.storage.entries import KeyType, contents
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Reply, Store
@@ -54,12 +65,15 @@ async def repair(
     store, schema = target_of(model, "repair()", limit)
     pace = Pace(store, rate)
     done = Repaired(schema.model, dry_run=dry_run)
-    await look_at_whole(store, schema, _Mender(model, store, schema, done, asked, limit).deal)
+    known = _Known()
+    await look_at_whole(store, schema, _Mender(model, store, schema, done, asked, limit, known).deal)
+    surveys = list[Survey]()
     for part in schema.all_parts:
         if not dry_run:
             await _ready(store, part, asked)
-        mender = _Mender(model, store, part, done, asked, limit)
-        await Survey(model, store, part, done, mender.deal, pace, progress, limit).run()
+        mender = _Mender(model, store, part, done, asked, limit, known)
+        surveys.append(Survey(model, store, part, done, mender.deal, pace, progress, limit))
+    await run_all(surveys)
     return done
 
 
@@ -75,6 +89,14 @@ async def _ready(store: Store, schema: Schema, asked: frozenset[Kind]) -> None:
         await readiness.ready_to_write(store, schema)
 
 
+@dataclass(slots=True)
+class _Known:
+    """The faults that were mended, and those that were left, in all partitions."""
+
+    mended: set[int] = field(default_factory=set[int])
+    left: set[int] = field(default_factory=set[int])
+
+
 class _Mender:
     """Mends faults of the kinds *asked* for, and tells what was left and why."""
 
@@ -86,10 +108,10 @@ class _Mender:
         done: Repaired,
         asked: frozenset[Kind],
         limit: int,
+        known: _Known,
     ) -> None:
-        self.mapper = model.__mapper__
+        self.mapper, self.known = model.__mapper__, known
         self.store, self.schema, self.done, self.asked, self.limit = store, schema, done, asked, limit
-        self._mended, self._left = set[int](), set[int]()
 
     async def deal(self, faults: Sequence[Fault]) -> Sequence[Fault]:
         """Mend *faults*; return those that were others by then."""
@@ -117,14 +139,14 @@ class _Mender:
             return about.repair
         if kind not in self.asked:
             return f"not asked for: kinds=[{kind!r}]"
-        return "" if fault.cure else "a person is to mend its record first"
+        return "" if fault.cure or kind == "owed" else "a person is to mend its record first"
 
     def _mend(self, fault: Fault) -> None:
-        if news(self._mended, fault):
+        if news(self.known.mended, fault):
             self.done.mended.add(fault.finding, self.limit)
 
     def _leave(self, fault: Fault, why: str) -> None:
-        if news(self._left, fault):
+        if news(self.known.left, fault):
             one = fault.finding
             detail = f"{one.detail}: {why}" if one.detail else why
             self.done.left.add(Finding(one.kind, one.id, one.place, detail), self.limit)
@@ -132,14 +154,33 @@ class _Mender:
     async def _send(self, faults: Sequence[Fault]) -> list[Reply]:
         if not faults:
             return []
-        calls = [_call(fault.cure) for fault in faults]
-        replies = await self.store.transport().send_all(calls)
+        replies = await self._sent([fault.cure for fault in faults])
         for place, (fault, reply) in enumerate(zip(faults, replies, strict=True)):
             if isinstance(reply, WrongType) and isinstance(fault.cure, Change):
                 replies[place] = await self._after_making_room(fault.cure, reply)
-            elif isinstance(reply, RediscaError):
+            elif isinstance(reply, RediscaError) and not isinstance(fault.cure, Release):
                 raise reply
         return replies
+
+    async def _sent(self, cures: Sequence[Change | Call | Release | None]) -> list[Reply]:
+        """The replies to all cures; what writes records of a class with partitions claims before that."""
+        calls = [one for one in cures if isinstance(one, Call)]
+        changes = [one for one in cures if isinstance(one, Change)]
+        releases = [one for one in cures if isinstance(one, Release)]
+        sent = iter(await self.store.transport().send_all(calls) if calls else [])
+        written = iter(await self._written(changes) if changes else [])
+        released = iter(await claims.release(self.store, self.schema, releases))
+        kinds = {Call: sent, Change: written, Release: released}
+        owes = any(one is None for one in cures)
+        drained = await drain(self.store, self.schema) if owes else 0
+        return [drained + 1 if one is None else next(kinds[type(one)]) for one in cures]
+
+    async def _written(self, changes: Sequence[Change]) -> list[Reply]:
+        calls = [write_call([change]) for change in changes]
+        if not self.schema.claimed:
+            return await self.store.transport().send_all(calls)
+        begun = [[(self.mapper.detached(change.id), change)] for change in changes]
+        return await send_all(self.store, [*zip(begun, calls, strict=True)])
 
     async def _after_making_room(self, change: Change, error: WrongType) -> Reply:
         """Write again, once the keys that *change* needs hold nothing foreign."""
@@ -150,7 +191,7 @@ class _Mender:
         kinds: dict[bytes, KeyType] = {key: layout.of(key).kind for key, _ in needed}
         kinds.update({key: place.kind for key, place in layout.fixed.items()})
         await make_room(self.store, self.schema, kinds)
-        (reply,) = await self.store.transport().send_all([write_call([change])])
+        (reply,) = await self._written([change])
         return reply
 
     def _outcome(self, fault: Fault, reply: Reply) -> str:
@@ -171,8 +212,3 @@ class _Mender:
 
 
 _LATE = "changed meanwhile"
-
-
-def _call(cure: Change | Call | None) -> Call:
-    assert cure is not None  # those without were left
-    return cure if isinstance(cure, Call) else write_call([cure])

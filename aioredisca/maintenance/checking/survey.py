@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.errors import UsageError
-from aioredisca.maintenance.checking import entries, links, meta, records, values
+from aioredisca.maintenance.checking import claims, entries, links, meta, records, values
 from aioredisca.maintenance.checking.faults import Checked, Fault, Surveyed
 from aioredisca.maintenance.checking.places import Layout
 from aioredisca.maintenance.checking.together import look_call
@@ -66,9 +66,20 @@ async def check(
 
     pace = Pace(store, rate)
     await look_at_whole(store, schema, count)
-    for part in schema.all_parts:
-        await Survey(model, store, part, done, count, pace, progress, limit).run()
+    surveys = [Survey(model, store, part, done, count, pace, progress, limit) for part in schema.all_parts]
+    await run_all(surveys)
     return done
+
+
+async def run_all(surveys: Sequence[Survey]) -> None:
+    """Look at all partitions. Claims over these come behind all records: who holds a value is known then."""
+    claiming = [one for one in surveys if one.schema.claimed]
+    for one in claiming:
+        await one.begin_claims()
+    for one in surveys:
+        await one.run()
+    for one in claiming:
+        await one.look_at_claims()
 
 
 def target_of(model: Any, verb: str, limit: object) -> tuple[Store, Schema]:
@@ -115,6 +126,7 @@ class Survey:
         self.store, self.schema, self.done, self.deal = store, schema, done, deal
         self.mapper: Any = model.__mapper__
         self.pace, self.progress, self.limit = pace, progress, limit
+        self.owed = list[bytes]()
 
     async def run(self) -> None:
         unbuilt, faults = await meta.unbuilt(self.store, self.schema)
@@ -193,6 +205,8 @@ class Survey:
         """Deal with what is wrong with records; return the ids of those to be looked at again."""
         faults = [fault for state in states for fault in values.value_faults(self.layout, state)]
         faults += await links.dangling(self.store, self.layout, states)
+        if self.schema.claimed:
+            faults += await claims.lacking(self.store, self.layout, states)
         suspects = await records.suspects(self.store, self.layout, states)
         found, again = await records.confirmed(self.store, self.layout, suspects) if suspects else ([], [])
         late = await self.deal([*faults, *found])
@@ -233,6 +247,22 @@ class Survey:
         for key in (await entries.ends_of_type(self.store, self.schema))[1]:
             async for found in entries.ends(self.store, self.schema, key):
                 await self._settle(found, entries.unended)
+
+    # -- claims over partitions --------------------------------------------------------------------
+
+    async def begin_claims(self) -> None:
+        """Look at the types of their keys, and at what is to be released by now."""
+        await self.deal(await claims.of_type(self.store, self.schema))
+        self.owed = await claims.owed(self.store, self.schema)
+
+    async def look_at_claims(self) -> None:
+        """Look at claims that nobody holds, and at those that were *owed* long ago, and still are."""
+        async for page in claims.pages(self.store, self.schema):
+            self.done.entries += len(page)
+            await self.pace.passed(len(page))
+            await self.deal(await claims.stray(self.store, self.schema, page))
+        late = {*await claims.owed(self.store, self.schema)}
+        await self.deal(claims.overdue(self.schema, [entry for entry in self.owed if entry in late]))
 
     async def _settle(self, found: Sequence[Seen], judge: entries.Judge) -> None:
         self.done.entries += len(found)

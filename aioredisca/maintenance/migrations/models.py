@@ -21,7 +21,7 @@ from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import adoption, asking
 from aioredisca.storage.entries import Places, places_of
 from aioredisca.storage.keys import Keys
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY
+from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
 from aioredisca.types import Arg, Call, Reply, Store
 
 
@@ -152,7 +152,7 @@ async def _delete(step: Step, title: str, parts: Sequence[Keys], names: Sequence
         await step.hold()
         await unlink_indexes(step.store, keys, (await kept(step.store, keys)).entries, names)
         await step.hold()
-        last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.lease, keys.meta)
+        last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.epochs, keys.owed, keys.lease, keys.meta)
         await asking.read(step.store, Call(("UNLINK", *last), writes=True))
 
 
@@ -183,6 +183,11 @@ def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places
     places = places_of(keys, frozenset(one for one in entries if not one.startswith(beside)))
     for name in names:
         places.stems[keys.collection(name, "")] = "set"
+    for entry in entries:  # claims over partitions, which no entry tells of
+        if entry.startswith("u:"):
+            places.fixed[keys.claims(entry.removeprefix("u:"))] = "hash"
+        elif entry.startswith("U:"):
+            places.fixed[keys.claims("/".join(fields_of(entry)))] = "hash"
     return places
 
 

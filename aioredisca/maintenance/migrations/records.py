@@ -78,13 +78,20 @@ class _Conversion:
             except Exception as error:
                 left[id] = told(error)
                 continue
-            if change is not None:
+            if change is not None and self._claims(change):
+                left[id] = "what is unique over partitions is changed by a save alone, which claims it before"
+            elif change is not None:
                 change.expect = {name: value for name, value in raw.items() if _is_text(name)}
                 change.ends = AS_IT_WAS  # a record lives no longer for having been converted
                 changes.append(change)
         if not changes:
             return Prepared()
         return Prepared(write_call(changes), [change.id for change in changes], len(changes))
+
+    def _claims(self, change: Change) -> bool:
+        """Whether a change of what is unique over partitions is among it."""
+        touched = {*change.sets, *change.drops}
+        return any(not touched.isdisjoint(fields) for fields in self.schema.claimed.values())
 
     async def refused(self, reply: Reply, prepared: Prepared) -> Refused | None:
         if prepared.call is None:
