@@ -86,7 +86,7 @@ async def lacking(store: Store, layout: Layout, states: Sequence[State]) -> list
     faults = list[Fault]()
     for one, held, was, then in zip(suspects, claims, before, after, strict=True):
         if not _is_of(held, one) and was == then and _holds(schema, was[0], one):
-            faults.append(await _fault(store, layout, one, held))
+            faults += await _fault(store, layout, one, held)
     return faults
 
 
@@ -136,7 +136,7 @@ def _value(schema: Schema, row: Reply, of: str) -> bytes | None:
     return claims_of({of: fields}, dict(zip(fields, row, strict=True))).get(of)
 
 
-async def _fault(store: Store, layout: Layout, one: _Wanted, held: Reply) -> Fault:
+async def _fault(store: Store, layout: Layout, one: _Wanted, held: Reply) -> list[Fault]:
     schema, detail = layout.schema, ""
     cure = rewrite(layout, one.state, {})
     found: Kind = "no-claim"
@@ -146,11 +146,13 @@ async def _fault(store: Store, layout: Layout, one: _Wanted, held: Reply) -> Fau
         (row,) = await _rows(store, [Call(("HMGET", key, *schema.claimed[one.of]))])
         found = "shared-value" if _holds(schema, row, one) else "wrong-claim"
         detail = f"claimed by {holder!r}"
+        if found == "shared-value" and schema.place_of_record(holder) is schema:
+            return []  # the claims within the partition tell of it
     place = schema.place_of_claim(one.value).keys.claims(one.of)
     finding = Finding(found, one.state.id, place, detail)
     if found == "shared-value":
-        return Fault(finding, (place, one.value, one.state.id))
-    return Fault(finding, (place, one.value), cure)
+        return [Fault(finding, (place, one.value, one.state.id))]
+    return [Fault(finding, (place, one.value), cure)]
 
 
 # -- what nobody holds -----------------------------------------------------------------------------
@@ -205,12 +207,13 @@ async def _unheld(store: Store, schema: Schema, claims: Sequence[Release]) -> li
             ends.append(Call(("ZSCORE", keys.moments, one.id)))
     replies = await _rows(store, [*calls, *ends])
     moments = replies[len(calls) :] or [None] * len(calls)
-    return [
-        one
-        for one, row, moment in zip(claims, replies, moments, strict=False)
-        if _value(schema, row, one.of) != one.value
-        and not (moment is not None and row is not None and row.count(None) == len(row))
-    ]
+    unheld = list[Release]()
+    for one, row, moment in zip(claims, replies, moments, strict=False):
+        if row is None or _value(schema, row, one.of) == one.value:  # of no hash another fault tells
+            continue
+        if moment is None or row.count(None) < len(row):
+            unheld.append(one)
+    return unheld
 
 
 async def release(store: Store, schema: Schema, several: Sequence[Release]) -> list[Reply]:
