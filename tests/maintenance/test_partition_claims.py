@@ -59,7 +59,7 @@ async def fill() -> None:
     await Guest.save_many(
         [Guest.new(f"{n:02}", email=f"e{n}", number=n, owner="o", slug=f"s{n}", name="n") for n in range(100)]
     )
-    await drained(Guest.__mapper__.store())
+    await drained(conf.db)
 
 
 @pytest.mark.parametrize("one", PLANTS)

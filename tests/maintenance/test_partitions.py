@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from aioredisca import (
     Database,
     Integer,
+    MigrationError,
     Model,
     SchemaMismatch,
     String,
@@ -28,6 +30,7 @@ from aioredisca import (
 from aioredisca.maintenance.adopting.sampling import adopt
 from aioredisca.maintenance.diagnosing import diagnose
 from aioredisca.maintenance.inspecting import inspect, summary
+from aioredisca.maintenance.migrations import upgrade
 from aioredisca.maintenance.server_report import Finding
 from aioredisca.storage.partitions import partition_of_id
 from aioredisca.storage.schema import Schema
@@ -120,6 +123,13 @@ async def test_faults_are_found_and_mended_as_without_partitions(db: Database, r
     left = [(await check(live)).found.counts for live in (Live, Live8)]
     assert left[0] == left[1]
     assert {*left[1]} == {one.kind for one in PLANTS if not one.mended and one.model is Live}
+
+
+def _only(some: slice) -> Callable[[Any], Any]:
+    def parts(schema: Any) -> Any:
+        return schema.parts[some] or (schema,)
+
+    return parts
 
 
 @pytest.mark.asyncio_only
@@ -260,3 +270,52 @@ async def test_probes_and_proposals_know_partitions(db: Database, raw: Any) -> N
     found = await adopt(db)
     assert not [plan for plan in found.models if "live8" in plan.base]
     assert any("live8: 31 hashes in 8 partitions" in text for text in found.problems)
+
+
+@conf(prefix="priced8", partitions=8)
+class Priced8(Model):
+    price = Integer(index=True)
+    code = String(unique=True)
+
+
+STEP = """
+from aioredisca.maintenance.migrations import CopyField, MoveModel, each
+from tests.maintenance.test_partitions import Priced8
+
+async def dearer(step):
+    await each(step, Priced8, convert)
+
+def convert(record):
+    if record.price == 30:
+        raise ValueError
+    record.price += 1000
+
+async def up(step):
+    await dearer(step)
+    await CopyField("priced8", "code", "copy").up(step)
+"""
+
+
+async def test_migrations_of_fields_go_through_all_partitions(db: Database, raw: Any, tmp_path: Path) -> None:
+    await Priced8.save_many([Priced8.new(f"{n:02}", price=n, code=f"c{n}") for n in range(60)])
+    (tmp_path / "0001_step.py").write_text(STEP)
+    (report,) = await upgrade(tmp_path)
+    assert (report.done, [one.changed for one in report.counts]) == (False, [59, 60])
+    await Priced8.where(Priced8.price == 30).update(price=31)
+    (report,) = await upgrade(tmp_path)
+    assert report.done
+    assert {one.price for one in await Priced8.all()} == {1000 + n for n in range(60) if n != 30} | {1031}
+    copies = [raw.hget(part.keys.record(f"{n:02}"), "copy") for n in range(60) for part in parts_of(Priced8)]
+    assert {one for one in copies if one} == {b"c%d" % n for n in range(60)}
+    assert (await check(Priced8)).healthy
+
+    (tmp_path / "0002_step.py").write_text(
+        "from aioredisca.maintenance.migrations import MoveModel\noperations = [MoveModel('priced8', 'other')]"
+    )
+    with pytest.raises(MigrationError, match="are in 8 partitions"):
+        await upgrade(tmp_path)
+    (tmp_path / "0002_step.py").write_text(
+        "from aioredisca.maintenance.migrations import DeleteModel\noperations = [DeleteModel('priced8')]"
+    )
+    await upgrade(tmp_path)
+    assert [key for key in raw.scan_iter() if b"priced8" in key] == []
