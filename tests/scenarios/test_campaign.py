@@ -208,8 +208,8 @@ async def test_control_entries_removed_before_the_hash_are_missed(
     """The known-bad order, as it once was."""
     right = scripts._index_calls
 
-    def wrong(classes: Any) -> Part:
-        part = right(classes)
+    def wrong(classes: Any, fenced: bool) -> Part:
+        part = right(classes, fenced)
         early = "for _, one in ipairs(waiting) do send(one[1], one[2], one[3], one[4], 1, #one[4]) end"
         return Part(part.name, (*part.needs, "waiting", "send"), part.gives, f"{part.code}\n{early}")
 
