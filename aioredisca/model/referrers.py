@@ -92,7 +92,7 @@ def _in_one_slot(mapper: Mapper, field: Reference[Any, Any], target: Mapper, sto
             f"{where}: {wants} both classes in one slot, and {' and '.join(spread)} has partitions: write "
             f"check=False, without on_delete="
         )
-    if not store.clustered or mapper.keys(store).slot == keys.slot:
+    if mapper.keys(store).slot == keys.slot:
         return keys
     cure = f'give {mapper.name} and {target.name} one tag, as in @conf(tag="shop")'
     if field.on_delete:
