@@ -1,12 +1,16 @@
-"""A Database of a cluster is closed while calls are on their way."""
+"""Many ask the nodes of a cluster at once, while it is closed, or nobody answers."""
 
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
+from contextlib import ExitStack
 
 import pytest
 
 from aioredisca import Database, Model, String, Unavailable, conf
+from aioredisca.drivers.run import run
 
 from ..support.cluster import Cluster
 from ..support.patience import until
@@ -35,3 +39,39 @@ async def test_who_waits_to_hear_of_the_nodes_is_told_and_not_cancelled(
     await Leaf.new("1", name="b").save()  # it can be used again
     await database.aclose()
     await until(lambda: len(asyncio.all_tasks()) == 1)
+
+
+def test_threads_share_what_came_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the last of many would wait as many times as long."""
+    errors, together = list[Exception](), threading.Barrier(8)
+
+    def load() -> None:
+        together.wait()
+        try:
+            run(Leaf.get("1"))
+        except Unavailable as error:
+            errors.append(error)
+
+    with ExitStack() as stack:
+        nodes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(2)]
+        places = ",".join(f"127.0.0.1:{node.getsockname()[1]}" for node in nodes)
+        monkeypatch.setattr(conf, "_db", Database(f"redis+cluster://{places}", connect_timeout=0.3))
+        threads = [threading.Thread(target=load) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(errors) == 8
+        assert len({id(error) for error in errors}) == 8  # none is shared: each has a traceback of its own
+        assert sum(map(_connected, nodes)) <= 2 * len(nodes)
+
+
+def _connected(node: socket.socket) -> int:
+    """How many connections were made to it."""
+    node.setblocking(False)
+    for count in range(100):
+        try:
+            node.accept()[0].close()
+        except BlockingIOError:
+            return count
+    return 100

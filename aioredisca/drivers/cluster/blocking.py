@@ -12,7 +12,7 @@ from aioredisca.drivers.blocking.attempts import Once
 from aioredisca.drivers.blocking.pool import BlockingManners, BlockingTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look_blocking
-from aioredisca.errors import StoreError
+from aioredisca.errors import RediscaError, StoreError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Reply
 
@@ -42,7 +42,7 @@ class BlockingCluster(BlockingManners, Router[BlockingTransport]):
 
     def _look_aside(self) -> None:
         if not self._is_fresh():
-            with suppress(StoreError):
+            with suppress(RediscaError):  # the call has an error of its own, or an answer
                 self._once.ask(self._asked)
 
     async def _sleep(self, seconds: float) -> None:
