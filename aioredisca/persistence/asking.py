@@ -49,7 +49,7 @@ async def scan_matching(store: Store, place: str, pattern: str, *of_type: str) -
         if store.clustered:
             call = Call(args, small_script("scan"), (place,), cursor=0)
         else:
-            call = Call(("SCAN", *args))
+            call = Call(("SCAN", *args), cursor=1)
         try:
             cursor, found = _page(await read(store, call, LIST))
         except Astray:  # from the beginning: SCAN may show keys twice in any case

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from aioredisca import Database, Integer, Model, String, Tags, conf
-from aioredisca.drivers.cluster import routing, walks
+from aioredisca.drivers import walks
+from aioredisca.drivers.cluster import routing
 from aioredisca.drivers.cluster.slots import slot_of_key
 from aioredisca.persistence import asking
 from aioredisca.types import Astray, Call, Script

@@ -18,9 +18,9 @@ from aioredisca.drivers import wire
 from aioredisca.drivers.address import Address, Node
 from aioredisca.drivers.cluster.slots import guarded, is_plain, parts_of, slot_of
 from aioredisca.drivers.cluster.topology import FRESH, Topology
-from aioredisca.drivers.cluster.walks import bound, marked, place_of
 from aioredisca.drivers.limits import pause
 from aioredisca.drivers.translate import Elsewhere, Moving
+from aioredisca.drivers.walks import bound, marked, place_of
 from aioredisca.errors import OutcomeUnknown, RediscaError, StoreError, Unavailable
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
