@@ -129,7 +129,8 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
         read_from: ReadFrom | None = None,
     ) -> Call:
         keys = (ids, key, *more)
-        return Call((*head, kind, 2, *bounds, *tail), script, keys, proof=proof, read_from=read_from)
+        args = (*head, kind, 2, *bounds, *tail)
+        return Call(args, script, keys, proof=proof, read_from=read_from, cursor=_CURSOR)
 
     return call
 

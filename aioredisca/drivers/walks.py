@@ -29,7 +29,9 @@ def bound(call: Call, node: str) -> Call | Astray:
     if call.cursor is None:
         return call
     cursor, place = _parted(call.args[call.cursor])
-    if place and place != node:
+    if not place:  # it begins
+        return call
+    if place != node:
         if call.script is not None:
             return Astray()
         cursor = b"0"

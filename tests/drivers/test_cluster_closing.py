@@ -1,4 +1,4 @@
-"""Many ask the nodes of a cluster at once, while it is closed, or nobody answers."""
+"""Many ask the nodes of a cluster at once, while it is closed, or nobody answers, or not as a cluster does."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import asyncio
 import socket
 import threading
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
-from aioredisca import Database, Model, String, Unavailable, conf
+from aioredisca import Database, Model, OutcomeUnknown, String, Unavailable, UsageError, conf
+from aioredisca.drivers.cluster import aio, blocking
 from aioredisca.drivers.run import run
+from aioredisca.types import Call
 
-from ..support.cluster import Cluster
+from ..support.cluster import Cluster, aclose
 from ..support.patience import until
 
 
@@ -39,6 +42,35 @@ async def test_who_waits_to_hear_of_the_nodes_is_told_and_not_cancelled(
     await Leaf.new("1", name="b").save()  # it can be used again
     await database.aclose()
     await until(lambda: len(asyncio.all_tasks()) == 1)
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknown, Unavailable])
+async def test_what_came_of_asking_does_not_replace_what_came_of_a_call(
+    clustered: Database, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    """The nodes are other servers by now. Whether a call was carried out is told nevertheless."""
+
+    def other(*_: object) -> Any:
+        raise UsageError("is no cluster")
+
+    class Gone:
+        async def send(self, *_: object) -> Any:
+            raise error("lost")
+
+        send_all = send
+
+    await Leaf.new("1", name="a").save()
+    router: Any = clustered.transport()
+    monkeypatch.setattr(aio, "look", other)
+    monkeypatch.setattr(blocking, "look_blocking", other)
+    monkeypatch.setattr(router, "_transport", lambda node: Gone())
+    write = Call(("SET", "{leaf}a", "1"), writes=True)
+    for send in (lambda: router.send(write), lambda: router.send_all([write])):
+        router._looked = 0.0
+        with pytest.raises(error):
+            await send()
+    monkeypatch.undo()
+    await aclose(clustered)
 
 
 def test_threads_share_what_came_of_asking(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,12 +37,12 @@ class BlockingCluster(BlockingManners, Router[BlockingTransport]):
         time.sleep(self._pause())
         try:
             return self._take(look_blocking(self._address, self._known()))
-        except StoreError as error:
+        except RediscaError as error:
             raise self._failed(error) from None
 
     def _look_aside(self) -> None:
         if not self._is_fresh():
-            with suppress(RediscaError):  # the call has an error of its own, or an answer
+            with suppress(StoreError):
                 self._once.ask(self._asked)
 
     async def _sleep(self, seconds: float) -> None:

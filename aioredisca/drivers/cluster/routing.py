@@ -21,7 +21,7 @@ from aioredisca.drivers.cluster.topology import FRESH, Topology
 from aioredisca.drivers.limits import pause
 from aioredisca.drivers.translate import Elsewhere, Moving
 from aioredisca.drivers.walks import bound, marked, place_of
-from aioredisca.errors import OutcomeUnknown, RediscaError, StoreError, Unavailable
+from aioredisca.errors import OutcomeUnknown, RediscaError, StoreError, Unavailable, UsageError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
 
@@ -271,14 +271,14 @@ class Router(ABC, Generic[N]):
     # -- replicas ----------------------------------------------------------------------------------
 
     def _replica_for(self, slot: int | None, calls: Sequence[Call]) -> Node | None:
-        """Any replica that may answer all of *calls* and is not left out; where one goes on, that which began."""
+        """Any replica that may answer all of *calls* and is not left out; for a walk, that where it began."""
         if self._topology is None or not all(map(self._may_lag, calls)):
             return None
-        now, begun = monotonic(), next(filter(None, map(place_of, calls)), "")
+        now, begun = monotonic(), {place_of(call) for call in calls} - {""}
         found = [
             node
             for node in self._topology.replicas_of(slot)
-            if self._left_out.get(node, 0.0) <= now and begun in ("", _name(node))
+            if self._left_out.get(node, 0.0) <= now and begun <= {_name(node)}
         ]
         return random.choice(found) if found else None
 
@@ -337,9 +337,9 @@ class Router(ABC, Generic[N]):
         return found
 
     def _failed(self, error: Exception) -> Exception:
-        """No node told: not to be asked again at once."""
+        """No node told: not to be asked again at once. One that is in use was no mistake: it is away."""
         self._looked, self._failures = monotonic(), self._failures + 1
-        return error
+        return Unavailable(str(error)) if self._topology and isinstance(error, UsageError) else error
 
     def _pause(self) -> float:
         """Seconds before the cluster is asked."""
