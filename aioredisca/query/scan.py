@@ -124,10 +124,13 @@ class Scan(Generic[R]):
             raise Changed
 
     def walk_anew(self) -> None:
-        """Begin anew, past the rows that came before. Changed in a count, where none are known."""
+        """Begin anew, past the rows that came before. Changed in a count, where none are known.
+
+        By the primary, with which scans beside it may go on that a replica does not answer.
+        """
         if not self._cursor:
             raise Changed
-        self._cursor = b""
+        self._cursor, self.read_from = b"", "primary"
 
     def _name(self, key: str) -> str:
         """What an index is of; nothing for the set of all records."""
