@@ -77,6 +77,10 @@ class Changed(RediscaError):
     """What a read was made by is not so any more, so its answer counts for nothing. No user sees this."""
 
 
+class Astray(Changed):
+    """A walk cannot go on: the server that gave its cursor does not serve it any more."""
+
+
 @dataclass(slots=True)
 class Call:
     """One command, or one script call, as data that nobody changes (to freeze it costs more than to send it).
@@ -107,6 +111,12 @@ class Call:
     proof: Proof | None = None
     read_from: ReadFrom | None = "primary"
     """Who is to answer, in a cluster; None: whom the Database reads from. A replica lags."""
+    cursor: int | None = None
+    """The place among ``args`` of a cursor as SCAN has it: it means something only to whom it is from.
+
+    The reply begins with the next one. Where another server is to go on, a command begins anew, for it may
+    name things twice in any case; a script is :class:`Astray`.
+    """
 
 
 class Lock(Protocol):

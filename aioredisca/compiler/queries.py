@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -73,7 +72,8 @@ def query_call(
         head += _order(walk, keys)
     tokens = list(keys.tokens(plan.tree))
     answer: Answer = "ordered" if want == "rows" and walk else want
-    return Call((*head, *tokens), query_script(answer, schema.expires), (*keys.numbers,))
+    place = None if walk is not None or want == "plan" else _CURSOR  # in an order, a cursor is a value
+    return Call((*head, *tokens), query_script(answer, schema.expires), (*keys.numbers,), cursor=place)
 
 
 def _order(walk: Walk, keys: _Keys) -> Order:
@@ -104,6 +104,7 @@ def _head(
     return [*head, *fields]
 
 
+_CURSOR = Query._fields.index("cursor")
 _NO_ORDER = Order("none", "", descending=0, index_key=0, none=0, implies=0)
 
 
@@ -128,7 +129,8 @@ def whole_index_call(schema: Schema, fields: Sequence[str]) -> Callable[..., Cal
         read_from: ReadFrom | None = None,
     ) -> Call:
         keys = (ids, key, *more)
-        return Call((*head, kind, 2, *bounds, *tail), script, keys, proof=proof, read_from=read_from)
+        args = (*head, kind, 2, *bounds, *tail)
+        return Call(args, script, keys, proof=proof, read_from=read_from, cursor=_CURSOR)
 
     return call
 
@@ -161,15 +163,6 @@ class Step:
     cursor: bytes = field(repr=False)
     offset: int
     found: Reply = field(repr=False)
-
-    @property
-    def bound(self) -> bool:
-        """Whether only the server that has answered knows how to go on: within a set, by SSCAN."""
-        return _WITHIN_SET.match(self.cursor) is not None
-
-
-_WITHIN_SET = re.compile(rb"[\d,]*\|\d+\*")
-"""What such a cursor begins with: lua/read/walk.lua."""
 
 
 @reader

@@ -42,7 +42,7 @@ _BY_MOMENT = {
 MIGRATE_PARTS = ("exchange", "finish", "move", "nothing", "purge")
 """Scripts of migrations, each of its own."""
 
-SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "look", "mend", "probe", "rights", "sweep")
+SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "look", "mend", "probe", "rights", "scan", "sweep")
 
 WriteExtra = Literal["increment", "cascade", "parents", "after"]
 

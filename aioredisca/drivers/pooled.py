@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from aioredisca.drivers import wire
+from aioredisca.drivers.address import Address
+from aioredisca.drivers.walks import followed
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
@@ -14,10 +16,14 @@ from aioredisca.types import Call, Overlap, Reply
 class PooledTransport(ABC):
     """Sends calls by round trips of one connection, however that is done."""
 
+    _address: Address
     facts: StoreFacts
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
+        if call.cursor is not None and self._address.sentinels is not None:
+            (reply,) = await self.send_all((call,))
+            return _raised(reply)
         proof = call.proof
         asked = b"" if proof is None else wire.ask_word(proof.meta)
         answers = await self._round_trip(
@@ -43,6 +49,12 @@ class PooledTransport(ABC):
 
     async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
         """See :class:`~aioredisca.types.Transport`."""
+        sentinels = self._address.sentinels
+        if sentinels is not None and any(call.cursor is not None for call in calls):
+            return await followed(sentinels, calls, self._send_all)
+        return await self._send_all(calls)
+
+    async def _send_all(self, calls: Sequence[Call]) -> list[Reply]:
         return await self._finish(wire.Exchange(calls, self.facts))
 
     async def _finish(self, exchange: wire.Exchange, words: Sequence[Reply] = ()) -> list[Reply]:

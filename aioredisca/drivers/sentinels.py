@@ -22,6 +22,7 @@ from aioredisca.drivers import translate
 from aioredisca.drivers.fence import Talk
 from aioredisca.drivers.urls import place_text
 from aioredisca.errors import RediscaError, Unavailable
+from aioredisca.storage.replies import strange
 from aioredisca.types import Reply
 
 Node: TypeAlias = tuple[str, int]
@@ -89,6 +90,7 @@ class Sentinels:
 
     def choose(self, answers: Mapping[Node, Answer], fits: Callable[[State, str], bool]) -> Node:
         """The primary, by the newest word among *answers* that *fits*. Unavailable if there is none."""
+        answers = {host: self._judged(answer) for host, answer in answers.items()}
         until = time.monotonic() + QUIET
         self._quiet.update({host: until for host, answer in answers.items() if _is_silence(answer)})
         told = [answer for answer in answers.values() if not isinstance(answer, Exception)]
@@ -103,6 +105,15 @@ class Sentinels:
         if states:
             raise Unavailable(f"the sentinels at {self.place} {_KNOW_NONE}")
         raise self._unknown(told) if told else self._unasked(answers)
+
+    def _judged(self, answer: Answer) -> Answer:
+        """*answer*, or the error that it is where it has another form than those of sentinels."""
+        state = None if isinstance(answer, Exception) else answer.get(self.service)
+        if state is not None:
+            numbers = (state.get(name) for name in ("port", "config-epoch", "num-other-sentinels"))
+            if not all(isinstance(number, int) for number in numbers) or not isinstance(state.get("ip"), str):
+                return strange()
+        return answer
 
     def _newest(self, states: Sequence[State]) -> list[State]:
         """The newest of *states*; none if newer was heard before, and only a few sentinels deny it now."""

@@ -274,8 +274,8 @@ def _line(content: dict[str, Any]) -> str:
 
 _FIRST: dict[str, Callable[[str], Call]] = {
     "list": lambda key: Call(("LRANGE", key, 0, PART - 1)),
-    "set": lambda key: Call(("SSCAN", key, 0, "COUNT", PART)),
-    "sorted": lambda key: Call(("ZSCAN", key, 0, "COUNT", PART)),
+    "set": lambda key: Call(("SSCAN", key, 0, "COUNT", PART), cursor=2),
+    "sorted": lambda key: Call(("ZSCAN", key, 0, "COUNT", PART), cursor=2),
     "counter": lambda key: Call(("GET", key)),
 }
 """The first part of a collection, by its kind."""
@@ -290,7 +290,7 @@ async def _whole(store: Store, kind: str, key: str, first: Reply) -> Any:
     command, values = ("SSCAN", first[1]) if kind == "set" else ("ZSCAN", first[1])
     cursor = first[0]
     while cursor != b"0":
-        cursor, more = await asking.read(store, Call((command, key, cursor, "COUNT", PART)), LIST)
+        cursor, more = await asking.read(store, Call((command, key, cursor, "COUNT", PART), cursor=2), LIST)
         values += more
     if kind == "set":
         return sorted(set(values))

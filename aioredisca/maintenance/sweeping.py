@@ -105,7 +105,9 @@ async def pages(
     """The entries in *keys*, a batch at a time. SSCAN, ZSCAN or HSCAN may name one twice."""
     cursors = dict.fromkeys(keys, b"0")
     while cursors:
-        calls = [Call((_READ[kinds[key]], key, cursor, "COUNT", BATCH)) for key, cursor in cursors.items()]
+        calls = [
+            Call((_READ[kinds[key]], key, place, "COUNT", BATCH), cursor=2) for key, place in cursors.items()
+        ]
         found = dict(zip(cursors, await asking.read_together(store, calls), strict=True))
         entries = [
             seen for key, page in found.items() for seen in _entries_in(schema, key, kinds[key], page[1])

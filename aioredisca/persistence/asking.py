@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 
+from aioredisca.compiler.scripts import small_script
 from aioredisca.errors import RediscaError
 from aioredisca.storage.keys import Keys, glob_literal
 from aioredisca.storage.replies import LIST, check_values, of_kind, reader
-from aioredisca.types import Arg, Call, Reply, Store
+from aioredisca.types import Arg, Astray, Call, Reply, Store
 
 
 async def read(store: Store, call: Call, kinds: tuple[type, ...] = ()) -> Reply:
@@ -44,8 +45,16 @@ async def scan_matching(store: Store, place: str, pattern: str, *of_type: str) -
     """The same for the keys that match *pattern*, all of them where *place* is."""
     cursor: Arg = "0"
     while True:
-        call = Call(("SCAN", cursor, "MATCH", pattern, "COUNT", 1000, *of_type), keys=(place,))
-        cursor, found = _page(await read(store, call, LIST))
+        args = (cursor, "MATCH", pattern, "COUNT", 1000, *of_type)
+        if store.clustered:
+            call = Call(args, small_script("scan"), (place,), cursor=0)
+        else:
+            call = Call(("SCAN", *args), cursor=1)
+        try:
+            cursor, found = _page(await read(store, call, LIST))
+        except Astray:  # from the beginning: SCAN may show keys twice in any case
+            cursor = "0"
+            continue
         yield found
         if cursor == b"0":
             return

@@ -341,16 +341,13 @@ async def counts(scans: Sequence[Scan[Any]]) -> list[int]:
 
 async def _count_on(scan: Scan[Any], reply: Any) -> int:
     """Go on from the first step of a count to its end."""
-    total = 0
-    while True:
+    step = read_step(reply)
+    total = _number(step.found)
+    while step.cursor:
+        (reply,) = await together([scan], partial(_count_from, step.cursor))
         step = read_step(reply)
-        if scan.must_stay(step):
-            total, cursor = 0, b""
-        else:
-            total, cursor = total + _number(step.found), step.cursor
-            if not cursor:
-                return total
-        (reply,) = await together([scan], partial(_count_from, cursor))
+        total += _number(step.found)
+    return total
 
 
 def _count_from(cursor: bytes, scan: Scan[Any]) -> Call:

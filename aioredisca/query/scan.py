@@ -15,7 +15,6 @@ from aioredisca.compiler.planner import Order, Plan, Walk, plan
 from aioredisca.compiler.queries import (
     ASK_WITHOUT_ORDER,
     Row,
-    Step,
     is_sorted,
     plan_at,
     query_call,
@@ -29,7 +28,7 @@ from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.keys import MARKER, MOMENT
 from aioredisca.storage.replies import MISREAD, check_values, strange
 from aioredisca.storage.schema import Schema
-from aioredisca.types import Call, Changed, Proof, Raw, ReadFrom, Reply, Store, Stored
+from aioredisca.types import Astray, Call, Changed, Proof, Raw, ReadFrom, Reply, Store, Stored
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -141,6 +140,15 @@ class Scan(Generic[R]):
         if lacking:
             raise Changed
 
+    def walk_anew(self) -> None:
+        """Begin anew, past the rows that came before. Changed in a count, where none are known.
+
+        By the primary, with which scans beside it may go on that a replica does not answer.
+        """
+        if not self._cursor:
+            raise Changed
+        self._cursor, self.read_from = b"", "primary"
+
     def _name(self, key: str) -> str:
         """What an index is of; nothing for the set of all records."""
         return self.mapper.attribute(key) if key else ""
@@ -232,18 +240,6 @@ class Scan(Generic[R]):
             self._want -= len(self.rows)
         self._cursor, self._offset = step.cursor, step.offset
         self.done = not step.cursor or self._want == 0
-        if self.must_stay(step):  # what comes again was seen
-            self._cursor = b""
-
-    def must_stay(self, step: Step) -> bool:
-        """Whether a replica has made *step*, and no other server knows how to go on.
-
-        The primary answers then, from the beginning.
-        """
-        if not (self.read_from == "replica" and self.store.clustered and step.bound):
-            return False
-        self.read_from = "primary"
-        return True
 
     def _fresh(self, rows: list[Found[R]]) -> list[Found[R]]:
         """Without what came before: a set that changes while it is read may yield a member twice."""
@@ -336,7 +332,10 @@ async def ask(scans: Sequence[Scan[Any]], call_of: CallOf) -> list[Reply]:
         if not places:
             return replies
         for place in places:
-            await scans[place].look_again()
+            if isinstance(replies[place], Astray):
+                scans[place].walk_anew()
+            else:
+                await scans[place].look_again()
         again = await _execute([scans[place] for place in places], call_of)
         for place, reply in zip(places, again, strict=True):
             replies[place] = reply

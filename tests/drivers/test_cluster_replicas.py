@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from aioredisca import Database, Integer, Model, Reference, String, UniqueViolation, UsageError, conf, sync
+from aioredisca.drivers import walks
 from aioredisca.drivers.cluster import routing
 from aioredisca.drivers.cluster.slots import slot_of_key
-from aioredisca.query.scan import Scan
 from aioredisca.types import Call, ReadFrom
 
 from ..conftest import _binary
@@ -178,7 +178,10 @@ async def test_replicas_do_not_go_on_with_each_other_s_sets(
 ) -> None:
     """A place in a set is that of one server: of another the query would answer short. The control does."""
     if not stays:
-        monkeypatch.setattr(Scan, "must_stay", lambda self, step: False)
+        monkeypatch.setattr(routing, "place_of", lambda call: "")
+        monkeypatch.setattr(
+            routing, "bound", lambda call, node: walks.bound(call, walks.place_of(call) or node)
+        )
     trio.empty()
     with reading(trio, "replica") as database:
         await Page.save_many([Page.new(str(n), kind="k", n=n % 2) for n in range(5000)], batch=1000)

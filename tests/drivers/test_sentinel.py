@@ -86,9 +86,8 @@ async def test_what_was_newer_once_is_denied_by_a_majority_only(oracles: list[Or
     async with opened(*oracles) as database:
         sentinels = database._address.sentinels
         assert sentinels is not None
-        states = [
-            {SERVICE: {"ip": "a", "port": 1, "config-epoch": epoch, "flags": "master"}} for epoch in (5, 4, 4)
-        ]
+        state = {"ip": "a", "port": 1, "flags": "master", "num-other-sentinels": 2}
+        states = [{SERVICE: {**state, "config-epoch": epoch}} for epoch in (5, 4, 4)]
         hosts = sentinels.hosts
         assert sentinels.choose(dict(zip(hosts, states, strict=True)), lambda *_: True) == ("a", 1)
         with pytest.raises(Unavailable, match="a fail-over may be under way"):

@@ -27,6 +27,7 @@ from aioredisca.drivers.aio.base import AsyncTransport
 from aioredisca.drivers.aio.connection import Closing, Connection, Deadlines, open_connection
 from aioredisca.drivers.aio.requests import Batch, Proven, ProvenBatch, Request
 from aioredisca.drivers.limits import pause
+from aioredisca.drivers.walks import followed
 from aioredisca.errors import RediscaError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
@@ -49,6 +50,9 @@ class Multiplexer(AsyncTransport):
     def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         if not calls:
             return _nothing()
+        sentinels = self._address.sentinels
+        if sentinels is not None and any(call.cursor is not None for call in calls):
+            return followed(sentinels, calls, self.request_all)
         if calls[0].cache_region is not None and None not in [call.cache_region for call in calls]:
             return self.load_all(calls)
         return self.request_all(calls)
@@ -68,8 +72,8 @@ class Multiplexer(AsyncTransport):
         return request.future
 
     def send(self, call: Call, overlap: Overlap | None = None) -> Awaitable[Reply]:
-        if call.cache_region is not None:
-            return self._load(call)
+        if call.cache_region is not None or (call.cursor is not None and self._address.sentinels is not None):
+            return self._alone(call)
         if call.proof is not None:
             request: Request = Proven(self, call, call.proof, alone=True)
         else:
@@ -79,8 +83,8 @@ class Multiplexer(AsyncTransport):
             overlap()
         return request.future
 
-    async def _load(self, call: Call) -> Reply:
-        (reply,) = await self.load_all((call,))
+    async def _alone(self, call: Call) -> Reply:
+        (reply,) = await self.send_all((call,))
         if isinstance(reply, RediscaError):
             raise reply
         return reply

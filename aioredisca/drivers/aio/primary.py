@@ -15,6 +15,7 @@ from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.sentinels import CHECK, Answer, Node, Sentinels, State
 from aioredisca.errors import RediscaError
+from aioredisca.storage.replies import MISREAD, strange
 
 new_manager: Any = Sentinel
 """Redis-py's, which carries no types."""
@@ -51,6 +52,8 @@ class Inquiry:
                 masters: Answer = await sentinel.sentinel_masters()
         except (*translate.BROKEN, *translate.NO_LOGIN) as error:
             return error
+        except MISREAD:
+            return strange()
         return masters
 
     def close(self) -> None:

@@ -46,7 +46,10 @@ class Connection(ABC):
         self.place = address.place
         if address.sentinels is not None:
             self.node = self._raw.host, self._raw.port = address.node
-        self._raw.connect()
+        try:
+            self._raw.connect()
+        except UnicodeError as error:  # somebody has announced a name that no host can have
+            raise ConnectionError(str(error)) from None
         if address.sentinels is not None:
             self.hold(address.sentinels.verified(address.node))
             forget_others(self._facts, address.place)

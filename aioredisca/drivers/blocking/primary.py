@@ -14,6 +14,7 @@ from aioredisca.drivers.address import Address
 from aioredisca.drivers.blocking.attempts import Once
 from aioredisca.drivers.sentinels import Answer, Node, Sentinels, State
 from aioredisca.errors import RediscaError
+from aioredisca.storage.replies import MISREAD, strange
 
 new_manager: Any = Sentinel
 """Redis-py's, which carries no types."""
@@ -68,6 +69,8 @@ def _ask(sentinel: Any) -> Answer:
         masters: Answer = sentinel.sentinel_masters()
     except (*translate.BROKEN, *translate.NO_LOGIN) as error:
         return error
+    except MISREAD:
+        return strange()
     return masters
 
 

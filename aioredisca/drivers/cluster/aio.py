@@ -13,7 +13,7 @@ from aioredisca.drivers.aio.once import Once
 from aioredisca.drivers.aio.pool import PoolTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look
-from aioredisca.errors import StoreError
+from aioredisca.errors import RediscaError, StoreError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Reply
 
@@ -42,7 +42,7 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
             async with asyncio.timeout(self._address.timeout):
                 await asyncio.sleep(self._pause())
                 return self._take(await look(self._address, self._known()))
-        except StoreError as error:
+        except RediscaError as error:
             raise self._failed(error) from None
         except TimeoutError as error:
             raise self._failed(translate.no_connection(self._address.place, error)) from None

@@ -12,7 +12,7 @@ from aioredisca.drivers.blocking.attempts import Once
 from aioredisca.drivers.blocking.pool import BlockingManners, BlockingTransport
 from aioredisca.drivers.cluster.routing import Part, Router
 from aioredisca.drivers.cluster.topology import Topology, look_blocking
-from aioredisca.errors import StoreError
+from aioredisca.errors import RediscaError, StoreError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Reply
 
@@ -37,7 +37,7 @@ class BlockingCluster(BlockingManners, Router[BlockingTransport]):
         time.sleep(self._pause())
         try:
             return self._take(look_blocking(self._address, self._known()))
-        except StoreError as error:
+        except RediscaError as error:
             raise self._failed(error) from None
 
     def _look_aside(self) -> None:

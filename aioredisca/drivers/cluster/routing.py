@@ -20,7 +20,8 @@ from aioredisca.drivers.cluster.slots import guarded, is_plain, parts_of, slot_o
 from aioredisca.drivers.cluster.topology import FRESH, Topology
 from aioredisca.drivers.limits import pause
 from aioredisca.drivers.translate import Elsewhere, Moving
-from aioredisca.errors import OutcomeUnknown, RediscaError, StoreError, Unavailable
+from aioredisca.drivers.walks import bound, marked, place_of
+from aioredisca.errors import OutcomeUnknown, RediscaError, StoreError, Unavailable, UsageError
 from aioredisca.storage.facts import StoreFacts
 from aioredisca.types import Call, Overlap, Reply
 
@@ -95,6 +96,8 @@ class Router(ABC, Generic[N]):
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
+        if call.cursor is not None:
+            return _raised((await self.send_all((call,)))[0])
         slot, call = slot_of(call), guarded(call)
         if slot is None and call.args[:1] == ("SCAN",):
             return await self._scan(call)
@@ -109,10 +112,7 @@ class Router(ABC, Generic[N]):
         except OutcomeUnknown:
             self._look_aside()  # the next call is to know where to go
             raise
-        reply = await self._carry(slot, call, node, hindrance)
-        if isinstance(reply, RediscaError):
-            raise reply
-        return reply
+        return _raised(await self._carry(slot, call, node, hindrance))
 
     async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
         """See :class:`~aioredisca.types.Transport`. What goes to several nodes goes side by side."""
@@ -146,9 +146,9 @@ class Router(ABC, Generic[N]):
         calls = [item.call for item in items]
         if (replica := self._replica_for(items[0].slot, calls)) is not None:
             with self._spared(replica):
-                return _unhindered(await self._replica(replica).send_all(calls))
+                return _unhindered(await self._ask(replica, self._replica(replica), calls))
         try:
-            replies: list[Reply] = await self._transport(node).send_all(calls)
+            replies = await self._ask(node, self._transport(node), calls)
         except OutcomeUnknown:
             self._look_aside()
             raise
@@ -183,7 +183,7 @@ class Router(ABC, Generic[N]):
                 if node in refused_by:  # the slot is on its way, or they do not agree yet
                     await self._sleep(random.uniform(0, 2 * PAUSE))
             try:
-                reply = await self._ask(call, node, asking=asking)
+                reply = await self._ask_again(call, node, asking=asking)
             except StoreError as error:
                 reply = error
             if not isinstance(reply, Hindrance):
@@ -199,10 +199,22 @@ class Router(ABC, Generic[N]):
             return error
         return next((reply for reply in replies if isinstance(reply, RediscaError)), replies)
 
-    async def _ask(self, call: Call, node: Node, *, asking: bool) -> Reply:
+    async def _ask_again(self, call: Call, node: Node, *, asking: bool) -> Reply:
         if asking:
             return (await self._transport(node).send_all([_ASKING, call]))[1]
-        return await self._transport(node).send(call)
+        if call.cursor is None:
+            return await self._transport(node).send(call)
+        return (await self._ask(node, self._transport(node), [call]))[0]
+
+    async def _ask(self, node: Node, transport: N, calls: Sequence[Call]) -> list[Reply]:
+        """The replies of *node* to *calls*, of which a walk goes on where it has begun only."""
+        if all(call.cursor is None for call in calls):
+            replies: list[Reply] = await transport.send_all(calls)
+            return replies
+        sent = [bound(call, _name(node)) for call in calls]
+        going = [call for call in sent if isinstance(call, Call)]
+        found = iter(marked(going, await transport.send_all(going), _name(node)))
+        return [next(found) if isinstance(call, Call) else call for call in sent]
 
     async def _next(
         self, slot: int | None, call: Call, node: Node, hindrance: Hindrance
@@ -259,11 +271,15 @@ class Router(ABC, Generic[N]):
     # -- replicas ----------------------------------------------------------------------------------
 
     def _replica_for(self, slot: int | None, calls: Sequence[Call]) -> Node | None:
-        """Any replica that may answer all of *calls* and is not left out."""
+        """Any replica that may answer all of *calls* and is not left out; for a walk, that where it began."""
         if self._topology is None or not all(map(self._may_lag, calls)):
             return None
-        now = monotonic()
-        found = [node for node in self._topology.replicas_of(slot) if self._left_out.get(node, 0.0) <= now]
+        now, begun = monotonic(), {place_of(call) for call in calls} - {""}
+        found = [
+            node
+            for node in self._topology.replicas_of(slot)
+            if self._left_out.get(node, 0.0) <= now and begun <= {_name(node)}
+        ]
         return random.choice(found) if found else None
 
     def _may_lag(self, call: Call) -> bool:
@@ -321,13 +337,19 @@ class Router(ABC, Generic[N]):
         return found
 
     def _failed(self, error: Exception) -> Exception:
-        """No node told: not to be asked again at once."""
+        """No node told: not to be asked again at once. One that is in use was no mistake: it is away."""
         self._looked, self._failures = monotonic(), self._failures + 1
-        return error
+        return Unavailable(str(error)) if self._topology and isinstance(error, UsageError) else error
 
     def _pause(self) -> float:
         """Seconds before the cluster is asked."""
         return pause(self._failures) if self._failures else 0
+
+
+def _raised(reply: Reply) -> Reply:
+    if isinstance(reply, RediscaError):
+        raise reply
+    return reply
 
 
 def _on_its_way(hindrance: Hindrance) -> bool:

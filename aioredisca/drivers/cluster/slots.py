@@ -93,8 +93,8 @@ def parts_of(call: Call) -> list[Call]:
 
 
 def is_plain(call: Call) -> bool:
-    """Whether a node that has the keys which *call* names has all that it is about."""
-    return call.script is None and call.proof is None and call.commands < 2
+    """Whether a node that has the keys which *call* names has all it is about, and need not have it again."""
+    return call.script is None and call.proof is None and call.commands < 2 and call.cursor is None
 
 
 # -- the guard -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ Of it NodesManager and ClusterNode are used. They are made for one look, and clo
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import redis.asyncio.cluster
@@ -17,13 +17,14 @@ from redis.connection import SSLConnection
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address, Node
 from aioredisca.errors import RediscaError, Unavailable, UsageError
+from aioredisca.storage.replies import MISREAD, strange
 
 _asynchronous: Any = redis.asyncio.cluster
 _blocking: Any = redis.cluster
 """Parts of redis-py that carry few types."""
 
-_UNTOLD = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, IndexError)
-"""What it raises where no node told, the last where none serves a slot."""
+_UNTOLD = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, *MISREAD)
+"""What it raises where no node told: IndexError where none serves a slot, else for strange answers."""
 
 FRESH = 0.2
 """Seconds for which what the cluster said is not asked for again, whatever happens."""
@@ -78,7 +79,7 @@ async def look(address: Address, known: Iterable[Node]) -> Topology:
     options["connection_class"] = connect
     nodes = [_asynchronous.ClusterNode(*node, **options) for node in _asked(address, known)]
     manager = _asynchronous.NodesManager(
-        nodes, require_full_coverage=False, connection_kwargs=options, address_remap=address.remap
+        nodes, require_full_coverage=False, connection_kwargs=options, address_remap=_remap(address)
     )
     trouble: RediscaError | None = None
     try:
@@ -102,7 +103,7 @@ def look_blocking(address: Address, known: Iterable[Node]) -> Topology:
     trouble: RediscaError | None = None
     try:  # it asks at once
         manager = _blocking.NodesManager(
-            nodes, from_url=True, require_full_coverage=False, address_remap=address.remap, **options
+            nodes, from_url=True, require_full_coverage=False, address_remap=_remap(address), **options
         )
     except _UNTOLD as error:
         trouble = _meaning(address, error)
@@ -132,6 +133,16 @@ def _of_client(address: Address, options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "ssl": address.sync_class is SSLConnection, "address_remap": address.remap}
 
 
+def _remap(address: Address) -> Callable[[tuple[str | None, int]], Node]:
+    """Where a node is reached: where none tells of its host (unknown-endpoint), it is that of the URL."""
+
+    def remapped(node: tuple[str | None, int]) -> Node:
+        known = (node[0] or address.nodes[0][0], node[1])
+        return address.remap(known) if address.remap else known
+
+    return remapped
+
+
 def _asked(address: Address, known: Iterable[Node]) -> list[Node]:
     """In any order: else the first, if it is gone, would take the time of each look."""
     nodes = [*{*known, *address.nodes}]
@@ -153,6 +164,8 @@ def _meaning(address: Address, error: Exception) -> RediscaError:
     """What it means that no node told: what the last has answered, or that it could not be reached."""
     if isinstance(error, IndexError):
         return Unavailable(f"{address.place}: no node serves a slot: the cluster is not made yet")
+    if isinstance(error, MISREAD):
+        return strange()
     cause = error
     while isinstance(deeper := cause.__cause__ or cause.__context__, Exception):  # below is what ended a wait
         cause = deeper

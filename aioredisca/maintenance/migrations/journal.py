@@ -210,7 +210,8 @@ class Journal:
         found = dict[str, dict[str, str]]()
         start: Arg = "0"
         while True:
-            call = Call(("HSCAN", self.left_key, start, "MATCH", f"{cursor_name(run, '')}*", "COUNT", 1000))
+            match = f"{cursor_name(run, '')}*"
+            call = Call(("HSCAN", self.left_key, start, "MATCH", match, "COUNT", 1000), cursor=2)
             start, page = await asking.read(self.store, call, LIST)
             for key, reason in zip(page[::2], page[1::2], strict=True):
                 _, _, section, id = key.decode("utf-8", "surrogateescape").split(":", 3)

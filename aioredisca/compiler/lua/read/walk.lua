@@ -151,13 +151,12 @@ local function unseen(list, earlier, ids, seen)
   return fresh
 end
 
--- Drivers are chosen once, then named by the cursor: 3,5|2|place, or 3,5|2*place within a set, which only this
--- server knows how to go on with.
+-- Drivers are chosen once, then named by the cursor: 3,5|2|place
 local function drivers()
   if cursor == '' then
     return cover(tree), 1, ''
   end
-  local names, number, place = string.match(cursor, '^([%d,]*)|(%d+)[|*](.*)$')
+  local names, number, place = string.match(cursor, '^([%d,]*)|(%d+)|(.*)$')
   local list = {}
   for name in string.gmatch(names, '%d+') do
     local leaf = leaves[tonumber(name)]
@@ -174,8 +173,7 @@ local function name_of(list, number, place)
   for i = 1, #list do
     names[i] = list[i].number
   end
-  local within_set = place ~= '' and list[number].kind == 'S'
-  return table.concat(names, ',') .. '|' .. number .. (within_set and '*' or '|') .. place
+  return table.concat(names, ',') .. '|' .. number .. '|' .. place
 end
 
 -- Calls *found* with ids that match, until it says stop, *budget* ids are examined, or all is seen. -> cursor
