@@ -49,9 +49,9 @@ def is_simple(schema: Schema) -> bool:
     """Whether the template knows all indexes of a class, and its text stays short."""
     few = len(schema.tracked) + len(schema.collections) <= MAX_TRACKED and len(schema.fields) <= MAX_SINGLE
     return (
-        not schema.claimed  # what it claims is beyond the template
-        and few
+        few
         and not schema.compounds
+        and not (schema.claimed and schema.expires)  # what is left of one that is over gives up its claims
         and {spec.index for spec in schema.indexes} <= {"exact", "range", None}
     )
 
@@ -91,6 +91,7 @@ def _whole(schema: Schema) -> Part:
         {"tracked": "", "field": quote(spec.key), "n": str(n), "at": str(n + 1)}
         | {name: slots[key] for name, key in schema.slots(spec)}
         | (_ending(spec.key) if schema.expires else {"over": "", "lives": "true"})
+        | ({"fenced": ""} if schema.claimed else {})
         for n, spec in enumerate(schema.tracked, 1)
     ]
     required: list[Row] = [{"required": "", "field": quote(name)} for name in schema.required]
@@ -152,7 +153,10 @@ def _class_row(way: str, schema: Schema) -> Row:
         row["lasts"] = " or ".join(lasting)
     if schema.collections:
         row["collections"] = ", ".join(collection_keys(schema))
-    row["first"] = "2" if schema.expires else "1"  # place of the pairs: before them stands the end
+    fenced = way == "whole" and schema.claimed
+    row["first"] = "3" if fenced else "2" if schema.expires else "1"  # place of the pairs: what stands before
+    if fenced:
+        row["fenced"] = ""
     if schema.expires:
         noting = joined("noting", parts(*_NOTING)).code
         made = f"function(base, id) return {{{row['collections']}}} end" if schema.collections else "nil"

@@ -30,8 +30,10 @@ def write_call(changes: Sequence[Change], fences: Sequence[Fence] = ()) -> Call:
 
     *fences*: what was claimed for them, of a class whose uniques hold over all its partitions.
     """
-    if len(changes) == 1 and (call := batches.fast_call(changes[0])):
-        return call
+    if len(changes) == 1 and len(fences) < 2:
+        call = batches.fast_call(changes[0], *fences)
+        if call is not None:
+            return call
     referrers = referrers_in(changes)
     scope = _scope(changes, referrers)
     records = [change.schema.keys.record(change.id) for change in changes]

@@ -7,7 +7,8 @@
 -- index knows. "whole", for classes with indexes of single fields by value or score: every change of one record
 -- that expects nothing. A part between "each" and "end" is written out for every row that has all the names behind
 -- "each": the class is a row (plain or whole; marker, if it has no required field; passing_marker, if that goes when
--- a field is set; collections, if it has some; lasts, if it has fields whose values last for a while), and so is every
+-- a field is set; collections, if it has some; lasts, if it has fields whose values last for a while; fenced, if its
+-- uniques hold over all partitions: then only what gives up no unique value comes here), and so is every
 -- indexed, required and lasting field, with the names of its keys. What $ stands before is filled in.
 --
 -- Measured on Valkey 9.1, time of the server per call: whole takes half of what the general script takes for a
@@ -16,7 +17,8 @@
 -- KEYS   plain: meta, the record   whole: all fixed keys, the record
 -- ARGV   plain: the run PLAIN of positions.py, then pairs (field, value)
 --        whole: the run FAST (what asks, id, mode (c, u, s, d), 1 if a declared field is set, where in ARGV the
---        pairs end and where the extras end), then pairs, extras (field, score or digest), fields to drop
+--        pairs end and where the extras end), then, if fenced, the epoch of the id by which its values were claimed
+--        (nothing, where none is set) and the bucket of that, then pairs, extras (field, score or digest), fields to drop
 -- reply  as of every write
 
 if ARGV[1] == $asks then
@@ -152,6 +154,21 @@ if ARGV[1] == $asks then
         return {'UNIQUE', 1, holder, $field}
       end
     end
+  end
+  --end
+
+  --each whole, fenced
+  local epoch = ARGV[$FAST_SIZE + 1] ~= '' and (call('HGET', base .. '/e', ARGV[$FAST_SIZE + 2]) or '0')
+  if epoch and epoch ~= ARGV[$FAST_SIZE + 1] then -- as fence.lua has it
+    local wants = {1, epoch}
+  --end
+    --each unique, fenced
+    if after$n then
+      wants[#wants + 1], wants[#wants + 2] = $field, after$n
+    end
+    --end
+  --each whole, fenced
+    return {'CLAIM', 1, wants}
   end
   --end
 
