@@ -116,7 +116,7 @@ def taking(base: Any, how: str, *, by_mixin: bool) -> Any:
 
 def test_what_is_taken_is_what_the_library_uses() -> None:
     """A control: names of the mapper, of the state, of verbs' helpers are among them."""
-    assert {"_own", "layers", "hydrate", "_layers", "filling", "begin", "store", "_load", "row"} <= {*EVERY}
+    assert {"_own", "layers", "hydrate", "_layers", "filling", "begin", "store", "_fetch", "row"} <= {*EVERY}
     assert len(EVERY) > 2000
     assert not {"save", "id", "get"} & {*EVERY}
 

@@ -16,10 +16,10 @@ from ..support.blocking import Twin
 from ..support.drift import drift
 
 BLOCKING_ONLY = {"allow_blocking", "iterate", "run"}
-UPKEEP = {"adopt", "check", "export_records", "import_records", "reindex", "repair", "sweep"}
+UPKEEP = {"adopt", "check", "export_records", "import_records", "partition", "reindex", "repair", "sweep"}
 """What `run(reindex(Model))` runs, as any operation."""
 
-ASYNC_ONLY = UPKEEP | {"Checked", "Finding", "Imported", "Proposal", "Reindexed", "Repaired"}
+ASYNC_ONLY = UPKEEP | {"Checked", "Finding", "Imported", "Partitioned", "Proposal", "Reindexed", "Repaired"}
 
 
 def test_both_faces_export_the_same_names() -> None:
