@@ -7,6 +7,7 @@ import gc
 import os
 import socket
 import threading
+import warnings
 from dataclasses import replace
 from typing import Any, cast
 
@@ -391,6 +392,23 @@ async def test_a_cancelled_task_leaves_the_others_their_answers(
     assert kinds == {type(None), asyncio.CancelledError}
     assert [await transport.send(Call(("GET", text))) for text in texts] == [text.encode() for text in texts]
     await database.aclose()
+
+
+@pytest.mark.asyncio_only
+async def test_cancelled_before_nodes_are_asked_leaves_nothing_unawaited(clustered: Database) -> None:
+    calls = [Call(("GET", f"{{{prefix}}}")) for prefix in PREFIXES]
+    await clustered.transport().send_all(calls)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for turns in range(6):
+            task = asyncio.ensure_future(clustered.transport().send_all(calls))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        del task
+        gc.collect()
+    assert [str(one.message) for one in told if one.category is RuntimeWarning] == []
 
 
 async def _wants(transport: Any, text: str) -> None:

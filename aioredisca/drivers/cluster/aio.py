@@ -67,6 +67,6 @@ class ClusterTransport(Router[AsyncTransport], AsyncTransport):
 
 async def _settled(part: Part) -> list[Reply] | StoreError:
     try:
-        return await part
+        return await part()
     except StoreError as error:
         return error

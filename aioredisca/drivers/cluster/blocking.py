@@ -52,7 +52,7 @@ class BlockingCluster(BlockingManners, Router[BlockingTransport]):
         found = list[list[Reply] | StoreError]()
         for part in parts:
             try:
-                found.append(await part)
+                found.append(await part())
             except StoreError as error:
                 found.append(error)
         return found

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Coroutine, Generator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Generator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import monotonic
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -36,7 +37,7 @@ _ASKING = Call(("ASKING",))
 Hindrance = Elsewhere | Unavailable
 """What a node answers, or comes of it, that took no call."""
 
-Part = Coroutine[Any, Any, list[Reply]]
+Part = Callable[[], Coroutine[Any, Any, list[Reply]]]
 
 
 class NodeTransport(Protocol):
@@ -132,7 +133,7 @@ class Router(ABC, Generic[N]):
             return await self._send_to(*by_node.popitem(), end)
         for item in items:  # what is sent to one node is not to be refused by this side at the next
             wire.check_arguments(item.call, self.facts)
-        found = await self._together([self._send_to(node, part, end) for node, part in by_node.items()])
+        found = await self._together([partial(self._send_to, *part, end) for part in by_node.items()])
         if failed := [one for one in found if isinstance(one, StoreError)]:
             raise _worst(failed, list(by_node.values()), found)
         replies = dict[int, Reply]()
