@@ -161,6 +161,7 @@ async def _in_partitions(
     of = next(of for of, fields in schema.claimed.items() if {*fields} == {*key})
     value = claims_of({of: schema.claimed[of]}, {**key})[of]
     create = replace(create, schema=schema.of(create.id))
+    refused: UniqueViolation | None = None
     with executor.told(executor.FOUND_AGAIN):
         for tries in range(claims.ATTEMPTS):
             if tries:
@@ -169,12 +170,14 @@ async def _in_partitions(
             found = holder and await _held(store, fresh, schema, holder, update, key, waiting)
             if found:
                 return found
+            if refused:
+                raise refused
             try:
                 await executor.write(store, [(fresh, create)])
                 return FoundOrCreated(create.id, True, {})
             except UniqueViolation as error:
                 if {*error.fields} != {*names}:
-                    raise
+                    refused = error  # unless it holds the key as well
     raise Unavailable(claims.RESTLESS)
 
 

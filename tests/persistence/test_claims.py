@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import time
 from collections.abc import Awaitable
@@ -271,3 +272,22 @@ async def test_classes_without_partitions_claim_nothing(db: Database, raw: Any) 
 def test_ids_of_this_file_are_in_all_partitions() -> None:
     assert {partition_of_id(id, 8) for id in MANY} == {*range(8)}
     assert claims.ATTEMPTS > 10
+
+
+@pytest.mark.asyncio_only
+async def test_who_is_overtaken_in_all_values_gets_the_record_of_the_faster(db: Database) -> None:
+    """Which of its values a creator is refused for first is chance: the key decides."""
+    for number in range(8):
+        key: dict[str, Any] = {"number": number} if number % 2 else {"email": f"{number}@x.yz"}
+        more: dict[str, Any] = {"email": f"{number}@x.yz"} if number % 2 else {"number": number}
+        for verb in (Guest.get_or_create, Guest.update_or_create):
+            found = await asyncio.gather(*(verb(**key, defaults=more) for _ in range(8)))
+            assert len({guest.id for guest, _ in found}) == 1
+            await found[0][0].delete()
+
+
+async def test_a_creator_is_refused_for_a_value_of_another_record(db: Database) -> None:
+    await Guest.new("ada", email="ada@x.yz").save()
+    with pytest.raises(UniqueViolation, match="email"):
+        await Guest.get_or_create(number=7, defaults={"email": "ada@x.yz"})
+    assert not (await state_of(db)).dead
