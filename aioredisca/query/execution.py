@@ -145,7 +145,7 @@ class OrderedRows(Generic[R]):
         walk = self.scan.plan.walk
         if walk is None or self.need is None or self._asked is None or len(self.rows) < self._asked:
             return False
-        if self.scan.gave_up or (last is not None and not is_behind(last, self.rows[-1])):
+        if last is not None and not is_behind(last, self.rows[-1]):
             return False
         place = _place(self.scan, walk, self.rows[-1], exact=True)
         self.scan.go_on(walk, want=self.need - len(self.rows), cursor=place)
@@ -155,7 +155,7 @@ class OrderedRows(Generic[R]):
     def take(self) -> None:
         """Add what the scan has just read, and end it where that is enough."""
         if self.scan.gave_up:
-            self.served, self.rows = False, []
+            self.served, self.rows, self._asked = False, [], None  # all come now, in no order
         after = self.after
         self.rows += self.scan.rows if after is None else [r for r in self.scan.rows if is_behind(r, after)]
         self.scan.rows = []
