@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from aioredisca.cli.app import AsJson, Url, app, console, emit, models_of, shown
+from aioredisca.cli.app import AsJson, Url, app, console, emit, models_of, shown, warn
 from aioredisca.cli.finding import name_of
 from aioredisca.cli.values import index_text, size_text
 from aioredisca.drivers.run import run
@@ -44,6 +44,8 @@ def models_command(
             emit(_data(kind, found))
         else:
             console.print(_tree(kind, found))
+        if found.misplaced and not machine:
+            warn("misplaced", f"{name_of(kind)}: {found.misplaced}")
 
 
 def _data(kind: Any, found: Summary) -> dict[str, Any]:
@@ -52,6 +54,8 @@ def _data(kind: Any, found: Summary) -> dict[str, Any]:
     return {
         "model": name_of(kind),
         "prefix": mapper.keys(mapper.store()).base,
+        "partitions": mapper.setting("partitions") or 1,
+        "misplaced": found.misplaced,
         "records": found.records,
         "memory": found.memory,
         "fields": [_field_data(field) for field in fields],
@@ -75,7 +79,9 @@ def _field_data(field: Field[Any]) -> dict[str, Any]:
 def _tree(kind: Any, found: Summary) -> Tree:
     mapper = kind.__mapper__
     title = Text.assemble((name_of(kind), "bold"))
-    title.append(f"  prefix {mapper.keys(mapper.store()).base}", "dim")
+    partitions = mapper.setting("partitions") or 1
+    spread = f" in {partitions:,} partitions" if partitions > 1 else ""
+    title.append(f"  prefix {mapper.keys(mapper.store()).base}{spread}", "dim")
     records = "1 record" if found.records == 1 else f"{found.records:,} records"
     title.append(f"  {records}, {size_text(found.memory)}" if found.memory is not None else f"  {records}")
     tree = Tree(title, guide_style="dim")

@@ -73,11 +73,15 @@ class IndexSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a store holds of a model: how many records are listed, about how many bytes they take, indexes."""
+    """What a store holds of a model: how many records are listed, about how many bytes they take, indexes.
+
+    ``misplaced`` is why none of this is where the records are, in as many partitions as the class declares.
+    """
 
     records: int
     memory: int | None
     indexes: tuple[IndexSummary, ...]
+    misplaced: str = ""
 
 
 async def known_records(store: Store, schema: Schema) -> int:
@@ -96,7 +100,7 @@ async def _sizes(store: Store, parts: Sequence[Schema]) -> list[int]:
 async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
     """What is stored of *model*, its memory estimated by *sample* records taken at random.
 
-    HGETALL of the meta; ZCARD; ZRANGE; HMGET and MEMORY USAGE of each sampled record; MEMORY USAGE and SCARD
+    HGETALL of the metas; ZCARD; ZRANGE; HMGET and MEMORY USAGE of each sampled record; MEMORY USAGE and SCARD
     or ZCARD of the keys that name their values; MEMORY USAGE of the others, a round trip for each index.
     """
     mapper: Any = model.__mapper__
@@ -113,7 +117,10 @@ async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
     for entry, state in states.items():
         memory = _scaled([await one.of(entry) for one in weights], share)
         indexes.append(IndexSummary(entry, kind_of(entry), _attributes(mapper, entry), state, memory))
-    return Summary(sum(sizes), _scaled([one.of_records() for one in weights], share), tuple(indexes))
+    memory = _scaled([one.of_records() for one in weights], share)
+    whole = meta_call(schema.keys)
+    meta = read_meta(of_kind(await asking.read(store, whole), LIST, whole))
+    return Summary(sum(sizes), memory, tuple(indexes), readiness.misplaced(meta, len(schema.all_parts)))
 
 
 def _scaled(found: Sequence[int | None], share: float) -> int | None:

@@ -78,6 +78,18 @@ def elsewhere(states: Mapping[str, str]) -> str:
     return MOVING if versions.barred(states) else ""
 
 
+def misplaced(meta: Meta, count: int) -> str:
+    """Why a class with so many partitions, 1 for none, is not where its records are; empty where it is."""
+    kept = versions.partitions(meta.states)
+    if versions.moving(meta.states):
+        return elsewhere(meta.states)
+    if (kept or 1) == count:
+        return ""
+    if kept:
+        return in_partitions(kept)
+    return NOT_SPREAD if meta.known else ""
+
+
 def _places(count: int) -> str:
     return "one place" if count == 1 else f"{count} partitions"
 

@@ -27,6 +27,7 @@ from aioredisca import (
     export_records,
     partition,
 )
+from aioredisca.maintenance.inspecting import summary
 from aioredisca.maintenance.partitioning.moving import _Move
 from aioredisca.storage.partitions import tags
 
@@ -405,3 +406,24 @@ async def test_in_a_cluster(clustered: Database, cluster: Any) -> None:
         assert await dumped(model) == before
         assert (await check(model)).healthy
         conf.db.close()
+
+
+async def told(model: Any) -> str:
+    """What check and summary both say of where the records are."""
+    why = (await summary(model)).misplaced
+    found = [str(one) for one in (await check(model)).found.examples if one.kind == "meta"]
+    assert bool(found) == bool(why)
+    assert all(why in one for one in found)
+    return why
+
+
+async def test_who_looks_in_another_number_of_partitions_is_told_where_the_records_are(db: Database) -> None:
+    for count in (1, 8):
+        assert await told(place(count, Small)) == ""  # an empty store
+    await fill_small(place(1, Small))
+    assert await told(place(1, Small)) == ""
+    assert "`aioredisca partition`" in await told(place(8, Small))
+    await partition(place(8, Small))
+    assert await told(place(8, Small)) == ""
+    for count in (1, 16):
+        assert "@conf(partitions=8)" in await told(place(count, Small))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from aioredisca.compiler.signature import meta_call
 from aioredisca.errors import WrongType
 from aioredisca.maintenance.checking.faults import Fault, Finding
-from aioredisca.persistence import asking
-from aioredisca.storage import versions
+from aioredisca.persistence import asking, readiness
 from aioredisca.storage.meta import ACTIVE, ENDED, READY, read_meta
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Store
@@ -25,6 +24,8 @@ async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fa
     faults = list[Fault]()
     if meta.permits.get(schema.version) == ENDED:
         faults.append(_fault(schema, "says that this version of the class was ended"))
+    if why := readiness.misplaced(meta, 1) if schema.part is None else "":
+        return missing, [*faults, _fault(schema, f"says: {why}")]
     kept = {entry for entry, state in meta.states.items() if state in ACTIVE}
     if unknown := sorted(kept - schema.entries):
         faults.append(_fault(schema, f"names what the class does not know: {', '.join(unknown)}"))
@@ -37,10 +38,10 @@ async def of_whole(store: Store, schema: Schema) -> list[Fault]:
         meta = read_meta(await asking.read(store, meta_call(schema.keys)))
     except WrongType:
         return [_fault(schema, "holds another type")]
-    count = versions.partitions(meta.states)
-    if count == len(schema.parts) or not (meta.known or await _known(store, schema)):
-        return []
-    return [_fault(schema, f"says that the records are in {count or 1} partitions, not {len(schema.parts)}")]
+    if not meta.known:
+        return [_fault(schema, "is not there")] if await _known(store, schema) else []
+    why = readiness.misplaced(meta, len(schema.parts))
+    return [_fault(schema, f"says: {why}")] if why else []
 
 
 async def _known(store: Store, schema: Schema) -> bool:
