@@ -54,8 +54,8 @@ MOVING = (
 """Why nobody writes where records move, and nobody takes over there."""
 
 NOT_SPREAD = (
-    "its records stand in one place, and the class says that they are in partitions: move them by `aioredisca "
-    "partition`, or deploy the class without partitions= until then"
+    "its records stand in one place, and the class says that they are in partitions: move them by "
+    "`aioredisca partition`, or deploy the class without partitions= until then"
 )
 
 
