@@ -145,7 +145,9 @@ async def carry_out(
             outcomes = write_outcome(await _sent(store, prepared, overlap))
         else:
             outcomes = await _settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
-        outcomes = await _accepted(store, prepared, outcomes)
+        if isinstance(outcomes, Refusal):
+            outcomes = await _refused(store, prepared, outcomes)
+        _check_outcomes(prepared, outcomes)
     except BaseException as error:
         raise await _unwritten(store, prepared, error) from None
     if finishes:
@@ -190,20 +192,19 @@ async def _result(store: Store, prepared: Prepared, reply: Reply) -> list[Outcom
     try:
         if isinstance(reply, RediscaError):
             raise reply
-        outcomes = await _accepted(store, prepared, write_outcome(reply))
+        outcomes = write_outcome(reply)
+        if isinstance(outcomes, Refusal):
+            outcomes = await _refused(store, prepared, outcomes)
+        _check_outcomes(prepared, outcomes)
     except RediscaError as error:
         return await _unwritten(store, prepared, error)
     finish(prepared, outcomes)
     return outcomes
 
 
-async def _accepted(store: Store, prepared: Prepared, outcomes: list[Outcome] | Refusal) -> list[Outcome]:
-    """*outcomes* for each change. Why they were refused is raised."""
-    if isinstance(outcomes, Refusal):
-        outcomes = await _refused(store, prepared, outcomes)
+def _check_outcomes(prepared: Prepared, outcomes: Sequence[Outcome]) -> None:
     if len(outcomes) != len(prepared.begun):
         raise strange(writes=True)
-    return outcomes
 
 
 async def _unwritten(store: Store, prepared: Prepared, error: E) -> E | RediscaError:

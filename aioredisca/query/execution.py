@@ -47,12 +47,13 @@ async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Sca
     for model in _classes(spec):
         mapper = model.__mapper__
         store = mapper.store()
-        places = mapper.schema(store).all_parts
-        await readiness.ready_in_all(store, places)
+        schema = mapper.schema(store)
+        if schema.parts:
+            await readiness.ready_in_all(store, schema.parts)
         for part in parts_of(spec):
-            first, *others = places
-            scan = Scan(part, model, fields, first)
-            scans += [scan, *map(scan.at, others)]
+            first = Scan(part, model, fields, schema.all_parts[0])
+            scans.append(first)
+            scans += map(first.at, schema.parts[1:])
     for scan in scans:
         await scan.ready()
     return scans
