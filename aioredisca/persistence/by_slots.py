@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
+from typing import Any
 
 from aioredisca.compiler.writes import Outcome
 from aioredisca.errors import OutcomeUnknown, RediscaError
@@ -30,7 +31,10 @@ async def write(store: Store, begun: Begun, slots: Sequence[str]) -> list[Outcom
     Nothing is sent before all is prepared. Where a call fails, those behind it are not sent, what was not
     written is back in the records, and the error names that and what was written.
     """
-    left = _prepare_all([[pair for pair in begun if pair[1].schema.keys.slot == slot] for slot in slots])
+    parts: dict[str, list[Any]] = {slot: [] for slot in slots}
+    for pair in begun:
+        parts[pair[1].schema.keys.slot].append(pair)
+    left = _prepare_all([*parts.values()])
     written, outcomes = list[Prepared](), list[Outcome]()
     for wave in _waves(left):
         left = left[len(wave) :]

@@ -174,6 +174,7 @@ async def carry_out_together(store: Store, several: Sequence[Prepared]) -> list[
     left = list(several)
     try:
         for prepared in several:
+            await _ready_to_cascade(store, prepared.referrers)
             for schema in prepared.schemas:
                 await readiness.ready_to_write(store, schema)
         replies = await _all_sent(store, several)

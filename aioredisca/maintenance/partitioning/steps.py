@@ -121,14 +121,9 @@ def flipped(meta: Meta, schema: Schema, before: int, now: int) -> Edit | None:
 
     None where that is so.
     """
-    if not versions.moving(meta.states):
+    if not (count := versions.moving(meta.states)):
         return None
-    drops, sets = [STATE + moving(versions.moving(meta.states))], _Fields({VER: word()})
-    drops += [
-        CURSOR + moving(versions.moving(meta.states)),
-        PERMIT + schema.version,
-        SIGNATURE + schema.version,
-    ]
+    drops, sets = _of_move(schema, count), _Fields({VER: word()})
     if before > 1 and before != now:
         drops.append(STATE + kept_in(before))
     if now > 1:
@@ -138,13 +133,14 @@ def flipped(meta: Meta, schema: Schema, before: int, now: int) -> Edit | None:
 
 def given_up(meta: Meta, schema: Schema, count: int) -> Edit:
     """The records stay where they are; what came to the *count* places where they were to be goes."""
-    drops = [
-        STATE + moving(count),
-        CURSOR + moving(count),
-        PERMIT + schema.version,
-        SIGNATURE + schema.version,
-    ]
+    drops = _of_move(schema, count)
     return Edit(_as_it_is(meta), {VER: word(), CURSOR + kept_in(count): b"="}, tuple(drops))
+
+
+def _of_move(schema: Schema, count: int) -> list[str]:
+    """What the meta of the whole class holds of a move into so many while it goes on."""
+    own = [PERMIT + schema.version, SIGNATURE + schema.version]
+    return [STATE + moving(count), CURSOR + moving(count), *own]
 
 
 def left(meta: Meta, now: int, *, whole: bool) -> Edit:
