@@ -145,14 +145,9 @@ def _prepared(store: Store, begun: Begun, call: Call) -> _Write:
     intents = dict[int, _Intent]()
     for place, (record, change) in enumerate(begun):
         if wants := wanted_by(change, record.__state__.layers.raw):
-            intents[place] = _aware(store, _Intent(place, change, wants))
+            intent = intents[place] = _Intent(place, change, wants)
+            intent.epoch = store.facts.epochs.get(intent.bucket, 0)  # the first one is 0
     return _Write([change for _, change in begun], call, intents)
-
-
-def _aware(store: Store, intent: _Intent) -> _Intent:
-    """With the epoch that is known; the first one is 0."""
-    intent.epoch = store.facts.epochs.get(intent.bucket, 0)
-    return intent
 
 
 class _Attempt:

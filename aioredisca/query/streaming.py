@@ -70,7 +70,6 @@ class _Steps(Generic[R]):
     """
 
     def __init__(self, spec: QuerySpec[R], scans: Sequence[Scan[R]]) -> None:
-        self._left = list(scans)
         self._merged = len(scans) > 1 and all(scan.ordered or scan.sorted for scan in scans)
         self._stored: dict[Scan[R], list[Found[R]]] = {scan: [] for scan in scans}
         self._skip = spec.offset if len(scans) > 1 else 0
@@ -82,11 +81,11 @@ class _Steps(Generic[R]):
         return self._limit == 0 or not (any(self._stored.values()) or self._going())
 
     def _going(self) -> list[Scan[R]]:
-        return [scan for scan in self._left if not scan.done]
+        return [scan for scan in self._stored if not scan.done]
 
     async def need_indexes(self) -> None:
         """NotIndexed unless the store has built every index of the plan as it is."""
-        for scan in self._left:
+        for scan in self._stored:
             await scan.need_indexes()
 
     async def take(self) -> list[Found[R]] | None:
