@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 
 from aioredisca.drivers import wire
 from aioredisca.drivers.address import Address
@@ -47,12 +47,12 @@ class PooledTransport(ABC):
         (reply,) = await self._finish(exchange, answers[1:])
         return _raised(reply)
 
-    async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
+    def send_all(self, calls: Sequence[Call]) -> Awaitable[list[Reply]]:
         """See :class:`~aioredisca.types.Transport`."""
         sentinels = self._address.sentinels
         if sentinels is not None and any(call.cursor is not None for call in calls):
-            return await followed(sentinels, calls, self._send_all)
-        return await self._send_all(calls)
+            return followed(sentinels, calls, self._send_all)
+        return self._send_all(calls)
 
     async def _send_all(self, calls: Sequence[Call]) -> list[Reply]:
         return await self._finish(wire.Exchange(calls, self.facts))

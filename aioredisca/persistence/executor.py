@@ -81,11 +81,8 @@ class Prepared:
     referrers: Sequence[Referrer]
     schemas: Collection[Schema]
     call: Call
-
-    @property
-    def claims(self) -> bool:
-        """Whether uniques of the class hold over all its partitions."""
-        return bool(self.begun and self.begun[0][1].schema.claimed)
+    claims: bool
+    """Whether uniques of the class hold over all its partitions."""
 
 
 def prepare(begun: Begun) -> Prepared:
@@ -96,11 +93,14 @@ def prepare(begun: Begun) -> Prepared:
     try:
         changes = [change for _, change in begun]
         if len(changes) == 1 and not changes[0].referrers:  # as most often
-            return Prepared(begun, (), (changes[0].schema,), _call(begun, changes))
+            schema = changes[0].schema
+            return Prepared(begun, (), (schema,), _call(begun, changes), bool(schema.claimed))
         if len(begun) > MAX_BATCH:
             raise UsageError(f"{len(begun):,} records in one atomic write, at most {MAX_BATCH:,} are allowed")
         referrers = referrers_in(changes)
-        return Prepared(begun, referrers, schemas_of(changes, referrers).values(), _call(begun, changes))
+        schemas = schemas_of(changes, referrers).values()
+        claims = bool(changes and changes[0].schema.claimed)
+        return Prepared(begun, referrers, schemas, _call(begun, changes), claims)
     except BaseException:
         pending.put_back_all(begun, NotSent())
         raise

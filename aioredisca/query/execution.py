@@ -24,7 +24,7 @@ from aioredisca.query.scan import Found, Scan, anew, together
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.facts import MAX_ARGUMENTS
 from aioredisca.storage.replies import strange
-from aioredisca.types import Call, Changed
+from aioredisca.types import Call, Changed, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -43,15 +43,15 @@ async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Sca
 
     More per class where its list of values is longer than one call holds, see :func:`parts_of`.
     """
-    scans = list[Scan[R]]()
+    scans: list[Scan[R]] = []
     for model in _classes(spec):
         mapper = model.__mapper__
         store = mapper.store()
         schema = mapper.schema(store)
         if schema.parts:
             await readiness.ready_in_all(store, schema.parts)
-        for part in parts_of(spec):
-            first = Scan(part, model, fields, schema.all_parts[0])
+        for part in parts_of(spec, store):
+            first = Scan(part, model, fields, (store, schema.all_parts[0]))
             scans.append(first)
             scans += map(first.at, schema.parts[1:])
     for scan in scans:
@@ -59,9 +59,9 @@ async def scans_of(spec: QuerySpec[R], fields: Sequence[str] | None) -> list[Sca
     return scans
 
 
-def parts_of(spec: QuerySpec[R]) -> list[QuerySpec[R]]:
+def parts_of(spec: QuerySpec[R], store: Store) -> list[QuerySpec[R]]:
     """*spec*, in parts where a list of its values is longer than what the database takes in one call."""
-    most = spec.mapper.store().facts.max_arguments
+    most = store.facts.max_arguments
     if most == MAX_ARGUMENTS:  # as nearly always: more than any query has
         return [spec]
     parts = divided(spec.condition, most // (2 * ARGUMENTS_OF_VALUE))

@@ -56,12 +56,16 @@ class Scan(Generic[R]):
         spec: QuerySpec[R],
         model: type[R],
         fields: Sequence[str] | None = None,
-        part: Schema | None = None,
+        place: tuple[Store, Schema] | None = None,
     ) -> None:
         self.spec, self.model = spec, model
-        self.mapper = model.__mapper__
-        self.store: Store = self.mapper.store()
-        self.schema: Schema = part or self.mapper.schema(self.store)
+        self.mapper = mapper = model.__mapper__
+        if place is None:
+            store = mapper.store()
+            place = store, mapper.schema(store)
+        self.store: Store
+        self.schema: Schema
+        self.store, self.schema = place
         self.plan = self._plan()
         self.proof: Proof | None = None
         """What the plan was made by, once the scan is ready."""
