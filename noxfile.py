@@ -41,7 +41,7 @@ def tests(session: nox.Session) -> None:
     """Run the test suite of every push, with branch coverage of the short ones."""
     session.install("-e", ".[test]")
     arguments = session.posargs or ["-n", WORKERS]
-    env = {"COVERAGE_PROCESS_START": "pyproject.toml"}
+    env = {"COVERAGE_PROCESS_START": "pyproject.toml", "PYTHONDONTWRITEBYTECODE": ""}  # hundreds of processes
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", *arguments, env=env)
     if not session.posargs:

@@ -13,6 +13,7 @@ import pickle
 import types
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ FIELD_NAMES = frozenset(
 """What docs/fields.md reserves in a field of one's own: options, hooks, and the options of what it extends."""
 
 
+@cache
 def names_in_the_package() -> tuple[set[str], set[str]]:
     """Every identifier of the library's own code, but for dunders; and the names of arguments."""
     found, arguments = set[str](), set[str]()
@@ -74,8 +76,9 @@ CREATE: Any = Create
 READ: Any = Read
 UPDATE: Any = Update
 
-NAMES, ARGUED = names_in_the_package()
-EVERY = sorted(NAMES - RESERVED)
+
+def every_name() -> list[str]:
+    return sorted(names_in_the_package()[0] - RESERVED)
 
 
 def _method(self: Any, *arguments: Any) -> str:
@@ -93,7 +96,7 @@ TAKERS: dict[str, Any] = {
 def taking(base: Any, how: str, *, by_mixin: bool) -> Any:
     """A model with fields and collections of names that the library has not, and everything else taken."""
     f: Any = aioredisca if base is Model else sync
-    taken = dict.fromkeys(EVERY, TAKERS[how])
+    taken = dict.fromkeys(every_name(), TAKERS[how])
     bases = (type("Mixin", (), taken), base) if by_mixin else (base,)
     body = {
         "zz_email": f.String(unique=True),
@@ -116,9 +119,11 @@ def taking(base: Any, how: str, *, by_mixin: bool) -> Any:
 
 def test_what_is_taken_is_what_the_library_uses() -> None:
     """A control: names of the mapper, of the state, of verbs' helpers are among them."""
-    assert {"_own", "layers", "hydrate", "_layers", "filling", "begin", "store", "_fetch", "row"} <= {*EVERY}
-    assert len(EVERY) > 2000
-    assert not {"save", "id", "get"} & {*EVERY}
+    assert {"_own", "layers", "hydrate", "_layers", "filling", "begin", "store", "_fetch", "row"} <= {
+        *every_name()
+    }
+    assert len(every_name()) > 2000
+    assert not {"save", "id", "get"} & {*every_name()}
 
 
 def test_a_model_has_no_other_names_than_documented_ones() -> None:
@@ -227,11 +232,12 @@ def named_by(names: list[str], *, unique: bool = False) -> Any:
     return types.new_class("Named", (Model,), exec_body=lambda made: made.update(body))
 
 
-ARGUMENTS = sorted({name for name in ARGUED if name[:1] != "_"} - RESERVED)
 PYDANTICS = {"Config"}
 """What pydantic takes for the settings of a class."""
 
-FIELDS = sorted(n for n in EVERY if not n.startswith("_") and not keyword.iskeyword(n) and n not in PYDANTICS)
+
+def names_of_fields() -> list[str]:
+    return [n for n in every_name() if n[:1] != "_" and not keyword.iskeyword(n) and n not in PYDANTICS]
 
 
 @pytest.mark.slow
@@ -241,9 +247,9 @@ async def test_a_field_may_have_every_name(db: Database, base: Any, driver: str)
     if (base is Model) == (driver == "blocking"):
         pytest.skip("of the other colour")
     f: Any = aioredisca if base is Model else sync
-    assert {"self", "cls", "model_id", "model", "record", "values", "unique", "more"} <= {*FIELDS}
-    wide: Any = type(base)("Wide", (base,), {name: f.String() for name in FIELDS})
-    one, two, three = ({name: f"{n}{name}" for name in FIELDS} for n in range(3))
+    assert {"self", "cls", "model_id", "model", "record", "values", "unique", "more"} <= {*names_of_fields()}
+    wide: Any = type(base)("Wide", (base,), {name: f.String() for name in names_of_fields()})
+    one, two, three = ({name: f"{n}{name}" for name in names_of_fields()} for n in range(3))
     record = await settled(CREATE[wide](**one).new("1"))
     await settled(record.save())
     assert (await settled(wide.get("1"))).export() == one
@@ -290,7 +296,8 @@ async def settled(answer: Any) -> Any:
 
 @pytest.mark.slow
 async def test_every_argument_may_be_the_name_of_a_unique_field(server: Any, db: Database) -> None:
-    names = [name for name in ARGUMENTS if name != "defaults"]
+    _, argued = names_in_the_package()
+    names = sorted(name for name in argued - RESERVED if name[:1] != "_" and name != "defaults")
     named = named_by(names, unique=True)
     for name in names:
         one, created = await named.get_or_create(**{name: 1})
@@ -344,7 +351,12 @@ def own_kind(kind: Any, names: list[str], *, by_class: bool) -> Any:
 
 
 OPTIONS = FIELD_NAMES | {"maxitems", "to", "children", "on_delete", "of", "target"}
-OF_A_FIELD = sorted(NAMES - OPTIONS)
+
+
+def names_in_a_field() -> list[str]:
+    return sorted(names_in_the_package()[0] - OPTIONS)
+
+
 KINDS: dict[str, tuple[Any, dict[str, Any], list[Any]]] = {
     # of each kind what it is declared with, and values that are taken, the last as it is refused
     "String": (String, {"unique": True}, ["a", "b"]),
@@ -374,16 +386,16 @@ KINDS: dict[str, tuple[Any, dict[str, Any], list[Any]]] = {
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.memory_only
 async def test_every_name_may_be_taken_in_a_field(db: Database, raw: Any, kind: str, by_class: bool) -> None:
-    assert {"short", "quick", "accept", "encode", "decode", "read", "spec", "plain"} <= {*OF_A_FIELD}
+    assert {"short", "quick", "accept", "encode", "decode", "read", "spec", "plain"} <= {*names_in_a_field()}
     of, options, values = KINDS[kind]
 
     class Holder(Model):
         one = (
-            of(OF_A_FIELD, by_class)
+            of(names_in_a_field(), by_class)
             if kind == "Reference"
-            else own_kind(of, OF_A_FIELD, by_class=by_class)(**options)
+            else own_kind(of, names_in_a_field(), by_class=by_class)(**options)
         )
-        size = own_kind(Integer, OF_A_FIELD, by_class=by_class)(index=True)
+        size = own_kind(Integer, names_in_a_field(), by_class=by_class)(index=True)
 
     await Holder.new("1", size=3).save()
     if kind == "Password":
@@ -415,10 +427,10 @@ async def test_every_name_may_be_taken_in_a_field(db: Database, raw: Any, kind: 
 @pytest.mark.parametrize("by_class", [False, True], ids=["on the instance", "on the class"])
 async def test_every_name_may_be_taken_in_a_collection(db: Database, by_class: bool) -> None:
     def made(kind: Any, *of: Any) -> Any:
-        return own_collection(kind, OF_A_FIELD, by_class=by_class)(*of)
+        return own_collection(kind, names_in_a_field(), by_class=by_class)(*of)
 
     class Holder(Model):
-        log = made(ListOf, own_kind(String, OF_A_FIELD, by_class=by_class)())
+        log = made(ListOf, own_kind(String, names_in_a_field(), by_class=by_class)())
         likes = made(aioredisca.SetOf, String())
         marks = made(aioredisca.SortedSet, String())
         hits = made(aioredisca.Counter)
