@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,7 +22,8 @@ SETTLE = 0.03
 """Seconds of silence after which what a client sent counts as one request.
 
 A client sends a pipeline piece by piece. Were each piece forwarded at once, a quick server would answer the
-first before the last is sent, and one round trip would look like several.
+first before the last is sent, and one round trip would look like several. Where nobody counts and no fault waits
+for a request, each is.
 """
 
 
@@ -43,7 +44,7 @@ class Proxy:
 
     def __init__(self, target: int, *, settle: float = SETTLE) -> None:
         self.target, self.settle, self.delay = target, settle, 0.0
-        self.counted = Count()
+        self.counted, self._is_counted = Count(), False
         self._counts: list[Count] = []
         self.lose_replies = 0
         self.refuse_requests = 0
@@ -76,7 +77,7 @@ class Proxy:
 
     def reset(self) -> None:
         """Begin ``counted``, the count outside of all blocks, anew."""
-        self.counted = Count()
+        self.counted, self._is_counted = Count(), True
 
     def lose_next_reply(self) -> None:
         """Let the server execute the whole next request, drop its answer and cut the connection."""
@@ -139,6 +140,11 @@ class Proxy:
             return data, False
         data, self.stall_at = data[: self.stall_at - self.answered_bytes], None
         return data, True
+
+    def silence(self) -> float:
+        """How long nothing comes behind what counts as one request."""
+        faults = self.lose_replies + self.refuse_requests + self.swallow_replies + self.hold_requests
+        return self.settle if self._counts or self._is_counted or faults else 0.0
 
     def take(self, fault: str) -> bool:
         """Whether this fault is due for this request; it is due once."""
@@ -210,7 +216,7 @@ class _Relay:
     ) -> None:
         self._proxy, self._writer = proxy, writer
         self._server_reader, self._server_writer = server_reader, server_writer
-        self._requests = _Requests(reader, proxy.settle)
+        self._requests = _Requests(reader, proxy.silence)
         self._connecting = True
         self._answered = True
         self._mute = False
@@ -286,8 +292,8 @@ class _Relay:
 class _Requests:
     """What a client sends, request by request: whole commands, up to the silence after them."""
 
-    def __init__(self, reader: asyncio.StreamReader, settle: float) -> None:
-        self._reader, self._settle = reader, settle
+    def __init__(self, reader: asyncio.StreamReader, silence: Callable[[], float]) -> None:
+        self._reader, self._silence = reader, silence
         self._parser = Parser()
         self._names: list[list[str]] = []
         self._next: asyncio.Task[bytes] | None = None
@@ -299,7 +305,7 @@ class _Requests:
             # A task that lives on, instead of a read that is cancelled: nothing that was read gets lost, and
             # data that came while this thread had to wait for its turn is seen before the silence is.
             self._next = self._next or asyncio.create_task(self._reader.read(1 << 16))
-            settled = self._settle if request and self._parser.whole else None
+            settled = self._silence() if request and self._parser.whole else None
             await asyncio.wait({self._next}, timeout=settled)
             if not self._next.done() or not (data := self._next.result()):
                 return bytes(request)
