@@ -45,6 +45,15 @@ class After(NamedTuple):
     arguments: tuple[Arg, ...] = ()
 
 
+NOTED = 600_000
+"""Milliseconds for which it is known that a call was carried out."""
+
+
+def noted(key: str, call: str) -> After:
+    """The last of what comes after: notes at *key* that this *call* was carried out."""
+    return After(key, "SET", (call, "PX", NOTED))
+
+
 @dataclass(slots=True)
 class Change:
     """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
@@ -68,7 +77,10 @@ class Change:
     referrers: tuple[Referrer, ...] = ()
     parents: Parents = ()
     after: tuple[After, ...] = field(default=(), repr=False)
-    """What is done once all records are written, in the same call; none of it may fail."""
+    """What is done once all records are written, in the same call; none of it may fail.
+
+    The last of all of a call is made by :func:`noted`, so that it is done once, however often it is sent.
+    """
 
 
 Claims = Sequence[tuple[str, bytes]]

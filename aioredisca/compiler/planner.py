@@ -162,7 +162,8 @@ def plan(
     """How *schema* answers *condition*. NotIndexed for a part without an index, unless *scan* allows it.
 
     What a query may do without is done without where it is *unbuilt*: indexes over several fields, those that
-    keep an order, and where *scan* allows it all but the set of ids. *attribute* tells what the class calls a
+    keep an order, claims on a unique value where its field has an index as well, and where *scan* allows it
+    all but the set of ids. *attribute* tells what the class calls a
     hash field.
     """
     wanted = normal(condition)
@@ -309,9 +310,11 @@ class _Planner:
                 return None
 
     def _equal(self, spec: FieldSpec, value: bytes) -> Index | None:
-        keys = self.schema.keys
+        keys, claim = self.schema.keys, None
         if spec.unique:
-            return Index("H", keys.unique(spec.key), (value, spec.key), spec.unique_entry, spec.key)
+            claim = Index("H", keys.unique(spec.key), (value, spec.key), spec.unique_entry, spec.key)
+            if spec.unique_entry not in self.unbuilt:
+                return claim
         if spec.index == "exact":
             return self._index("S", spec, keys.exact(spec.key, value))
         if spec.index == "range" and spec.score:
@@ -319,7 +322,7 @@ class _Planner:
             return self._index("Z", spec, keys.range(spec.key), (score, score))
         if spec.index == "sorted":
             return self._texts(spec, *_text_ends(TextBetween(spec.key, Edge(value), Edge(value))))
-        return None
+        return claim
 
     def _of_moments(self, leaf: Equals | IsNone | Between) -> Index:
         """Who lives for ever stands not among those that end."""

@@ -150,10 +150,11 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
     counts, cascades, checks, after = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
     judged = parts(*_ending(classes), *counts, "write/judge", *cascades, *checks)
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
+    taken = [*_taken(classes), *parts(*(["write/once"] if after else []))]
     if not _claims(classes):
-        return composed([*fast, *_taken(classes), *judged, *_written(classes, after), reply])
+        return composed([*fast, *taken, *judged, *_written(classes, after), reply])
     fences, owed = part("write/fences"), part("write/owed")
-    written = [*_taken(classes), fences, *judged, *_written(classes, after, fenced=True)]
+    written = [*taken, fences, *judged, *_written(classes, after, fenced=True)]
     return composed([*fast, *written, owed, reply], claims=True)
 
 

@@ -6,11 +6,12 @@ cut short, what is there is whole, and the same stream with ``on_conflict="skip"
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from aioredisca.compiler.changes import BATCH, Change
+from aioredisca.compiler.changes import BATCH, Change, noted
 from aioredisca.errors import (
     AlreadyExists,
     BadLine,
@@ -23,8 +24,9 @@ from aioredisca.errors import (
 )
 from aioredisca.frames import hiding
 from aioredisca.maintenance.lines import FORMAT, Reader, models_of, parsed
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import asking, executor, readiness
 from aioredisca.storage.schema import Schema
+from aioredisca.types import Call
 
 if TYPE_CHECKING:
     from aioredisca.model.mapper import Mapper
@@ -133,11 +135,12 @@ class Entry:
 
 @dataclass(slots=True)
 class _Sent:
-    """The records of one call, and how often it may be sent."""
+    """The records of one call, its *name* among those of the import, and how often it may be sent."""
 
     entries: list[Entry]
+    name: str
     attempts: int = ATTEMPTS
-    records: list[Any] = field(default_factory=list[Any])
+    begun: list[tuple[Any, Change]] = field(default_factory=list[tuple[Any, Change]])
 
 
 class Import:
@@ -153,8 +156,11 @@ class Import:
         self.begun = False
         """Whether there was a header: an export of no records has one all the same."""
         self.batch, self.waiting = dict[str, Entry](), list[tuple[Entry, RediscaError]]()
-        self.weight = self.lines = 0
-        """Of the batch, in characters; and how many lines the model had so far."""
+        self.weight = self.lines = self.calls = 0
+        """Of the batch, in characters; how many lines the model had so far, and how many calls there were."""
+        self.run = secrets.token_hex(8)
+        self.notes = dict[str, None]()
+        """The keys that say which call was carried out last, one in each place."""
 
     async def take(self, number: int, text: str | bytes) -> None:
         """One line of the stream."""
@@ -220,7 +226,17 @@ class Import:
         await self.flush()
         if self.waiting:
             await self.write_waiting()
+        await self.forget()
         self.reader, self.lines = None, 0
+
+    async def forget(self) -> None:
+        """Nothing is sent again from here on: take the notes away, which else would end by themselves."""
+        if self.notes:
+            assert self.reader is not None
+            await asking.read_together(
+                self.reader.store, [Call(("UNLINK", key), writes=True) for key in self.notes]
+            )
+            self.notes.clear()
 
     async def write_waiting(self) -> None:
         """Write what refers to records that came behind it, in a circle perhaps; the rest is no good."""
@@ -286,12 +302,12 @@ class Import:
 
         Those that the server refuses are left out.
 
-        What got no answer is sent again: it is the same, whether it was done or not.
+        What got no answer is sent again, and done once: the server knows which call it has carried out.
         """
         parts = dict[Schema, list[Entry]]()
         for entry in entries:
             parts.setdefault(entry.change.schema, []).append(entry)
-        left = [_Sent(part) for part in parts.values()]
+        left = [self.call_of(part) for part in parts.values()]
         while left:
             results = await self.sent(left)
             again = list[_Sent]()
@@ -302,21 +318,30 @@ class Import:
                     again += self.after(one, error)
             left = [one for one in again if one.entries]
 
+    def call_of(self, entries: list[Entry], attempts: int = ATTEMPTS) -> _Sent:
+        self.calls += 1
+        return _Sent(entries, f"{self.calls}", attempts)
+
+    def begin_to_write(self, one: _Sent) -> None:
+        """Let the changes of a call be those of records that nobody holds; the last one notes the call."""
+        assert self.reader is not None
+        changes = [entry.change for entry in one.entries]
+        note = changes[-1].schema.keys.imported(self.run)
+        self.notes[note] = None
+        changes[-1] = replace(changes[-1], after=(*changes[-1].after, noted(note, one.name)))
+        one.begun = [(self.reader.mapper.detached(change.id), change) for change in changes]
+
     async def sent(self, several: Sequence[_Sent]) -> list[RediscaError | None]:
         """Send each in a call of its own, in one round trip: why it was not written, or None."""
         assert self.reader is not None
-        await self.reader.check_rights([entry.change for one in several for entry in one.entries])
         for one in several:
-            one.records = [self.reader.mapper.detached(entry.change.id) for entry in one.entries]
-        begun = [
-            [(record, entry.change) for record, entry in zip(one.records, one.entries, strict=True)]
-            for one in several
-        ]
+            self.begin_to_write(one)
+        await self.reader.check_rights([change for one in several for _, change in one.begun])
         try:
-            prepared = [executor.prepare(some) for some in begun]
+            prepared = [executor.prepare(one.begun) for one in several]
             results = await executor.carry_out_together(self.reader.store, prepared)
         except ValidationError as error:  # a number without a score: nothing was sent
-            at_fault = [any(record is error.instance for record in one.records) for one in several]
+            at_fault = [any(record is error.instance for record, _ in one.begun) for one in several]
             return [error if is_at_fault else executor.NotSent() for is_at_fault in at_fault]
         except (OutcomeUnknown, TooManyArguments) as error:  # of all that were sent together
             return [error] * len(several)
@@ -326,7 +351,7 @@ class Import:
         """What is to be sent again of *one*, which met *error*."""
         assert self.reader is not None
         if isinstance(error, Conflict | ValidationError):
-            place = next((n for n, record in enumerate(one.records) if record is error.instance), None)
+            place = next((n for n, (record, _) in enumerate(one.begun) if record is error.instance), None)
             if place is not None:
                 error.instance = None
                 self.refused(one.entries.pop(place), error)
@@ -335,11 +360,10 @@ class Import:
             return [one]
         elif isinstance(error, TooManyArguments):
             if half := len(one.entries) // 2:
-                return [_Sent(one.entries[:half], one.attempts), _Sent(one.entries[half:], one.attempts)]
+                return [self.call_of(some, one.attempts) for some in (one.entries[:half], one.entries[half:])]
         elif isinstance(error, OutcomeUnknown):
             one.attempts -= 1
             if one.attempts:
-                self.reader.repeat([entry.change for entry in one.entries])
                 return [one]
         raise error
 

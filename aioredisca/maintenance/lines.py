@@ -327,12 +327,6 @@ class Reader:
             change.drops = tuple(sorted(there - change.sets.keys()))
             change.after = (*self._emptied(change), *change.after)
 
-    def repeat(self, changes: Sequence[Change]) -> None:
-        """Let *changes* be made once, though an earlier send of them may have been carried out."""
-        for change in changes:
-            change.again = True
-            change.after = (*self._emptied(change), *change.after)
-
     def _emptied(self, change: Change) -> list[After]:
         keys = change.schema.keys
         return [After(keys.collection(key, change.id), "UNLINK") for key in self.collections]

@@ -125,10 +125,18 @@ class Scan(Generic[R]):
         self.proof = readiness.complete(self.store, self.schema)
         if self.proof is not None:
             return
-        lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
+        unbuilt, lacking = frozenset[str](), await self._lacking()
+        while not lacking <= unbuilt:  # what answers in the place of an index may be unbuilt as well
+            unbuilt |= lacking
+            self.plan = self._plan(unbuilt)
+            lacking = await self._lacking()
         if lacking:
-            self.plan = self._plan(unbuilt=frozenset(lacking))
             await self.need_indexes()
+
+    async def _lacking(self) -> frozenset[str]:
+        """The indexes of the plan that the store has not built."""
+        lacking, self.proof = await readiness.lacking(self.store, self.schema, self.plan.entries)
+        return frozenset(lacking)
 
     async def need_indexes(self) -> None:
         """NotIndexed unless the store has built every index of the plan as it is."""

@@ -79,6 +79,10 @@ class Keys:
         """String: who is at work on the indexes, for as long as it goes on."""
         return f"{self.base}/lease"
 
+    def imported(self, run: str) -> str:
+        """String, for ten minutes: which batch of an import was written last."""
+        return f"{self.base}/import/{run}"
+
     @property
     def journal(self) -> str:
         """Hash: how far migrations are with the records, in a cluster: maintenance/migrations/journal.py.

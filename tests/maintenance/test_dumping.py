@@ -45,7 +45,6 @@ from aioredisca import (
 
 from ..support.drift import drift
 from ..support.dumps.make_dump import differences, dumped
-from ..support.proxy import Proxy
 from ..support.servers import Server
 
 pytestmark = pytest.mark.one_slot
@@ -487,29 +486,6 @@ async def test_a_stream_that_was_cut_short_is_told_and_goes_on(db: Database, raw
     done = await import_records(lines, Everything, Parent, on_conflict="skip")
     assert (done.records, done.skipped, done.complete) == (7, 7, True)
     assert differences(stored(raw), before) == {}
-
-
-@pytest.mark.parametrize("lose", ["lose_next_reply", "refuse_next_request"])
-async def test_a_batch_that_got_no_answer_is_sent_again(
-    proxied: Database, server: Server, proxy: Proxy, lose: str
-) -> None:
-    with server.client() as raw:
-        await filled(raw, 12)
-        lines, before = await lines_of(Everything, Parent), stored(raw)
-        raw.delete(*raw.keys("dev*"), *raw.keys("dpar*"))
-        await Everything.new("x").save()  # so that the next call is the write
-        await Everything("x").delete()
-
-        async def given() -> Any:
-            for line in lines:
-                if '"end":"Everything"' in line:
-                    getattr(proxy, lose)()
-                yield line
-
-        done = await import_records(given(), Everything, Parent)
-        assert (done.records, done.left_out) == (14, 0)
-        assert differences(stored(raw), before) == {}
-        assert drift(raw, [Everything, Parent]) == []
 
 
 async def test_what_an_older_release_exported_has_the_other_fields_too(db: Database, raw: Any) -> None:

@@ -210,6 +210,53 @@ async def test_a_unique_whose_value_two_hold_is_parked_and_holds_up_nothing_else
     assert drift(raw, [new]) == []
 
 
+@pytest.mark.parametrize("kind", ["exact", "sorted"])
+async def test_an_index_answers_in_the_place_of_a_unique_that_is_not_built(
+    url: str, db: Database, raw: Any, kind: Any
+) -> None:
+    old = version(url, {"code": text(index=kind)})
+    new = version(url, {"code": text(index=kind, unique=True)})
+    bare = version(url, {"code": text(unique=True)}, "bare")
+    await old.save_many([old.new(str(i), code=f"c{i % 20}") for i in range(23)])
+    await bare.new("1", code="a").save()
+    raw.hset("bare/meta", mapping={"e:u:code": "announced", "ver": "other"})
+    with pytest.raises(NotIndexed):  # the control: nothing else answers
+        await (bare.code == "a")
+    assert [one.id for one in await (bare.code == "a").scan()] == ["1"]
+    await new.new("9", code="c9").save(mode="upsert")
+    assert state(raw, "u:code") == b"announced"
+    assert [one.id for one in await (new.code == "c1")] == ["1", "21"]
+    assert await new.code.in_(["c2", "c9"]).count() == 3
+    assert [one.id async for one in ~(new.code == "c0") & (new.code == "c9")] == ["9"]
+    assert (await reindex(new, force=True)).unbuilt == ("u:code",)  # two hold one value
+    assert [one.id for one in await (new.code == "c1")] == ["1", "21"]
+    entry = f"e:{kind[0].replace('e', 'x')}:code"
+    raw.hset("ver/meta", mapping={entry: "pass", "ver": "another"})
+    with pytest.raises(NotIndexed):  # neither is there
+        await (new.code == "c1")
+    assert [one.id for one in await (new.code == "c1").scan()] == ["1", "21"]
+    raw.hset("ver/meta", mapping={entry: "ready", "ver": "a third"})
+    for i in range(20, 23):
+        await (await new.get(str(i))).delete()
+    assert (await reindex(new, force=True)).built == ("u:code",)
+    assert [one.id for one in await (new.code == "c1")] == ["1"]
+    assert "hash" in str(await (new.code == "c1").explain())  # by the claims from now on
+
+
+async def test_what_answers_in_the_place_of_a_compound_index_may_be_unbuilt_too(
+    url: str, db: Database, raw: Any
+) -> None:
+    fields: Fields = {"name": text(index=True), "size": lambda: Integer(index=True)}
+    model = version(url, fields, index=[("name", "size")])
+    await seeded(model, 20)
+    asked = (model.name == "n1") & (model.size >= 3)
+    found = [one.id for one in await asked]
+    raw.hset("ver/meta", mapping={"e:c:4:name4:size": "announced", "e:r:size": "announced", "ver": "other"})
+    with pytest.raises(NotIndexed):
+        await asked
+    assert found == [one.id for one in await asked.scan()] != []
+
+
 async def test_records_that_an_index_cannot_hold_are_excluded_on_request(
     url: str, db: Database, raw: Any
 ) -> None:

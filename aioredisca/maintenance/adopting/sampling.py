@@ -314,7 +314,7 @@ def _class_name(prefix: str) -> str:
     return name if name[0].isalpha() else f"Model{name}"
 
 
-_OURS = re.compile(rb"^[^:]*(:[^:/]*)*/((ids|bad|meta|lease|t|t/n)$|migrations}?(/|$)|[uxyhrsncl]/)")
+_OURS = re.compile(rb"^[^:]*(:[^:/]*)*/((ids|bad|meta|lease|t|t/n)$|migrations}?(/|$)|([uxyhrsncl]|import)/)")
 """Keys that the library itself keeps beside records."""
 
 _PARTITION = re.compile(rb"[^:{]*\{([^{}]+)\.(\d+)\.\d+\.\d+\}\1:")

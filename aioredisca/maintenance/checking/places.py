@@ -84,6 +84,11 @@ class Layout:
             own += [schema.keys.epochs, schema.keys.owed, *map(schema.keys.claims, schema.claimed)]
         self.own = frozenset(key.encode() for key in own)
         """The keys beside records, indexes and collections."""
+        self._imports = schema.keys.imported("").encode()
+
+    def is_own(self, key: bytes) -> bool:
+        """Whether *key* is one of those that the library keeps beside them, for a while perhaps."""
+        return key in self.own or key.startswith(self._imports)
 
     def of(self, key: bytes) -> Place:
         """The place that *key* is at. LookupError for what is none of an index."""

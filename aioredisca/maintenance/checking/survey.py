@@ -155,7 +155,7 @@ class Survey:
         for key in keys:
             if key.startswith(stem):
                 ids.append(id_text(key[len(stem) :]))
-            elif key in self.layout.own or key in self.layout.fixed:
+            elif self.layout.is_own(key) or key in self.layout.fixed:
                 continue
             elif place := self.layout.find(key):
                 if place.entry not in self.layout.unbuilt:

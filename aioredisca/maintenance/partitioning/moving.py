@@ -294,6 +294,7 @@ class _Move:
                 if not self.done.left_out:  # else they are to be looked at once more
                     await self.go_on(b"%d:%b" % (number, ids[-1]))
                 await self.pacing.passed(len(ids), self.lease)
+        await writer.forget()
 
     async def write(self, writer: Import, records: Sequence[dict[str, Any]]) -> None:
         """Write a page. StoreError where somebody else has written it."""

@@ -1,7 +1,7 @@
 -- needs: call, send
 -- gives:
 -- What a call does besides, once its records are written: commands on their collections, or on the ends of their
--- fields. None of it can fail: a collection is emptied first.
+-- fields. None of it can fail: a collection is emptied first. The last is SET, value, PX, milliseconds: see once.lua.
 --
 -- Behind the groups, per command: its name, how many arguments follow behind its key, and these. At the very end:
 -- where the first begins in ARGV, and how many keys come before those of the commands, which have one each.
