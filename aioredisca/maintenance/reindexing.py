@@ -114,7 +114,7 @@ async def reindex(
     wanted = _Wanted(canonical, left_out == "exclude", force, is_record)
     async with lease:
         await readiness.ready_to_load(store, schema, writes=True)
-        runs = [_Run(model, store, part, lease, wanted, pacing) for part in schema.all_parts]
+        runs = [Run(model, store, part, lease, wanted, pacing) for part in schema.all_parts]
         if not (before or force) and schema.parts:
             await watch([run.versions for run in runs])
         reports = [await run.carry_out(before=before, verifies=everything or canonical) for run in runs]
@@ -140,7 +140,7 @@ class _Wanted:
     is_record: adoption.IsRecord | None
 
 
-class _Run:
+class Run:
     """One call of :func:`reindex`, in one place where the class has records."""
 
     def __init__(
@@ -163,7 +163,7 @@ class _Run:
                 await self.versions.prepare()
             elif verifies:  # values that are not canonical stand in what is ready as well
                 await self.make_room()
-                await self.build()
+                await self.build_in_any_place()
                 await self.verify()
             else:
                 await self.build()
@@ -212,6 +212,30 @@ class _Run:
         return True
 
     # -- building ----------------------------------------------------------------------------------
+
+    async def build_in_any_place(self) -> None:
+        """The same as :meth:`build`; what stands in the place of an index, and is none, is taken away."""
+        try:
+            await self.build()
+        except WrongType:
+            await self._begin_anew()
+            places = places_of(self.schema.keys, self.schema.index_entries)
+            async for kinds in sweeping.keys_in(self.store, places):
+                await self.lease.keep()
+                await sweeping.make_room(self.store, self.schema, kinds)
+            await self.build()
+
+    async def _begin_anew(self) -> None:
+        """Let all records be looked at once more for what is being built: it may have lost some."""
+        while True:
+            meta = await self.versions.meta()
+            begun = _cursors([entry for entry in meta.cursors if meta.states.get(entry) == PASS])
+            if not begun:
+                return
+            try:
+                return await self.versions.change(Edit({VER: meta.ver}, {VER: word()}, begun))
+            except Overtaken:
+                continue
 
     async def build(self) -> None:
         """Step by step, until there is nothing to do."""

@@ -14,9 +14,8 @@ from aioredisca.compiler.scripts import migrate_script
 from aioredisca.errors import MigrationError, UsageError
 from aioredisca.maintenance.migrations.operations import Operation
 from aioredisca.maintenance.migrations.places import Kept, Place, listed, parts_of, place
-from aioredisca.maintenance.migrations.records import told
+from aioredisca.maintenance.migrations.records import read_records, told
 from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
-from aioredisca.persistence import asking
 from aioredisca.storage.keys import Keys, bad_field
 from aioredisca.storage.replies import check_rows
 from aioredisca.types import Arg, Call, Raw, Reply, Store
@@ -193,11 +192,11 @@ class _Exchange:
             )
 
     async def prepare(self, ids: Sequence[str], left: dict[str, str]) -> Prepared:
-        calls = [Call(("HMGET", self._record(id), *self.names)) for id in ids]
-        rows = await asking.read_together(self.store, calls)
-        check_rows(rows, len(self.names))
+        calls = {id: Call(("HMGET", self._record(id), *self.names)) for id in ids}
+        rows = await read_records(self.store, self.keys, calls, left)
+        check_rows([*rows.values()], len(self.names))
         changes = dict[str, tuple[Raw, Raw]]()
-        for id, row in zip(ids, rows, strict=True):
+        for id, row in rows.items():
             if id in left or row.count(None) == len(row):
                 continue
             before = dict(zip(self.into, row[len(self.sources) :], strict=True))

@@ -27,7 +27,7 @@ from aioredisca.types import Arg, Call, Reply, Store
 
 State = Literal["running", "done", "undoing"]
 
-_STEP, _CURSOR = "step:", "cursor:"
+_STEP, _CURSOR, _BESIDE = "step:", "cursor:", "beside:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,8 @@ class Journal:
         """The journals of the walks of a run that stand beside records."""
         if self.beside or not self.store.clustered:
             return []
-        keys = await asking.read(self.store, Call(("HKEYS", self.key)), LIST)
-        texts = [key.decode("utf-8", "surrogateescape") for key in keys]
         stem = _beside(run)
-        found = [text.removeprefix(stem) for text in texts if text.startswith(stem)]
+        found = [name.removeprefix(stem) for name in await self._held() if name.startswith(stem)]
         return [Journal(self.store, self.lease, key) for key in found]
 
     async def send(
@@ -180,15 +178,22 @@ class Journal:
 
     async def entries(self) -> dict[str, Entry]:
         """What is recorded of each step. HGETALL, one round trip."""
+        return self._entries_in(await self._held())
+
+    async def _held(self) -> dict[str, bytes]:
+        """All that is recorded. HGETALL, one round trip."""
         try:
             reply = await asking.read(self.store, Call(("HGETALL", self.key)), LIST)
         except WrongType:
             reply = None
         if reply is None:
             raise MigrationError("", f"{self.key!r} holds something else than migrations: rename it")
-        texts = {key.decode(): value for key, value in zip(reply[::2], reply[1::2], strict=True)}
+        names = [name.decode("utf-8", "surrogateescape") for name in reply[::2]]
+        return dict(zip(names, reply[1::2], strict=True))
+
+    def _entries_in(self, held: Mapping[str, bytes]) -> dict[str, Entry]:
         found = dict[str, Entry]()
-        for key, value in texts.items():
+        for key, value in held.items():
             if key.startswith(_STEP):
                 try:
                     found[key.removeprefix(_STEP)] = Entry(**json.loads(value))
@@ -223,17 +228,30 @@ class Journal:
         return found
 
     async def forget(self, run: str) -> None:
-        """Remove the cursors of a run, and what it has left out."""
+        """Remove the cursors of a run, and what it has left out.
+
+        The cursors last: as long as one stands :meth:`tidy` finds what else there is.
+        """
         for journal in await self._besides(run):
             await journal.forget(run)
-        stems = (cursor_name(run, "").encode(), _beside(run).encode())
-        keys = await asking.read(self.store, Call(("HKEYS", self.key)), LIST)
-        cursors = [key for key in keys if key.startswith(stems)]
+        stems = (cursor_name(run, ""), _beside(run))
+        cursors = [_raw(name) for name in await self._held() if name.startswith(stems)]
         left = await self.left(run)
         gone = [_raw(f"{cursor}:{id}") for cursor, ids in left.items() for id in ids]
-        for key, names in ((self.key, cursors), (self.left_key, gone)):
+        for key, names in ((self.left_key, gone), (self.key, cursors)):
             for first in range(0, len(names), 1000):
                 await asking.read(self.store, Call(("HDEL", key, *names[first : first + 1000]), writes=True))
+
+    async def tidy(self) -> None:
+        """Forget the runs that are over, and that a runner which was killed has left.
+
+        HGETALL, one round trip, and those of :meth:`forget`.
+        """
+        held = await self._held()
+        going = {entry.run for entry in self._entries_in(held).values() if entry.state != "done"}
+        runs = {name.split(":")[1] for name in held if name.startswith((_CURSOR, _BESIDE))}
+        for run in sorted(runs - going):
+            await self.forget(run)
 
 
 def key_of(store: Store) -> str:
@@ -243,7 +261,7 @@ def key_of(store: Store) -> str:
 
 def _beside(run: str) -> str:
     """What the fields of the ledger begin with that name the keys beside records where a run has cursors."""
-    return f"beside:{run}:"
+    return f"{_BESIDE}{run}:"
 
 
 def cursor_name(run: str, section: str) -> str:

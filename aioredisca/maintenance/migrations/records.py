@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.loads import load_all_call, read_all_fields
 from aioredisca.compiler.writes import Refusal, write_call, write_outcome
-from aioredisca.errors import CorruptRecord, RediscaError, UsageError, ValidationError
+from aioredisca.errors import CorruptRecord, RediscaError, UsageError, ValidationError, WrongType
 from aioredisca.fields.access import is_changed
 from aioredisca.maintenance.migrations.walking import Counts, Prepared, Refused, Step
 from aioredisca.model import loading
-from aioredisca.persistence import asking, pending, readiness
+from aioredisca.persistence import pending, readiness
+from aioredisca.storage.keys import Keys
 from aioredisca.storage.moments import AS_IT_WAS
 from aioredisca.storage.schema import IDS_ENTRY, Schema
-from aioredisca.types import Reply, Store
+from aioredisca.types import Call, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -52,6 +53,24 @@ async def each(step: Step, model: type[Record], convert: Convert, title: str = "
     )
 
 
+async def read_records(
+    store: Store, keys: Keys, calls: Mapping[str, Call], left: dict[str, str]
+) -> dict[str, Reply]:
+    """The replies of what reads records, by id, in one round trip.
+
+    Without those whose keys hold something that is no record: they go to *left*.
+    """
+    found = dict[str, Reply]()
+    for id, reply in zip(calls, await store.transport().send_all([*calls.values()]), strict=True):
+        if isinstance(reply, WrongType):
+            left[id] = told(WrongType(keys.record(id), place="record"))
+        elif isinstance(reply, RediscaError):
+            raise reply
+        else:
+            found[id] = reply
+    return found
+
+
 class _Conversion:
     def __init__(self, store: Store, mapper: Any, schema: Schema, convert: Convert) -> None:
         self.mapper, self.convert, self.store, self.schema = mapper, convert, store, schema
@@ -62,9 +81,9 @@ class _Conversion:
             await readiness.ready_to_write(self.store, self.schema)
 
     async def prepare(self, ids: Sequence[str], left: dict[str, str]) -> Prepared:
-        calls = [load_all_call(self.schema, id) for id in ids]
+        calls = {id: load_all_call(self.schema, id) for id in ids}
         changes = list[Change]()
-        for id, reply in zip(ids, await asking.read_together(self.store, calls), strict=True):
+        for id, reply in (await read_records(self.store, self.schema.keys, calls, left)).items():
             raw = read_all_fields(self.schema, reply)
             if raw is None or id in left:
                 continue

@@ -189,6 +189,7 @@ async def _working(db: Store | None, lease: float, dry_run: bool) -> AsyncGenera
         return
     try:
         async with journal.lease:
+            await journal.tidy()
             yield journal
     except AlreadyRunning as error:
         raise busy(error.holder) from None

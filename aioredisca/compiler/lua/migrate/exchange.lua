@@ -17,7 +17,10 @@ for n = 2, #KEYS do
   local expected, given = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
   at = at + 2
   for i = at + 1, at + 2 * expected, 2 do
-    local value = call('HGET', KEYS[n], ARGV[i])
+    local value = redis.pcall('HGET', KEYS[n], ARGV[i])
+    if type(value) == 'table' then -- it is no record any more, or the server refuses to read it
+      return call('TYPE', KEYS[n]).ok == 'hash' and value or {'STALE', n - 1}
+    end
     if (value and '=' .. value or '') ~= ARGV[i + 1] then
       return {'STALE', n - 1}
     end
