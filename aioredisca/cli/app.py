@@ -10,7 +10,7 @@ import json
 import platform
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from io import TextIOWrapper
 from typing import Annotated, Any
@@ -190,6 +190,34 @@ def failure(text: str) -> typer.Exit:
 def warn(title: str, text: str) -> None:
     """A part of the report that somebody should look at."""
     console.print(f"[yellow]{title}[/yellow] {escape(printable(text))}", highlight=False)
+
+
+NAMED = 10
+"""How many of those that were left out for one reason are named."""
+
+
+def tell_left_out(
+    problems: Iterable[tuple[str, RediscaError | str]],
+    title: str = "left out",
+    tell: Callable[[str, str], None] = warn,
+) -> None:
+    """Name what was left out, each with its reason; but for the first ten of a reason only how many more."""
+    seen = dict[object, list[str]]()
+    for name, why in problems:
+        reason = why if isinstance(why, str) else _reason_of(why)
+        names = seen.setdefault(reason, [])
+        names.append(name)
+        if len(names) <= NAMED:
+            tell(title, f"{name}: {why}")
+    for names in seen.values():
+        if (more := len(names) - NAMED) > 0:
+            tell(title, f"{more:,} more, for the same reason as {names[0]}")
+
+
+def _reason_of(error: RediscaError) -> object:
+    """What is alike in errors of several records."""
+    facts = (getattr(error, name, "") for name in ("model", "field", "reason", "cure"))
+    return type(error), *facts
 
 
 def note(text: str) -> None:

@@ -25,6 +25,7 @@ from aioredisca.cli.app import (
     note,
     printable,
     records_text,
+    tell_left_out,
     use_database,
 )
 from aioredisca.drivers.database import Database
@@ -175,8 +176,7 @@ def _tell(done: Imported, dry_run: bool) -> None:
     verb = "would be written" if dry_run else "written"
     skipped = f", {done.skipped:,} were there already" if done.skipped else ""
     errors.print(f"{records_text(done.records)} {verb}{skipped}.", highlight=False)
-    for number, error in done.problems:
-        _warn("left out", f"line {number:,}: {error}")
+    tell_left_out(((f"line {number:,}", error) for number, error in done.problems), tell=_warn)
     if (more := done.left_out - len(done.problems)) > 0:
         _warn("left out", f"{more:,} lines more")
     for name, count in done.unknown.items():

@@ -17,6 +17,7 @@ from aioredisca.cli.app import (
     model_of,
     records_text,
     shown,
+    tell_left_out,
     warn,
 )
 from aioredisca.drivers.run import run
@@ -122,8 +123,7 @@ def _tell_move(done: Partitioned, *, dry_run: bool, undo: bool) -> None:
     elif undo or not done.left_out:
         verb = "can be moved" if dry_run else "moved"
         console.print(f"{done.model}: {records_text(done.records)} {verb} into {into}.", highlight=False)
-    for id, error in done.problems:
-        warn("left out", f"{id!r}: {error}")
+    tell_left_out((repr(id), error) for id, error in done.problems)
     if done.left_out:
         cure = "mend these records and run it again; where the move has begun, --undo lets them be written"
         warn("not moved", f"{records_text(done.left_out)} cannot be: {cure}")
@@ -155,8 +155,7 @@ def _tell(kind: type[Record], done: Reindexed) -> None:
         console.print(
             f"{kind.__name__}: {records_text(done.records)} indexed; built: {built}{dropped}", highlight=False
         )
-    for id, error in done.problems:
-        warn("left out", f"{id!r}: {error}")
+    tell_left_out((repr(id), error) for id, error in done.problems)
     if (more := done.left_out - len({id for id, _ in done.problems})) > 0:
         warn("left out", f"{more:,} more")
     if done.unbuilt:

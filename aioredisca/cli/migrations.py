@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import AsJson, Group, Url, app, console, emit, models_of, shown, warn
+from aioredisca.cli.app import AsJson, Group, Url, app, console, emit, models_of, shown, tell_left_out, warn
 from aioredisca.cli.finding import find_modules
 from aioredisca.cli.settings import migrations_folder, read_settings
 from aioredisca.drivers.run import run
@@ -150,8 +150,7 @@ def _list(found: Sequence[Status]) -> None:
         console.print(line, highlight=False, soft_wrap=True)
         for note in one.notes:
             warn("  note", note)
-        for id, reason in one.left.items():
-            warn("  left out", f"{id!r}: {reason}")
+        tell_left_out(((repr(id), reason) for id, reason in one.left.items()), "  left out")
 
 
 def _tell(done: Sequence[Report], verb: str, dry_run: bool, as_json: bool) -> None:
@@ -165,8 +164,7 @@ def _tell(done: Sequence[Report], verb: str, dry_run: bool, as_json: bool) -> No
             would = "would change" if dry_run else "changed"
             line = f"  {counts.title}: {counts.looked:,} looked at, {counts.changed:,} {would}"
             console.print(escape(line), highlight=False, soft_wrap=True)
-            for id, reason in counts.left.items():
-                warn("  left out", f"{id!r}: {reason}")
+            tell_left_out(((repr(id), reason) for id, reason in counts.left.items()), "  left out")
         ended = (
             f"would be {verb}"
             if dry_run

@@ -64,6 +64,17 @@ def test_reindex_builds_says_what_and_is_quick_when_there_is_nothing_to_do(user:
     assert reindex(f"{MODULE}:User", "--everything")[1].startswith("User: 3 records indexed")
 
 
+def test_ten_records_are_named_for_each_reason(user: Any, raw: Any) -> None:
+    for n in range(10, 40):
+        raw.hset(f"user:{n}", mapping={"age": "abc", "email": "none" if n % 10 == 0 else f"{n}@x.yz"})
+    code, text = reindex(f"{MODULE}:User")
+    assert code == 2
+    assert text.count("User.age in") == 10
+    assert text.count("User.email is unique") == 2
+    assert "left out 20 more, for the same reason as '10' " in text
+    assert text.count("for the same reason") == 1
+
+
 def test_records_that_cannot_be_indexed_are_listed_without_their_values(user: Any, raw: Any) -> None:
     raw.hset("user:1", "email", "2@x.yz")
     raw.hset("user:2", "age", "abc[red]")

@@ -57,6 +57,24 @@ async def auto(folder: Path, found: list[Any]) -> tuple[str, list[str]]:
     return (path.read_text() if path else ""), texts
 
 
+async def test_a_rename_that_has_begun_is_told_what_to_copy(url: str, db: Database, folder: Path) -> None:
+    await auto(folder, models(url, User={"city": String(), "age": String()}))
+    fields = {
+        "town": String(field="city", also="town"),
+        "age": String(also={"years": lambda text: text}),
+    }
+    text, texts = await auto(folder, models(url, User=fields))
+    assert sorted(texts) == [
+        "User.age was String and is String also=years",
+        "User.city was String and is String also=town",
+    ]
+    assert '    # CopyField("user", "city", "town"),\n' in text
+    assert '    # CopyField("user", "age", "years"),\n' in text
+    assert "from aioredisca.maintenance.migrations import CopyField" in text
+    assert await upgrade(folder, db) != []  # nothing but comments
+    assert await auto(folder, models(url, User=fields)) == ("", [])
+
+
 @pytest.mark.one_node
 async def test_what_differs_is_written_down_for_a_person_to_read(
     url: str, db: Database, folder: Path, monkeypatch: pytest.MonkeyPatch

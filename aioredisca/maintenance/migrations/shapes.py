@@ -12,6 +12,9 @@ Shape = dict[str, Any]
 """``prefix``, ``fields`` (hash field -> kind and options, as in "Email unique"), and what else is set."""
 
 
+_ALSO = "also="
+
+
 @dataclass
 class Difference:
     """One thing that changed.
@@ -50,7 +53,7 @@ def shape_of(model: Any) -> Shape:
 def _told(one: Any) -> str:
     words = [type(one).__name__, *([one.index] if one.index else [])]
     words += [option for option in ("unique", "required") if getattr(one, option)]
-    words += [f"also={name}" for name in one.also]
+    words += [f"{_ALSO}{name}" for name in one.also]
     return " ".join(words)
 
 
@@ -140,6 +143,14 @@ def _altered(model: str, where: str, key: str, old: str, new: str) -> Difference
             f'# CopyField({where}, "{key}", "{key}2", lambda text: ...),',
         ]
         names.append("CopyField")
+    for twin in [word.removeprefix(_ALSO) for word in new.split() if word.startswith(_ALSO)]:
+        if _ALSO + twin not in old.split():
+            lines += [
+                f"# TODO {text}: what older processes wrote has no {twin}. When none of them is left",
+                "# (docs/migrations.md), and with the function of also=, if it has one:",
+                f'# CopyField({where}, "{key}", "{twin}"),',
+            ]
+            names.append("CopyField")
     if "required" in new.split() and "required" not in old.split():
         lines += [f"# TODO {text}: fill the records that have none.", f'# Fill({model}, "{key}", ...),']
         names.append("Fill")
