@@ -31,6 +31,7 @@ NEEDED: dict[str, str] = {
     "building of indexes": "SCAN HSCAN ZSCAN SET",
     "collections": "RPUSH LPUSH RPOP LPOP LREM LTRIM LRANGE LINDEX LLEN SISMEMBER ZINCRBY ZREVRANK ZREVRANGE "
     "ZRANGEBYSCORE INCRBY GET",
+    "unique values over partitions": "RPUSH LRANGE LLEN LREM",
     "records that end": "TIME PTTL PERSIST PEXPIREAT ZMSCORE ZRANGEBYSCORE",
 }
 """What the library calls, by what it is for: docs/storage.md."""
@@ -278,9 +279,12 @@ def _of_model(schema: Schema, probe: Reply, rights: Reply, *, known: bool) -> It
     missing = [(command, key) for command, key in seen.missing if command not in denied]
     for command, key in missing[:1]:  # which the second list does not name: Redis 6.2 has none
         yield Finding(topic, "failure", str(readiness.denied(schema, command, key, f"+{command.lower()}")))
+    must = {"records and indexes"}
+    must |= {"unique values over partitions"} if schema.claimed else set()
+    must |= {"records that end"} if schema.expires and known else set()
     for purpose, commands in NEEDED.items():
         if lacking := [name.lower() for name in commands.split() if name in denied]:
-            level: Level = "failure" if purpose == "records and indexes" else "note"
+            level: Level = "failure" if purpose in must else "note"
             rule = " ".join(f"+{name}" for name in lacking)
             yield Finding(topic, level, f"{purpose} need commands that are denied", f"add the rule {rule!r}")
     if not missing and not denied:

@@ -375,5 +375,10 @@ def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
 
 
 def _pattern(schema: Schema) -> str:
+    """The keys of the class, those of all partitions."""
     base = glob_literal(schema.keys.base)
-    return f"~{base}:* ~{base}/*"
+    if schema.part is None:
+        return f"~{base}:* ~{base}/*"
+    tag = str(schema.keys.tag)
+    base = base.replace(glob_literal(tag), f"{glob_literal(tag.rsplit('.', 2)[0])}.*")
+    return f"~{base}:* ~{base}/* ~{glob_literal(schema.part.whole.base)}/*"
