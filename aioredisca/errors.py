@@ -334,8 +334,8 @@ class OutcomeUnknown(StoreError):
 
 
 class SchemaMismatch(StoreError):
-    """This version of the class may not write: it would break what others rely on. docs/deploy.md tells of
-    versions.
+    """This version of the class is refused: its writes would break what others rely on (docs/deploy.md), or
+    its records are elsewhere (docs/partitions.md).
 
     ``indexes`` are those that the store keeps and the class does not, as docs/storage.md names them; none
     where that is not why.
@@ -346,7 +346,7 @@ class SchemaMismatch(StoreError):
         self.model, self.indexes, self.reason = model, tuple(indexes), reason
 
     def __str__(self) -> str:
-        return f"{self.model} may not be written: {self.reason}"
+        return f"{self.model} is refused: {self.reason}"
 
 
 class AlreadyRunning(StoreError):

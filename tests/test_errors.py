@@ -201,7 +201,7 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         SchemaMismatch("User", ["x:age"], "it lacks x:age: do this"),
         (StoreError,),
         {"model": "User", "indexes": ("x:age",), "reason": "it lacks x:age: do this"},
-        "User may not be written: it lacks x:age: do this",
+        "User is refused: it lacks x:age: do this",
     ),
     (
         AlreadyRunning("User", "host:7:ab", 9.6),

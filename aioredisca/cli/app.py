@@ -89,6 +89,9 @@ Url = Annotated[
         "its own",
     ),
 ]
+Rate = Annotated[
+    int, typer.Option(min=0, help="records per second at most; 0 for no limit", show_default=False)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="write JSON to stdout, and all else to stderr")]
 
 

@@ -213,10 +213,14 @@ def _counted(title: str, what: str) -> Generator[Callable[[int], None]]:
 
 @contextlib.contextmanager
 def _written(out: str) -> Generator[Callable[[bytes], Any]]:
-    """What writes to a file, which gets its name when it is complete; or to standard output."""
+    """What writes to a file, which gets its name when it is complete; or to standard output, or a pipe."""
     if out == "-":
         yield sys.stdout.buffer.write
         sys.stdout.flush()
+        return
+    if Path(out).exists() and not Path(out).is_file():  # a device or a pipe stays what it is
+        with _opened(Path(out), "wb", compressed=out.endswith(".gz")) as file:
+            yield file.write
         return
     part = Path(f"{out}.part")
     try:

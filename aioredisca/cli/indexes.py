@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from aioredisca.cli.app import (
     ModelName,
+    Rate,
     Url,
     app,
     console,
@@ -48,7 +49,7 @@ def reindex_command(
     force: Annotated[
         bool, typer.Option(help="end versions of the class that have just written, and would be refused")
     ] = False,
-    rate: Annotated[int, typer.Option(min=0, help="records per second at most; 0 for no limit")] = 0,
+    rate: Rate = 0,
 ) -> None:
     """Take over the indexes of a model: build those that are not ready, drop those that it no longer has.
 
@@ -83,14 +84,15 @@ def partition_command(
     model: ModelName,
     url: Url = "",
     to: Annotated[
-        int, typer.Option(help="into how many, 1 for one place; by default as many as the class declares")
-    ] = 0,
+        int | None,
+        typer.Option(help="into how many, 1 for one place; by default as many as the class declares"),
+    ] = None,
     dry_run: Annotated[bool, typer.Option(help="only look whether all records can be moved")] = False,
     undo: Annotated[
         bool, typer.Option(help="give up what was begun and is not done: the records stay where they were")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="do not ask")] = False,
-    rate: Annotated[int, typer.Option(min=0, help="records per second at most; 0 for no limit")] = 0,
+    rate: Rate = 0,
 ) -> None:
     """Move the records of a model into another number of partitions, or back into one place.
 
@@ -103,7 +105,7 @@ def partition_command(
     if not (dry_run or undo or yes):
         _ask(kind.__name__)
     with shown(f"moving {kind.__name__}", url, kind) as progress:
-        job = partition(kind, to or None, dry_run=dry_run, undo=undo, rate=rate or None, progress=progress)
+        job = partition(kind, to, dry_run=dry_run, undo=undo, rate=rate or None, progress=progress)
         done = run(job)
     _tell_move(done, dry_run=dry_run, undo=undo)
 
@@ -120,9 +122,13 @@ def _tell_move(done: Partitioned, *, dry_run: bool, undo: bool) -> None:
     into = "one place" if done.now == 1 else f"{done.now} partitions"
     if done.before == done.now:
         console.print(f"{done.model}: the records are in {into}.", highlight=False)
+        if not done.done:
+            warn("not done", "what they have left is still there: run it without --dry-run")
     elif undo or not done.left_out:
         verb = "can be moved" if dry_run else "moved"
         console.print(f"{done.model}: {records_text(done.records)} {verb} into {into}.", highlight=False)
+        if dry_run and done.begun:
+            warn("begun", "nobody writes them any more: run it without --dry-run to go on, or with --undo")
     tell_left_out((repr(id), error) for id, error in done.problems)
     if done.left_out:
         cure = "mend these records and run it again; where the move has begun, --undo lets them be written"

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aioredisca.cli.app import AsJson, Group, Url, app, console, emit, models_of, shown, tell_left_out, warn
+from aioredisca.cli.app import (
+    AsJson,
+    Group,
+    Rate,
+    Url,
+    app,
+    console,
+    emit,
+    models_of,
+    shown,
+    tell_left_out,
+    warn,
+)
 from aioredisca.cli.finding import find_modules
 from aioredisca.cli.settings import migrations_folder, read_settings
 from aioredisca.drivers.run import run
@@ -31,7 +43,6 @@ Folder = Annotated[
 ]
 To = Annotated[str, typer.Option(help="the last step, by its name or its number")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="count what would be done, and write nothing")]
-Rate = Annotated[int, typer.Option(min=0, help="records per second at most")]
 
 
 @migrate.command("new", epilog="Example: aioredisca migrate new rename_mail --auto --models app.models")
@@ -165,6 +176,8 @@ def _tell(done: Sequence[Report], verb: str, dry_run: bool, as_json: bool) -> No
             line = f"  {counts.title}: {counts.looked:,} looked at, {counts.changed:,} {would}"
             console.print(escape(line), highlight=False, soft_wrap=True)
             tell_left_out(((repr(id), reason) for id, reason in counts.left.items()), "  left out")
+            if counts.empty:
+                warn("  no records", f'at {counts.empty!r}: where a class has a tag, say At("...", tag=...)')
         ended = (
             f"would be {verb}"
             if dry_run

@@ -31,6 +31,9 @@ def probe_call(schema: Schema) -> Call:
         else:
             first, second = compound.fields
             checks += ["r", keys.range(second), "z", keys.compound(first, second, token.encode())]
+    if schema.claimed:
+        checks += ["h", keys.epochs, "l", keys.owed]
+        checks += [part for of in schema.claimed for part in ("h", keys.claims(of))]
     if schema.expires:
         checks += ["z", keys.moments, "h", keys.notes, "e", keys.record(token)]
     return Call((token, *checks), probe_script(bool(schema.field_ttls)), schema.fixed_keys, writes=True)

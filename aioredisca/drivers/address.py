@@ -82,6 +82,8 @@ class Address:
     remap: Callable[[Node], Node] | None = None
     """Where a node of a cluster is reached that calls itself so, if it is elsewhere."""
     read_from: ReadFrom = "primary"
+    wait: int = 0
+    """Replicas that are to have a write before it counts as done."""
     sentinels: Sentinels | None = None
 
     def at(self, node: Node, *, replica: bool = False) -> Address:
@@ -100,11 +102,13 @@ class Address:
     def multiplexes(self) -> bool:
         """Whether asyncio tasks share one connection, rather than each borrowing one from a pool.
 
-        Not by default in the process's own memory, where nothing travels and nothing is won.
+        Not by default in the process's own memory, where nothing travels and nothing is won; and not where
+        writes wait for replicas, which all that comes behind them over the same connection would do, too.
         """
         shareable = issubclass(self.async_class, async_connection.AbstractConnection)
         return (
             self.transport != "pool"
+            and not self.wait
             and shareable
             and (self.transport != "auto" or "server" not in self.options)
         )

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakSet, WeakValueDictionary
 
-from aioredisca.drivers.limits import MIN_ARGUMENTS, check_limits, max_arguments_at
+from aioredisca.drivers.limits import MIN_ARGUMENTS, check_limits, check_wait, max_arguments_at
 from aioredisca.drivers.run import driving
 from aioredisca.drivers.transports import Transports
 from aioredisca.errors import DriverMisuse, UsageError
@@ -70,6 +70,8 @@ class Database:
     ``read_from``        of a cluster: ``"replica"`` has replicas answer loads by id and queries. They lag:
                          see docs/cluster.md. Writes, and what they look at, are the primary's. A query
                          may say it for itself: ``User.all().read_from("replica")``.
+    ``wait``             replicas that are to have each write before it counts as done (0): else it is
+                         OutcomeUnknown. asyncio code takes a connection per call then.
     ``max_arguments``    arguments of one command that the server takes (1,048,576; of ElastiCache Serverless
                          3,999, which its address tells): batches and lists of values are cut by it.
     """
@@ -86,6 +88,7 @@ class Database:
         transport: Literal["auto", "fast", "public", "pool"] = "auto",
         eviction: Literal["warn", "refuse", "allow"] = "warn",
         read_from: ReadFrom = "primary",
+        wait: int = 0,
         max_arguments: int | None = None,
     ) -> None:
         namespace = plain(namespace)
@@ -115,7 +118,8 @@ class Database:
                 'Database(read_from="replica"): only a cluster tells of its replicas: write redis+cluster:// '
                 "in the URL"
             )
-        self._address = replace(address, transport=transport, read_from=read_from, **limits)
+        check_wait(wait, transport, memory="server" in address.options)
+        self._address = replace(address, transport=transport, read_from=read_from, wait=wait, **limits)
         # What this process learns of the server; of fakeredis it is known.
         fake = "server" in address.options
         self.facts = StoreFacts(

@@ -16,6 +16,9 @@ MAX_CONNECTIONS = 100_000
 MAX_SECONDS = 1_000_000
 """Eleven days: more than anybody waits, and less than what clocks and selectors overflow at."""
 
+MAX_REPLICAS = 100
+"""More than anybody has of one server."""
+
 MIN_ARGUMENTS = 1000
 """What every server must take: a record with 400 fields is one call."""
 
@@ -38,6 +41,19 @@ def check_limits(where: str, given: Mapping[str, object]) -> None:
         # NaN is neither more nor less than anything.
         if not fits or isinstance(value, bool) or not 0 < value <= most:  # type: ignore[operator]
             raise UsageError(f"{where.format(name, value)}: must be more than 0 and at most {most:,}, {what}")
+
+
+def check_wait(wait: object, transport: str, *, memory: bool) -> None:
+    """UsageError for a number of replicas that cannot be waited for."""
+    if isinstance(wait, bool) or not isinstance(wait, int) or not 0 <= wait <= MAX_REPLICAS:
+        raise UsageError(f"Database(wait={wait!r}): is how many replicas, from 0 to {MAX_REPLICAS}")
+    if wait and memory:
+        raise UsageError(f"Database(wait={wait!r}): memory:// has no replicas")
+    if wait and transport in ("fast", "public"):
+        raise UsageError(
+            f"Database(wait={wait!r}, transport={transport!r}): to wait holds a connection up, so each call "
+            f'needs one of its own: leave transport="auto"'
+        )
 
 
 def pause(failures: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Sequence
 
-from aioredisca.drivers import wire
+from aioredisca.drivers import translate, wire
 from aioredisca.drivers.address import Address
 from aioredisca.drivers.walks import followed
 from aioredisca.errors import RediscaError
@@ -26,7 +26,8 @@ class PooledTransport(ABC):
             return _raised(reply)
         proof = call.proof
         asked = b"" if proof is None else wire.ask_word(proof.meta)
-        answers = await self._round_trip(
+        trip = self._waited_trip if self._address.wait else self._round_trip
+        answers = await trip(
             (call.packed or wire.pack(call, self.facts)) + asked,
             (call.commands or 1) + bool(asked),
             call.writes,
@@ -61,16 +62,29 @@ class PooledTransport(ABC):
         """Ask for what is pending, with the words behind it; *words* came behind what is not."""
         metas = wire.metas_of(exchange.calls)
         asked = wire.ask_words(metas)
+        trip = self._waited_trip if self._address.wait else self._round_trip
         while exchange.pending:
             count = len(exchange.pending)
-            answers = await self._round_trip(
-                exchange.packed() + asked, count + len(metas), exchange.writes, None
-            )
+            answers = await trip(exchange.packed() + asked, count + len(metas), exchange.writes, None)
             words = answers[count:]
             exchange.take(answers[:count])
         if not metas:
             return exchange.replies
         return wire.proven(exchange.calls, exchange.replies, dict(zip(metas, words, strict=True)))
+
+    async def _waited_trip(
+        self, data: bytes, count: int, writes: bool, overlap: Overlap | None
+    ) -> list[Reply]:
+        """The same, and ``wait`` replicas have what *writes* have changed. OutcomeUnknown where fewer do in
+        time."""
+        if not writes:
+            return await self._round_trip(data, count, writes, overlap)
+        wait, seconds = self._address.wait, self._address.timeout / 2  # the rest is for the way
+        data += wire.pack(Call(("WAIT", wait, max(1, int(seconds * 1000)))), self.facts)
+        *answers, told = await self._round_trip(data, count + 1, writes, overlap)
+        if not all(isinstance(answer, Exception) for answer in answers):  # else nothing has happened
+            translate.check_waited(self._address.place, told, wait, seconds)
+        return answers
 
     @abstractmethod
     async def _round_trip(

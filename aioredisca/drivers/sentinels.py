@@ -21,7 +21,7 @@ import redis.exceptions as client
 from aioredisca.drivers import translate
 from aioredisca.drivers.fence import Talk
 from aioredisca.drivers.urls import place_text
-from aioredisca.errors import RediscaError, Unavailable
+from aioredisca.errors import RediscaError, StoreError, Unavailable
 from aioredisca.storage.replies import strange
 from aioredisca.types import Reply
 
@@ -135,20 +135,26 @@ class Sentinels:
 
     def _unasked(self, answers: Mapping[Node, Answer]) -> RediscaError:
         refusals = [error for error in answers.values() if not _is_silence(error)]
+        others = [host for host, error in answers.items() if "unknown command" in str(error).lower()]
+        if others and len(others) == len(refusals):
+            return self._met(others)
         if refusals:
-            return self._refused(str(refusals[0]), refusals[0])
+            return self._refused(refusals[0])
         reasons = ", ".join(f"{place_text(host)}: {_reason(error)}" for host, error in answers.items())
         cure = translate.tls_cure(reasons) or (
             "start one there, or name in the URL where yours are; they listen on port 26379 as a rule"
         )
         return Unavailable(f"no sentinel answers ({reasons}): {cure}")
 
-    def _refused(self, text: str, error: Answer) -> RediscaError:
-        if "unknown command" in text.lower():
-            return Unavailable(
-                f"at {self._at} is no sentinel, but another server: name sentinels, whose port is 26379 as a "
-                f"rule, or write redis:// for one server"
-            )
+    def _met(self, others: Sequence[Node]) -> RediscaError:
+        """Who is asked and is no sentinel never will be; one that is silent may be a sentinel."""
+        error = StoreError if len(others) == len(self.hosts) else Unavailable
+        return error(
+            f"at {','.join(map(place_text, others))} is no sentinel, but another server: name sentinels, "
+            f"whose port is 26379 as a rule, or write redis:// for one server"
+        )
+
+    def _refused(self, error: Answer) -> RediscaError:
         if isinstance(error, client.NoPermissionError):
             return translate.refusal(error)
         return Unavailable(

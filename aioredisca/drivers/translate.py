@@ -253,6 +253,17 @@ def lost(place: str, error: BaseException | None, *, writes: bool) -> StoreError
     return Unavailable(f"{place}: {reason}; only reads were on the way, try again")
 
 
+def check_waited(place: str, told: object, wait: int, seconds: float) -> None:
+    """OutcomeUnknown unless so many replicas have what was written, by what WAIT has *told*."""
+    if isinstance(told, int) and told >= wait:
+        return
+    if isinstance(told, Exception):
+        reason = f"the server refused to wait for replicas ({told}): a user needs the rule +wait"
+    else:
+        reason = f"{told} of {wait} replicas had the write after {seconds:g} s"
+    raise OutcomeUnknown(f"{place}: {reason}; it has happened, and a fail-over may lose it")
+
+
 def no_entry(place: str, error: Exception) -> Exception:
     """The error of ours for a connection that could not be made."""
     if isinstance(error, NO_LOGIN):

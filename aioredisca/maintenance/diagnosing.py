@@ -12,7 +12,7 @@ from aioredisca.compiler.scripts import small_script
 from aioredisca.compiler.signature import probe_call, read_probe
 from aioredisca.errors import PermissionDenied, RediscaError
 from aioredisca.maintenance.server_report import Finding, Level, listed, node_findings, server_findings
-from aioredisca.persistence import readiness
+from aioredisca.persistence import readiness, refusals
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Schema
 from aioredisca.types import Call, Reply, Store
@@ -31,6 +31,7 @@ NEEDED: dict[str, str] = {
     "building of indexes": "SCAN HSCAN ZSCAN SET",
     "collections": "RPUSH LPUSH RPOP LPOP LREM LTRIM LRANGE LINDEX LLEN SISMEMBER ZINCRBY ZREVRANK ZREVRANGE "
     "ZRANGEBYSCORE INCRBY GET",
+    "unique values over partitions": "RPUSH LRANGE LLEN LREM",
     "records that end": "TIME PTTL PERSIST PEXPIREAT ZMSCORE ZRANGEBYSCORE",
 }
 """What the library calls, by what it is for: docs/storage.md."""
@@ -102,7 +103,8 @@ _ABILITIES = (
 async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding]:
     """Probe a database for the models of *schemas*; without any, for one that has all kinds of indexes.
 
-    Changes nothing that stays. PING 21 times, then some thirty commands in three round trips.
+    Changes nothing that stays. PING 21 times, then some thirty commands in three round trips, and HGETALL
+    for each of the models.
     """
     try:
         latency = await _latency(store)
@@ -116,7 +118,9 @@ async def diagnose(store: Store, schemas: Sequence[Schema] = ()) -> list[Finding
     findings += await _abilities(store, probed[0].keys.record(NOBODY))
     if status_of(findings) != 1:  # without scripts there is none to ask
         findings += await _rights(store, probed, known=bool(schemas))
-    return findings
+        for schema in schemas:
+            findings += await _whereabouts(store, schema)
+    return [*dict.fromkeys(findings)]  # what holds for all partitions is told once
 
 
 def status_of(findings: Iterable[Finding]) -> int:
@@ -240,6 +244,15 @@ def _found(one: _Ability, reply: Reply) -> Finding:
     return Finding(one.name, "note", f"not told: {text}")
 
 
+async def _whereabouts(store: Store, schema: Schema) -> list[Finding]:
+    """Why the records are not where the class has them, if that is known."""
+    try:
+        why = await readiness.misplaced(store, schema)
+    except RediscaError:  # which the rights tell
+        return []
+    return [Finding(f"records of {schema.model}", "failure", f"refused: {why}")] if why else []
+
+
 async def _rights(store: Store, probed: Sequence[Schema], *, known: bool) -> list[Finding]:
     names = [name for commands in NEEDED.values() for name in commands.split()]
     calls = [probe_call(schema) for schema in probed]
@@ -248,7 +261,7 @@ async def _rights(store: Store, probed: Sequence[Schema], *, known: bool) -> lis
     findings = list[Finding]()
     for schema, probe, rights in zip(probed, replies, replies[len(probed) :], strict=False):
         findings += _of_model(schema, probe, rights, known=known)
-    return [*dict.fromkeys(findings)]  # what holds for all partitions is told once
+    return findings
 
 
 def _of_model(schema: Schema, probe: Reply, rights: Reply, *, known: bool) -> Iterator[Finding]:
@@ -260,13 +273,18 @@ def _of_model(schema: Schema, probe: Reply, rights: Reply, *, known: bool) -> It
     if isinstance(probe, RediscaError):
         yield Finding(topic, "failure", str(probe))
         return
-    denied = {*_words(rights)}
-    missing = [(command, key) for command, key in read_probe(probe).missing if command not in denied]
+    seen, denied = read_probe(probe), {*_words(rights)}
+    if (why := refusals.refusal(schema, seen.meta, empty=not seen.size)) and schema.auto_build is None:
+        yield Finding(f"records of {schema.model}", "failure", f"refused: {why.reason}")
+    missing = [(command, key) for command, key in seen.missing if command not in denied]
     for command, key in missing[:1]:  # which the second list does not name: Redis 6.2 has none
         yield Finding(topic, "failure", str(readiness.denied(schema, command, key, f"+{command.lower()}")))
+    must = {"records and indexes"}
+    must |= {"unique values over partitions"} if schema.claimed else set()
+    must |= {"records that end"} if schema.expires and known else set()
     for purpose, commands in NEEDED.items():
         if lacking := [name.lower() for name in commands.split() if name in denied]:
-            level: Level = "failure" if purpose == "records and indexes" else "note"
+            level: Level = "failure" if purpose in must else "note"
             rule = " ".join(f"+{name}" for name in lacking)
             yield Finding(topic, level, f"{purpose} need commands that are denied", f"add the rule {rule!r}")
     if not missing and not denied:

@@ -213,6 +213,7 @@ class Import:
         self.begun = True
         mapper: Mapper = found[0].__mapper__
         schema = mapper.schema(mapper.store())
+        await readiness.in_place(mapper.store(), schema)
         await readiness.ready_to_load(mapper.store(), schema, writes=not self.dry_run)
         self.reader = Reader(mapper, schema, self.checks, self.done.unknown)
         self.done.complete = False

@@ -13,7 +13,7 @@ from aioredisca.errors import NotFound, RediscaError
 from aioredisca.persistence import asking, readiness
 from aioredisca.storage.entries import Entry, KeyType, Places, demanded, places_of
 from aioredisca.storage.keys import MARKER, Keys, id_text
-from aioredisca.storage.meta import READY, read_meta
+from aioredisca.storage.meta import BARRED, READY, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_values, of_kind
 from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, fields_of
 from aioredisca.types import Arg, Call, Raw, Reply, Store
@@ -118,9 +118,7 @@ async def summary(model: type[Record], sample: int = SAMPLE) -> Summary:
         memory = _scaled([await one.of(entry) for one in weights], share)
         indexes.append(IndexSummary(entry, kind_of(entry), _attributes(mapper, entry), state, memory))
     memory = _scaled([one.of_records() for one in weights], share)
-    whole = meta_call(schema.keys)
-    meta = read_meta(of_kind(await asking.read(store, whole), LIST, whole))
-    return Summary(sum(sizes), memory, tuple(indexes), readiness.misplaced(meta, len(schema.all_parts)))
+    return Summary(sum(sizes), memory, tuple(indexes), await readiness.misplaced(store, schema))
 
 
 def _scaled(found: Sequence[int | None], share: float) -> int | None:
@@ -145,7 +143,7 @@ async def index_states(store: Store, schema: Schema) -> dict[str, str]:
     return {
         entry: states.get(entry, "not declared yet")
         for entry in sorted(wanted, key=_for_people)
-        if not entry.startswith(COLLECTION_ENTRY)
+        if not entry.startswith((COLLECTION_ENTRY, BARRED))
     }
 
 
@@ -310,7 +308,8 @@ class Inspection:
 
 
 async def inspect(model: type[Record], id: str) -> Inspection:
-    """A record, its collections, when it ends, and its entries in indexes. NotFound where there is none.
+    """A record, its collections, when it ends, and its entries in indexes. NotFound where there is none,
+    SchemaMismatch where the records are in another number of partitions.
 
     HGETALL, PTTL, HPTTL where fields end, LLEN, SCARD, ZCARD or GET of the collections; then SISMEMBER,
     ZSCORE or HGET of each entry: two round trips.
@@ -332,6 +331,7 @@ async def inspect(model: type[Record], id: str) -> Inspection:
     found, ttl, *rest = await asking.read_together(store, calls)
     raw = read_all_fields(schema, found)
     if raw is None:
+        await readiness.ready_to_read(store, schema, {})  # else it is somewhere else
         raise NotFound(mapper.name, id)
     sizes = {
         name: (one.__kind__, int(size or 0))

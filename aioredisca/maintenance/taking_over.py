@@ -11,7 +11,7 @@ from aioredisca.compiler.signature import change_meta_call, meta_call
 from aioredisca.errors import SchemaMismatch, StoreError, WrongType
 from aioredisca.maintenance.indexing import Overtaken
 from aioredisca.maintenance.lease import Lease
-from aioredisca.persistence import asking, readiness
+from aioredisca.persistence import asking, readiness, refusals
 from aioredisca.storage import versions
 from aioredisca.storage.meta import PASS, READY, RETIRING, SEEN, Edit, Meta, read_meta
 from aioredisca.storage.replies import LIST
@@ -39,7 +39,7 @@ class TakeOver:
         except WrongType:
             raise WrongType(self._schema.keys.meta, place="meta") from None
         if versions.barred(meta.states):
-            raise SchemaMismatch(self._schema.model, [], readiness.elsewhere(meta.states))
+            raise SchemaMismatch(self._schema.model, [], refusals.elsewhere(meta.states))
         return meta
 
     async def change(self, edit: Edit) -> None:
@@ -66,7 +66,7 @@ class TakeOver:
         """StoreError where to let go of something now would make an answer wrong."""
         model, retired = self._schema.model, {e for e, state in plan.states.items() if state == RETIRING}
         if versions.ends_differ(meta, self._schema):
-            raise StoreError(f"{model}: {readiness.ENDS_DIFFER}")
+            raise StoreError(f"{model}: {refusals.ENDS_DIFFER}")
         if meta.old_writes and retired and not self._force:
             raise StoreError(
                 f"processes of a release that knew no states may write {model}, and would read what is let "

@@ -8,7 +8,7 @@ it is read once per process and model, and again when one of them was found to b
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -30,71 +30,15 @@ from aioredisca.errors import (
     Unsupported,
     WrongType,
 )
-from aioredisca.persistence import adoption
+from aioredisca.persistence import adoption, refusals
 from aioredisca.persistence.asking import read, read_together, unrefused
 from aioredisca.storage import versions
 from aioredisca.storage.facts import IndexState
 from aioredisca.storage.keys import Keys, glob_literal
-from aioredisca.storage.meta import ANNOUNCED, ENDED, READY, STAMPS, WRITES, Meta, read_meta
+from aioredisca.storage.meta import ANNOUNCED, READY, Meta, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_rows, strange
-from aioredisca.storage.schema import EXPIRY_ENTRY, IDS_ENTRY, Schema
+from aioredisca.storage.schema import IDS_ENTRY, Schema
 from aioredisca.types import Call, Proof, ReadFrom, Store, Stored
-
-ENDS_DIFFER = (
-    "its records end and those of another version that writes do not, or the other way round, so that one "
-    "would break what the other keeps: `aioredisca reindex` from the new code, once no process of the other "
-    "is left"
-)
-"""Why conf(ttl=) cannot come or go while others write."""
-
-MOVING = (
-    "the records move to another prefix, or have: deploy the class that reads them there, once "
-    "`aioredisca migrate status` says that this is done"
-)
-"""Why nobody writes where records move, and nobody takes over there."""
-
-NOT_SPREAD = (
-    "its records stand in one place, and the class says that they are in partitions: move them by "
-    "`aioredisca partition`, or deploy the class without partitions= until then"
-)
-
-
-def in_partitions(count: int) -> str:
-    """What a class wants whose records are in so many partitions."""
-    if count == 1:
-        return "its records are kept in one place: deploy the class without partitions="
-    return f"its records are kept in {count} partitions: deploy the class with @conf(partitions={count})"
-
-
-def elsewhere(states: Mapping[str, str]) -> str:
-    """Why nobody may write here: the records move, or have; empty where they stay."""
-    if count := versions.moving(states):
-        return (
-            f"its records move into {_places(count)}, and are not written meanwhile: `aioredisca partition` "
-            "says when that is done, and goes on where it was cut short"
-        )
-    if count := versions.partitions(states):
-        return in_partitions(count)
-    return MOVING if versions.barred(states) else ""
-
-
-def misplaced(meta: Meta, count: int) -> str:
-    """Why a class with so many partitions, 1 for none, is not where its records are; empty where it is."""
-    kept = versions.partitions(meta.states)
-    if versions.moving(meta.states):
-        return elsewhere(meta.states)
-    if (kept or 1) == count:
-        return ""
-    if kept:
-        return in_partitions(kept)
-    return NOT_SPREAD if meta.known else ""
-
-
-def _places(count: int) -> str:
-    return "one place" if count == 1 else f"{count} partitions"
-
-
-_WRITERS = (WRITES, STAMPS)
 
 NOT_BUILT = "the index is not built yet: `aioredisca reindex` builds it, or tells which records forbid that"
 
@@ -170,6 +114,24 @@ async def ready_to_load(store: Store, schema: Schema, *, writes: bool = False) -
         await _in_partitions(store, schema.parts[0], writes=writes)
 
 
+async def in_place(store: Store, schema: Schema) -> None:
+    """SchemaMismatch where the records are in another number of partitions, or move. HGETALL, one round
+    trip."""
+    if why := await misplaced(store, schema):
+        raise SchemaMismatch(schema.model, [], why)
+
+
+async def misplaced(store: Store, schema: Schema) -> str:
+    """Why the records are not in as many partitions as the class declares; empty where they are.
+
+    HGETALL, one round trip; one more where they are not.
+    """
+    meta = await _meta(store, schema.keys)
+    why = refusals.misplaced(meta, len(schema.all_parts))
+    whole = replace(schema, parts=())
+    return "" if why == refusals.NOT_SPREAD and await is_empty(store, whole, meta) else why
+
+
 async def ready_in_all(store: Store, parts: Sequence[Schema]) -> None:
     """Learn in one round trip what reads of all *parts* believe, as far as nothing is known of it yet."""
     states = store.facts.index_states
@@ -237,7 +199,7 @@ async def _built(store: Store, schema: Schema, states: Mapping[str, str]) -> boo
 def _state(schema: Schema, meta: Meta, *, declared: bool) -> IndexState:
     away = versions.partitions(meta.states) or versions.filled(meta.states)
     if away and not schema.moving:
-        raise SchemaMismatch(schema.model, [], elsewhere(meta.states))
+        raise SchemaMismatch(schema.model, [], refusals.elsewhere(meta.states))
     own = {entry: meta.states.get(entry, "") for entry in schema.index_entries}
     return IndexState(Proof(schema.keys.meta, meta.ver), own, declared)
 
@@ -256,14 +218,14 @@ async def _in_partitions(store: Store, schema: Schema, *, writes: bool = False) 
         if versions.moving(meta.states):
             if count == of.partitions and not writes:  # who reads goes on until they have moved
                 return
-            raise SchemaMismatch(schema.model, [], elsewhere(meta.states))
+            raise SchemaMismatch(schema.model, [], refusals.elsewhere(meta.states))
         if count == of.partitions:
             store.facts.spread.add((of.whole.base, of.partitions))
             return
         if count:
-            raise SchemaMismatch(schema.model, [], in_partitions(count))
+            raise SchemaMismatch(schema.model, [], refusals.in_partitions(count))
         if not await is_empty(store, replace(schema, keys=of.whole, part=None), meta):
-            raise SchemaMismatch(schema.model, [], NOT_SPREAD)
+            raise SchemaMismatch(schema.model, [], refusals.NOT_SPREAD)
         if not writes:
             return
         edit = versions.spread(meta, of.partitions, (of.whole.ids,))
@@ -339,12 +301,8 @@ def forget(store: Store, schemas: Iterable[Schema]) -> None:
 async def _declare(store: Store, schema: Schema) -> IndexState | None:
     await _in_partitions(store, schema, writes=True)
     seen = await _probe(store, schema)
-    meta, permit = seen.meta, seen.meta.permits.get(schema.version)
-    if permit == ENDED:
-        if await _built(store, schema, meta.states):
-            return None
-        raise ended(schema)
-    if permit in _WRITERS:
+    meta = seen.meta
+    if meta.permits.get(schema.version) in refusals.WRITERS:
         known = _state(schema, meta, declared=True)
         if not known.complete and await _built(store, schema, meta.states):
             return None
@@ -352,36 +310,15 @@ async def _declare(store: Store, schema: Schema) -> IndexState | None:
     if schema.moving:  # who moves records to where they are already is late
         raise unsettled(schema)
     empty = not seen.size and (meta.known or not await _has_records(store, schema))
-    if lacked := versions.lacked(meta, schema):
-        if await _built(store, schema, meta.states):
+    if why := refusals.refusal(schema, meta, empty=empty):
+        if not refusals.of_ends(schema, meta) and await _built(store, schema, meta.states):
             return None
-        raise SchemaMismatch(schema.model, sorted(lacked), _lacking(lacked))
-    if versions.ends_differ(meta, schema) and not empty:
-        raise SchemaMismatch(schema.model, [EXPIRY_ENTRY], ENDS_DIFFER)
+        raise why
     absent = (schema.keys.ids,) if empty else ()
     change = versions.edit(meta, schema, versions.declared(meta, schema, empty=empty), absent)
     if change is not None:
         await read(store, change_meta_call(schema.keys, change))
     return None  # written, or somebody was faster: look again
-
-
-def ended(schema: Schema) -> SchemaMismatch:
-    """Why a version writes no more."""
-    return SchemaMismatch(
-        schema.model,
-        [],
-        "another version of the class took its place by `aioredisca reindex`: deploy that one, or bring "
-        "this one back by `aioredisca reindex --before` and `aioredisca reindex` from its code",
-    )
-
-
-def _lacking(entries: Collection[str]) -> str:
-    if EXPIRY_ENTRY in entries:
-        return ENDS_DIFFER
-    return elsewhere(dict.fromkeys(entries, READY)) or (
-        f"the store keeps indexes that this class does not ({', '.join(sorted(entries))}): deploy the class "
-        f"that has them, or let go of them by `aioredisca reindex --before` from this code"
-    )
 
 
 async def _probe(store: Store, schema: Schema) -> Probe:
@@ -438,5 +375,10 @@ def _sharper(error: PermissionDenied, schema: Schema) -> PermissionDenied:
 
 
 def _pattern(schema: Schema) -> str:
+    """The keys of the class, those of all partitions."""
     base = glob_literal(schema.keys.base)
-    return f"~{base}:* ~{base}/*"
+    if schema.part is None:
+        return f"~{base}:* ~{base}/*"
+    tag = str(schema.keys.tag)
+    base = base.replace(glob_literal(tag), f"{glob_literal(tag.rsplit('.', 2)[0])}.*")
+    return f"~{base}:* ~{base}/* ~{glob_literal(schema.part.whole.base)}/*"

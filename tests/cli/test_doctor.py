@@ -250,7 +250,7 @@ def test_the_commands_that_are_asked_for_are_those_of_the_storage_page() -> None
     assert allowed - needed <= {
         *("@CONNECTION", "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "SORT_RO", "INFO"),
         *("HPEXPIRE", "HPEXPIREAT", "HPERSIST", "HPTTL"),
-        "ROLE",  # with Sentinel
+        *("ROLE", "WAIT"),  # with Sentinel, with wait=
     }
 
 

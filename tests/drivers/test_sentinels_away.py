@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import redis.asyncio.sentinel
 import redis.sentinel
 
-from aioredisca import Database, PermissionDenied, Unavailable
+from aioredisca import Database, PermissionDenied, StoreError, Unavailable
 
 from ..conftest import _binary
 from ..support.oracle import SERVICE, Oracle, url_of
@@ -73,12 +74,15 @@ async def test_errors_say_what_to_do(oracles: list[Oracle], old: Server, form: F
         assert "refuse the login: see sentinel_username= and sentinel_password=" in text
         assert "geheim" not in text
     port, server = free_port(), f"127.0.0.1:{old.port}"
-    for url, cure in {
-        f"redis+sentinel://127.0.0.1:{port}/shop": f"no sentinel answers (127.0.0.1:{port}: ",
-        f"redis+sentinel://{server}/shop": f"at {server} is no sentinel, but another server",
-    }.items():
-        database = Database(url, transport=form, **LONG)
-        assert cure in await told(database)
+    for hosts, cure, kind in (
+        (f"127.0.0.1:{port}", f"no sentinel answers (127.0.0.1:{port}: ", Unavailable),
+        (server, f"at {server} is no sentinel, but another server", StoreError),
+        (f"127.0.0.1:{port},{server}", f"at {server} is no sentinel, but another server", Unavailable),
+    ):
+        database = Database(f"redis+sentinel://{hosts}/shop", transport=form, **LONG)
+        with pytest.raises(StoreError, match=re.escape(cure)) as caught:
+            await ask(database, READ)
+        assert type(caught.value) is kind  # to try again helps where one may come back, and there alone
         database.close()
     for oracle in oracles:
         oracle.refusal, oracle.flags, oracle.names = "", "master", port

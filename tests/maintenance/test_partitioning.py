@@ -411,7 +411,7 @@ async def test_in_a_cluster(clustered: Database, cluster: Any) -> None:
 async def told(model: Any) -> str:
     """What check and summary both say of where the records are."""
     why = (await summary(model)).misplaced
-    found = [str(one) for one in (await check(model)).found.examples if one.kind == "meta"]
+    found = [str(one) for one in (await check(model)).found.examples if one.kind == "misplaced"]
     assert bool(found) == bool(why)
     assert all(why in one for one in found)
     return why

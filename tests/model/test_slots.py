@@ -12,6 +12,7 @@ from aioredisca import (
     Database,
     Integer,
     Model,
+    NotIndexed,
     OutcomeUnknown,
     Reference,
     StoreError,
@@ -20,11 +21,12 @@ from aioredisca import (
     UsageError,
     ValidationError,
     conf,
+    reindex,
     session,
 )
 from aioredisca.compiler import loads
 from aioredisca.drivers.aio.pool import PoolTransport
-from aioredisca.persistence import bulk, by_slots, readiness
+from aioredisca.persistence import bulk, by_slots, executor, readiness
 
 from ..support.drift import drift
 from ..support.slots import judge_slots
@@ -238,6 +240,35 @@ async def test_of_a_call_without_an_answer_nobody_says_that_it_was_not_written(
     assert len(calls) == 4
     assert await Bill("1").exists()
     assert await Stock("1").exists()
+
+
+async def test_a_flush_over_slots_sends_no_delete_that_cannot_spread(
+    judged: Database, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in one slot: who refers is looked at before, and what is behind it waits."""
+    sent = list[str]()
+    send = executor._all_sent
+
+    async def noted(store: Any, several: Any) -> Any:
+        sent.extend(change.schema.model for prepared in several for _, change in prepared.begun)
+        return await send(store, several)
+
+    monkeypatch.setattr(executor, "_all_sent", noted)
+    await Shelf.new("1", name="upper").save()
+    raw.hset("{shop}item:1", mapping={"shelf": "1", "name": "of others"})  # no index knows of it
+    sent.clear()
+    async with session() as unit:
+        Bill.new("1", number=1)
+        unit.delete(Shelf("1"))
+        Order.new("1", number=1)
+        with pytest.raises(NotIndexed, match="reindex"):
+            await unit.flush()
+        assert sent == ["Bill"]
+        assert await Shelf("1").exists()
+        await reindex(Item)
+        await unit.flush()
+    assert sent == ["Bill", "Shelf", "Order"]
+    assert drift(raw, [Shelf, Item, Bill, Order]) == []
 
 
 @pytest.mark.parametrize("what", ["flush", "bulk"])

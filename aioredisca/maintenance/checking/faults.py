@@ -35,6 +35,7 @@ Kind = Literal[
     "orphan-collection",
     "collection-type",
     "meta",
+    "misplaced",
 ]
 
 
@@ -95,6 +96,11 @@ KINDS: dict[Kind, Explained] = {
     "meta": Explained(
         "the store does not say what this class says of its indexes",
         "`aioredisca reindex` settles it",
+        "never",
+    ),
+    "misplaced": Explained(
+        "the records are in another number of partitions than the class declares, or move there",
+        "a person does what the finding says",
         "never",
     ),
 }
@@ -188,6 +194,7 @@ class Surveyed:
     ``waiting``    how many records are over and not taken away yet: no fault, `sweep` takes them away.
     ``unsettled``  how many records and entries changed each time that they were looked at once more.
     ``unbuilt``    the indexes that the store calls unbuilt: they were not compared.
+    ``misplaced``  whether the records are in another number of partitions than the class declares, or move.
     ``foreign``    how many keys under the prefix belong to somebody else, and ``nested`` how many to models
                    of a longer prefix; some of each. They are left alone.
     """
@@ -198,6 +205,7 @@ class Surveyed:
     waiting: int = 0
     unsettled: int = 0
     unbuilt: tuple[str, ...] = ()
+    misplaced: bool = False
     foreign: int = 0
     foreign_keys: list[str] = field(default_factory=list[str])
     nested: int = 0

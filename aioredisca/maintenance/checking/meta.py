@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from aioredisca.compiler.signature import meta_call
 from aioredisca.errors import WrongType
-from aioredisca.maintenance.checking.faults import Fault, Finding
-from aioredisca.persistence import asking, readiness
-from aioredisca.storage.meta import ACTIVE, ENDED, READY, read_meta
+from aioredisca.maintenance.checking.faults import Fault, Finding, Kind
+from aioredisca.persistence import asking, readiness, refusals
+from aioredisca.storage.meta import ACTIVE, BARRED, ENDED, READY, read_meta
 from aioredisca.storage.schema import Schema
 from aioredisca.types import Call, Store
 
 
 async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fault]]:
-    """The indexes of the class that the store has not built, and what is wrong with its meta."""
+    """The indexes of the class that the store has not built, and what is wrong with its meta.
+
+    That the records are elsewhere is told once, of the class as a whole.
+    """
     try:
         meta = read_meta(await asking.read(store, meta_call(schema.keys)))
     except WrongType:
@@ -24,9 +27,9 @@ async def unbuilt(store: Store, schema: Schema) -> tuple[frozenset[str], list[Fa
     faults = list[Fault]()
     if meta.permits.get(schema.version) == ENDED:
         faults.append(_fault(schema, "says that this version of the class was ended"))
-    if why := readiness.misplaced(meta, 1) if schema.part is None else "":
-        return missing, [*faults, _fault(schema, f"says: {why}")]
-    kept = {entry for entry, state in meta.states.items() if state in ACTIVE}
+    if why := refusals.misplaced(meta, 1) if schema.part is None else "":
+        return missing, [*faults, _fault(schema, f"says: {why}", "misplaced")]
+    kept = {entry for entry, state in meta.states.items() if state in ACTIVE and not entry.startswith(BARRED)}
     if unknown := sorted(kept - schema.entries):
         faults.append(_fault(schema, f"names what the class does not know: {', '.join(unknown)}"))
     return missing, faults
@@ -40,8 +43,8 @@ async def of_whole(store: Store, schema: Schema) -> list[Fault]:
         return [_fault(schema, "holds another type")]
     if not meta.known:
         return [_fault(schema, "is not there")] if await _known(store, schema) else []
-    why = readiness.misplaced(meta, len(schema.parts))
-    return [_fault(schema, f"says: {why}")] if why else []
+    why = await readiness.misplaced(store, schema)
+    return [_fault(schema, f"says: {why}", "misplaced")] if why else []
 
 
 async def _known(store: Store, schema: Schema) -> bool:
@@ -50,5 +53,5 @@ async def _known(store: Store, schema: Schema) -> bool:
     return any(await asking.read_together(store, calls))
 
 
-def _fault(schema: Schema, detail: str) -> Fault:
-    return Fault(Finding("meta", "", schema.keys.meta, detail), ("meta", detail))
+def _fault(schema: Schema, detail: str, kind: Kind = "meta") -> Fault:
+    return Fault(Finding(kind, "", schema.keys.meta, detail), (kind, detail))

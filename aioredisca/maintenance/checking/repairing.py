@@ -66,7 +66,8 @@ async def repair(
     pace = Pace(store, rate)
     done = Repaired(schema.model, dry_run=dry_run)
     known = _Known()
-    await look_at_whole(store, schema, _Mender(model, store, schema, done, asked, limit, known).deal)
+    mender = _Mender(model, store, schema, done, asked, limit, known)
+    await look_at_whole(store, schema, done, mender.deal)
     surveys = list[Survey]()
     for part in schema.all_parts:
         if not dry_run:

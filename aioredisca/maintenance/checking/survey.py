@@ -65,7 +65,7 @@ async def check(
         return ()
 
     pace = Pace(store, rate)
-    await look_at_whole(store, schema, count)
+    await look_at_whole(store, schema, done, count)
     surveys = [Survey(model, store, part, done, count, pace, progress, limit) for part in schema.all_parts]
     await run_all(surveys)
     return done
@@ -103,10 +103,17 @@ def news(known: set[int], fault: Fault) -> bool:
     return True
 
 
-async def look_at_whole(store: Store, schema: Schema, deal: Deal) -> None:
+async def look_at_whole(store: Store, schema: Schema, done: Surveyed, deal: Deal) -> None:
     """Deal with what is wrong with what the store says of the partitions of a class."""
     if schema.parts:
-        await deal(await meta.of_whole(store, schema))
+        faults = await meta.of_whole(store, schema)
+        done.misplaced = says_elsewhere(faults)
+        await deal(faults)
+
+
+def says_elsewhere(faults: Sequence[Fault]) -> bool:
+    """Whether one of *faults* is that the records are elsewhere."""
+    return any(fault.finding.kind == "misplaced" for fault in faults)
 
 
 class Survey:
@@ -132,7 +139,9 @@ class Survey:
         unbuilt, faults = await meta.unbuilt(self.store, self.schema)
         await self.deal(faults)
         self.layout = Layout(self.mapper, self.schema, unbuilt)
-        self.done.unbuilt = tuple(sorted(self.layout.unbuilt.union(self.done.unbuilt)))
+        self.done.misplaced = self.done.misplaced or says_elsewhere(faults)
+        if not self.done.misplaced:  # else there is nothing to build here
+            self.done.unbuilt = tuple(sorted(self.layout.unbuilt.union(self.done.unbuilt)))
         if self.schema.expires:
             self.done.waiting += await entries.waiting(self.store, self.schema)
             await self.deal((await entries.ends_of_type(self.store, self.schema))[0])

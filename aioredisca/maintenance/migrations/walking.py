@@ -35,12 +35,14 @@ class Counts:
     ``title``    what was done.
     ``looked``   how many records were looked at; ``changed`` how many were, or would be, changed.
     ``left``     the reasons for those that were left as they are, by id. They hold no stored values.
+    ``empty``    where there are no records at all; nothing where there are some.
     """
 
     title: str
     looked: int = 0
     changed: int = 0
     left: dict[str, str] = field(default_factory=dict[str, str])
+    empty: str = ""
 
 
 @dataclass
@@ -122,6 +124,10 @@ class Step:
             name = cursor_name(self._run, section)
             async with self._journal.of_walk(keys, self._run, dry_run=self.dry_run) as journal:
                 await _Walk(self, journal, name, counts, work).go(keys.ids)
+        if not counts.looked:
+            places = [keys for keys, _ in works]
+            sizes = await asking.read_together(self.store, [Call(("ZCARD", keys.ids)) for keys in places])
+            counts.empty = "" if any(sizes) else places[0].base
         return counts
 
     # -- for walks -----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from aioredisca.maintenance.lines import Reader, bytes_of
 from aioredisca.maintenance.pacing import Steps
 from aioredisca.maintenance.partitioning import steps
 from aioredisca.maintenance.partitioning.purging import purge
-from aioredisca.persistence import asking, readiness
+from aioredisca.persistence import asking, readiness, refusals
 from aioredisca.storage import versions
 from aioredisca.storage.keys import id_text
 from aioredisca.storage.meta import BARRED, ENDED, READY, Edit, Meta, read_meta
@@ -45,7 +45,8 @@ class Partitioned:
     ``records``         how many were moved, or would be; in a run that went on, of those that were left.
     ``left_out``        how many cannot be: nothing is moved, or the move waits for them or for its undoing.
     ``problems``        (id, error) of the first 1,000 of these. No error shows a value.
-    ``done``            whether the records are where they are to be.
+    ``begun``           whether somebody has begun to move them before, and that is not done.
+    ``done``            whether the records are where they are to be, and nothing is left where they were.
     """
 
     model: str
@@ -54,6 +55,7 @@ class Partitioned:
     records: int = 0
     left_out: int = 0
     problems: list[tuple[str, RediscaError]] = field(default_factory=list[tuple[str, RediscaError]])
+    begun: bool = False
     done: bool = False
 
 
@@ -135,23 +137,18 @@ class _Move:
     async def rehearse(self) -> Partitioned:
         """Look at all records, and write nothing."""
         meta = await self.begin()
-        if self.done.before != self.count and not versions.moving(meta.states):
-            await self.check()
+        if self.done.before != self.count:
+            if not self.under_way(meta):
+                await self.check()
             await self.look_through()
-        self.done.done = self.done.before == self.count
+        self.done.done = self.done.before == self.count and not self.done.begun
         return self.done
 
     async def carry_out(self) -> Partitioned:
         meta = await self.begin()
         if count := steps.to_purge(meta):
             await self.purge(count)
-        under_way = versions.moving(meta.states)
-        self.resumed = bool(under_way)
-        if under_way and under_way != self.count:
-            raise StoreError(
-                f"the records of {self.schema.model} move into {under_way} partitions: let that be done by "
-                f"`aioredisca partition --to {under_way}`, or given up by `--undo`"
-            )
+        under_way = self.resumed = self.under_way(meta)
         if not under_way and self.done.before != self.count:
             await self.check()
             await self.look_through()
@@ -162,6 +159,16 @@ class _Move:
             await self.move()
         self.done.done = not self.done.left_out
         return self.done
+
+    def under_way(self, meta: Meta) -> bool:
+        """Whether the records move by now. StoreError where that is into another number."""
+        count = versions.moving(meta.states)
+        if count and count != self.count:
+            raise StoreError(
+                f"the records of {self.schema.model} move into {count} partitions: let that be done by "
+                f"`aioredisca partition --to {count}`, or given up by `--undo`"
+            )
+        return bool(count)
 
     async def move(self) -> None:
         """Move the records, from wherever that was cut short."""
@@ -209,6 +216,7 @@ class _Move:
     async def begin(self) -> Meta:
         meta = await self.meta(self.schema)
         self.done.before = versions.partitions(meta.states) or 1
+        self.done.begun = bool(versions.moving(meta.states) or steps.to_purge(meta))
         return meta
 
     async def purge(self, count: int) -> None:
@@ -255,7 +263,7 @@ class _Move:
             if unknown := sorted(kept - self.schema.entries):
                 raise SchemaMismatch(self.schema.model, unknown, _LOST)
             if meta.permits.get(self.schema.version) == ENDED:
-                raise readiness.ended(self.schema)
+                raise refusals.ended(self.schema)
             if meta.states.get(IDS_ENTRY) != READY or not meta.ver:
                 raise StoreError(
                     f"the records of {place.keys.base!r} are not listed: `aioredisca reindex` first"

@@ -3,7 +3,7 @@
 -- Asks, before the first write, which rights this database user lacks; changes nothing that stays.
 --
 -- KEYS   meta, ids and the other fixed keys of the model
--- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, e its end), key
+-- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, l list, e its end), key
 -- reply  {fields and values of meta, number of records, eviction policy or '', then command and key of every right
 --        that is missing}
 local token = ARGV[1]
@@ -12,6 +12,7 @@ local TRIES = {
   s = {{'SREM', token}, {'SADD', token}},
   z = {{'ZREM', token}, {'ZADD', 'XX', '0', token}},
   r = {{'ZSCORE', token}},
+  l = {{'LREM', '0', token}, {'LLEN'}, {'LRANGE', '0', '0'}, {'RPUSH', token}},
   e = {{'PTTL'}, {'PERSIST'}, {'PEXPIREAT', '1'}},
 }
 local UNDO = {HSET = 'HDEL', SADD = 'SREM'}
@@ -32,6 +33,8 @@ local function allowed(command, key, ...)
   end
   if UNDO[command] then
     call(UNDO[command], key, token)
+  elseif command == 'RPUSH' then
+    call('LREM', key, '0', token)
   end
   return true
 end
