@@ -22,6 +22,9 @@ ReadFrom = Literal["primary", "replica"]
 
 READ_FROM: Final = get_args(ReadFrom)
 
+WAIT: Final = 5.0
+"""Seconds that a call may stand on the server which :meth:`Store.waiting` carries, before it answers."""
+
 Arg = str | bytes | int
 Reply = Any
 """What a server answers, as RESP2 shapes: bytes, int, None, or a list of these."""
@@ -185,6 +188,10 @@ class Store(Protocol):
         ...
 
     def transport(self) -> Transport: ...
+    def waiting(self) -> Transport:
+        """The same for calls that may stand on the server for :data:`WAIT`, each over a connection."""
+        ...
+
     def sentinels(self) -> Awaitable[Mapping[str, Mapping[str, Any] | str]]:
         """What each sentinel says of the service, or why it says nothing; nothing where there are none."""
         ...

@@ -114,10 +114,9 @@ class Plain(NamedTuple):
 
 
 class Collect(NamedTuple):
-    """Before the arguments of a command on a collection."""
+    """Before the commands on a collection."""
 
     permit: str
-    command: Arg
 
 
 class FieldEnd(NamedTuple):

@@ -132,11 +132,13 @@ def _numbered(changes: Sequence[Change], before: int) -> dict[str, int]:
     return {key: number for number, key in enumerate(keys, before + 1)}
 
 
-def collect_call(schema: Schema, id: str, name: str, command: Sequence[Arg]) -> Call:
-    """One script call: *command* on the collection *name* of a record, if there is that record."""
+def collect_call(schema: Schema, id: str, name: str, commands: Sequence[Arg]) -> Call:
+    """One script call: *commands* on the collection *name* of a record, if there is that record.
+
+    Each is its name, how many arguments follow behind its key, and these.
+    """
     keys = schema.keys
-    head = positions.Collect(permit=schema.permit, command=command[0])
-    arguments = (*head, *command[1:])
+    arguments = (*positions.Collect(permit=schema.permit), *commands)
     places = (keys.meta, keys.record(id), keys.collection(name, id))
     return Call(arguments, collect_script(schema.expires), places, writes=True)
 

@@ -22,7 +22,7 @@ from aioredisca.frames import hiding
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.facts import MAX_ARGUMENTS, StoreFacts
 from aioredisca.storage.keys import bad_namespace
-from aioredisca.types import READ_FROM, ReadFrom, Transport
+from aioredisca.types import READ_FROM, WAIT, ReadFrom, Transport
 
 if TYPE_CHECKING:
     import redis
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from aioredisca.drivers.cluster.blocking import BlockingCluster
 
 DEFAULT_URL = "redis://localhost:6379/0"
+
+MAX_WAITING = 10_000
+"""Calls of a process that stand on the server at once: as many connections as a server takes by default."""
 
 TRANSPORTS = ("auto", "fast", "public", "pool")
 EVICTION = ("warn", "refuse", "allow")
@@ -127,11 +130,13 @@ class Database:
             sort_in_scripts=True if fake else None,
             sort_alone=not self.clustered,  # only scripts are guarded while a slot moves
             fences=not fake,
+            waits=not fake,
             max_arguments=max_arguments or max_arguments_at(self._address.hosts),
         )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)
         self.facts.neighbours.add(self.facts)
         self._transports = Transports(self._address, self.facts)
+        self._waiting = Transports(_for_waiting(self._address), self.facts)
 
     @property
     def namespace(self) -> str:
@@ -191,7 +196,7 @@ class Database:
         """The transport of the running event loop, or of blocking code under ``run``."""
         transports = self._transports
         if driving():
-            return transports.blocking or self._open_blocking()
+            return transports.blocking or self._open_blocking(transports)
         try:
             loop = get_running_loop()
         except RuntimeError:
@@ -199,21 +204,29 @@ class Database:
                 "no asyncio event loop is running: await this under asyncio, "
                 "or finish it with aioredisca.sync.run()"
             ) from None
-        return transports.by_loop.get(loop) or self._open(loop)
+        return transports.by_loop.get(loop) or self._open(transports, loop)
 
-    def _open_blocking(self) -> BlockingTransport | BlockingCluster:
+    def waiting(self) -> Transport:
+        """The same for calls that may stand on the server for a while: each has a connection of its own."""
+        transports = self._waiting
+        if driving():
+            return transports.blocking or self._open_blocking(transports)
+        loop = get_running_loop()
+        return transports.by_loop.get(loop) or self._open(transports, loop)
+
+    def _open_blocking(self, transports: Transports) -> BlockingTransport | BlockingCluster:
         if self._address.sync_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from an asyncio client that cannot be copied: use Database(url)"
             )
-        return self._transports.open_blocking()
+        return transports.open_blocking()
 
-    def _open(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
+    def _open(self, transports: Transports, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
         if self._address.async_class is None:
             raise DriverMisuse(
                 f"{self!r} was made from a blocking client that asyncio cannot copy: use Database(url)"
             )
-        return self._transports.open(loop)
+        return transports.open(loop)
 
     # -- raw clients and closing -------------------------------------------------------------------
 
@@ -282,12 +295,19 @@ class Database:
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop and of blocking code. It can be used again."""
-        await self._transports.close_of(get_running_loop())
+        for transports in (self._transports, self._waiting):
+            await transports.close_of(get_running_loop())
         self.close()
 
     def close(self) -> None:
         """Close the connections of blocking code. It can be used again."""
         self._transports.close_blocking()
+        self._waiting.close_blocking()
+
+
+def _for_waiting(address: Address) -> Address:
+    """The address for calls that stand on the server for a while: they share no connection."""
+    return replace(address, transport="pool", timeout=address.timeout + WAIT, max_connections=MAX_WAITING)
 
 
 def _checked_limits(**limits: float | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Collections that live and die with their record: lists, sets, sorted sets, counters in keys of their own.
+"""Collections that live and die with their record: lists, sets, sorted sets, hashes, counters in own keys.
 
 Declared in the class body beside the fields. Read from an instance they give a handle
-(persistence/collections.py), whose verbs work on the stored collection at once: nothing of it is kept in
+(persistence/collections/), whose verbs work on the stored collection at once: nothing of it is kept in
 memory, and ``save()`` has no part in it.
 """
 
@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.base import Field
-from aioredisca.storage.codecs import plain
+from aioredisca.storage.codecs import plain, whole_in
 
 if TYPE_CHECKING:
     from aioredisca import sync
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from aioredisca.sync import collections as sync_handles
 
 V = TypeVar("V")
+
+LONGEST = 2**32 - 1
+"""Values that a list can hold."""
 
 
 class Collection:
@@ -88,9 +91,19 @@ class _Of(Collection, Generic[V]):
 
 
 class ListOf(_Of[V]):
-    """A list of values, in the order they were added: ``log = ListOf(String())``."""
+    """A list of values, in the order they were added: ``log = ListOf(String(), maxlen=100)``.
+
+    ``maxlen``  how many it holds at most: whatever adds to it drops what is too much.
+    """
 
     __kind__ = "list"
+    __maxlen__: int | None
+
+    def __init__(self, of: Field[V | None], *, maxlen: int | None = None, field: str | None = None) -> None:
+        super().__init__(of, field=field)
+        self.__maxlen__ = None if maxlen is None else whole_in(maxlen, 1, LONGEST)
+        if self.__maxlen__ is None and maxlen is not None:
+            raise UsageError(f"ListOf(maxlen={maxlen!r}): is a whole number from 1 to {LONGEST:,}")
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -130,6 +143,21 @@ class SortedSet(_Of[V]):
     def __get__(self, obj: Model, owner: type) -> handles.SortedHandle[V]: ...
     @overload
     def __get__(self, obj: sync.Model, owner: type) -> sync_handles.SortedHandle[V]: ...
+    def __get__(self, obj: Any, owner: Any) -> Any:
+        return super().__get__(obj, owner)
+
+
+class HashOf(_Of[V]):
+    """Values by name, which is any text: ``prices = HashOf(Decimal(places=2))``."""
+
+    __kind__ = "hash"
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: Model, owner: type) -> handles.HashHandle[V]: ...
+    @overload
+    def __get__(self, obj: sync.Model, owner: type) -> sync_handles.HashHandle[V]: ...
     def __get__(self, obj: Any, owner: Any) -> Any:
         return super().__get__(obj, owner)
 

@@ -276,9 +276,13 @@ _FIRST: dict[str, Callable[[str], Call]] = {
     "list": lambda key: Call(("LRANGE", key, 0, PART - 1)),
     "set": lambda key: Call(("SSCAN", key, 0, "COUNT", PART), cursor=2),
     "sorted": lambda key: Call(("ZSCAN", key, 0, "COUNT", PART), cursor=2),
+    "hash": lambda key: Call(("HSCAN", key, 0, "COUNT", PART), cursor=2),
     "counter": lambda key: Call(("GET", key)),
 }
 """The first part of a collection, by its kind."""
+
+_SCANS = {"set": "SSCAN", "sorted": "ZSCAN", "hash": "HSCAN"}
+"""What reads the parts behind it."""
 
 
 async def _whole(store: Store, kind: str, key: str, first: Reply) -> Any:
@@ -287,15 +291,14 @@ async def _whole(store: Store, kind: str, key: str, first: Reply) -> Any:
         return first
     if kind == "list":
         return await _listed(store, key, first)
-    command, values = ("SSCAN", first[1]) if kind == "set" else ("ZSCAN", first[1])
-    cursor = first[0]
+    command, (cursor, values) = _SCANS[kind], first
     while cursor != b"0":
         cursor, more = await asking.read(store, Call((command, key, cursor, "COUNT", PART), cursor=2), LIST)
         values += more
     if kind == "set":
         return sorted(set(values))
-    scores = dict(zip(values[::2], values[1::2], strict=True))
-    return sorted(scores.items(), key=lambda item: (float(item[1]), item[0]))
+    pairs = dict(zip(values[::2], values[1::2], strict=True)).items()
+    return sorted(pairs) if kind == "hash" else sorted(pairs, key=lambda pair: (float(pair[1]), pair[0]))
 
 
 async def _listed(store: Store, key: str, first: list[bytes]) -> list[bytes]:

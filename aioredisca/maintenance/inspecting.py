@@ -51,7 +51,7 @@ _HOLDS: dict[KeyType, tuple[str, str]] = {
 }
 """What asks a key of each type for a member, and for how many there are."""
 
-_SIZES = {"list": "LLEN", "set": "SCARD", "sorted": "ZCARD", "counter": "GET"}
+_SIZES = {"list": "LLEN", "set": "SCARD", "sorted": "ZCARD", "hash": "HLEN", "counter": "GET"}
 """What tells the size of a collection of each kind, or the number of a counter."""
 
 
@@ -311,7 +311,7 @@ async def inspect(model: type[Record], id: str) -> Inspection:
     """A record, its collections, when it ends, and its entries in indexes. NotFound where there is none,
     SchemaMismatch where the records are in another number of partitions.
 
-    HGETALL, PTTL, HPTTL where fields end, LLEN, SCARD, ZCARD or GET of the collections; then SISMEMBER,
+    HGETALL, PTTL, HPTTL where fields end, LLEN, SCARD, ZCARD, HLEN or GET of the collections; then SISMEMBER,
     ZSCORE or HGET of each entry: two round trips.
     """
     mapper: Any = model.__mapper__

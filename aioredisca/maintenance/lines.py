@@ -88,14 +88,27 @@ def shown(kind: str, content: Any) -> Any:
         return text_of(content)
     if kind == "sorted":
         return [[text_of(member), score.decode()] for member, score in content]
+    if kind == "hash":
+        return [[text_of(name), text_of(value)] for name, value in content]
     return [text_of(value) for value in content]
 
 
 def readable(one: Collection, content: Any, mapper: Mapper) -> bool:
-    """Whether a collection would hold these values by itself."""
+    """Whether a collection would hold these values by itself, and so many."""
     of: Any = getattr(one, "of", None)
-    values: Iterable[bytes] = [member for member, _ in content] if one.__kind__ == "sorted" else content
-    return of is None or all(writes(of.__codec__, value, mapper) for value in values)
+    most: int | None = getattr(one, "__maxlen__", None)
+    if of is None:
+        return True
+    if most is not None and len(content) > most:
+        return False
+    values: Iterable[bytes] = content
+    if one.__kind__ == "sorted":
+        values = [member for member, _ in content]
+    elif one.__kind__ == "hash":
+        values = [value for _, value in content]
+        if not all(isinstance(text_of(name), str) for name, _ in content):
+            return False
+    return all(writes(of.__codec__, value, mapper) for value in values)
 
 
 def parsed(text: str | bytes) -> dict[str, Any] | None:
@@ -274,6 +287,9 @@ class Reader:
         if one.__kind__ == "sorted":
             content: Any = self._scored(one.name, values)
             arguments: list[Arg] = [part for member, score in content for part in (score, member)]
+        elif one.__kind__ == "hash":
+            content = self._named(one.name, values)
+            arguments = [part for pair in content for part in pair]
         else:
             content = [self._raw(one.name, value) for value in values]
             arguments = [*content]
@@ -288,15 +304,19 @@ class Reader:
             raise self.refused(name, "is no whole number of 64 bits")
         return int(raw)
 
+    def _named(self, name: str, given: list[Any]) -> list[tuple[bytes, bytes]]:
+        """The pairs of a list, as bytes."""
+        if any(len(_listed(pair)) != 2 for pair in given):
+            raise self.refused(name, "is no list of pairs")
+        return [(self._raw(name, first), self._raw(name, second)) for first, second in given]
+
     def _scored(self, name: str, given: list[Any]) -> list[tuple[bytes, str]]:
         found = list[tuple[bytes, str]]()
-        for pair in given:
-            if len(_listed(pair)) != 2:
-                raise self.refused(name, "is no list of pairs")
-            score = _number(self._raw(name, pair[1]))
+        for member, text in self._named(name, given):
+            score = _number(text)
             if score is None:
                 raise self.refused(name, "holds a score that is no number")
-            found.append((self._raw(name, pair[0]), score))
+            found.append((member, score))
         return found
 
     async def check_rights(self, changes: Sequence[Change]) -> None:
@@ -362,5 +382,5 @@ _PARTS: dict[str, Any] = {
 }
 """What a line may hold."""
 
-_FILLS = {"list": "RPUSH", "set": "SADD", "sorted": "ZADD"}
+_FILLS = {"list": "RPUSH", "set": "SADD", "sorted": "ZADD", "hash": "HSET"}
 """What fills a collection that is empty, by its kind."""

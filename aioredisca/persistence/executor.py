@@ -312,14 +312,14 @@ async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
 
 
 async def collect(
-    store: Store, record: Record, name: str, command: Sequence[Arg], kinds: tuple[type, ...]
+    store: Store, record: Record, name: str, commands: Sequence[Arg], kinds: tuple[type, ...]
 ) -> Reply:
-    """Run *command* on the collection *name* of a record, which answers with one of *kinds*.
+    """Run *commands* on the collection *name* of a record: what they answer, which is of one of *kinds*.
 
     Gone where there is no record. EVALSHA, one round trip.
     """
     schema = record.__mapper__.schema(store).of(record.__state__.id)
-    call = collect_call(schema, record.__state__.id, name, command)
+    call = collect_call(schema, record.__state__.id, name, commands)
     try:
         with told("to do it again may do it twice: read the collection first"):
             outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)

@@ -44,7 +44,7 @@ from aioredisca.errors import (
     WrongType,
 )
 from aioredisca.fields.base import Field
-from aioredisca.fields.collections import Counter, ListOf, SetOf, SortedSet
+from aioredisca.fields.collections import Counter, HashOf, ListOf, SetOf, SortedSet
 from aioredisca.fields.numbers import Decimal, Float, Integer
 from aioredisca.fields.password import Hash, MD5Pass, Password
 from aioredisca.fields.reference import Reference
@@ -90,6 +90,7 @@ __all__ = (
     "Float",
     "Gone",
     "Hash",
+    "HashOf",
     "IncompatibleServer",
     "Integer",
     "Json",

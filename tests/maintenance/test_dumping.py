@@ -23,6 +23,7 @@ from aioredisca import (
     Email,
     Enum,
     Float,
+    HashOf,
     Imported,
     Integer,
     Json,
@@ -87,6 +88,7 @@ class Everything(Model):
     log = ListOf(String())
     seen = SetOf(Integer(), field="s")
     board = SortedSet(String())
+    named = HashOf(Json[Any]())
     visits = Counter()
 
 
@@ -124,6 +126,7 @@ async def filled(raw: Any, count: int, values: int = 0) -> None:
     await first.log.append("a", "b", "a", "\0\n")
     await first.seen.add(3, -1, 2**60)
     await first.board.update({"x": 1.5, "y": -1e300, "z": 0.1})
+    await first.named.update({"": [], "ü\0": {"a": "\u2028"}})
     await first.visits.incr(-(2**60))
     for start in range(0, values, 500):
         await second.log.append(*map(str, range(start, start + 500)))

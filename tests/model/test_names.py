@@ -109,6 +109,7 @@ def taking(base: Any, how: str, *, by_mixin: bool) -> Any:
         "zz_log": f.ListOf(f.String()),
         "zz_likes": f.SetOf(f.String()),
         "zz_marks": f.SortedSet(f.String()),
+        "zz_named": f.HashOf(f.String()),
         "zz_hits": f.Counter(),
         "__module__": __name__,
         "__qualname__": "Taker",
@@ -433,6 +434,7 @@ async def test_every_name_may_be_taken_in_a_collection(db: Database, by_class: b
         log = made(ListOf, own_kind(String, names_in_a_field(), by_class=by_class)())
         likes = made(aioredisca.SetOf, String())
         marks = made(aioredisca.SortedSet, String())
+        named = made(aioredisca.HashOf, String())
         hits = made(aioredisca.Counter)
 
     holder = await Holder.new("1").save()
@@ -440,6 +442,7 @@ async def test_every_name_may_be_taken_in_a_collection(db: Database, by_class: b
     assert await holder.log.range() == ["x"]
     assert await holder.likes.add("a") == 1
     assert await holder.marks.add("a", 1.5)
+    assert await holder.named.set("a", "b")
     assert await holder.hits.incr(2) == 2
     with pytest.raises(aioredisca.ValidationError, match="None is none"):
         await holder.log.append(None)
@@ -452,7 +455,7 @@ def test_a_field_of_the_library_has_no_other_public_names() -> None:
     for kind in kinds:
         own = {name for name in dir(kind) if not name.startswith("__") and "__" not in name}
         assert own <= OPTIONS | {"_is_protocol"}, (kind, own - OPTIONS)
-    for collection in (ListOf, aioredisca.SetOf, aioredisca.SortedSet, aioredisca.Counter):
+    for collection in (ListOf, aioredisca.SetOf, aioredisca.SortedSet, aioredisca.HashOf, aioredisca.Counter):
         own = {name for name in dir(collection) if not name.startswith("__") and "__" not in name}
         assert own <= {"name", "key", "_is_protocol"}, (collection, own)
     assert not inspect.getmembers(Field, lambda member: isinstance(member, property))

@@ -446,7 +446,7 @@ def test_both_faces_have_the_same_views() -> None:
     from aioredisca.persistence import collections as views
     from aioredisca.sync import collections as sync_views
 
-    for name in ("ListHandle", "SetHandle", "SortedHandle", "CounterHandle"):
+    for name in ("ListHandle", "SetHandle", "SortedHandle", "HashHandle", "CounterHandle"):
         one, other = getattr(views, name), getattr(sync_views, name)
         verbs = [verb for verb in dir(one) if not verb.startswith("_")]
         assert verbs == [verb for verb in dir(other) if not verb.startswith("_")]

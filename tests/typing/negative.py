@@ -7,10 +7,12 @@ import datetime as dt
 from aioredisca import (
     Counter,
     Enum,
+    HashOf,
     Integer,
     ListOf,
     Model,
     Reference,
+    SetOf,
     String,
     Tags,
     conf,
@@ -34,7 +36,10 @@ class User(Model):
 
 
 class Holder(Model):
-    log = ListOf(String())
+    log = ListOf(String(), maxlen=5)
+    prices = HashOf(Integer())
+    likes = SetOf(Integer())
+    names = SetOf(String())
     visits = Counter()
 
 
@@ -49,6 +54,10 @@ async def collecting(holder: Holder, blocking: BlockingHolder) -> None:
     await blocking.log.append("x")  # E: mypy pyright pyrefly
     holder.log = ["x"]  # E: mypy pyright pyrefly
     ListOf(str)  # E: mypy pyright pyrefly
+    await holder.prices.set("a", "x")  # E: mypy pyright pyrefly
+    await holder.prices.set(1, 1)  # E: mypy pyright pyrefly
+    await holder.log.push(5, unique=True)  # E: mypy pyright pyrefly
+    await holder.likes.union(holder.names)  # E: mypy pyright pyrefly
 
 
 class BlockingUser(sync.Model):

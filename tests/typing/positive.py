@@ -25,6 +25,7 @@ from aioredisca import (
     Explanation,
     Field,
     Float,
+    HashOf,
     Integer,
     Json,
     ListOf,
@@ -48,7 +49,7 @@ from aioredisca import (
     sync,
     utcnow,
 )
-from aioredisca.persistence.collections import ListHandle
+from aioredisca.persistence.collections import HashHandle, ListHandle
 
 
 class Colour(enum.Enum):
@@ -89,6 +90,8 @@ class User(Shared, Model):
     log = ListOf(String())
     numbers = SetOf(Integer())
     board = SortedSet(String())
+    recent = ListOf(Reference(Language), maxlen=10)
+    prices = HashOf(Decimal(places=2))
     visits = Counter()
     tight = Json[list[str], Never](required=True)
     password = MD5Pass()
@@ -190,6 +193,17 @@ async def verbs(user: User) -> None:
     assert_type(await user.board.incr("a", 2), float)
     assert_type(await user.visits.incr(), int)
     assert_type(User.log, ListOf[str])
+    assert_type(User.prices, HashOf[decimal.Decimal])
+    assert_type(user.prices, HashHandle[decimal.Decimal])
+    assert_type(await user.prices.items(), dict[str, decimal.Decimal])
+    assert_type(await user.prices.get("a"), decimal.Decimal | None)
+    assert_type(await user.prices.set("a", decimal.Decimal(1)), bool)
+    assert_type(await user.log.push("a", unique=True), int)
+    assert_type(await user.log.wait_pop(5), str | None)
+    assert_type(await user.log.insert("a", before="b"), int | None)
+    assert_type(await user.numbers.union(user.numbers), set[int])
+    assert_type(await user.numbers.random(2), list[int])
+    assert_type(await user.board.pop_min(), list[tuple[str, float]])
     assert_type(await User.save_many([user], skip_conflicts=True), list[tuple[User, RediscaError]])
     assert_type(await User.delete_many([user, "2", 3]), int)
     assert_type(User.inheritors(), set[type[User]])

@@ -10,7 +10,7 @@ from aioredisca.fields.reference import Reference
 from aioredisca.storage.entries import Entry, KeyType, places_of
 from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema
 
-_COLLECTIONS = {"list": b"list", "set": b"set", "sorted": b"zset", "counter": b"string"}
+_COLLECTIONS = {"list": b"list", "set": b"set", "sorted": b"zset", "hash": b"hash", "counter": b"string"}
 """What TYPE says of the keys of a collection, by what its handle is called."""
 
 

@@ -1,10 +1,10 @@
 -- needs: call, permit_refusal
 -- gives:
--- Changes a collection of a record, if there is that record.
+-- Works on a collection of a record, if there is that record: one command, or several.
 --
 -- KEYS   meta, the record, the collection
--- ARGV   permit, command, its arguments after the key
--- reply  {'OK', what the command answers}, or a refusal with nothing written: {'SCHEMA', 1, permit}
+-- ARGV   permit, then per command: its name, how many arguments follow behind its key, and these
+-- reply  {'OK', {what each command answers}}, or a refusal with nothing written: {'SCHEMA', 1, permit}
 --        {'GONE', 1}
 
 local refusal = permit_refusal(KEYS[1], ARGV[$COLLECT_PERMIT], 1)
@@ -14,12 +14,31 @@ end
 if call('EXISTS', KEYS[2]) == 0 then
   return {'GONE', 1}
 end
-local counts = ARGV[$COLLECT_COMMAND] == 'INCRBY'
-if counts then
-  call('GET', KEYS[3]) -- so that it cannot fail once the counter has changed
+
+local function behind(at)
+  return at + 2 + tonumber(ARGV[at + 1])
 end
-local answer = call(ARGV[$COLLECT_COMMAND], KEYS[3], unpack(ARGV, $COLLECT_SIZE + 1))
-if counts then
-  answer = call('GET', KEYS[3]) -- as text: a Lua number is exact up to 2^53 only
+
+local function run(at)
+  if ARGV[at] == 'LSET' and not call('LINDEX', KEYS[3], ARGV[at + 2]) then
+    return false -- there is no such place, of which LSET makes an error
+  end
+  return call(ARGV[at], KEYS[3], unpack(ARGV, at + 2, behind(at) - 1))
 end
-return {'OK', answer}
+
+local at, answers = $COLLECT_SIZE + 1, {}
+if redis.acl_check_cmd and behind(at) <= #ARGV then
+  local asked = at
+  while asked <= #ARGV do
+    local known, allowed = pcall(redis.acl_check_cmd, ARGV[asked], KEYS[3])
+    if known and not allowed then
+      run(asked) -- which is refused, while nothing is written yet
+    end
+    asked = behind(asked)
+  end
+end
+while at <= #ARGV do
+  answers[#answers + 1] = run(at)
+  at = behind(at)
+end
+return {'OK', answers}
