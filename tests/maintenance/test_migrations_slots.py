@@ -12,6 +12,7 @@ import pytest
 from aioredisca import Database, Integer, ListOf, MigrationError, Model, String, UsageError, conf
 from aioredisca.maintenance.migrations import At, downgrade, status, upgrade
 from aioredisca.maintenance.migrations.journal import Journal
+from aioredisca.persistence import asking
 
 from ..support.drift import drift
 from ..support.slots import judge_slots
@@ -109,6 +110,31 @@ async def test_a_walk_that_was_cut_short_goes_on_and_changes_none_twice(
     assert {price async for price in _prices()} == {1000 + n for n in range(250)}
 
 
+@pytest.mark.parametrize("forgotten", [0, 1], ids=["nothing", "beside the records"])
+async def test_what_a_runner_left_that_was_killed_while_it_forgot_goes_with_the_next(
+    judged: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forgotten: int
+) -> None:
+    await Priced.save_many([Priced.new(f"{n:03}", price=n) for n in range(130)])
+    write(tmp_path, CONVERT.replace("== 150", "is None"))
+    read, calls = asking.read, list[Any]()
+
+    async def cut(store: Any, call: Any, kinds: Any = ()) -> Any:
+        if call.args and call.args[0] == "HDEL":
+            calls.append(call)
+            if len(calls) > forgotten:
+                raise KeyboardInterrupt
+        return await read(store, call, kinds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asking, "read", cut)
+        with pytest.raises(KeyboardInterrupt):
+            await upgrade(tmp_path)
+    assert [one.state for one in await status(tmp_path)] == ["done"]
+    assert await upgrade(tmp_path) == []
+    assert journals(raw) == ["{/migrations}"]
+    assert raw.hkeys("{/migrations}") == [b"step:0001_step"]
+
+
 async def test_a_runner_whose_lease_was_taken_writes_nothing_more(
     judged: Database, raw: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,7 +181,7 @@ async def test_a_model_moves_within_its_slot_only(judged: Database, raw: Any, tm
     with pytest.raises(MigrationError, match=r"0001_step: .*two slots.*tag=\"shop\".*export"):
         await upgrade(tmp_path)
     assert not raw.exists("{/migrations}", "{/migrations}/lease")
-    assert judged.round_trips - before <= 4  # the lease and the ledger: the step was not begun
+    assert judged.round_trips - before <= 5  # the lease and the ledger, twice: the step was not begun
     write(tmp_path, 'operations = [MoveModel(At("mover", tag="shop"), At("moved", tag="shop"))]')
     await upgrade(tmp_path)
     assert raw.lrange("{shop}moved/l/lines/1", 0, -1) == [b"a"]

@@ -125,7 +125,7 @@ async def test_what_a_runner_leaves_that_was_killed_when_it_was_done_goes_with_t
         monkeypatch.setattr(Journal, "tidy", nothing)
     assert await run(folder) == []
     steps = [b"step:0001_it"] if verb == "up" else []
-    assert raw.hkeys("/migrations") == [*steps, *([] if tidies else [cursor])]
+    assert {*raw.hkeys("/migrations")} == {*steps, *([] if tidies else [cursor])}
     assert (cursor in raw.hkeys("/migrations"), raw.exists("/migrations/left")) == (not tidies, not tidies)
     assert [text for text in drift(raw, [model]) if "/migrations" not in text] == []
 
