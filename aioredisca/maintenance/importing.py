@@ -37,6 +37,9 @@ OnConflict = Literal["fail", "skip", "replace"]
 MAX_WEIGHT = 1 << 20
 """Characters of one batch, unless a line has more."""
 
+MOST_TOGETHER = 1000
+"""Lines of one batch over partitions."""
+
 MAX_NAMED = 1000
 """How many lines a report names."""
 
@@ -91,9 +94,9 @@ async def import_records(
     ``progress``          called with the number of lines read so far.
 
     A model is found by its name or its prefix in the header. UsageError for a header of another format or
-    model. What was written before an error stays. EVALSHA (one for each partition), one round trip per 100
-    records; one more with
-    EXISTS to skip, HKEYS to replace; one per model and kind of collection, for the rights.
+    model. What was written before an error stays. EVALSHA, one round trip per 100 records, over partitions
+    one for each of these per up to 1,000; one more with EXISTS to skip, HKEYS to replace; one per model and
+    kind of collection, for the rights.
     """
     if on_conflict not in get_args(OnConflict):
         raise UsageError(f"on_conflict={on_conflict!r}: it is 'fail', 'skip' or 'replace'")
@@ -156,6 +159,8 @@ class Import:
         self.begun = False
         """Whether there was a header: an export of no records has one all the same."""
         self.batch, self.waiting = dict[str, Entry](), list[tuple[Entry, RediscaError]]()
+        self.most = BATCH
+        """Lines that are written together: of many partitions more, else each would get one by one."""
         self.weight = self.lines = self.calls = 0
         """Of the batch, in characters; how many lines the model had so far, and how many calls there were."""
         self.run = secrets.token_hex(8)
@@ -185,7 +190,7 @@ class Import:
                 await self.flush()
             self.batch[change.id] = Entry(number, change)
             self.weight += len(text)
-            if len(self.batch) == BATCH or self.weight > MAX_WEIGHT:
+            if len(self.batch) == self.most or self.weight > MAX_WEIGHT:
                 await self.flush()
         return None
 
@@ -216,6 +221,7 @@ class Import:
         await readiness.in_place(mapper.store(), schema)
         await readiness.ready_to_load(mapper.store(), schema, writes=not self.dry_run)
         self.reader = Reader(mapper, schema, self.checks, self.done.unknown)
+        self.most = min(MOST_TOGETHER, max(BATCH, BATCH * len(schema.parts) // 2))
         self.done.complete = False
 
     async def end(self, line: dict[str, Any]) -> None:

@@ -22,7 +22,9 @@ from aioredisca import (
     String,
     Unavailable,
     UniqueViolation,
+    check,
     conf,
+    repair,
 )
 from aioredisca.drivers.cluster.slots import slot_of_key
 
@@ -166,8 +168,86 @@ async def one_kill(pairs: Cluster, master: Node, full: bool) -> str:
     late = load.last_error - recovered
     assert late < limit(0.05)  # a second of a busy machine
     await no_drift(found)
+    mended = await mended_wholly(Note)
     counts = f"{len(load.acknowledged)} acknowledged, {len(lost)} lost"
-    return f"{counts}, {load.errors}, the last {late:+.2f} s after recovery"
+    return f"{counts}, {load.errors}, the last {late:+.2f} s after recovery, {mended} mended by repair"
+
+
+async def mended_wholly(model: type[Model]) -> int:
+    """How much `repair` had to mend, behind which `check` finds nothing."""
+    done = await repair(model, dry_run=False)
+    assert not done.left, done.left
+    assert (await check(model)).healthy
+    return done.mended.total
+
+
+@conf(prefix="spread", partitions=8)
+class Spread(Model):
+    name = String(unique=True)
+
+
+class Race:
+    """Writers who all want the same values, one after the other, and who got which as far as they were told."""
+
+    def __init__(self) -> None:
+        self.given, self.twice, self.done = dict[str, str](), list[str](), False
+
+    async def write(self, number: int) -> None:
+        count = 0
+        record = Spread.new(f"{number}-0", name="v0")
+        while not self.done:
+            try:
+                await record.save()
+            except (Unavailable, OutcomeUnknown):  # the same record once more settles it
+                await asyncio.sleep(0.02)
+                continue
+            except UniqueViolation:
+                await asyncio.sleep(0.002)
+            else:
+                if self.given.setdefault(f"v{count}", record.id) != record.id:
+                    self.twice.append(f"v{count}")
+            count += 1
+            record = Spread.new(f"{number}-{count}", name=f"v{count}")
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.slow
+async def test_under_load_no_value_is_given_twice_where_writes_are_waited_for(
+    pairs: Cluster, paired: Database, full: bool, record_property: Callable[[str, object], None]
+) -> None:
+    """And nothing of what was told as done is lost. test_wait.py has the control, a fail-over without a wait."""
+    conf.db = database = Database(pairs.plain_url, timeout=2, connect_timeout=limit(1), wait=1)
+    for number in range(20 if full else 1):
+        pairs.empty()
+        await Spread.save_many([Spread.new(f"first{n}", name=f"first{n}") for n in range(40)])
+        record_property(f"round {number}", await one_race(pairs, pairs.masters[number % 3], full))
+    await aclose(database)
+    database.close()
+    await aclose(paired)
+
+
+async def one_race(pairs: Cluster, master: Node, full: bool) -> str:
+    """Kill *master* in the middle of a race, and let it come back; what was seen, in words."""
+    race = Race()
+    tasks = [asyncio.create_task(race.write(n)) for n in range(8 if full else 3)]
+    await asyncio.sleep(0.5)
+    before = len(race.given)
+    await killed(pairs, master)
+    pairs.bring_back(master)  # else the one that took over has no replica, and nothing counts as done
+    end, after = time.monotonic() + limit(5), len(race.given)
+    while len(race.given) < after + 50:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+    race.done = True
+    await asyncio.gather(*tasks)
+    found = await Spread.name.in_([*race.given]).limit(1_000_000)
+    assert before
+    assert race.twice == []
+    assert {one.name: one.id for one in found} == race.given
+    assert len(found) == len(race.given)
+    everybody = [one.name async for one in Spread.all()]
+    assert len({*everybody}) == len(everybody)
+    return f"{len(found)} values given once, {await mended_wholly(Spread)} mended by repair"
 
 
 async def no_drift(ids: set[str]) -> None:
