@@ -139,10 +139,10 @@ async def test_a_record_that_goes_meanwhile_is_gone(
 ) -> None:
     monkeypatch.setattr(lists, "WAIT", 0.2)
     queue = await Queue.new("1").save()
-    timer = threading.Timer(0.1, lambda: raw.delete("queue:1"))
+    timer = threading.Timer(0.1, lambda: raw.delete(queue.getkey()))
     timer.start()
     with pytest.raises(Gone):
-        await queue.jobs.wait_pop()
+        await queue.jobs.wait_pop(limit(1))
     timer.join()
     with pytest.raises(Gone):
         await Queue("never").jobs.wait_pop(0)
@@ -169,7 +169,7 @@ async def test_another_type_and_a_missing_right_are_told(server: Server, db: Dat
     queue = await Queue.new("1").save()
     with server.client() as raw:
         raw.set(queue.jobs.getkey(), "x")
-        with pytest.raises(WrongType, match="queue/l/jobs/1"):
+        with pytest.raises(WrongType, match="l/jobs/1"):
             await queue.jobs.wait_pop(1)
         raw.delete(queue.jobs.getkey())
         raw.execute_command("ACL", "SETUSER", "few", "reset", "on", ">pw", "~*", "&*", "+@all", "-blmove")
