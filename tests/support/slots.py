@@ -65,8 +65,10 @@ def judge_models(monkeypatch: pytest.MonkeyPatch, *, together: bool) -> None:
     """The same with keys as ever, and a slot for each model; *together*: one for all that say nothing else."""
     slots, make = dict[str, str](), Keys.__post_init__
 
-    def default_tag(model: str, tag: Tag | None, *, clustered: bool) -> Tag:
-        return _Unseen() if tag is None else tag_in(model, tag, clustered=clustered)
+    def default_tag(model: str, tag: Tag | None, *, clustered: bool, spread: bool = False) -> Tag:
+        if tag is None and not spread:
+            return _Unseen()
+        return tag_in(model, tag, clustered=clustered, spread=spread)
 
     def made(self: Keys) -> None:
         make(self)

@@ -23,6 +23,7 @@ from aioredisca.types import Reply
 
 _asynchronous: Any = redis.asyncio.cluster
 _blocking: Any = redis.cluster
+_clients: Any = redis
 """Parts of redis-py that carry few types."""
 
 _UNTOLD = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, *MISREAD)
@@ -144,7 +145,8 @@ def _of_client(address: Address, options: dict[str, Any]) -> dict[str, Any]:
 def _asking(node: Node, options: Mapping[str, Any]) -> Any:
     """A client that asks *node*."""
     host, port = node
-    client = redis.Redis.from_pool(redis.ConnectionPool(**{**options, "host": host, "port": port}))
+    pool = _clients.ConnectionPool(**{**options, "host": host, "port": port})
+    client = _clients.Redis.from_pool(pool)
     for command, callback in _reading(node).items():
         client.set_response_callback(command, callback)
     return client
