@@ -356,7 +356,7 @@ async def test_children_are_merged_in_one_order(db: Database) -> None:
     assert {type(row) for row in drawn} == {Row, Child}
     before = db.round_trips
     await Row.age.range(children=True)
-    assert db.round_trips == before + 1
+    assert db.round_trips - before <= (2 if db.clustered else 1)  # each at its node, side by side
 
 
 # -- an index is a hint ----------------------------------------------------------------------------
