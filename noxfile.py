@@ -100,13 +100,23 @@ def rolling(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or [*backends, *tests]), env={"REDISCA_FULL": "1"})
 
 
+BEHAVIOUR = "model fields persistence query maintenance scenarios web".split()
+"""Folders of tests of what the library does, wherever."""
+
+
 @nox.session
 def cluster(session: nox.Session) -> None:
-    """Run the tests of clusters with the full figures, on three servers. Takes an hour."""
+    """Run all tests of behaviour on clusters of one and of three nodes, and those of clusters in full."""
     session.install("-e", ".[matrix]")
+    if session.posargs:
+        session.run("pytest", *session.posargs, env={"REDISCA_FULL": "1"})
+        return
+    folders = [f"tests/{name}" for name in BEHAVIOUR]
+    for backend in ("cluster1", "cluster3"):
+        session.run("pytest", "--backend", backend, "-n", WORKERS, "-m", "not slow", *folders)
     tests = [f"tests/drivers/test_cluster{name}.py" for name in ("", "_moves", "_failover")]
     backends = ["--backend", "valkey9", "--backend", "redis62", "--backend", "redis82"]
-    session.run("pytest", *(session.posargs or [*backends, *tests]), env={"REDISCA_FULL": "1"})
+    session.run("pytest", *backends, *tests, env={"REDISCA_FULL": "1"})
 
 
 @nox.session(name="expiry-soak")

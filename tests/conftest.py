@@ -30,6 +30,7 @@ from .support.cluster import Cluster
 from .support.proxy import Proxy
 from .support.servers import KINDS, Server, version_of
 from .support.slots import judge_models
+from .support.tagged import Names, hang_up, judge_scripts, new_raw
 from .support.tracing import is_traced, untraced
 
 # A slow machine is no failure: how long an example takes is measured elsewhere.
@@ -129,6 +130,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _is_twin(item: pytest.Item) -> bool:
     """Whether a test of the core asks fakeredis in blocking code, or for seconds: it told nothing that asyncio
     there and both on a real server did not, and was a fourth of all time. The matrix has them."""
+    if chosen(item, "backend") in CLUSTERS:  # a push has a few tests there
+        return bool(chosen(item, "driver") == "blocking")
     if chosen(item, "backend") != "memory" or item.get_closest_marker("memory_only"):
         return False
     if item.get_closest_marker("slow"):
@@ -167,9 +170,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
         only_memory = metafunc.definition.get_closest_marker("memory_only")
         chosen = ["memory"] if only_memory else metafunc.config.stash[_BACKENDS]
-        if {"server", "proxy", "cluster", "pairs", "trio"} & set(metafunc.fixturenames):
+        if metafunc.definition.get_closest_marker("on_cluster") and not _is_chosen(metafunc.config):
+            chosen = [*chosen, "cluster1"]
+        if {"server", "durable", "proxy", "cluster", "pairs", "trio"} & set(metafunc.fixturenames):
             chosen = [name for name in chosen if name != "memory" and name not in CLUSTERS]
         metafunc.parametrize("backend", chosen, scope="session")
+
+
+def _is_chosen(config: pytest.Config) -> bool:
+    """Whether the caller has said where to run."""
+    return bool(config.getoption("--matrix") or config.getoption("--backend") or config.getoption("--slots"))
 
 
 def _drivers(item: Any) -> tuple[str, ...]:
@@ -261,12 +271,21 @@ def _watched_for_less(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(taking_over, "WATCHED", 0.02)
 
 
+@pytest.fixture
+def names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Names:
+    """How keys are called on one node, in a test on a cluster."""
+    return Names(monkeypatch, together=request.node.get_closest_marker("one_slot") is not None)
+
+
 @pytest.fixture(autouse=True)
 def _slots_of_their_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """``--slots``: whatever is tested is tested in a cluster."""
-    slots = request.config.getoption("--slots")
-    if request.node.get_closest_marker("one_node") and (slots or chosen(request.node, "backend") in CLUSTERS):
+    """``--slots``, or a cluster: whatever is tested is tested so."""
+    slots, clustered = request.config.getoption("--slots"), chosen(request.node, "backend") in CLUSTERS
+    if request.node.get_closest_marker("one_node") and (slots or clustered):
         pytest.skip("not so in a cluster")
+    if clustered:
+        request.getfixturevalue("names")
+        judge_scripts(monkeypatch)
     if slots:
         together = request.node.get_closest_marker("one_slot") is not None
         judge_models(monkeypatch, together=together)
@@ -300,15 +319,18 @@ def db(url: str) -> Iterator[Database]:
 
 
 @pytest.fixture
-def raw(db: Database) -> Iterator[Any]:
-    """A plain blocking redis-py client of the same store."""
-    client: Any = db.sync_client
+def raw(db: Database, backend: str, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A plain blocking redis-py client of the same store; of a cluster, by the names that keys have on one node."""
+    if backend in CLUSTERS:
+        cluster = _cluster(request.getfixturevalue("clusters"), backend, CLUSTERS[backend])
+        client = new_raw(cluster, db, request.getfixturevalue("names"))
+        yield client
+        hang_up(client)
+        return
+    client = db.sync_client
     yield client
     client.close()
-    if hasattr(client, "disconnect_connection_pools"):  # of a cluster that is one
-        client.disconnect_connection_pools()
-    else:
-        client.connection_pool.disconnect()
+    client.connection_pool.disconnect()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 import socket
@@ -16,8 +17,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from aioredisca import Database, Email, Integer, Model, String
+from aioredisca import Database, Email, Integer, Model, StoreError, String
 from aioredisca.drivers.run import driving
+from aioredisca.types import Call, Script
 
 from .support import servers as support_servers
 from .support.drift import drift
@@ -330,3 +332,19 @@ def test_without_its_real_server_no_run_counts(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(conftest, "KINDS", [Kind(kind.name, lambda: None) for kind in KINDS])
     with pytest.raises(pytest.UsageError, match="the tests need a real server"):
         conftest._choose(Config())  # type: ignore[arg-type]
+
+
+@pytest.mark.on_cluster
+async def test_a_script_that_reaches_for_a_key_of_another_slot_is_caught(db: Database) -> None:
+    """Where one node has all slots, too. The first is the control: of its own slot it may."""
+    if not db.clustered:
+        return
+    for key, caught in (("{a}other", False), ("{b}other", True)):
+        text = f"return redis.call('EXISTS', '{key}')"
+        script = Script(text, hashlib.sha1(text.encode()).hexdigest())
+        call = Call((), script, ("{a}1",))
+        if caught:
+            with pytest.raises(StoreError, match=r"slot|cluster"):
+                await db.transport().send(call)
+        else:
+            assert await db.transport().send(call) == 0

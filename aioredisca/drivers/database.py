@@ -131,6 +131,7 @@ class Database:
             sort_alone=not self.clustered,  # only scripts are guarded while a slot moves
             fences=not fake,
             waits=not fake,
+            whole=fake,
             max_arguments=max_arguments or max_arguments_at(self._address.hosts),
         )
         self.facts.neighbours = _known.setdefault(self._address.database, self.facts.neighbours)

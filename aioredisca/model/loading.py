@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.loads import (
@@ -13,7 +14,7 @@ from aioredisca.compiler.loads import (
     read_fields,
     record_call,
 )
-from aioredisca.errors import NotFound, WrongType
+from aioredisca.errors import NotFound, PermissionDenied, WrongType
 from aioredisca.fields.access import keep_touched, need_id
 from aioredisca.model.unit_of_work import current
 from aioredisca.persistence import asking, expiry, readiness
@@ -51,7 +52,7 @@ async def load(
         finally:
             lock.release()
     if strict and state.absent:
-        raise NotFound(record.__mapper__.name, state.id)
+        raise await _not_found(record.__mapper__, record.__mapper__.store(state.unit), state.id)
     return record
 
 
@@ -98,6 +99,21 @@ def take(record: Record, raw: Raw | None, *, complete: bool) -> None:
     record.__state__.layers.take(raw, complete=complete)
 
 
+async def _not_found(mapper: Any, store: Store, id: str) -> NotFound:
+    """The error for a record that is not there.
+
+    A node of a cluster that was called by a plain URL has records by other keys. So the first time, unless a
+    class was used by its indexes before, it is asked for keys of two slots, which it refuses (StoreError).
+    EXISTS, one round trip.
+    """
+    keys, facts = mapper.keys(store), store.facts
+    if not (keys.slot or facts.index_states or facts.whole):
+        with suppress(PermissionDenied):
+            await asking.read(store, Call(("EXISTS", keys.record(id), keys.meta)), NUMBER)
+        facts.whole = True
+    return NotFound(mapper.name, id)
+
+
 def _no_record(schema: Schema, id: str) -> WrongType:
     return WrongType(schema.keys.record(id), place="record")
 
@@ -139,7 +155,7 @@ async def get(model: Any, model_id: str | int, /, *, touch: bool = False) -> Any
             raise _no_record(schema, id) from None
         check_row(row, schema.read_fields)
     if row[0] is None and _is_nothing(row):
-        raise NotFound(mapper.name, id)
+        raise await _not_found(mapper, store, id)
     return mapper.hydrate(schema.places, id, row)
 
 

@@ -57,6 +57,7 @@ class StoreFacts:
     ``tracking``           CLIENT TRACKING is there, and allowed.
     ``fences``             connections can be ended by others: CLIENT INFO and KILL are there, and allowed.
     ``waits``              BLMOVE waits for a list that is not there: not in fakeredis.
+    ``whole``              it is known to be no node of a cluster.
     ``max_arguments``      of one command that the server takes, its name among them.
     ``given_up``           connections to be ended before anything else is sent: writes were on their way.
     ``eviction_told``      it was warned of that the server may throw records away.
@@ -78,6 +79,7 @@ class StoreFacts:
     tracking: bool = True
     fences: bool = True
     waits: bool = True
+    whole: bool = False
     max_arguments: int = MAX_ARGUMENTS
     given_up: set[Peer] = field(default_factory=set[Peer])
     eviction_told: bool = False

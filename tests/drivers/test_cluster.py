@@ -228,6 +228,41 @@ async def test_a_plain_url_is_told_what_to_write(cluster: Cluster) -> None:
         await aclose(database)
 
 
+async def test_a_plain_url_finds_no_record_by_id_and_is_told_why(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the key would be on the node that was asked: it has another in a cluster."""
+
+    class Person(Model):
+        name = String()
+
+    monkeypatch.setattr(conf, "_db", Database(cluster.url))
+    await Person.new("1", name="Ada").save()
+    await aclose(conf.db)
+    for node in cluster.masters:
+        monkeypatch.setattr(conf, "_db", Database(f"redis://127.0.0.1:{node.port}"))
+        for id in map(str, range(1, 9)):
+            with pytest.raises(StoreError, match=r"write redis\+cluster://"):
+                await Person.get(id)
+            with pytest.raises(StoreError, match=r"write redis\+cluster://"):
+                await Person(id).load(strict=True)
+        await aclose(conf.db)
+
+
+async def test_a_server_alone_is_asked_once_whether_it_is(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Person(Model):
+        name = String()
+
+    monkeypatch.setattr(conf, "_db", Database(server.url))
+    for trips in (2, 3, 4):
+        with pytest.raises(NotFound):
+            await Person.get("1")
+        assert conf.db.round_trips == trips
+    await aclose(conf.db)
+
+
 async def test_the_url_of_a_cluster_at_a_server_that_is_none(server: Any) -> None:
     database = Database(f"redis+cluster://127.0.0.1:{server.port}")
     with pytest.raises(UsageError, match="is no cluster: write redis://"):

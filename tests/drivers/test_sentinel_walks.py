@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aioredisca import adopt
 from aioredisca.drivers import walks
 from aioredisca.types import Astray, Call, Script
 
@@ -40,6 +41,32 @@ async def test_nothing_is_passed_over(
                 assert sentinels is not None
                 sentinels.heard(("127.0.0.1", new.port))
     assert (len(found) == COUNT) == told, len(found)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["told", "control"])
+async def test_adopt_passes_over_no_hash(
+    oracles: list[Oracle], old: Server, new: Server, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control goes on with the cursor of the old primary at the new one."""
+    for server in (old, new):
+        with server.client() as client, client.pipeline(transaction=False) as pipe:
+            client.flushall()
+            for n in range(2 * COUNT):
+                pipe.hset(f"user:{n}", "n", n)
+            pipe.execute()
+    if not told:
+        monkeypatch.setattr(walks, "marked", lambda calls, replies, node: replies)
+    async with opened(*oracles) as database:
+
+        def replace_primary(_: int) -> None:
+            for oracle in oracles:
+                oracle.names, oracle.epoch = new.port, 2
+            sentinels = database._address.sentinels
+            assert sentinels is not None
+            sentinels.heard(("127.0.0.1", new.port))
+
+        (model,) = (await adopt(database, sample=1, progress=replace_primary)).models
+    assert (model.hashes == 2 * COUNT) == told, model.hashes
 
 
 @both

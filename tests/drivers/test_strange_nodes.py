@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from aioredisca import Database, Model, StoreError, String, Unavailable, conf
+from aioredisca.drivers.cluster.routing import PAUSE
 from aioredisca.drivers.cluster.slots import slot_of_key
+from aioredisca.types import Call
 
 from ..support.cluster import Cluster, aclose
 from ..support.oracle import Oracle
+from ..support.patience import limit
 from ..support.servers import Server
 from .watched import READ, ask, opened
 
@@ -85,6 +89,58 @@ async def test_a_node_that_answers_strangely(
     with pytest.raises(StoreError):
         await Leaf.get("1")
     await aclose(database)
+
+
+_NAMELESS = (b"*2\r\n$-1\r\n:%d\r\n", b"*2\r\n$0\r\n\r\n:%d\r\n", b"*4\r\n$1\r\n?\r\n:%d\r\n$2\r\nid\r\n%b")
+_ADDRESS = b"*2\r\n$2\r\nip\r\n$9\r\n127.0.0.1\r\n"
+
+
+@pytest.mark.parametrize("node", _NAMELESS)
+async def test_a_cluster_of_one_that_tells_no_host_is_where_it_was_asked(node: bytes) -> None:
+    oracle = Strange(b"")
+    oracle.reply = _NODE % (node % ((oracle.port, _ADDRESS) if b"?" in node else oracle.port))
+    database = Database(f"redis+cluster://127.0.0.1:{oracle.port}")
+    assert await database.transport().send(Call(("PING",))) == b"OK"
+    await aclose(database)
+    oracle.stop()
+
+
+@pytest.mark.parametrize(
+    "reply", [b":7\r\n", b"*1\r\n:1\r\n", b"*0\r\n", _NODE % b"*2\r\n$1\r\nh\r\n$1\r\nx\r\n"]
+)
+async def test_after_a_strange_answer_another_node_is_asked(
+    strange: Strange, cluster: Cluster, reply: bytes
+) -> None:
+    """In any order: of ten, half ask the strange one first."""
+    for _ in range(10):
+        database = Database(f"redis+cluster://127.0.0.1:{strange.port},{cluster.nodes[0].place}")
+        assert await database.transport().send(Call(("GET", "a"))) is None
+        await aclose(database)
+
+
+class Ring(Strange):
+    """A node that says of every key that it is at itself, and counts how often it was asked."""
+
+    def answer(self, command: list[bytes]) -> bytes:
+        if command[0].upper() != b"GET":
+            return super().answer(command)
+        self.asked += 1
+        return b"-MOVED 15495 127.0.0.1:%d\r\n" % self.port
+
+
+async def test_a_node_that_points_to_itself_is_not_asked_without_a_pause() -> None:
+    """And all calls made together have one timeout."""
+    ring = Ring(b"")
+    ring.reply = _NODE % (_NAMELESS[0] % ring.port)
+    database = Database(f"redis+cluster://127.0.0.1:{ring.port}", timeout=0.5)
+    begun = time.monotonic()
+    replies = await database.transport().send_all([Call(("GET", "a"))] * 4)
+    took = time.monotonic() - begun
+    assert [type(reply) for reply in replies] == [Unavailable] * 4
+    assert 4 < ring.asked < 4 + 3 * took / PAUSE  # without one it would be many more
+    assert took < limit(1.5)
+    await aclose(database)
+    ring.stop()
 
 
 async def test_nodes_that_do_not_tell_their_host_are_where_the_url_is(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import argon2
 import bcrypt
 import pytest
@@ -149,10 +151,10 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("stored", HOSTILE)
-async def test_what_is_no_hash_or_asks_too_much_is_corrupt(db: Database, stored: str) -> None:
+async def test_what_is_no_hash_or_asks_too_much_is_corrupt(db: Database, raw: Any, stored: str) -> None:
     with pytest.raises(ValueError, match="is no password hash"):
         Hash(stored)
-    db.sync_client.hset("login:1", "password", stored)
+    raw.hset("login:1", "password", stored)
     with pytest.raises(CorruptRecord) as caught:
         await Login.password.verify(await Login.get("1"), PLAIN)
     assert stored not in str(caught.value)

@@ -31,6 +31,7 @@ from aioredisca import (
 from aioredisca.pydantic import Create, Read
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 
 
 class Color(str, enum.Enum):  # noqa: UP042  # the old way, whose text is its name
@@ -171,7 +172,7 @@ async def test_a_subclass_is_reduced_at_the_door(
 )
 async def test_an_id_is_reduced_too(db: Database, raw: Any, given: Any, id: str) -> None:
     one = await Thing.new(given, text="t").save()
-    assert (one.id, type(one.id), one.getkey()) == (id, str, f"thing:{id}")
+    assert (one.id, type(one.id), one.getkey()) == (id, str, f"{base_of(Thing)}:{id}")
     assert raw.exists(f"thing:{id}")
     assert Thing(given) == one == await Thing.get(given)
     assert await Thing.get_many([given]) == [one]

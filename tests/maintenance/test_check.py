@@ -80,6 +80,7 @@ async def test_all_kinds_at_once_in_both_colours(db: Database, raw: Any) -> None
     assert left == {one.kind for one in PLANTS if not one.mended}
 
 
+@pytest.mark.on_cluster
 async def test_a_foreign_key_of_an_index_of_one_name_is_replaced(db: Database, raw: Any) -> None:
     await fill(7)
     for key in ("live/r/age", "live/ids", "live/t", "live/t/n", "live/u/email"):

@@ -27,6 +27,7 @@ from aioredisca.maintenance.checking.faults import Fault, Finding
 
 from ..support.drift import drift
 from ..support.planting import PLANTS, Lang, Live, Strict, fill, record
+from ..support.tagged import called
 
 MODELS = (Live, Lang, Strict)
 WRITERS = 20
@@ -161,8 +162,9 @@ async def test_foreign_keys_and_nested_prefixes_are_told_and_left_alone(db: Data
 
     report = await check(Live)
     assert (report.healthy, report.foreign, report.nested) == (True, 4, 4)
-    assert set(report.foreign_keys) == {"live:lock", "live:v1:settings", "live/queue", "live/queue/1/*"}
-    assert all(key.startswith("live:old") for key in report.nested_keys)
+    foreign = {called(raw, key) for key in report.foreign_keys}
+    assert foreign == {"live:lock", "live:v1:settings", "live/queue", "live/queue/1/*"}
+    assert all(called(raw, key).startswith("live:old") for key in report.nested_keys)
     raw.zrem("live/r/age", "v1")
     raw.sadd("live/x/city/Nowhere", "v2")
     done = await repair(Live, dry_run=False)

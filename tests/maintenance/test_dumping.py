@@ -184,6 +184,7 @@ async def test_control_a_byte_less_is_found(db: Database, raw: Any) -> None:
     assert {"dev/l/board/e000", "dev/l/log/e000"} <= differences(stored(raw), before).keys()
 
 
+@pytest.mark.on_cluster
 async def test_parents_come_first_and_a_child_waits_for_its_parent(db: Database, raw: Any) -> None:
     await filled(raw, 3)
     lines = await lines_of(Everything, Parent)

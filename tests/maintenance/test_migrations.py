@@ -365,6 +365,7 @@ async def test_after_ctrl_c_it_goes_on_at_once(db: Database, raw: Any, folder: F
     assert (report.done, report.counts[0].looked) == (True, 50)
 
 
+@pytest.mark.on_cluster
 async def test_a_model_is_deleted_and_nothing_else(db: Database, raw: Any, folder: Folder) -> None:
     await fill(db)
     nested = conf(db=db, prefix="user2")(
@@ -487,7 +488,9 @@ async def test_an_indexed_field_is_not_filled_behind_the_back_of_its_index(
 ) -> None:
     await fill(db)
     folder.add("0001_a", "operations = [CopyField('user', 'name', 'age')]")
-    with pytest.raises(MigrationError, match=r"^0001_a: the store has indexes of age in 'user', which only"):
+    with pytest.raises(
+        MigrationError, match=r"^0001_a: the store has indexes of age in '\{?user\}?', which only"
+    ):
         await folder.up()
     assert raw.hget("user:3", "age") == b"3"
     assert await folder.states() == {"0001_a": "running"}
@@ -498,11 +501,11 @@ async def test_records_that_nobody_has_listed_are_not_passed_over(
 ) -> None:
     raw.hset("user:1", "mail", "a@x.yz")
     folder.add("0001_a", "operations = [CopyField('user', 'mail', 'email')]")
-    with pytest.raises(MigrationError, match=r"^0001_a: the records of 'user' are not listed"):
+    with pytest.raises(MigrationError, match=r"^0001_a: the records of '\{?user\}?' are not listed"):
         await folder.up()
     model = user(db, mail=Email(unique=True))
     await model.new("2", mail="b@x.yz").save()
-    with pytest.raises(MigrationError, match=r"^0001_a: the records of 'user' are not listed"):
+    with pytest.raises(MigrationError, match=r"^0001_a: the records of '\{?user\}?' are not listed"):
         await folder.up()
     await reindex(model)
     assert counts(await folder.up()) == [(2, 2)]

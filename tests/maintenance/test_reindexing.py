@@ -297,6 +297,7 @@ def spoil(raw: Any) -> None:
     raw.zadd("live/x/city/Ordered", {"s1": 1})
 
 
+@pytest.mark.on_cluster
 async def test_it_removes_what_records_deny_and_adds_what_they_lack(db: Database, raw: Any) -> None:
     model = live()
     await model.save_many(stable(model))

@@ -32,6 +32,7 @@ from aioredisca.model.declaration import RESERVED
 from aioredisca.model.record import Record
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 
 
 class Base(Model):
@@ -373,7 +374,7 @@ async def test_hooks_that_run_before_a_class_is_complete_see_that_class(db: Data
 
     assert seen == [("one", ["x", "y"])]
     assert [type(record) for record in made] == [One, Two]
-    assert [record.getkey() for record in made] == ["plug-one:default", "plug-two:default"]
+    assert [record.getkey() for record in made] == [f"{base_of(model)}:default" for model in (One, Two)]
     for record in made:
         await record.save()
     assert [record.x for record in [*await One.all(), *await Two.all()]] == ["One", "Two"]

@@ -10,13 +10,14 @@ import pytest
 
 from aioredisca import Database, NotFound, NotLoaded, ValidationError, session
 
+from ..support.tagged import base_of
 from .support import Account, User
 
 
 async def test_a_handle_does_no_io_until_it_is_awaited(db: Database) -> None:
     user = User("1")
     before = db.round_trips
-    assert (user.id, user.getid(), user.getkey()) == ("1", "1", "user:1")
+    assert (user.id, user.getid(), user.getkey()) == ("1", "1", f"{base_of(User)}:1")
     assert not user.loaded()
     assert db.round_trips == before
     with pytest.raises(NotLoaded, match=r"await the handle first: record = await User\('1'\)"):

@@ -72,6 +72,7 @@ async def test_what_is_meant_to_be_shared_is(db: Database) -> None:
     ],
 )
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.one_node
 async def test_namespaces_that_meet_are_refused(db: Database, first: Any, second: Any, turned: bool) -> None:
     one = conf(**first)(named("m", "One", name=String()))
     two = conf(**second)(named("m", "Two", name=String()))

@@ -29,6 +29,7 @@ from .session_models import Admin, User
 # -- unit of work --------------------------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_all_changes_are_saved_at_the_end_or_none(db: Database, raw: Any) -> None:
     await User.new("1", name="Ada", age=1).save()
     async with session(autosave=True) as unit:
@@ -92,6 +93,7 @@ async def test_a_value_spoilt_in_place_stops_the_flush_before_io_and_is_named(db
     assert drift(raw, [User]) == []
 
 
+@pytest.mark.on_cluster
 async def test_deletes_join_the_flush(db: Database, raw: Any) -> None:
     await User.save_many([User.new(str(i), email=f"{i}@x.yz") for i in range(3)])
     async with session(autosave=True) as unit:

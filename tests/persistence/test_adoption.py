@@ -123,6 +123,7 @@ async def test_records_that_vanish_meanwhile_are_no_foreign_ones(
 
 
 @pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.one_node
 async def test_keys_that_meet_in_two_databases_of_one_server_are_refused(
     url: str, db: Database, turned: bool
 ) -> None:

@@ -60,6 +60,7 @@ class User(Model):
 # -- incr ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_counting_keeps_every_index_and_the_instance(db: Database, raw: Any) -> None:
     user = await User.new("1", owner="o").save()
     assert await user.incr(User.credits, 5) == 5  # no value counts as 0
@@ -252,6 +253,7 @@ async def test_a_count_without_an_answer_is_unknown_and_never_sent_twice(
 # -- get_or_create, update_or_create ---------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_a_record_is_created_once_and_found_after(db: Database, raw: Any) -> None:
     made, created = await User.get_or_create(email="Ada@Example.com", defaults={"seen": 1, "tags": ["x"]})
     assert created

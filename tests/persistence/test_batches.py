@@ -46,6 +46,7 @@ class Post(Model):
     rank = Integer(index=True)
 
 
+@pytest.mark.on_cluster
 async def test_two_uniques_swap_in_one_batch(db: Database, raw: Any) -> None:
     a = await User.new("a", email="x@x.xx").save()
     b = await User.new("b", email="y@y.yy").save()
@@ -84,6 +85,7 @@ async def test_two_claims_of_one_value_in_a_batch_refuse_it_whole(db: Database, 
 
 
 @pytest.mark.one_slot
+@pytest.mark.on_cluster
 async def test_a_unit_over_two_classes_is_written_whole_or_not_at_all(db: Database, raw: Any) -> None:
     await Post.new("taken", slug="s").save()
     with pytest.raises(UniqueViolation) as caught:
@@ -292,6 +294,7 @@ async def test_a_cancelled_bulk_write_leaves_what_was_not_sent_pending(
         assert drift(plain, [User]) == []
 
 
+@pytest.mark.on_cluster
 async def test_save_many_can_leave_out_what_conflicts(db: Database, raw: Any) -> None:
     await User.new("3", email="free@x.xx").save()
     await User.new("old", email="7@x.xx").save()

@@ -77,6 +77,7 @@ def told(caught: Any, model: str, field: str) -> None:
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
+@pytest.mark.on_cluster
 async def test_a_child_of_nobody_is_refused(db: Database, raw: Any) -> None:
     post = Post.new("p", author="nobody", email="a@b.cc", n=1)
     with pytest.raises(ValidationError) as caught:

@@ -73,6 +73,7 @@ async def test_a_value_is_taken_in_all_partitions(db: Database) -> None:
     await Guest.new("bob", email="ada@x.yz", owner="ada", slug="home").save()
 
 
+@pytest.mark.one_node
 async def test_what_each_verb_costs(db: Database) -> None:
     await warm(db)
     fresh = Guest.new("a", email="a", number=1000, owner="a", slug="a")
@@ -92,6 +93,7 @@ async def test_what_each_verb_costs(db: Database) -> None:
     assert await trips(db, Guest.delete_many(many)) == 3
 
 
+@pytest.mark.one_node
 async def test_what_a_refusal_costs(db: Database) -> None:
     await warm(db)
     await Guest.new("a", email="a", number=1000).save()

@@ -63,6 +63,7 @@ class Game(Model):
 # -- verbs -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_a_list(db: Database, raw: Any) -> None:
     game = await Game.new("1").save()
     assert await game.log.range() == []
@@ -114,6 +115,7 @@ async def test_a_sorted_set(db: Database) -> None:
     assert await game.scores.len() == 3
 
 
+@pytest.mark.on_cluster
 async def test_a_counter_is_exact_to_64_bits(db: Database) -> None:
     game = await Game.new("1").save()
     assert await game.visits.get() == 0
@@ -234,6 +236,7 @@ async def test_they_go_with_their_record_however_it_goes(db: Database, raw: Any)
 
 
 @pytest.mark.one_slot
+@pytest.mark.on_cluster
 async def test_they_go_with_a_cascade(db: Database, raw: Any) -> None:
     class Club(Model):
         name = String()

@@ -88,6 +88,7 @@ async def two_parents() -> None:
     await Parent.save_many([Parent.new("1"), Parent.new("2")])
 
 
+@pytest.mark.on_cluster
 async def test_a_new_child_goes_with_its_parent(db: Database, raw: Any) -> None:
     await two_parents()
     async with session(autosave=True) as work:

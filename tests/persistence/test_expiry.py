@@ -185,6 +185,7 @@ async def test_a_record_that_is_over_is_none(db: Database, raw: Any) -> None:
             await question
 
 
+@pytest.mark.on_cluster
 async def test_its_unique_values_are_free(db: Database, raw: Any) -> None:
     first = await full("a").save()
     with pytest.raises(UniqueViolation):
@@ -277,6 +278,7 @@ async def test_a_cascade_takes_the_end_of_a_record_along(db: Database, raw: Any)
 # -- what is left ----------------------------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_nothing_is_left_after_a_sweep(db: Database, raw: Any) -> None:
     long = "y" * 600
     for number in range(5):
@@ -336,6 +338,7 @@ async def test_a_save_tells_another(db: Database, raw: Any) -> None:
     assert drift(raw, [Pass]) == []
 
 
+@pytest.mark.on_cluster
 async def test_expire_persist_and_touch(db: Database, raw: Any) -> None:
     record = await full("a").save()
     await record.expire(60)

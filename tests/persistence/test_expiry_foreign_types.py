@@ -13,6 +13,7 @@ import pytest
 from aioredisca import Database, Integer, Model, String, WrongType, conf, reindex, sweep
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 
 HOUR = dt.timedelta(hours=1)
 
@@ -76,7 +77,7 @@ async def refused(kind: Any, raw: Any, name: str, write: Callable[[Any], Any]) -
     before = records(kind, raw)
     with pytest.raises(WrongType) as error:
         await write(one)
-    assert error.value.key == place
+    assert error.value.key == f"{base_of(kind)}/{name}"
     assert records(kind, raw) == before
 
 
@@ -140,4 +141,4 @@ async def test_in_the_place_of_a_record_it_is_named(db: Database, raw: Any) -> N
     raw.set("room:1", "foreign", ex=3600)
     with pytest.raises(WrongType, match="holds something that is no record") as error:
         await changed(one, note="y").save()
-    assert error.value.key == "room:1"
+    assert error.value.key == one.getkey()

@@ -319,6 +319,7 @@ async def test_a_record_from_before_the_declaration_stays(raw: Any) -> None:
     assert await one.exists()
 
 
+@pytest.mark.on_cluster
 async def test_a_record_ends_with_its_fields(raw: Any) -> None:
     one = await a_record(Both)
     one.code = "new"

@@ -111,6 +111,7 @@ async def left() -> dict[str, list[str]]:
     return {model.__name__: await model.all().ids() for model in MODELS if await model.all().ids()}
 
 
+@pytest.mark.on_cluster
 async def test_a_delete_takes_along_what_refers_to_it(db: Database, raw: Any) -> None:
     await a_family()
     assert await Author("a").delete()
@@ -132,6 +133,7 @@ async def test_a_reference_that_is_taken_away_leaves_every_index(db: Database, r
     assert drift(raw, MODELS) == []
 
 
+@pytest.mark.on_cluster
 async def test_a_delete_is_restricted_as_a_whole(db: Database, raw: Any) -> None:
     await a_family()
     await Award.new("w", author="a", title="t").save()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from aioredisca import (
 from aioredisca.persistence.readiness import rows
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 
 
 def old_class() -> Any:
@@ -212,14 +214,14 @@ async def test_foreign_writes_are_detected_and_never_handed_out(db: Database, ra
     raw.delete("user:1")
     raw.sadd("user/x/city/Rome", "ghost")
     assert [found.id for found in await user.city.find("Rome")] == ["2", "3"]
-    assert db.stale_rows == {"user": 3}
+    assert db.stale_rows == {base_of(user): 3}
     assert [found.id for found in await (user.city == "Rome").limit(2)] == ["2", "3"]
     assert [found.id for found in await user.all()] == ["0", "2", "3"]
     assert await (user.city == "Bern") == []
 
 
 async def test_two_classes_with_other_storage_on_one_prefix_are_refused(db: Database) -> None:
-    with pytest.raises(UsageError, match="share the prefix 'shared'"):
+    with pytest.raises(UsageError, match=r"share the prefix '\{?shared\}?'"):
         await SharedTwo.new("1").save() if await SharedOne.new("1").save() else None
 
 
@@ -243,6 +245,7 @@ class Nested(Model):
     name = String()
 
 
+@pytest.mark.one_node
 async def test_a_prefix_that_continues_another_is_refused(db: Database) -> None:
     await Nest.new("1").save()
     with pytest.raises(UsageError, match="starts with 'nest:'"):
@@ -269,9 +272,9 @@ async def test_a_foreign_type_beside_the_records_is_named(url: str, db: Database
     model = new_class()
     await model.new("1", city="Rome").save()
     raw.rpush("user/lease", "mine")
-    with pytest.raises(WrongType, match=r"'user/lease'.*rename or delete it$"):
+    with pytest.raises(WrongType, match=rf"'{re.escape(base_of(model))}/lease'.*rename or delete it$"):
         await reindex(model)
     raw.delete("user/lease", "user/meta")
     raw.rpush("user/meta", "mine")
-    with pytest.raises(WrongType, match=r"'user/meta'.*rename or delete it"):
+    with pytest.raises(WrongType, match=rf"'{re.escape(base_of(model))}/meta'.*rename or delete it"):
         await conf(db=Database(url))(new_class()).city.find("Rome")

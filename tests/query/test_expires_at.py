@@ -32,6 +32,7 @@ from aioredisca.persistence import executor
 from aioredisca.storage.moments import since_1970
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 from .support import ids
 
 UTC = dt.UTC
@@ -532,7 +533,7 @@ async def test_explain_names_it(db: Database, raw: Any) -> None:
     await filled(raw, soon())
     told = await (Login.expires_at < FAR).explain()
     assert told.condition == "Between expires_at"
-    assert [(one.kind, one.key) for one in told.drivers] == [("sorted set, by score", "login/t")]
+    assert [(one.kind, one.key) for one in told.drivers] == [("sorted set, by score", f"{base_of(Login)}/t")]
     assert told.warnings == ()
     assert told.count == await (Login.expires_at < FAR).count()
     ordered = await Login.all().order_by(Login.expires_at).limit(3).explain()

@@ -28,6 +28,7 @@ from .support import Row, ids, rows
 # -- changes by query ----------------------------------------------------------------------------
 
 
+@pytest.mark.on_cluster
 async def test_update_sets_fields_of_all_that_match(db: Database, raw: Any) -> None:
     await rows(250, size=lambda i: i, country=lambda i: "FI" if i % 2 else "SE")
     assert await (Row.country == "FI").update(country="NO", name="x") == 125
@@ -76,6 +77,7 @@ async def test_delete_by_query(db: Database, raw: Any) -> None:
     assert raw.keys("*") == [b"row/meta"]
 
 
+@pytest.mark.on_cluster
 async def test_incr_by_query_moves_records_in_the_very_index_that_finds_them(db: Database, raw: Any) -> None:
     """The known-bad way, to walk the index while records move ahead in it, would count some twice."""
     await rows(300, size=lambda i: i if i % 3 else None)
@@ -169,6 +171,7 @@ class Prize(Model):
 
 
 @pytest.mark.one_slot
+@pytest.mark.on_cluster
 async def test_delete_by_query_minds_on_delete(db: Database, raw: Any) -> None:
     await Author.save_many([Author.new(str(i), name="a" if i < 120 else "b") for i in range(130)])
     await Book.save_many([Book.new(str(i), author=str(i % 130)) for i in range(260)])

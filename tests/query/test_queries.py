@@ -30,6 +30,7 @@ from aioredisca import (
 )
 
 from ..support.drift import drift
+from ..support.tagged import base_of
 
 
 class Colour(enum.Enum):
@@ -355,7 +356,7 @@ async def test_children_are_merged_in_one_order(db: Database) -> None:
     assert {type(row) for row in drawn} == {Row, Child}
     before = db.round_trips
     await Row.age.range(children=True)
-    assert db.round_trips == before + 1
+    assert db.round_trips - before <= (2 if db.clustered else 1)  # each at its node, side by side
 
 
 # -- an index is a hint ----------------------------------------------------------------------------
@@ -374,4 +375,4 @@ async def test_a_row_whose_record_says_otherwise_is_dropped_and_counted(db: Data
     assert await (Row.email == "1@x.yz").count() == 0
     assert not await (Row.email == "2@x.yz").exists()
     assert "00002" not in await Row.all().ids()
-    assert db.stale_rows["row"] > 0
+    assert db.stale_rows[base_of(Row)] > 0

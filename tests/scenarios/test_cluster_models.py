@@ -13,6 +13,12 @@ from aioredisca.maintenance.migrations import downgrade, status, upgrade
 
 from ..maintenance.test_migrations_slots import CONVERT, HEAD, Mover, Priced
 from ..model.test_slots import Bill, Item, Order, Shelf, Stock
+from ..support.scenario import carry_out
+
+
+@pytest.mark.on_cluster
+async def test_what_programs_do_is_done(db: Database) -> None:
+    assert await carry_out(db, tag=True) == {}
 
 
 async def test_a_flush_is_one_call_for_each_slot(clustered: Database) -> None:

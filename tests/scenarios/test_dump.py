@@ -62,6 +62,7 @@ async def test_what_was_written_before_is_read_updated_and_deleted(db: Database,
     assert drift(raw, models) == []
 
 
+@pytest.mark.one_node
 async def test_one_byte_more_is_found(db: Database, raw: Any, dump: Any) -> None:
     restored(raw, dump["keys"])
     raw.zadd("dkind/r/number", {"whole": -41})

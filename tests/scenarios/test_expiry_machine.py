@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -146,6 +147,9 @@ def claims(row: Row) -> set[tuple[Any, ...]]:
     return single if None in together else single | {together}
 
 
+_AT_ONCE = "return {redis.call('HGETALL', KEYS[1]), redis.call('PTTL', KEYS[1]), redis.call('TIME')}"
+
+
 class Machine(RuleBasedStateMachine):
     """``store`` is what must be stored, by class and id."""
 
@@ -172,7 +176,7 @@ class Machine(RuleBasedStateMachine):
             if self.runner is not None:
                 self.runner.close()
             conf._db = self.before
-            self.raw.connection_pool.disconnect()
+            self.raw.close()
             self.database.close()
 
     def nothing_stays(self) -> None:
@@ -224,11 +228,8 @@ class Machine(RuleBasedStateMachine):
         stem, fields = kind.__mapper__.stem(conf.db), kind.__mapper__.fields
         self.store[kind] = {}
         for key in self.raw.scan_iter(stem + "*"):
-            pipe = self.raw.pipeline()
-            pipe.hgetall(key)
-            pipe.pttl(key)
-            pipe.time()
-            held, left, (seconds, micros) = pipe.execute()
+            pairs, left, (seconds, micros) = self.raw.eval(_AT_ONCE, 1, key)
+            held = dict(zip(pairs[::2], pairs[1::2], strict=True))
             if left == -2 or not held:
                 continue
             row = {
@@ -443,6 +444,7 @@ class Machine(RuleBasedStateMachine):
         return True
 
 
+@pytest.mark.one_slot
 def test_records_that_end_as_a_state_machine(url: str, driver: str, full: bool) -> None:
     class Case(Machine):
         pass

@@ -12,7 +12,10 @@ from aioredisca import Database, ListOf, Model, String, WrongType, reindex
 from aioredisca.maintenance.reindexing import Run
 
 from ..support.drift import drift, lost
+from ..support.tagged import called, place_of
 from .fault_models import MODELS, VERBS, Rich, Simple, stage
+
+pytestmark = pytest.mark.one_slot
 
 INDEXES = "ids u/email r/age r/price h/name n/name n/age x/name/Ada x/name/Eve".split()
 KEYS = {
@@ -72,12 +75,13 @@ async def test_a_foreign_type_at_any_key_loses_nothing(
                 verb == "update_or_create" and "/c/" in key
             )  # by the server, whose record nobody else knows
             unknown = "query" in verb or found
-            assert error.key in known or unknown or key.endswith("meta"), key
+            assert called(raw, error.key) in known or unknown or key.endswith("meta"), key
             mends = "/l/" not in key  # it mends no collection
             assert ("aioredisca reindex" in error.cure) == mends
             assert records(raw) == before
-        told = f"{key.encode()!r} is no hash"  # of meta, which it is
-        assert [one for one in lost(raw, MODELS, {key.encode()}) if one != told] == [], key
+        place = place_of(raw, key).encode()
+        told = f"{place!r} is no hash"  # of meta, which it is
+        assert [one for one in lost(raw, MODELS, {place}) if one != told] == [], key
         assert raw.exists(key) or ("/l/" in key and "delete" in verb)
         if full:
             if key.endswith("meta"):
@@ -153,9 +157,11 @@ async def test_the_error_names_the_key_without_the_value_and_the_type(db: Databa
     user = await User.new("1", email="a", name="Ada").save()
     raw.rpush("user/x/name/secret", "mine")
     user.name, user.email = "secret", "b"
-    with pytest.raises(WrongType, match=r"the key 'user/x/name/\*' holds a list that does not") as caught:
+    with pytest.raises(
+        WrongType, match=r"the key '(\{\w+\})?user/x/name/\*' holds a list that does not"
+    ) as caught:
         await user.save()
-    assert (caught.value.key, caught.value.held) == ("user/x/name/*", "list")
+    assert (called(raw, caught.value.key or ""), caught.value.held) == ("user/x/name/*", "list")
     assert "secret" not in repr(caught.value) + str(caught.value)
     assert user.getdiff() == {"name": "secret", "email": "b"}
     assert raw.hgetall("user/u/email") == {b"a": b"1"}
@@ -169,7 +175,7 @@ async def test_the_key_is_named_beside_a_stored_value_that_cannot_be_read(db: Da
     raw.set("rich/x/tags/red", "mine")
     rich = await Rich.get("1")
     rich.tags = {"red"}
-    with pytest.raises(WrongType, match=r"the key 'rich/x/tags/\*' holds a string"):
+    with pytest.raises(WrongType, match=r"the key '(\{\w+\})?rich/x/tags/\*' holds a string"):
         await rich.save()
 
 
@@ -179,7 +185,7 @@ async def test_the_key_of_a_long_value_is_named(db: Database, raw: Any) -> None:
     raw.delete(key)
     raw.set(key, "mine")
     await user.delete()
-    with pytest.raises(WrongType, match=r"the key 'user/y/name/\*' holds a string"):
+    with pytest.raises(WrongType, match=r"the key '(\{\w+\})?user/y/name/\*' holds a string"):
         await User.new("2", email="b", name="a" * 600).save()
 
 
@@ -217,25 +223,25 @@ async def test_each_sort_of_key_has_the_cure_that_helps(db: Database, raw: Any) 
     for load in loads:
         with pytest.raises(WrongType, match=r"no record: move it away, or take another id$") as caught:
             await load()
-        assert caught.value.key == "shelf:x"
+        assert called(raw, caught.value.key or "") == "shelf:x"
     raw.set("shelf/l/log/1", "mine")
     verbs: list[Callable[[], Awaitable[Any]]] = [lambda: shelf.log.append("a"), lambda: shelf.log.range()]
     for verb in verbs:
         with pytest.raises(WrongType, match=r"rename or delete it$") as caught:
             await verb()
-        assert caught.value.key == "shelf/l/log/1"
+        assert called(raw, caught.value.key or "") == "shelf/l/log/1"
     with pytest.raises(
         WrongType, match=r"^a key of this model .* record or a collection is to be renamed"
     ) as caught:
         await Shelf.get_many(["1", "x"])
-    assert (caught.value.key, caught.value.held) == ("", "")
+    assert (called(raw, caught.value.key or ""), caught.value.held) == ("", "")
     raw.delete("shelf:x", "shelf/l/log/1", "shelf/meta")
     raw.set("shelf/meta", "mine")
     verbs = [lambda: Shelf.new("2").save(), lambda: reindex(Shelf, everything=True)]
     for verb in verbs:
         with pytest.raises(WrongType, match=r"run `aioredisca reindex`, which writes its own$") as caught:
             await verb()
-        assert caught.value.key == "shelf/meta"
+        assert called(raw, caught.value.key or "") == "shelf/meta"
     raw.delete("shelf/meta")  # as it says
     assert (await reindex(Shelf)).problems == []
     assert [one.id for one in await (Shelf.name == "a")] == ["1"]

@@ -192,6 +192,7 @@ async def test_dragonfly_to_a_client_that_believes_in_sort(monkeypatch: pytest.M
     assert wrong["a range"] == wrong["tags"] == []
 
 
+@pytest.mark.one_node
 async def test_a_record_without_values_is_found_where_sort_reads_none(
     monkeypatch: pytest.MonkeyPatch, db: Database
 ) -> None:

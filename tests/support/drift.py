@@ -12,7 +12,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .tagged import as_they_lie
+
 LONG = 512
+_END = "return {redis.call('PTTL', KEYS[1]), redis.call('TIME')}"
 
 
 @dataclass
@@ -81,6 +84,7 @@ def layout_of(model: Any) -> Layout:
 
 def drift(raw: Any, models: Iterable[Any]) -> list[str]:
     """Everything in the store that is not as the records demand, as sentences. Empty is right."""
+    raw = as_they_lie(raw)
     keys, expected, problems = _demanded(raw, models)
     for key, content in expected.items():
         found = _content(raw, key)
@@ -97,6 +101,7 @@ def lost(raw: Any, models: Iterable[Any], but: Iterable[bytes] = ()) -> list[str
     What is there beside them is harmless (docs/storage.md, "When a write fails midway"), and so are the
     digests of long values. *but* are keys that somebody else has taken.
     """
+    raw = as_they_lie(raw)
     _, expected, problems = _demanded(raw, models)
     for key, content in expected.items():
         if key in but or b"/h/" in key:
@@ -205,11 +210,11 @@ def _expect_claim(
 def _expect_end(layout: Layout, id: bytes, raw: Any, expected: dict[bytes, Any], problems: list[str]) -> None:
     """A record that ends stands in the moments, and its entries in the notes."""
     base = layout.base
-    left, (seconds, micros) = raw.pipeline().pttl(base + b":" + id).time().execute()  # at one moment
+    left, (seconds, micros) = raw.eval(_END, 1, base + b":" + id)  # at one moment
     if left < 0:
         return
     moment = raw.zscore(base + b"/t", id)
-    if moment is None or abs(moment - (seconds * 1000 + micros // 1000 + left)) > 100:
+    if moment is None or abs(moment - (int(seconds) * 1000 + int(micros) // 1000 + left)) > 100:
         problems.append(f"{base + b':' + id!r} ends in {left} ms, and its moment is {moment!r}")
     expected.setdefault(base + b"/t", {})[id] = moment
     note = b"".join(sorted(_noted(raw.hget(base + b"/t/n", id) or b"")))

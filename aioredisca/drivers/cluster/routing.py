@@ -97,11 +97,11 @@ class Router(ABC, Generic[N]):
 
     async def send(self, call: Call, overlap: Overlap | None = None) -> Reply:
         """See :class:`~aioredisca.types.Transport`."""
+        if call.args[:1] == ("SCAN",):
+            return await self._scan(call)
         if call.cursor is not None:
             return _raised((await self.send_all((call,)))[0])
         slot, call = slot_of(call), guarded(call)
-        if slot is None and call.args[:1] == ("SCAN",):
-            return await self._scan(call)
         node = await self._serving(slot)
         if (replica := self._replica_for(slot, (call,))) is not None:
             with self._spared(replica):
@@ -113,7 +113,8 @@ class Router(ABC, Generic[N]):
         except OutcomeUnknown:
             self._look_aside()  # the next call is to know where to go
             raise
-        return _raised(await self._carry(slot, call, node, hindrance))
+        end = monotonic() + self._address.timeout
+        return _raised(await self._carry(slot, call, node, hindrance, end))
 
     async def send_all(self, calls: Sequence[Call]) -> list[Reply]:
         """See :class:`~aioredisca.types.Transport`. What goes to several nodes goes side by side."""
@@ -162,13 +163,15 @@ class Router(ABC, Generic[N]):
         for number, (item, reply) in enumerate(zip(items, replies, strict=True)):
             hindrance = reply if isinstance(reply, Hindrance) else None
             if hindrance or (behind and not item.call.writes):  # else read before what is written now
-                replies[number] = await self._carry(item.slot, item.call, node, hindrance)
+                replies[number] = await self._carry(item.slot, item.call, node, hindrance, end)
                 behind = behind or item.call.writes
         return replies
 
-    async def _carry(self, slot: int | None, call: Call, node: Node, hindrance: Hindrance | None) -> Reply:
+    async def _carry(
+        self, slot: int | None, call: Call, node: Node, hindrance: Hindrance | None, end: float
+    ) -> Reply:
         """The reply to one *call* that *node* did not take, or the error that it comes to."""
-        end, asking = monotonic() + self._address.timeout, False
+        asking = False
         refused_by = set[Node]()
         while True:
             if hindrance is not None:

@@ -6,7 +6,8 @@ Of it NodesManager and ClusterNode are used. They are made for one look, and clo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import redis.asyncio.cluster
@@ -17,10 +18,12 @@ from redis.connection import SSLConnection
 from aioredisca.drivers import internals, translate
 from aioredisca.drivers.address import Address, Node
 from aioredisca.errors import RediscaError, Unavailable, UsageError
-from aioredisca.storage.replies import MISREAD, strange
+from aioredisca.storage.replies import MISREAD, reader, strange
+from aioredisca.types import Reply
 
 _asynchronous: Any = redis.asyncio.cluster
 _blocking: Any = redis.cluster
+_clients: Any = redis
 """Parts of redis-py that carry few types."""
 
 _UNTOLD = (redis.exceptions.RedisError, redis.exceptions.RedisClusterException, *MISREAD)
@@ -77,9 +80,12 @@ async def look(address: Address, known: Iterable[Node]) -> Topology:
 
     options = {**address.async_options(), "socket_timeout": address.connect_timeout}
     options["connection_class"] = connect
-    nodes = [_asynchronous.ClusterNode(*node, **options) for node in _asked(address, known)]
+    nodes = [
+        _asynchronous.ClusterNode(*node, response_callbacks=_reading(node), **options)
+        for node in _asked(address, known)
+    ]
     manager = _asynchronous.NodesManager(
-        nodes, require_full_coverage=False, connection_kwargs=options, address_remap=_remap(address)
+        nodes, require_full_coverage=False, connection_kwargs=options, address_remap=address.remap
     )
     trouble: RediscaError | None = None
     try:
@@ -98,12 +104,15 @@ def look_blocking(address: Address, known: Iterable[Node]) -> Topology:
     """The same for blocking code."""
     options = {**address.sync_options(), "socket_timeout": address.connect_timeout}
     options["connection_class"] = address.sync_class
-    nodes = [_blocking.ClusterNode(*node) for node in _asked(address, known)]
+    nodes = [
+        _blocking.ClusterNode(*node, redis_connection=_asking(node, options))
+        for node in _asked(address, known)
+    ]
     manager: Any = None
     trouble: RediscaError | None = None
     try:  # it asks at once
         manager = _blocking.NodesManager(
-            nodes, from_url=True, require_full_coverage=False, address_remap=_remap(address), **options
+            nodes, from_url=True, require_full_coverage=False, address_remap=address.remap, **options
         )
     except _UNTOLD as error:
         trouble = _meaning(address, error)
@@ -133,14 +142,43 @@ def _of_client(address: Address, options: dict[str, Any]) -> dict[str, Any]:
     return {**options, "ssl": address.sync_class is SSLConnection, "address_remap": address.remap}
 
 
-def _remap(address: Address) -> Callable[[tuple[str | None, int]], Node]:
-    """Where a node is reached: where none tells of its host (unknown-endpoint), it is that of the URL."""
+def _asking(node: Node, options: Mapping[str, Any]) -> Any:
+    """A client that asks *node*."""
+    host, port = node
+    pool = _clients.ConnectionPool(**{**options, "host": host, "port": port})
+    client = _clients.Redis.from_pool(pool)
+    for command, callback in _reading(node).items():
+        client.set_response_callback(command, callback)
+    return client
 
-    def remapped(node: tuple[str | None, int]) -> Node:
-        known = (node[0] or address.nodes[0][0], node[1])
-        return address.remap(known) if address.remap else known
 
-    return remapped
+def _reading(node: Node) -> dict[str, Any]:
+    """What *node* answers is seen by this before redis-py reads it."""
+    return {"CLUSTER SLOTS": partial(_told, node[0])}
+
+
+@reader
+def _told(asked: str, reply: Reply, **_: object) -> list[list[Any]]:
+    """The answer of the node at *asked*, with a host for each node.
+
+    StoreError for an answer of another form: redis-py asks the next node then.
+    """
+    return [
+        [int(first), int(last), *(_with_host(asked, *node) for node in (primary, *replicas))]
+        for first, last, primary, *replicas in reply
+    ]
+
+
+def _with_host(asked: str, host: bytes | None, port: int, *more: Any) -> list[Any]:
+    """A node, which is where another was *asked* if none tells of its host (unknown-endpoint).
+
+    "?" stands where it is to be told by its name, and has none: its address is told beside it.
+    """
+    name = host.decode() if host else asked
+    if name == "?":
+        beside = dict(zip(more[1][::2], more[1][1::2], strict=True)) if len(more) > 1 else {}
+        name = beside.get(b"ip", asked.encode()).decode()
+    return [name, int(port), *more]
 
 
 def _asked(address: Address, known: Iterable[Node]) -> list[Node]:
@@ -167,7 +205,10 @@ def _meaning(address: Address, error: Exception) -> RediscaError:
     if isinstance(error, MISREAD):
         return strange()
     cause = error
-    while isinstance(deeper := cause.__cause__ or cause.__context__, Exception):  # below is what ended a wait
+    while not isinstance(cause, RediscaError):  # below is what ended a wait
+        deeper = cause.__cause__ or cause.__context__
+        if not isinstance(deeper, Exception):
+            break
         cause = deeper
     if isinstance(cause, redis.exceptions.ResponseError) and "cluster support disabled" in str(cause).lower():
         return UsageError(f"{address.place} is no cluster: write redis:// or rediss:// in its URL")

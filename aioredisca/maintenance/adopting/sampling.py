@@ -144,7 +144,7 @@ class _Adopt:
     async def _scan(self, match: str) -> AsyncIterator[tuple[list[bytes], int]]:
         cursor, looked_at = b"0", 0
         while True:
-            call = Call(("SCAN", cursor, "MATCH", match, "COUNT", 1000))
+            call = Call(("SCAN", cursor, "MATCH", match, "COUNT", 1000), cursor=1)
             cursor, keys = _page(await asking.read(self.store, call, LIST))
             looked_at += 1000
             yield keys, 0 if cursor == b"0" else looked_at

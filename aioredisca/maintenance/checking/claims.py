@@ -163,7 +163,7 @@ async def pages(store: Store, schema: Schema) -> AsyncIterator[list[Release]]:
     for of in schema.claimed:
         cursor = b"0"
         while True:
-            call = Call(("HSCAN", schema.keys.claims(of), cursor, "COUNT", BATCH))
+            call = Call(("HSCAN", schema.keys.claims(of), cursor, "COUNT", BATCH), cursor=2)
             (reply,) = await _rows(store, [call])
             cursor, page = reply or _NOTHING
             if page:
