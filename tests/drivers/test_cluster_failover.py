@@ -192,6 +192,13 @@ class Race:
     def __init__(self) -> None:
         self.given, self.twice, self.done = dict[str, str](), list[str](), False
 
+    async def gives(self, more: int) -> None:
+        """Until so many values more are given."""
+        end, wanted = time.monotonic() + limit(5), len(self.given) + more
+        while len(self.given) < wanted:
+            assert time.monotonic() < end
+            await asyncio.sleep(0.02)
+
     async def write(self, number: int) -> None:
         count = 0
         record = Spread.new(f"{number}-0", name="v0")
@@ -230,18 +237,13 @@ async def one_race(pairs: Cluster, master: Node, full: bool) -> str:
     """Kill *master* in the middle of a race, and let it come back; what was seen, in words."""
     race = Race()
     tasks = [asyncio.create_task(race.write(n)) for n in range(8 if full else 3)]
-    await asyncio.sleep(0.5)
-    before = len(race.given)
+    await race.gives(20)
     await killed(pairs, master)
     pairs.bring_back(master)  # else the one that took over has no replica, and nothing counts as done
-    end, after = time.monotonic() + limit(5), len(race.given)
-    while len(race.given) < after + 50:
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
+    await race.gives(50)
     race.done = True
     await asyncio.gather(*tasks)
     found = await Spread.name.in_([*race.given]).limit(1_000_000)
-    assert before
     assert race.twice == []
     assert {one.name: one.id for one in found} == race.given
     assert len(found) == len(race.given)
