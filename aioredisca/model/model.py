@@ -147,7 +147,7 @@ class Model(Record):
         self,
         *,
         mode: SaveMode | None = None,
-        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] | Missing = MISSING,
         ttl: Duration | Missing | None = MISSING,
     ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
@@ -160,7 +160,8 @@ class Model(Record):
                           default what ``conf(ttl=, sliding=)`` says; a record that was there keeps its end
                           unless it slides. With it there is something to write even if nothing was changed.
         ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
-                          sequence of columns adds these; "record" compares all fields.
+                          sequence of columns adds these; "record" compares all fields. By default what
+                          ``conf(optimistic=)`` and ``session(if_unchanged=)`` say.
 
         EVALSHA, one round trip; none where nothing was changed, unless ``mode`` is given and it is not known
         that the record is stored. UsageError after a delete if nothing was set since. UniqueViolation,

@@ -6,20 +6,30 @@ it is never looked up in a parent's place by a new session, and closing it clear
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import decimal
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from aioredisca.config import hooks
 from aioredisca.errors import UsageError
+from aioredisca.fields.collections import Counter
 from aioredisca.frames import hiding
-from aioredisca.model.unit_of_work import UnitOfWork, current, open_unit
+from aioredisca.model.unit_of_work import Guard, UnitOfWork, current, open_unit
+from aioredisca.persistence import units
+from aioredisca.query.query import spec_of
 
 if TYPE_CHECKING:
+    from aioredisca.fields.collections import ListOf, SetOf, SortedSet
     from aioredisca.model.record import Record
+    from aioredisca.query.columns import Output
+    from aioredisca.query.query import Asked
 
 S = TypeVar("S", bound="BaseSession")
+R = TypeVar("R", bound="Record")
+N = TypeVar("N", int, decimal.Decimal)
+V = TypeVar("V")
 
 
 @contextmanager
@@ -54,8 +64,10 @@ class BaseSession:
     """What both colours of session share. See :class:`Session`."""
 
     @hiding
-    def __init__(self, db: object = None, *, autosave: bool = False) -> None:
-        self._unit = UnitOfWork(None if db is None else hooks.open_database(db))
+    def __init__(self, db: object = None, *, autosave: bool = False, if_unchanged: Guard = False) -> None:
+        if if_unchanged not in (True, False, "record"):
+            raise UsageError(f"session(if_unchanged={if_unchanged!r}): is True, 'record' or False")
+        self._unit = UnitOfWork(None if db is None else hooks.open_database(db), if_unchanged)
         self.autosave = autosave
         self.kept = False
         self._token: Token[UnitOfWork | None] | None = None
@@ -85,6 +97,92 @@ class BaseSession:
         """
         self._unit.delete(record)
 
+    @hiding
+    def require(self, record: R, *conditions: Asked[R]) -> None:
+        """Let the next flush write only if the stored *record* meets all *conditions*. No I/O.
+
+        ::
+
+            s.require(order, Order.status == "pending", Order.total <= 100)
+
+        The server judges them in the call that writes, by what is stored before it, whether the record is
+        written or not and whatever was loaded of it; no index is needed. StaleWrite (``required``) names
+        the record and the fields, and nothing is written. Without conditions the record must be there: Gone.
+
+        UsageError for a condition on another class, on ``expires_at``, and on the order of a field of your
+        own. In a cluster it is asked for what is written in the slot of the record: docs/cluster.md.
+        """
+        self._unit.need_own(record)
+        specs = [spec_of(condition) for condition in conditions]
+        for spec in specs:
+            if not spec.whole:
+                raise UsageError("require() takes conditions, without limit(), offset() and slices")
+            if not issubclass(type(record), spec.model):
+                raise UsageError(f"a condition on {spec.model.__name__} does not fit {record!r}")
+        self._unit.ask(record, units.required(record, [spec.condition for spec in specs]))
+
+    def require_unchanged(self, record: R, *columns: Output[R, Any]) -> None:
+        """Let the next flush write only if *record* holds in *columns*, or in all fields, what was loaded.
+
+        As :meth:`require`, for records that are written and for others. NotLoaded if it was not. No I/O.
+        """
+        self._unit.need_own(record)
+        self._unit.ask(record, units.required_unchanged(record, columns))
+
+    @overload
+    def incr(
+        self,
+        record: R,
+        column: Output[R, N | None],
+        by: N | int = 1,
+        *,
+        min: N | int | None = None,
+        max: N | int | None = None,
+    ) -> None: ...
+    @overload
+    def incr(self, record: Record, column: Counter, by: int = 1) -> None: ...
+    @hiding
+    def incr(self, record: Any, column: Any, by: Any = 1, *, min: Any = None, max: Any = None) -> None:
+        """Add *by* to a number of *record*, or to a Counter, with the next flush. No I/O.
+
+        ``min`` ``max``  bounds of the result, both included, beside those of the field: OutOfBounds, and
+                         nothing of the flush is written.
+
+        The server adds to what is stored then: see :meth:`Model.incr`. The instance shows the new number
+        after the flush, and until then what was loaded. Several of one field are one, within the bounds of
+        all. UsageError for a field that has a change which is not saved, and for a record that is not stored
+        yet. A Counter may have up to 18 digits before it.
+        """
+        self._unit.need_own(record)
+        if isinstance(column, Counter):
+            if min is not None or max is not None:
+                raise UsageError("a Counter has no bounds: count in an Integer field with min= and max=")
+            more = units.counted_on(record, column, by)
+        else:
+            more = units.counting(record, column, by, min, max)
+        self._unit.ask(record, more)
+
+    @hiding
+    def append(self, record: Record, collection: ListOf[V], *values: V) -> None:
+        """Add *values* at the end of a list of *record*, as in ``append(cart, Cart.lines, line)``. No I/O.
+
+        With the next flush; of a record that is not there then: Gone. New records may have them, too.
+        """
+        self._unit.need_own(record)
+        self._unit.ask(record, units.appended(record, collection, values))
+
+    @hiding
+    def add(self, record: Record, collection: SetOf[V], *values: V) -> None:
+        """Add *values* to a set of *record* with the next flush, as :meth:`append`. No I/O."""
+        self._unit.need_own(record)
+        self._unit.ask(record, units.added(record, collection, values))
+
+    @hiding
+    def set_scores(self, record: Record, collection: SortedSet[V], scores: Mapping[V, float]) -> None:
+        """Give values of a sorted set of *record* scores with the next flush, as :meth:`append`. No I/O."""
+        self._unit.need_own(record)
+        self._unit.ask(record, units.scored(record, collection, scores))
+
     def keep(self) -> None:
         """Save the changes at the end of the session, whatever comes. No I/O.
 
@@ -95,6 +193,8 @@ class BaseSession:
 
     def discard(self) -> None:
         """Forget all changes that are not saved: records show again what is stored. No I/O.
+
+        What was to be required, counted and added is forgotten as well.
 
         What is changed afterwards counts again. Takes back :meth:`keep`.
         """
@@ -155,7 +255,8 @@ class Session(BaseSession):
         In a cluster one per slot, in the order in which the work was given: docs/cluster.md.
 
         Where the server refuses, nothing of that database is written, every change is kept, and the
-        error's ``instance`` is the record it is about. UsageError over 5,000 records.
+        error's ``instance`` is the record it is about. UsageError over 5,000 records, and after an
+        OutcomeUnknown of a flush that counts or adds: nobody knows whether it did.
         """
         await self._unit.flush()
 
@@ -174,13 +275,18 @@ class JoinedSession:
 
 
 @hiding
-def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
+def session(
+    db: object = None, *, autosave: bool = False, join: bool = False, if_unchanged: Guard = False
+) -> Session | JoinedSession:
     """Open a session: ``async with session():``. No I/O until a flush.
 
     ``db``        the database of all classes that name none by ``conf(db=)``.
     ``autosave``  save all changes at the end of the block, or nothing if it raises.
-    ``join``      take part in the session that is open already, if there is one; ``db`` and ``autosave``
-                  then are those of the outer one.
+    ``join``      take part in the session that is open already, if there is one; the other settings then are
+                  those of the outer one.
+    ``if_unchanged``  compare each record that is saved with what was loaded of it, as by
+                  ``save(if_unchanged=)``: its changed fields, or all with "record", which holds for deletes
+                  too. StaleWrite. What is only counted or added is not compared: require() it.
 
     A session inside another is a new, independent one.
     """
@@ -189,4 +295,4 @@ def session(db: object = None, *, autosave: bool = False, join: bool = False) ->
         if not isinstance(outer, Session):
             raise UsageError("the open session is a blocking one: an asyncio session cannot join it")
         return JoinedSession(outer)
-    return Session(db, autosave=autosave)
+    return Session(db, autosave=autosave, if_unchanged=if_unchanged)

@@ -8,19 +8,19 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from aioredisca.compiler.changes import Change, Mode
+from aioredisca.compiler.changes import Change, Increment, Mode, More
 from aioredisca.compiler.claims.wanted import claims_of
 from aioredisca.compiler.loads import exists_call, load_call
-from aioredisca.compiler.writes import FoundOrCreated, Outcome
+from aioredisca.compiler.writes import FoundOrCreated
 from aioredisca.errors import Gone, OutOfBounds, Unavailable, UniqueViolation, UsageError
 from aioredisca.fields.access import check_changeable, decoded, keep_touched, need_id, to_be_deleted
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.fields.times import refuse_moment
 from aioredisca.persistence import asking, claims, executor, readiness
-from aioredisca.persistence.pending import learn, refuse_waiting, split, supersede
+from aioredisca.persistence.pending import counted, learn, refuse_waiting, split, supersede
 from aioredisca.storage import codecs
 from aioredisca.storage.moments import Duration
-from aioredisca.storage.replies import check_row, strange
+from aioredisca.storage.replies import MISREAD, check_row, strange
 from aioredisca.storage.schema import Schema
 from aioredisca.types import MISSING, Missing, Raw, Store
 
@@ -48,25 +48,25 @@ async def incr(record: Record, column: Any, by: Any, low: Any, high: Any) -> Any
     async with executor.locked(store, [record]):
         refuse_waiting(record, field, "incr() counts in")
         ends = mapper.lifetime.of_save()
-        change = Change(schema, state.id, "incr", increment=wanted, ends=ends)
-        text: Outcome
+        change = Change(schema, state.id, "incr", more=More(sums={field.key: wanted}), ends=ends)
         if field.key in schema.mirrors:
-            text = await _counted_twice(store, record, field, by, change)
+            text = await _counted_twice(store, record, field, by, change, wanted)
         else:
-            (text,) = await executor.write(store, [(record, change)])
-    if isinstance(text, bytes):
-        with suppress(ValueError):
-            return field.__codec__.read(text, mapper)
+            (outcome,) = await executor.write(store, [(record, change)])
+            text = counted(change, outcome)[field.key]
+    with suppress(*MISREAD):
+        return field.__codec__.read(text, mapper)
     raise strange(writes=True)
 
 
-async def _counted_twice(store: Store, record: Any, field: Number[Any], by: Any, counting: Change) -> bytes:
+async def _counted_twice(
+    store: Store, record: Any, field: Number[Any], by: Any, counting: Change, wanted: Increment
+) -> bytes:
     """Count where the sum is written to other fields as well, by what ``also=`` makes of it here.
 
     Compared with what was read, and done again where another was faster. HMGET and EVALSHA, two round trips.
     """
-    mapper, schema, id, wanted = record.__mapper__, counting.schema, counting.id, counting.increment
-    assert wanted is not None
+    mapper, schema, id = record.__mapper__, counting.schema, counting.id
     codec = field.__codec__
     while True:
         raw = (await asking.read(store, load_call(schema, id, [field.key])))[0]

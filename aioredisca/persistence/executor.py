@@ -224,6 +224,11 @@ def _cure(begun: Begun) -> str:
     changes = [change for _, change in begun]
     if any(change.mode == "incr" for change in changes):
         return "to count again may count twice: reload() the record and look first"
+    if any(change.more and change.more.writes for change in changes):
+        return (
+            "to flush again may count or add twice: look at what is stored, then discard() what waits and do "
+            "what is missing"
+        )
     if any(change.skip for change in changes):
         return "each batch was changed as a whole or not at all: look at the records before you do it again"
     deletes = all(change.mode == "delete" for change in changes)
@@ -393,6 +398,10 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return Gone(model, change.id)
         case "STALE":
             return StaleWrite(model, change.id, names)
+        case "UNMET":
+            return StaleWrite(model, change.id, names, required=True)
+        case "COUNTER":
+            return OutOfBounds(model, change.id, names[0])
         case "UNIQUE":
             return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
         case "BOUNDS":

@@ -8,6 +8,7 @@ from aioredisca.drivers.run import run
 from aioredisca.errors import UsageError
 from aioredisca.frames import hiding
 from aioredisca.model.sessions import BaseSession, current_session
+from aioredisca.model.unit_of_work import Guard
 
 
 class Session(BaseSession):
@@ -30,7 +31,8 @@ class Session(BaseSession):
         In a cluster one per slot, in the order in which the work was given: docs/cluster.md.
 
         Where the server refuses, nothing of that database is written, every change is kept, and the
-        error's ``instance`` is the record it is about. UsageError over 5,000 records.
+        error's ``instance`` is the record it is about. UsageError over 5,000 records, and after an
+        OutcomeUnknown of a flush that counts or adds: nobody knows whether it did.
         """
         run(self._unit.flush())
 
@@ -49,11 +51,13 @@ class JoinedSession:
 
 
 @hiding
-def session(db: object = None, *, autosave: bool = False, join: bool = False) -> Session | JoinedSession:
+def session(
+    db: object = None, *, autosave: bool = False, join: bool = False, if_unchanged: Guard = False
+) -> Session | JoinedSession:
     """Open a session: ``with session():``. No I/O until a flush. See :func:`aioredisca.session`."""
     outer = current_session()
     if join and outer is not None:
         if not isinstance(outer, Session):
             raise UsageError("the open session is an asyncio one: a blocking session cannot join it")
         return JoinedSession(outer)
-    return Session(db, autosave=autosave)
+    return Session(db, autosave=autosave, if_unchanged=if_unchanged)
