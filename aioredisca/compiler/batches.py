@@ -27,6 +27,7 @@ _CODES: dict[Mode, str] = {
     "delete": "d",
     "index": "i",
     "incr": "u",
+    "incr_or_create": "s",
     "check": "k",
 }
 

@@ -14,7 +14,9 @@ Parents: TypeAlias = tuple[tuple[str, str, str, bool], ...]
 """Hash fields of references, each with the key of the record that it names, what such keys start with, and
 whether records of its class may end."""
 
-Mode = Literal["create", "update", "upsert", "delete", "index", "incr", "check"]
+Mode = Literal["create", "update", "upsert", "delete", "index", "incr", "incr_or_create", "check"]
+
+COUNTING: tuple[Mode, ...] = ("incr", "incr_or_create")
 
 BATCH = 100
 """Records of one script call where many are written: enough to be fast, few enough not to hold up others."""
@@ -110,8 +112,8 @@ class Change:
     """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
 
     A delete goes with the *referrers* that it reaches. *parents* are references in *sets*, each with the key
-    of the record that must be there when all is done. Mode "incr" is an update that the verb of that name
-    makes at once, "check" looks at a record and writes none of its fields.
+    of the record that must be there when all is done. Modes "incr" and "incr_or_create" are an update
+    and an upsert that the verb makes at once, "check" looks at a record and writes none of its fields.
     """
 
     schema: Schema

@@ -176,6 +176,8 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
 
 def _unique_index(schema: Schema, key: Mapping[str, bytes], waiting: int) -> list[Arg]:
     """The unique index of the fields in *key*, with them and their values."""
+    if not key:  # the id of the record to create is asked for
+        return [*positions.Unique(index_key=0, state="", value=b"", members=0, waiting=waiting)]
     compound = next((c for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
     if compound is None:
         ((name, value),) = key.items()

@@ -7,18 +7,20 @@ it is never looked up in a parent's place by a new session, and closing it clear
 from __future__ import annotations
 
 import decimal
+import random
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
-from aioredisca.config import hooks
-from aioredisca.errors import UsageError
+from aioredisca.config import conf, hooks
+from aioredisca.errors import StaleWrite, UsageError
 from aioredisca.fields.collections import Counter
 from aioredisca.frames import hiding
 from aioredisca.model.unit_of_work import Guard, UnitOfWork, current, open_unit
 from aioredisca.persistence import units
 from aioredisca.query.query import spec_of
+from aioredisca.storage.codecs import whole_in
 
 if TYPE_CHECKING:
     from aioredisca.fields.collections import ListOf, SetOf, SortedSet
@@ -296,3 +298,109 @@ def session(
             raise UsageError("the open session is a blocking one: an asyncio session cannot join it")
         return JoinedSession(outer)
     return Session(db, autosave=autosave, if_unchanged=if_unchanged)
+
+
+# -- trying again ----------------------------------------------------------------------------------
+
+PAUSE, LONGEST = 0.002, 0.2
+"""Seconds. Before another attempt a random while passes, of up to twice as long each time."""
+
+MOST_ATTEMPTS = 100
+
+
+class BaseRetry:
+    """What both colours of :func:`retry_on_conflict` share: which attempt is on, and what came of it."""
+
+    def __init__(self, attempts: int, db: object, if_unchanged: Guard) -> None:
+        if whole_in(attempts, 1, MOST_ATTEMPTS) is None:
+            raise UsageError(f"retry_on_conflict({attempts!r}): makes 1 to {MOST_ATTEMPTS} attempts")
+        self.db = None if db is None else hooks.open_database(db)
+        self.if_unchanged: Guard = if_unchanged
+        self._attempts, self._made = attempts, 0
+        self._state = "begun"
+
+    def begin(self) -> bool:
+        """Whether there is to be one more attempt. UsageError where the last one was not entered."""
+        if self._state == "waiting":
+            raise UsageError("retry_on_conflict(): enter each attempt, as in `async with attempt as s:`")
+        goes_on = self._state != "done"
+        self._made += goes_on
+        self._state = "waiting" if goes_on else "done"
+        return goes_on
+
+    def end(self, error: BaseException | None) -> bool:
+        """What came of an attempt; whether its *error* is swallowed, for there is another attempt."""
+        again = isinstance(error, StaleWrite) and self._made < self._attempts
+        self._state = "again" if again else "done"
+        return again
+
+    @property
+    def pause(self) -> float:
+        """How long to wait before this attempt: none before the first one."""
+        longest = min(LONGEST, PAUSE * 2**self._made) if self._made > 1 else 0
+        return random.uniform(0, longest)
+
+    async def wait(self) -> None:
+        """Let others be faster."""
+        if self._made > 1:
+            store: Any = self.db or conf.db
+            await store.transport().sleep(self.pause)
+
+
+class Attempt:
+    """One try of :func:`retry_on_conflict`: ``async with attempt as s:`` opens a session of its own."""
+
+    def __init__(self, retry: BaseRetry) -> None:
+        self._retry = retry
+        self._session = Session(retry.db, autosave=True, if_unchanged=retry.if_unchanged)
+
+    async def __aenter__(self) -> Session:
+        return await self._session.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: object
+    ) -> bool:
+        try:
+            await self._session.__aexit__(kind, error, trace)
+        except BaseException as refused:
+            if self._retry.end(refused):
+                return True
+            raise
+        return self._retry.end(error)
+
+
+class Retry(BaseRetry):
+    """See :func:`retry_on_conflict`."""
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Attempt:
+        if not self.begin():
+            raise StopAsyncIteration
+        await self.wait()
+        return Attempt(self)
+
+
+@hiding
+def retry_on_conflict(attempts: int = 5, db: object = None, *, if_unchanged: Guard = True) -> Retry:
+    """Run a block in a session of its own, and anew where somebody else was faster. No I/O by itself.
+
+    ::
+
+        async for attempt in retry_on_conflict(5):
+            async with attempt as s:
+                account = await Account.get("1")
+                account.plan = next_plan(account.plan)
+
+    Each attempt opens ``session(db, autosave=True, if_unchanged=...)``: records are loaded anew, and all
+    changes are saved at the end of the block. On StaleWrite, by that flush or raised in the block, the
+    session is dropped, a random while passes (up to 0.2 seconds), and the block runs again; the last
+    StaleWrite leaves it. Every other error leaves it at once: OutOfBounds, UniqueViolation and Gone are
+    answers, and after OutcomeUnknown nobody knows.
+
+    What the block does beside its session is done again each time: send mails behind the loop. Records from
+    outside of the block are of no use in it. For numbers ``incr()`` of the session needs no second attempt.
+    UsageError for less than 1 and more than 100 attempts.
+    """
+    return Retry(attempts, db, if_unchanged)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aioredisca.compiler.changes import Change, Mode, More
+from aioredisca.compiler.changes import COUNTING, Change, Mode, More
 from aioredisca.compiler.writes import Counted, Lost, Outcome
 from aioredisca.errors import (
     Conflict,
@@ -26,6 +26,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
+from aioredisca.fields.numbers import Number
 from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
 from aioredisca.storage.replies import check_values, strange
@@ -281,6 +282,25 @@ def _guarded(mapper: Mapper, if_unchanged: IfUnchanged) -> list[str]:
     raise UsageError(f"if_unchanged takes True, a list of columns, or 'record'; not {if_unchanged!r}")
 
 
+def number_field(mapper: Mapper, column: object) -> Number[Any]:
+    """The field of numbers that *column* is of. UsageError for any other."""
+    field = mapper.field_of(column)
+    if field is None:
+        refuse_moment(mapper.name, column)
+        raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
+    if not isinstance(field, Number):
+        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    return field
+
+
+def counted_in_python(mapper: Mapper, field: Field[Any]) -> UsageError:
+    """Why the server cannot count in a field by itself."""
+    return UsageError(
+        f"{mapper.name}.{field.name} has also=, by which the sum is written to other fields, and only Python "
+        f"can do that: call incr() of a record that is there"
+    )
+
+
 def own_field(mapper: Mapper, column: object) -> Any:
     """The field of a column of the class. UsageError for what is none."""
     field = mapper.field_of(column)
@@ -297,7 +317,7 @@ def own_field(mapper: Mapper, column: object) -> Any:
 def finish(record: Record, change: Change, outcome: Outcome) -> None:
     """The server wrote *change*: what was on its way is stored now."""
     state = record.__state__
-    if change.mode == "incr":
+    if change.mode in COUNTING:
         learn(record, {**counted(change, outcome)})
         return
     if change.mode == "check":
@@ -352,7 +372,7 @@ def supersede(record: Record, changed: Raw, before: Raw) -> None:
 
 def put_back(record: Record, change: Change, error: BaseException) -> None:
     """The write failed: its changes are pending again, below those made since."""
-    if change.mode == "incr":
+    if change.mode in COUNTING:
         return  # nothing was on its way, and nothing may count as done at the next save
     state = record.__state__
     layers = state.layers

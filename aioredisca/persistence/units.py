@@ -28,10 +28,15 @@ from aioredisca.compiler.conditions import (
 )
 from aioredisca.errors import NotLoaded, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
-from aioredisca.fields.numbers import Number, increment
+from aioredisca.fields.numbers import increment
 from aioredisca.fields.predicates import as_texts
-from aioredisca.fields.times import refuse_moment
-from aioredisca.persistence.pending import not_yet_stored, own_field, refuse_waiting
+from aioredisca.persistence.pending import (
+    counted_in_python,
+    not_yet_stored,
+    number_field,
+    own_field,
+    refuse_waiting,
+)
 from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.replies import check_values
 from aioredisca.types import Arg, Raw
@@ -146,17 +151,9 @@ def counting(record: Record, column: Any, by: Any, low: Any, high: Any) -> More:
     mapper = record.__mapper__
     check_changeable(record)
     need_id(record)
-    field = mapper.field_of(column)
-    if field is None:
-        refuse_moment(mapper.name, column)
-        raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
-    if not isinstance(field, Number):
-        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    field = number_field(mapper, column)
     if field.also:
-        raise UsageError(
-            f"{mapper.name}.{field.name} has also=, by which the sum is written to other fields, and only "
-            f"Python can do that: call incr() of the record"
-        )
+        raise counted_in_python(mapper, field)
     refuse_waiting(record, field, "incr() counts in")
     return More(sums={field.key: increment(field, by, low, high, mapper)})
 

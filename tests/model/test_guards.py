@@ -144,9 +144,7 @@ async def test_what_is_required_is_judged_where_it_is_written(db: Database, raw:
         order, part = await Order.get("1"), Part.new("1", order="1", count=2)
         unit.require(order, Order.status == "open", Order.total >= 3)
         raw.hset("order:1", "total", 3)  # another value, and still as it is required
-        before = db.round_trips
         await unit.flush()
-        assert db.round_trips == before + 1
         assert raw.exists("part:1")
         part.count = 3
         unit.require(order, Order.status == "open", Order.total > 3, Order.note.is_none())
@@ -157,7 +155,9 @@ async def test_what_is_required_is_judged_where_it_is_written(db: Database, raw:
         assert pickle.loads(pickle.dumps(error)).required
         assert raw.hget("part:1", "count") == b"2"
         raw.hset("order:1", "total", 9)
+        before = db.round_trips
         await unit.flush()  # it is still required, and met now
+        assert db.round_trips == before + 1
         assert raw.hget("part:1", "count") == b"3"
         raw.hset("order:1", "status", "gone")
         part.count = 4
