@@ -67,7 +67,7 @@ from aioredisca.maintenance.small import build_indexes
 from aioredisca.model.metaclass import ModelType
 from aioredisca.model.model import Model
 from aioredisca.model.record import Record
-from aioredisca.model.sessions import Session, session
+from aioredisca.model.sessions import Session, retry_on_conflict, session
 from aioredisca.persistence.expiry import sweep
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import Column
@@ -163,6 +163,7 @@ __all__ = (
     "partition",
     "reindex",
     "repair",
+    "retry_on_conflict",
     "session",
     "sweep",
     "utcnow",

@@ -131,6 +131,7 @@ class Conf:
         ttl: Duration | Missing | None = MISSING,
         sliding: Literal["save", "load"] | Missing | None = MISSING,
         auto_build: int | None = None,
+        optimistic: bool | Literal["record"] | None = None,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -170,6 +171,10 @@ class Conf:
                        reindex --force`: other versions of the class may not write any more. Not given, the
                        default: only by that command.
 
+        ``optimistic`` compare each save and each flush of a record with what was loaded of it, as by
+                       ``save(if_unchanged=True)``, or "record" for all fields; StaleWrite. A save that says
+                       ``if_unchanged=False`` is not compared.
+
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.
 
@@ -187,6 +192,7 @@ class Conf:
             "index": index,
             "cache": cache,
             "auto_build": auto_build,
+            "optimistic": optimistic,
         }
         given = {name: plain(value) for name, value in settings.items() if value is not None}
         if ttl is not MISSING:
@@ -223,6 +229,8 @@ class Conf:
             raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")
         if given.get("sliding") and given.get("ttl") == 0:
             raise UsageError(f"conf(ttl=None, sliding={given['sliding']!r}): there is no time to prolong by")
+        if given.get("optimistic", True) not in (True, False, "record"):
+            raise UsageError(f"conf(optimistic={given['optimistic']!r}): is True, 'record' or False")
         if "id" in given and not callable(given["id"]):
             raise UsageError("conf(id=) takes a function that returns a new id")
         for name in given.keys() & {"unique", "index"}:

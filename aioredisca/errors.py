@@ -209,18 +209,18 @@ class UniqueViolation(Conflict):
 
 
 class StaleWrite(Conflict):
-    """``save(if_unchanged=...)`` found other values stored than those it was based on."""
+    """Stored is another value than a write was based on, or than a session requires: ``required``."""
 
-    def __init__(self, model: str, id: str, fields: Sequence[str]) -> None:
-        super().__init__(model, id, tuple(fields))
-        self.model, self.id, self.fields = model, id, tuple(fields)
+    def __init__(self, model: str, id: str, fields: Sequence[str], required: bool = False) -> None:
+        super().__init__(model, id, tuple(fields), required)
+        self.model, self.id, self.fields, self.required = model, id, tuple(fields), required
 
     def __str__(self) -> str:
-        names = ", ".join(self.fields)
-        return (
-            f"{self.model}({self.id!r}) was changed by somebody else in {names}: "
-            f"reload() keeps your changes and takes theirs; then decide and save again"
-        )
+        record, names = f"{self.model}({self.id!r})", ", ".join(self.fields)
+        if self.required:
+            return f"{record} is not as required in {names}: begin anew with what is stored"
+        cure = "reload() keeps your changes and takes theirs; then decide and save again"
+        return f"{record} was changed by somebody else in {names}: {cure}"
 
 
 class Gone(Conflict):
@@ -235,7 +235,7 @@ class Gone(Conflict):
 
 
 class OutOfBounds(Conflict):
-    """``incr()`` would have left the bounds it was given, or those of the field.
+    """``incr()`` would have left the bounds it was given, or those of the field, or of a Counter.
 
     ``value`` is the number that is stored; None where there is none, and for ``secret=True`` fields.
     """

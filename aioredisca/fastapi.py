@@ -22,7 +22,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, cast
 
-from fastapi import Depends, FastAPI, Query
+from fastapi import Depends, FastAPI, Header, HTTPException, Query
 from fastapi.exception_handlers import request_validation_exception_handler
 from fastapi.exceptions import RequestValidationError
 from pydantic import StringConstraints
@@ -40,7 +40,7 @@ from aioredisca.model.sessions import Session
 from aioredisca.pydantic import Create, Read, Update
 from aioredisca.query.paging import MAX_SIZE
 from aioredisca.storage.keys import MAX_ID
-from aioredisca.web import STATUS, detail_of, headers_of, log, sent_in, status_of, writable
+from aioredisca.web import STATUS, detail_of, etag_of, headers_of, log, matches, sent_in, status_of, writable
 
 hooks.fastapi_encoder()  # which no class could do that was made before FastAPI was imported
 
@@ -176,6 +176,28 @@ SessionDep = Annotated[Session, Depends(request_session, scope="function")]
 """``unit: SessionDep``. In the default scope a dependency would end after the answer: too late to save."""
 
 
+IfMatch = Annotated[str | None, Header(alias="If-Match")]
+"""``if_match: IfMatch = None``: the ETag by which a client says what it has seen, for :func:`check_match`."""
+
+
+def check_match(record: Record, if_match: str | None, *, needed: bool = False) -> None:
+    """Answer 412 unless *record*, as it was loaded, is what the client has seen; and 428 if that is *needed*.
+
+    The ETag is that of ``etag_of(record)``, which answers give: ``response.headers["ETag"]``. Within a
+    session its flush is refused (409) if the record has changed until then. Without a header nothing is
+    asked. No I/O.
+    """
+    if if_match is None:
+        if needed:
+            raise HTTPException(428, "If-Match is needed: the ETag of what is to be changed")
+        return
+    if not matches(record, if_match):
+        raise HTTPException(412, "it was changed by somebody else")
+    unit = record.__state__.unit
+    if unit is not None and unit.session is not None:
+        unit.session.require_unchanged(record)
+
+
 PageSize = Annotated[int, Query(ge=1, le=MAX_SIZE)]
 """``size: PageSize = 20``: how many records of a page a client asks for; 422 where no page has so many."""
 
@@ -202,6 +224,7 @@ def loader(model: type[Record], parameter: str) -> Any:
 __all__ = (
     "AutosaveMiddleware",
     "Create",
+    "IfMatch",
     "PageSize",
     "Read",
     "SessionDep",
@@ -209,6 +232,8 @@ __all__ = (
     "add_handlers",
     "answer_error",
     "answer_invalid",
+    "check_match",
+    "etag_of",
     "health_route",
     "install",
     "lifespan",

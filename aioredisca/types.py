@@ -164,6 +164,10 @@ class Transport(Protocol):
         """What ``function(*args)`` returns, computed where it stalls no event loop: for slow pure work."""
         ...
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait, and let others of the event loop go on."""
+        ...
+
 
 class Store(Protocol):
     """A database: knows no colour, hands out the transport of the running loop or of blocking code."""

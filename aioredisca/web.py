@@ -5,6 +5,7 @@ An answer never carries a value, an id, a key or the holder of a unique value: n
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -17,6 +18,7 @@ from aioredisca.errors import (
     Conflict,
     Gone,
     NotFound,
+    NotLoaded,
     OutcomeUnknown,
     RediscaError,
     StaleWrite,
@@ -57,6 +59,29 @@ def status_of(error: RediscaError) -> int:
 def headers_of(error: RediscaError) -> dict[str, str]:
     """``Retry-After`` where nothing ran and trying again is safe."""
     return {"Retry-After": str(RETRY_AFTER)} if isinstance(error, Unavailable) else {}
+
+
+def etag_of(record: Record) -> str:
+    """The ETag of what was loaded of *record*, or written since: another for other values. No I/O.
+
+    Of all declared fields but secret ones. NotLoaded where they are not known.
+    """
+    mapper, layers = record.__mapper__, record.__state__.layers
+    told = hashlib.sha256()
+    for key, field in sorted(mapper.by_key.items()):
+        if not field.secret:
+            raw = layers.raw.get(key)
+            if raw is None and not layers.known():
+                raise NotLoaded(mapper.name, record.__state__.id, field.name)
+            for part in (key.encode("utf-8", "surrogateescape"), b"" if raw is None else b"=" + raw):
+                told.update(b"%d:%b" % (len(part), part))
+    return f'"{told.hexdigest()[:32]}"'
+
+
+def matches(record: Record, if_match: str) -> bool:
+    """Whether an ``If-Match`` header names what was loaded of *record*, or is ``*``. Weak tags do not."""
+    given = [tag.strip() for tag in if_match.split(",")]
+    return given == ["*"] or etag_of(record) in given
 
 
 Sent: TypeAlias = Mapping[str, Mapping[str, Any]]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, groupby
 
 from aioredisca.compiler import positions
-from aioredisca.compiler.changes import After, Change, Fence, Increment, Mode, Parents
+from aioredisca.compiler.changes import NO_MORE, Add, After, Change, Fence, Increment, Mode, Parents
 from aioredisca.compiler.fast_single import MAX_SINGLE, is_simple
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.compiler.rendering import rendered
@@ -26,7 +26,9 @@ _CODES: dict[Mode, str] = {
     "upsert": "s",
     "delete": "d",
     "index": "i",
-    "incr": "n",
+    "incr": "u",
+    "incr_or_create": "s",
+    "check": "k",
 }
 
 
@@ -63,9 +65,9 @@ class WriteLayouts:
         """What goes along with the values: scores that differ from them, digests of long ones."""
         found: dict[str, bytes] = {}
         schema, sets = change.schema, change.sets
-        if change.increment is not None:  # room for the score of the sum, where that is not its text
-            key = change.increment.key
-            return {key: b""} if key in schema.scores and change.increment.places else {}
+        if change.more is not None:  # room for the score of a sum, where that is not its text
+            sums = change.more.sums.values()
+            found = {one.key: b"" for one in sums if one.key in schema.scores and one.places}
         for name, score in schema.scores.items():
             if (raw := sets.get(name)) is not None:
                 try:
@@ -157,11 +159,17 @@ class _Group:
         others = [name for name in change.sets if name not in tracked]
         drops = [name for name in change.drops if name in tracked]
         free = [name for name in change.drops if name not in tracked]
-        if change.increment is not None:
-            (sets if change.increment.key in tracked else others).append(change.increment.key)
-        elif change.mode == "delete":
+        if change.mode == "delete":
             drops = [*tracked]
+        more = change.more or NO_MORE
+        sets += [name for name in more.sums if name in tracked]
+        others += [name for name in more.sums if name not in tracked]
         reads = [*change.expect, *known.also_read([*sets, *drops])]
+        tokens = list[Arg]()
+        if change.more is not None:
+            looked_at = chain(more.sums, *(one.fields for one in more.requires))
+            reads += [name for name in dict.fromkeys(looked_at) if name not in reads]
+            tokens = [*chain(*((len(one.tokens), *one.tokens) for one in more.requires))]
         self._change, self._extras, self._names = change, extras, (*sets, *others)
         counted = positions.Group(
             class_number=number,
@@ -177,10 +185,14 @@ class _Group:
             extras=len(extras),
             expected=len(change.expect),
             parents=len(change.parents),
+            sums=len(more.sums),
+            tokens=len(tokens),
         )
         ends = [change.ends] if known.ends else []
         self.head: list[Arg] = [*counted, *ends, *free, *drops, *reads, *sets, *others, *extras]
         self.head += [name for name, _, _, _ in change.parents]
+        if change.more is not None:
+            self.head += [*more.sums, *tokens]
 
     def takes(self, change: Change, extras: Mapping[str, bytes]) -> bool:
         """Whether *change* is one more of them. One that may be passed over is always alone."""
@@ -194,22 +206,21 @@ class _Group:
             and len(change.parents) == len(first.parents)
             and change.again == first.again
             and change.ends == first.ends
-            and not (change.skip or first.skip or change.increment or first.increment)
+            and not (change.skip or first.skip or change.more or first.more)
         )
 
     def row(self, change: Change, extras: Mapping[str, bytes], places: Mapping[str, int]) -> list[Arg]:
         """The values of one of them; *places* are the numbers of keys that are no record of the batch."""
-        if change.increment is not None:
-            room = [""] * (1 + len(extras))
-            return [*room, *_expected(change.expect), *_added(change.increment)]
         sets = change.sets
-        row: list[Arg] = [sets[name] for name in self._names]
+        row: list[Arg] = [sets.get(name, b"") for name in self._names]  # of a sum there is room
         if extras:
             row += [extras[name] for name in self._extras]
         if change.expect:
             row += _expected(change.expect)
         if change.parents:
             row += _named(change.parents, places)
+        if change.more is not None:
+            row += chain(*map(_added, change.more.sums.values()))
         return row
 
 
@@ -275,13 +286,25 @@ def afterwards(commands: Sequence[After], before: int, keys: int) -> list[Arg]:
     return [*found, before + 1, keys]
 
 
+def collected(adds: Sequence[tuple[int, Add]], before: int, keys: int) -> list[Arg]:
+    """What stands behind the groups of a call that adds to collections, as ``lua/write/adds.lua`` reads it.
+
+    Each with the number of its record; so many arguments and *keys* come before.
+    """
+    found = list[Arg]()
+    for key, (number, one) in enumerate(adds, keys + 1):
+        found += positions.Add(number, key, one.name, one.command, len(one.arguments))
+        found += one.arguments
+    return [*found, before + 1]
+
+
 def fast_call(change: Change, fence: Fence | None = None) -> Call | None:
     """The call that writes *change*, if a fast path can carry it out, behind a *fence*, if that is given.
 
     By groups an update takes 1.4 times the CPU of the client, 1.6 of the server (benchmarks/fast_paths.py).
     """
     sets, mode = change.sets, change.mode
-    special = change.expect or change.again or change.skip or change.increment
+    special = change.expect or change.again or change.skip or change.more
     others = change.referrers or change.parents or change.after
     if special or others or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None

@@ -14,7 +14,9 @@ Parents: TypeAlias = tuple[tuple[str, str, str, bool], ...]
 """Hash fields of references, each with the key of the record that it names, what such keys start with, and
 whether records of its class may end."""
 
-Mode = Literal["create", "update", "upsert", "delete", "index", "incr"]
+Mode = Literal["create", "update", "upsert", "delete", "index", "incr", "incr_or_create", "check"]
+
+COUNTING: tuple[Mode, ...] = ("incr", "incr_or_create")
 
 BATCH = 100
 """Records of one script call where many are written: enough to be fast, few enough not to hold up others."""
@@ -35,6 +37,57 @@ class Increment:
     low: int | None = None
     high: int | None = None
     places: int = 0
+
+    def and_then(self, other: Increment) -> Increment:
+        """Both at once: the sum of them, whose result lies within the bounds of both."""
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        by = self.by + other.by
+        return Increment(self.key, by, max(lows, default=None), min(highs, default=None), self.places)
+
+
+class Requirement(NamedTuple):
+    """A condition on what is stored: the fields it looks at, and its tokens."""
+
+    fields: tuple[str, ...]
+    tokens: tuple[Arg, ...]
+
+
+class Add(NamedTuple):
+    """A command that adds to the collection *name* of a record, and its arguments behind the key."""
+
+    name: str
+    command: str
+    arguments: tuple[Arg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class More:
+    """What is asked of a record beside the values that are set: in one call, or not at all.
+
+    ``requires``  what it must meet as it is stored before the call.
+    ``sums``      what is added to numbers, by hash field.
+    ``adds``      what is added to its collections, in this order.
+    """
+
+    requires: tuple[Requirement, ...] = field(default=(), repr=False)
+    sums: dict[str, Increment] = field(default_factory=dict[str, Increment], repr=False)
+    adds: tuple[Add, ...] = field(default=(), repr=False)
+
+    @property
+    def writes(self) -> bool:
+        """Whether anything changes, and would once more if it were asked twice."""
+        return bool(self.sums or self.adds)
+
+    def and_then(self, other: More) -> More:
+        """Both, in this order."""
+        sums = dict(self.sums)
+        for key, one in other.sums.items():
+            sums[key] = sums[key].and_then(one) if key in sums else one
+        return More((*self.requires, *other.requires), sums, (*self.adds, *other.adds))
+
+
+NO_MORE = More()
 
 
 class After(NamedTuple):
@@ -58,8 +111,9 @@ def noted(key: str, call: str) -> After:
 class Change:
     """What one save or delete asks of the server. Its repr, which debuggers send away, shows no values.
 
-    Mode "incr" goes with an *increment*, a delete with the *referrers* that it reaches. *parents* are
-    references in *sets*, each with the key of the record that must be there when all is done.
+    A delete goes with the *referrers* that it reaches. *parents* are references in *sets*, each with the key
+    of the record that must be there when all is done. Modes "incr" and "incr_or_create" are an update
+    and an upsert that the verb makes at once, "check" looks at a record and writes none of its fields.
     """
 
     schema: Schema
@@ -73,7 +127,8 @@ class Change:
     """Whether the server passes over a record that is not as expected, instead of refusing all."""
     ends: str = ""
     """When the record ends, as ``lua/shared/ends.lua`` reads it; empty to leave that as it is."""
-    increment: Increment | None = None
+    more: More | None = None
+    """What it asks beside values; None for nearly all."""
     referrers: tuple[Referrer, ...] = ()
     parents: Parents = ()
     after: tuple[After, ...] = field(default=(), repr=False)

@@ -50,7 +50,7 @@ class Choose(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Before the names of a group of changes; the last eight tell how many of each kind follow."""
+    """Before the names of a group of changes; the last ten tell how many of each kind follow."""
 
     class_number: int
     mode: str
@@ -65,15 +65,27 @@ class Group(NamedTuple):
     extras: int
     expected: int
     parents: int
+    sums: int
+    tokens: int
 
 
 class Increment(NamedTuple):
-    """The end of a row that adds to a number."""
+    """At the end of a row, for each number that is added to."""
 
     by: int
     low: int | str
     high: int | str
     places: int
+
+
+class Add(NamedTuple):
+    """Before the arguments of a command that adds to a collection of a record."""
+
+    record: int
+    key: int
+    name: str
+    command: str
+    arguments: int
 
 
 class Unique(NamedTuple):
@@ -229,6 +241,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "CHOOSE": Choose,
     "GROUP": Group,
     "INCREMENT": Increment,
+    "ADD": Add,
     "UNIQUE": Unique,
     "BUILD": Build,
     "FAST": Fast,

@@ -44,9 +44,9 @@ MIGRATE_PARTS = ("exchange", "finish", "move", "nothing", "purge")
 
 SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "look", "mend", "probe", "rights", "scan", "sweep")
 
-WriteExtra = Literal["increment", "cascade", "parents", "after"]
+WriteExtra = Literal["requirements", "increment", "cascade", "parents", "after", "adds"]
 
-WRITE_EXTRAS: tuple[WriteExtra, ...] = ("increment", "cascade", "parents", "after")
+WRITE_EXTRAS: tuple[WriteExtra, ...] = ("requirements", "increment", "cascade", "parents", "after", "adds")
 """Parts of a write that only some changes need."""
 
 INDEX_PARTS = ("unique", "exact", "range", "sorted", "tags", "compounds")
@@ -147,8 +147,11 @@ def journaled_script(script: Script) -> Script:
 def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that writes records of these *classes*, with the *extras* that only some changes need."""
     fast = classes[0].fast if len(classes) == 1 and not extras else ()
-    counts, cascades, checks, after = ([f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS)
-    judged = parts(*_ending(classes), *counts, "write/judge", *cascades, *checks)
+    requires, counts, cascades, checks, after, adds = (
+        [f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS
+    )
+    judged = parts(*_ending(classes), *requires, *counts, "write/judge", *cascades, *checks, *adds)
+    after += ["write/added"] if adds else []
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
     taken = [*_taken(classes), *parts(*(["write/once"] if after else []))]
     if not _claims(classes):
@@ -162,7 +165,8 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
 def get_or_create_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
     """A script that creates a record of the one class in *classes*, or finds it, or updates it."""
     checks = ["write/parents"] if "parents" in extras else []
-    judged = parts(*_ending(classes), "write/get_or_create_pick", "write/judge", *checks)
+    counts = ["write/increment"] if "increment" in extras else []
+    judged = parts(*_ending(classes), "write/get_or_create_pick", *counts, "write/judge", *checks)
     reply = part("write/get_or_create_reply")
     return composed([*_taken(classes), *judged, *_written(classes), reply])
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aioredisca.compiler import batches, positions
-from aioredisca.compiler.changes import Change, Fence, referrers_in, schemas_of
+from aioredisca.compiler.changes import NO_MORE, Add, Change, Fence, referrers_in, schemas_of
 from aioredisca.compiler.loads import read_fields
 from aioredisca.compiler.rendering import Rendered, referrer, rendered, rendered_for_cascade
 from aioredisca.compiler.scripts import (
@@ -45,9 +45,16 @@ def write_call(changes: Sequence[Change], fences: Sequence[Fence] = ()) -> Call:
     if after := [command for change in changes for command in change.after]:
         arguments += batches.afterwards(after, len(arguments), len(keys))
         keys += [command.key for command in after]
+    if adds := [(number, add) for number, one in enumerate(changes, 1) if one.more for add in one.more.adds]:
+        arguments += batches.collected(adds, len(arguments), len(keys))
+        keys += [_collection(changes[number - 1], add) for number, add in adds]
     script = write_script(scope.classes, _extras(changes, referrers, parents))
     reaches = _reached([one.schema for one in referrers if one.action != "restrict"])
     return Call((*arguments,), script, (*keys,), writes=True, reaches=reaches)
+
+
+def _collection(change: Change, add: Add) -> str:
+    return change.schema.keys.collection(add.name, change.id)
 
 
 def get_or_create_call(
@@ -169,6 +176,8 @@ def collect_outcome(reply: Reply) -> Reply | Refusal:
 
 def _unique_index(schema: Schema, key: Mapping[str, bytes], waiting: int) -> list[Arg]:
     """The unique index of the fields in *key*, with them and their values."""
+    if not key:  # the id of the record to create is asked for
+        return [*positions.Unique(index_key=0, state="", value=b"", members=0, waiting=waiting)]
     compound = next((c for c in schema.compounds if c.unique and {*c.fields} == {*key}), None)
     if compound is None:
         ((name, value),) = key.items()
@@ -209,7 +218,10 @@ def _extras(
 ) -> tuple[WriteExtra, ...]:
     """What the script needs beside what every write does."""
     found = list[WriteExtra]()
-    if any(change.increment for change in changes):
+    more = [change.more or NO_MORE for change in changes]
+    if any(one.requires for one in more):
+        found.append("requirements")
+    if any(one.sums for one in more):
         found.append("increment")
     if referrers:
         found.append("cascade")
@@ -217,6 +229,8 @@ def _extras(
         found.append("parents")
     if any(change.after for change in changes):
         found.append("after")
+    if any(one.adds for one in more):
+        found.append("adds")
     return tuple(found)
 
 
@@ -237,8 +251,15 @@ class Lost:
     fields: tuple[str, ...]
 
 
-Outcome = bool | bytes | Lost | None
-"""What became of a change: whether it created (or deleted) something, or the new text of its number.
+@dataclass(frozen=True, slots=True)
+class Counted(Lost):
+    """A change that added to numbers: their new texts, in the order of its sums."""
+
+    sums: tuple[bytes, ...] = field(repr=False)
+
+
+Outcome = bool | Lost | None
+"""What became of a change: whether it created (or deleted) something.
 
 None where it was passed over, or went along with a record that was deleted.
 """
@@ -247,9 +268,12 @@ _OUTCOMES: dict[int, bool | None] = {0: False, 1: True, 2: None}
 
 
 def _special(flag: Reply) -> Outcome:
-    if type(flag) is bytes:
-        return flag
-    return Lost(_OUTCOMES[flag[0]] is True, tuple(name.decode() for name in flag[1:]))
+    created, *rest = flag
+    sums = rest.pop(0) if rest and type(rest[0]) is list else None
+    lost = tuple(name.decode() for name in rest)
+    if sums is None:
+        return Lost(_OUTCOMES[created] is True, lost)
+    return Counted(_OUTCOMES[created] is True, lost, tuple(map(bytes, sums)))
 
 
 def write_outcome(reply: Reply) -> list[Outcome] | Refusal:

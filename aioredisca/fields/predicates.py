@@ -5,9 +5,11 @@ Each function takes the field and the mapper of the class that it was read from.
 
 from __future__ import annotations
 
+import datetime as dt
 import decimal
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from aioredisca.compiler.conditions import (
@@ -26,9 +28,9 @@ from aioredisca.compiler.conditions import (
     exclusive,
 )
 from aioredisca.errors import NotIndexed, UsageError, ValidationError
-from aioredisca.fields.numbers import Decimal, Integer
+from aioredisca.fields.numbers import Decimal, Integer, Number
 from aioredisca.fields.tags import Tags, TagsCodec
-from aioredisca.fields.times import DateTime
+from aioredisca.fields.times import Date, DateTime
 from aioredisca.storage import codecs
 
 if TYPE_CHECKING:
@@ -69,6 +71,36 @@ def between(field: Field[Any], minval: Any, maxval: Any, mapper: Mapper) -> Cond
     if "sorted" in field.index_kinds:
         return TextBetween(field.key, _edge(field, minval, mapper), _edge(field, maxval, mapper))
     raise NotIndexed(mapper.name, field.name, f"a {type(field).__name__} field has no order")
+
+
+def as_texts(field: Field[Any], asked: Between, mapper: Mapper) -> tuple[str, str, str]:
+    """How a server that knows no scores asks for a range: "#" by number or "<" by bytes, and both bounds as
+    the field stores them, behind "[" where they are included and "(" where not; empty where there is none.
+
+    UsageError for a field of one's own, whose order only Python knows.
+    """
+    known = field.__codec__.keeps("to_db", "from_db", "score")
+    if known and isinstance(field, Date):
+        return "<", _text_bound(asked.low, _day), _text_bound(asked.high, _day)
+    if known and isinstance(field, Decimal) and not asked.exact:
+        text = partial(_unscaled, places=field.places or 0)
+        return "#", _text_bound(asked.low, text), _text_bound(asked.high, text)
+    if not known or not isinstance(field, Number | DateTime):
+        where = f"{mapper.name}.{field.name}"
+        raise UsageError(f"{where}: the server does not know the order of this field; require equal values")
+    return "#", _text_bound(asked.low, str), _text_bound(asked.high, str)
+
+
+def _text_bound(end: Bound | None, text: Callable[[str], str]) -> str:
+    return "" if end is None else f"{'[' if end.inclusive else '('}{text(end.score)}"
+
+
+def _day(score: str) -> str:
+    return dt.date.fromordinal(int(score)).isoformat()
+
+
+def _unscaled(score: str, places: int) -> str:
+    return codecs.decimal_text(codecs.unscaled(int(score), places))
 
 
 def starts_with(field: Field[Any], prefix: Any, mapper: Mapper) -> StartsWith:

@@ -26,7 +26,7 @@ RESERVED = frozenset(
     Create Read Update all changes delete delete_many depends exists expire expire_field expires_at export
     fill_new free free_all get get_many get_or_create getdb getdiff getfields getid getkey getorigin getprefix
     id incr inheritors load loaded new persist pop raw_export reload revert save save_all save_many touch ttl
-    unload update update_or_create watch where
+    unload update update_or_create upsert watch where
     apply defaults
     model_computed_fields model_config model_construct model_copy model_dump model_dump_json model_extra
     model_fields model_fields_set model_json_schema model_parametrized_name model_post_init model_rebuild

@@ -159,12 +159,12 @@ class Record(HashAPI, metaclass=ModelType):
         self.__state__.layers.forget()
 
     def revert(self) -> None:
-        """Forget local changes. No I/O."""
+        """Forget local changes, and what the session was to require of it, count or add. No I/O."""
         need_record(self)
         state = self.__state__
         state.layers.revert()
         if state.unit is not None:
-            state.unit.release(self)
+            state.unit.ask_no_more(self)
 
     def free(self) -> None:
         """Take the instance out of its session: the next use of its id makes a new one. No I/O.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
-from aioredisca.compiler.changes import MAX_BATCH
+from aioredisca.compiler.changes import MAX_BATCH, NO_MORE, More
 from aioredisca.errors import RediscaError, TooManyArguments, UsageError
 from aioredisca.fields.access import (
     changed_in_place,
@@ -32,6 +32,14 @@ UNCUT = (
 )
 """What to do about a flush of more than one call can hold."""
 
+IN_DOUBT = (
+    "the last flush got no answer, and it counts or adds: to send it again may do so twice. Look at what is "
+    "stored, discard() what waits, and do what is missing"
+)
+"""Why a unit is not flushed again of which nobody knows whether it was written."""
+
+Guard: TypeAlias = Literal[True, False, "record"]
+
 open_unit: ContextVar[UnitOfWork | None] = ContextVar("aioredisca_session", default=None)
 """The unit of work of this context, which may be closed by now. Tasks and threads inherit it."""
 
@@ -49,11 +57,16 @@ class UnitOfWork:
     ``closed``  the session is over: nobody would save what is changed now.
     ``mapped``  the identity map: records that somebody still holds, by database and key.
     ``session`` the session it is of, while that is open.
+    ``guard``   what each save is compared with, as ``if_unchanged=`` of it says.
+    ``more``    what the next flush asks of records beside their changes, by the id of the object.
     """
 
-    def __init__(self, db: Any) -> None:
+    def __init__(self, db: Any, guard: Guard = False) -> None:
         self.db = db
+        self.guard: Guard = guard
         self.closed = False
+        self.in_doubt = False
+        self.more = dict[int, More]()
         self.session: Any = None
         self.mapped: WeakValueDictionary[tuple[Store, str], Record] = WeakValueDictionary()
         self._held: dict[int, Record] = {}
@@ -86,13 +99,13 @@ class UnitOfWork:
 
     def release(self, record: Record) -> None:
         """There is nothing to save in *record* any more."""
-        if id(record) not in self._deleted:
+        if id(record) not in self._deleted and id(record) not in self.more:
             self._held.pop(id(record), None)
 
     def forget(self, record: Record) -> None:
         """*record* does not belong to this unit any more."""
         self._deleted.pop(id(record), None)
-        self.release(record)
+        self.ask_no_more(record)
         store = record.__mapper__.store(self)
         self.mapped.pop((store, record.__mapper__.stem(store) + record.__state__.id), None)
         record.__state__.unit = None
@@ -102,14 +115,39 @@ class UnitOfWork:
     @property
     def dirty(self) -> tuple[Record, ...]:
         """The records that a flush would write or delete."""
-        changed = [record for record in list(self._held.values()) if is_changed(record)]
+        changed = [record for record in list(self._held.values()) if is_changed(record) or self._adds(record)]
         return (*self._deleted.values(), *(record for record in changed if id(record) not in self._deleted))
 
-    def delete(self, record: Record) -> None:
-        """Delete *record* with the next flush."""
+    def _adds(self, record: Record) -> bool:
+        """Whether the next flush counts in *record*, or adds to its collections."""
+        return id(record) in self.more and self.more[id(record)].writes
+
+    def need_own(self, record: Record) -> None:
+        """UsageError for a record of another session, or of none."""
         state = getattr(record, "__state__", None)
         if state is None or state.unit is not self:
             raise UsageError(f"{record!r} does not belong to this session")
+
+    def ask(self, record: Record, more: More) -> None:
+        """Let the next flush ask *more* of *record*."""
+        self.more[id(record)] = self.more.get(id(record), NO_MORE).and_then(more)
+        self.hold(record)
+
+    def ask_no_more(self, record: Record) -> None:
+        """Forget what was to be asked of *record*, and let it go if nothing else is to be done."""
+        self.more.pop(id(record), None)
+        self.release(record)
+
+    def take_back(self, record: Record, more: More, *, asked: bool) -> None:
+        """*more* was not written, or nobody knows if *asked*: it waits again, before what came since."""
+        if not self.closed:
+            self.more[id(record)] = more.and_then(self.more.get(id(record), NO_MORE))
+            self.hold(record)
+            self.in_doubt = self.in_doubt or (asked and more.writes)
+
+    def delete(self, record: Record) -> None:
+        """Delete *record* with the next flush."""
+        self.need_own(record)
         check_writable(record)
         with suppress(Exception):  # what cannot be saved need not be
             keep_touched(record)  # what changed in place so far goes with it, and is told from what will
@@ -144,15 +182,18 @@ class UnitOfWork:
 
     def discard(self) -> None:
         """Forget all changes that are not saved: records show again what is stored."""
+        self.more.clear()
         for record in list(self._held.values()):
             record.revert()
         self._held.clear()
         self._deleted.clear()
+        self.in_doubt = False
 
     def clear(self) -> None:
         """End: a task which outlives the session keeps none of its records alive."""
         self.closed, self.session = True, None
         self.mapped.clear()
+        self.more.clear()
         self._held.clear()
         self._deleted.clear()
 
@@ -164,9 +205,11 @@ class UnitOfWork:
         One atomic call per database; of a cluster, and of classes with partitions, one per slot, in the order
         in which the work was given.
         """
+        if self.in_doubt:
+            raise UsageError(IN_DOUBT)
         self._refuse_changed_in_place(only)
         groups = dict[Store, "list[Record]"]()
-        for record in self.dirty:
+        for record in self._work():
             if only is None or isinstance(record, only):
                 groups.setdefault(record.__mapper__.store(self), []).append(record)
         for store, records in groups.items():
@@ -182,17 +225,18 @@ class UnitOfWork:
                 _tell(error, waiting[:place], waiting[place + 1 :])
                 raise
 
+    def _work(self) -> Iterable[Record]:
+        """The records that a flush writes, deletes or looks at, each once."""
+        asked = (self._held[one] for one in self.more)
+        return {id(record): record for record in (*self.dirty, *asked)}.values()
+
     async def _flush_store(self, store: Store, records: list[Record]) -> None:
         async with executor.locked(store, records):
             deleted = [record for record in records if id(record) in self._deleted]
             others = (record for record in records if id(record) not in self._deleted)
-            saved = [record for record in others if is_changed(record)]  # another flush may have been first
-            begun = pending.begin_all(store, deleted, "delete")
-            try:
-                begun += pending.begin_flush(store, saved)
-            except BaseException as error:
-                pending.put_back_all(begun, error)
-                raise
+            # another flush may have been first
+            saved = [record for record in others if is_changed(record) or id(record) in self.more]
+            begun = pending.begin_flush(store, deleted, saved, self.more)
             try:
                 if by_slots.is_apart(store, begun):
                     await by_slots.write(store, begun, self._slots(begun))

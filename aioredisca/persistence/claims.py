@@ -7,7 +7,6 @@ write passes only if that is still the same, and nobody can lose a claim without
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -339,7 +338,7 @@ def _by_place(some: Iterable[tuple[Schema, T]]) -> list[tuple[Schema, list[T]]]:
 async def pause(store: Store, tries: int) -> None:
     """Let others be faster, who want the same."""
     longest = min(LONGEST, PAUSE * 2**tries)
-    await store.transport().offload(time.sleep, random.uniform(0, longest))
+    await store.transport().sleep(random.uniform(0, longest))
 
 
 async def holder(store: Store, schema: Schema, of: str, value: bytes) -> str:

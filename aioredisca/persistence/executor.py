@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.batches import NoScore
-from aioredisca.compiler.changes import MAX_BATCH, Change, referrers_in, schemas_of
+from aioredisca.compiler.changes import COUNTING, MAX_BATCH, Change, referrers_in, schemas_of
 from aioredisca.compiler.writes import (
     FoundOrCreated,
     Outcome,
@@ -222,8 +222,13 @@ async def _unwritten(store: Store, prepared: Prepared, error: E) -> E | RediscaE
 def _cure(begun: Begun) -> str:
     """What settles these changes, of which nobody knows whether they were made."""
     changes = [change for _, change in begun]
-    if any(change.mode == "incr" for change in changes):
+    if any(change.mode in COUNTING for change in changes):
         return "to count again may count twice: reload() the record and look first"
+    if any(change.more and change.more.writes for change in changes):
+        return (
+            "to flush again may count or add twice: look at what is stored, then discard() what waits and do "
+            "what is missing"
+        )
     if any(change.skip for change in changes):
         return "each batch was changed as a whole or not at all: look at the records before you do it again"
     deletes = all(change.mode == "delete" for change in changes)
@@ -277,11 +282,13 @@ async def get_or_create(
 ) -> FoundOrCreated:
     """Create *record*, unless another one holds *key*: then update that one, unless it is one of *waiting*.
 
-    NotIndexed while *entry*, the unique index of *key*, is not built. EVALSHA, one round trip.
+    NotIndexed while *entry*, the unique index of *key*, is not built; without a *key* the id is asked for.
+    EVALSHA, one round trip.
     """
     names = ", ".join(map(record.__mapper__.attribute, key))
     await readiness.ready_to_write(store, create.schema)
-    await readiness.ready_to_read(store, create.schema, {entry: names})
+    if entry:
+        await readiness.ready_to_read(store, create.schema, {entry: names})
     call = get_or_create_call(create, update, key, waiting)
     try:
         with told(FOUND_AGAIN):
@@ -393,6 +400,10 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
             return Gone(model, change.id)
         case "STALE":
             return StaleWrite(model, change.id, names)
+        case "UNMET":
+            return StaleWrite(model, change.id, names, required=True)
+        case "COUNTER":
+            return OutOfBounds(model, change.id, names[0])
         case "UNIQUE":
             return UniqueViolation(model, ", ".join(names[1:]), refusal.details[0])
         case "BOUNDS":

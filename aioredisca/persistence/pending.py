@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aioredisca.compiler.changes import Change, Mode
-from aioredisca.compiler.writes import Lost, Outcome
+from aioredisca.compiler.changes import COUNTING, Change, Mode, More
+from aioredisca.compiler.writes import Counted, Lost, Outcome
 from aioredisca.errors import (
     Conflict,
     Gone,
@@ -25,9 +26,10 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
+from aioredisca.fields.numbers import Number
 from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
-from aioredisca.storage.replies import check_values
+from aioredisca.storage.replies import check_values, strange
 from aioredisca.storage.schema import Converter, Schema
 from aioredisca.types import MISSING, Missing, Raw, Store
 
@@ -49,7 +51,7 @@ def begin(
     record: Record,
     store: Store,
     mode: SaveMode | None = None,
-    if_unchanged: IfUnchanged = False,
+    if_unchanged: IfUnchanged | Missing = MISSING,
     ttl: Duration | Missing | None = MISSING,
 ) -> Change | None:
     """Take the changes out, as a snapshot, before the first await; None where there are none."""
@@ -64,7 +66,8 @@ def begin(
     ends = mapper.lifetime.of_save(ttl) if schema.expires or ttl is not MISSING else AS_IT_WAS
     if not changes and not layers.fresh and ttl is MISSING and not _asked_outright(record, mode):
         return None
-    expect = {} if if_unchanged is False else _expectation(record, changes, if_unchanged)
+    guard = _guard_of(record) if if_unchanged is MISSING else if_unchanged
+    expect = {} if guard is False else _expectation(record, changes, guard)
     sets, drops = split(schema, changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain, ends=ends)
     if mapper.checked:
@@ -95,12 +98,18 @@ def check_not_gone(record: Record, mode: SaveMode | None = None) -> None:
         )
 
 
+def not_yet_stored(record: Record, does: str) -> UsageError:
+    """Why a verb is refused: what it *does* is of the stored record, and this one is none."""
+    where = f"{record.__mapper__.name}({record.__state__.id!r})"
+    return UsageError(f"{where} is not saved yet: {does} the stored record")
+
+
 def refuse_waiting(record: Record, field: Field[Any], does: str) -> None:
     """UsageError where *field* waits to be saved, for what a verb *does* is of the stored record."""
     layers = record.__state__.layers
     where = f"{record.__mapper__.name}({record.__state__.id!r})"
     if layers.fresh:
-        raise UsageError(f"{where} is not saved yet: {does} the stored record")
+        raise not_yet_stored(record, does)
     if field.key in layers.diff or (field.mutable and field.key in touched(record)):
         raise UsageError(f"{where}.{field.name} has a change that is not saved: save() or revert() it first")
 
@@ -113,8 +122,10 @@ def begin_delete(record: Record, store: Store) -> Change:
         need_id(record)
     schema, layers = mapper.schema(store).of(state.id), state.layers
     referrers = mapper.referrers(schema, store, state.unit)
+    whole = layers.loaded and _guard_of(record) == "record"  # of a handle nothing is known to compare with
+    expect = _expectation(record, {}, "record") if whole else {}
     layers.depart({**layers.diff})
-    return Change(schema, state.id, "delete", referrers=referrers)
+    return Change(schema, state.id, "delete", expect=expect, referrers=referrers)
 
 
 def begin_all(
@@ -127,12 +138,52 @@ def begin_all(
     )
 
 
-def begin_flush(store: Store, records: Sequence[Any]) -> list[tuple[Any, Change]]:
-    """The same for a flush. A record that has vanished is Gone once more: nobody asked that it comes back."""
-    return _begun(
-        records,
-        lambda record: begin(record, store, "update" if record.__state__.layers.gone == "vanished" else None),
-    )
+def begin_flush(
+    store: Store, deleted: Sequence[Record], saved: Sequence[Record], more: dict[int, More]
+) -> list[tuple[Any, Change]]:
+    """All that a flush asks of one database: deletes first, then what is saved, with what is taken out of
+    *more*, by the id of the object. Where one cannot begin, none does.
+
+    A record that has vanished is Gone once more: nobody asked that it comes back.
+    """
+
+    def begin_one(record: Record) -> Change | None:
+        asked = more.get(id(record))
+        if id(record) in going:
+            change: Change | None = begin_delete(record, store)
+            asked = asked and replace(asked, sums={}, adds=())  # which go with it
+        elif is_changed(record):
+            vanished = record.__state__.layers.gone == "vanished"
+            change = begin(record, store, "update" if vanished else None)
+        else:
+            change = None
+        if asked is not None:
+            change = with_more(record, store, change, asked)
+            del more[id(record)]  # until it is known what came of it
+        return change
+
+    going = {id(record) for record in deleted}
+    return _begun([*deleted, *saved], begin_one)
+
+
+def with_more(record: Record, store: Store, change: Change | None, more: More) -> Change:
+    """*change*, or one that sets nothing, which asks for *more* as well."""
+    mapper, state = record.__mapper__, record.__state__
+    if change is None:
+        schema = mapper.schema(store).of(state.id)
+        mode: Mode = "update" if more.sums else "check"
+        change = Change(schema, state.id, mode, ends=mapper.lifetime.of_save() if more.sums else AS_IT_WAS)
+    change.more = more
+    for key in more.sums:
+        change.expect.pop(key, None)  # others may count there as well
+        if key in change.sets or key in change.drops:
+            where = f"{mapper.name}({state.id!r}).{mapper.attribute(key)}"
+            state.layers.put_back()
+            raise UsageError(f"{where} is set and counted in one flush: do one of them")
+    if more.sums and change.mode == "create":
+        state.layers.put_back()
+        raise not_yet_stored(record, "incr() counts in")
+    return change
 
 
 def _begun(records: Sequence[Any], begin_one: Callable[[Any], Change | None]) -> list[tuple[Any, Change]]:
@@ -192,6 +243,16 @@ def _need_required(record: Record, change: Change) -> None:
         raise error
 
 
+def _guard_of(record: Record) -> IfUnchanged:
+    """What a write of *record* is compared with if its verb does not say: the stronger word of class and
+    session."""
+    guard: bool | Literal["record"] = record.__mapper__.setting("optimistic") or False
+    unit = record.__state__.unit
+    if unit is None or not unit.guard or guard == "record":
+        return guard
+    return unit.guard
+
+
 def _expectation(record: Record, changes: Raw, if_unchanged: IfUnchanged) -> Raw:
     """What must still be stored for this save to be allowed."""
     mapper, layers = record.__mapper__, record.__state__.layers
@@ -215,13 +276,33 @@ def _guarded(mapper: Mapper, if_unchanged: IfUnchanged) -> list[str]:
     if if_unchanged is True:
         return []
     if isinstance(if_unchanged, list | tuple | set | frozenset):
-        return [_own_field(mapper, column).key for column in if_unchanged]
+        return [own_field(mapper, column).key for column in if_unchanged]
     if isinstance(if_unchanged, str) and if_unchanged == "record":
         return [*mapper.by_key]
     raise UsageError(f"if_unchanged takes True, a list of columns, or 'record'; not {if_unchanged!r}")
 
 
-def _own_field(mapper: Mapper, column: object) -> Any:
+def number_field(mapper: Mapper, column: object) -> Number[Any]:
+    """The field of numbers that *column* is of. UsageError for any other."""
+    field = mapper.field_of(column)
+    if field is None:
+        refuse_moment(mapper.name, column)
+        raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
+    if not isinstance(field, Number):
+        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    return field
+
+
+def counted_in_python(mapper: Mapper, field: Field[Any]) -> UsageError:
+    """Why the server cannot count in a field by itself."""
+    return UsageError(
+        f"{mapper.name}.{field.name} has also=, by which the sum is written to other fields, and only Python "
+        f"can do that: call incr() of a record that is there"
+    )
+
+
+def own_field(mapper: Mapper, column: object) -> Any:
+    """The field of a column of the class. UsageError for what is none."""
     field = mapper.field_of(column)
     if field is None:
         refuse_moment(mapper.name, column)
@@ -235,12 +316,13 @@ def _own_field(mapper: Mapper, column: object) -> Any:
 
 def finish(record: Record, change: Change, outcome: Outcome) -> None:
     """The server wrote *change*: what was on its way is stored now."""
-    if change.increment is not None:
-        if isinstance(outcome, bytes):
-            learn(record, {change.increment.key: outcome})
-        return
     state = record.__state__
-    if change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
+    if change.mode in COUNTING:
+        learn(record, {**counted(change, outcome)})
+        return
+    if change.mode == "check":
+        pass  # nothing was written
+    elif change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
         state.layers.be_gone()
         if state.unit is not None:
             state.unit.was_deleted(record)
@@ -250,8 +332,18 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
         state.layers.arrive(created=change.schema.blank if created else None)
         if lost:
             learn(record, dict.fromkeys(lost))
+        if change.more is not None and change.more.sums:
+            learn(record, {**counted(change, outcome)})
     if state.unit is not None and not is_changed(record) and not holds_mutable(record):
         state.unit.release(record)
+
+
+def counted(change: Change, outcome: Outcome) -> dict[str, bytes]:
+    """The new texts of the numbers that *change* has added to."""
+    assert change.more is not None
+    if not isinstance(outcome, Counted) or len(outcome.sums) != len(change.more.sums):
+        raise strange(writes=True)
+    return dict(zip(change.more.sums, outcome.sums, strict=True))
 
 
 def learn(record: Record, raw: Raw) -> None:
@@ -280,11 +372,16 @@ def supersede(record: Record, changed: Raw, before: Raw) -> None:
 
 def put_back(record: Record, change: Change, error: BaseException) -> None:
     """The write failed: its changes are pending again, below those made since."""
-    if change.mode == "incr":
+    if change.mode in COUNTING:
         return  # nothing was on its way, and nothing may count as done at the next save
-    layers = record.__state__.layers
+    state = record.__state__
+    layers = state.layers
     layers.put_back()
-    if isinstance(error, Gone) and change.mode == "update":
+    if change.more is not None and state.unit is not None:
+        state.unit.take_back(record, change.more, asked=_unanswered(change, error))
+    if change.mode == "check":
+        return
+    if isinstance(error, Gone) and change.mode == "update" and error.instance in (None, record):
         layers.vanish()
     layers.uncertain = _unanswered(change, error) or (layers.uncertain and not isinstance(error, Conflict))
 

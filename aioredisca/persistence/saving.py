@@ -22,7 +22,7 @@ R = TypeVar("R", bound="Record")
 async def save(
     record: R,
     mode: SaveMode | None = None,
-    if_unchanged: IfUnchanged = False,
+    if_unchanged: IfUnchanged | Missing = MISSING,
     ttl: Duration | Missing | None = MISSING,
 ) -> R:
     """Write what was changed in *record*, if anything was, and return it. EVALSHA, one round trip."""

@@ -50,6 +50,15 @@ class Asked(Generic[R_contra]):
     _spec: QuerySpec[Any]
 
 
+def spec_of(condition: Any) -> QuerySpec[Any]:
+    """What a condition asks for. UsageError for what is none."""
+    if not isinstance(condition, Asked):
+        hint = _OF_BOOL if isinstance(condition, bool) else ""
+        kind = type(condition).__name__
+        raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
+    return condition._spec  # pyright: ignore[reportPrivateUsage]  # same module
+
+
 class Select(Asked[R]):
     """A class, a condition, an order, and how much of it.
 
@@ -83,21 +92,13 @@ class Select(Asked[R]):
     def _asked(self, column: Any) -> Field[Any]:
         return asked_of(self._spec.model, column)
 
-    @staticmethod
-    def _spec_of(condition: Any) -> QuerySpec[Any]:
-        if not isinstance(condition, Asked):
-            hint = _OF_BOOL if isinstance(condition, bool) else ""
-            kind = type(condition).__name__
-            raise UsageError(f"a condition is made of columns, as in User.age >= 18; this is {kind}{hint}")
-        return condition._spec
-
     # -- conditions --------------------------------------------------------------------------------
 
     def __and__(self, other: Asked[R]) -> Self:
-        return type(self)(self._spec.joined(self._spec_of(other), either=False))
+        return type(self)(self._spec.joined(spec_of(other), either=False))
 
     def __or__(self, other: Asked[R]) -> Self:
-        return type(self)(self._spec.joined(self._spec_of(other), either=True))
+        return type(self)(self._spec.joined(spec_of(other), either=True))
 
     def __invert__(self) -> Self:
         return type(self)(self._spec.inverted())
@@ -106,7 +107,7 @@ class Select(Asked[R]):
         """Narrow the query: every condition must hold. No I/O."""
         spec = self._spec
         for condition in conditions:
-            spec = spec.where(self._spec_of(condition))
+            spec = spec.where(spec_of(condition))
         return type(self)(spec)
 
     def scan(self) -> Self:

@@ -61,7 +61,7 @@ from aioredisca.storage.ids import hexid, intid
 from aioredisca.sync.models import Model
 from aioredisca.sync.queries import Column, Query
 from aioredisca.sync.queries import PasswordColumn as PasswordColumn
-from aioredisca.sync.sessions import Session, session
+from aioredisca.sync.sessions import Session, retry_on_conflict, session
 
 __all__ = (
     "UUID",
@@ -136,6 +136,7 @@ __all__ = (
     "intid",
     "iterate",
     "run",
+    "retry_on_conflict",
     "session",
     "utcnow",
 )

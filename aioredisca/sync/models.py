@@ -163,7 +163,7 @@ class Model(Record):
         self,
         *,
         mode: SaveMode | None = None,
-        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] = False,
+        if_unchanged: bool | Literal["record"] | Sequence[Output[Self, Any]] | Missing = MISSING,
         ttl: Duration | Missing | None = MISSING,
     ) -> Self:
         """Write what was changed, with all indexes and unique claims, in one atomic call; return self.
@@ -176,7 +176,8 @@ class Model(Record):
                           default what ``conf(ttl=, sliding=)`` says; a record that was there keeps its end
                           unless it slides. With it there is something to write even if nothing was changed.
         ``if_unchanged``  True: StaleWrite if a changed field is stored otherwise than it was loaded. A
-                          sequence of columns adds these; "record" compares all fields.
+                          sequence of columns adds these; "record" compares all fields. By default what
+                          ``conf(optimistic=)`` and ``session(if_unchanged=)`` say.
 
         EVALSHA, one round trip; none where nothing was changed, unless ``mode`` is given and it is not known
         that the record is stored. UsageError after a delete if nothing was set since. UniqueViolation,
@@ -228,17 +229,21 @@ class Model(Record):
         *,
         min: N | int | None = None,
         max: N | int | None = None,
+        create: bool = False,
+        ttl: Duration | Missing | None = MISSING,
     ) -> N:
         """Add *by* to the number in a field of the stored record, atomically; return the new number.
 
         ``min`` ``max``  bounds of the result, both included, beside those of the field: OutOfBounds.
+        ``create``       count from 0 in a record that is not there, and create it, without ``new=`` values.
+        ``ttl``          how long the record lasts from now on, as of :meth:`save`.
 
         For Integer fields, and Decimal fields with ``places=``, up to 2**53 units either side of zero. No
         value counts as 0. Gone if there is no record. UsageError before any I/O while the field has a
         change that is not saved. EVALSHA, one round trip; OutcomeUnknown where the answer was lost, and
         then it is not known whether it counted: it is never sent twice.
         """
-        return cast("N", run(atomic.incr(self, column, by, min, max)))
+        return cast("N", run(atomic.incr(self, column, by, min, max, create, ttl)))
 
     @classmethod
     @hiding
@@ -254,10 +259,11 @@ class Model(Record):
 
         ``defaults``  attributes of a new record, beside the unique values and the ``new=`` values.
 
-        *unique* names one unique field, or all fields that are unique together: UsageError otherwise. A
-        field called ``defaults`` cannot be among them.
-        A new record gets a random id. Of concurrent calls exactly one creates it. UniqueViolation where
-        another record holds another unique value of it, NotIndexed before the index is built.
+        *unique* names one unique field, or all fields that are unique together, or is ``id=`` alone:
+        UsageError otherwise. A field called ``defaults`` cannot be among them.
+        A new record gets a random id, unless that is given. Of concurrent calls exactly one creates it.
+        UniqueViolation where another record holds another unique value of it, NotIndexed before the index
+        is built.
 
         EVALSHA, one round trip.
         """
@@ -281,6 +287,30 @@ class Model(Record):
         EVALSHA, one round trip.
         """
         return run(atomic.get_or_create(cls, unique, defaults, update=True, ttl=ttl))
+
+    @classmethod
+    @hiding
+    def upsert(
+        cls,
+        model_id: str | int,
+        /,
+        *,
+        incr: Mapping[Output[Self, Any], decimal.Decimal | int] | None = None,
+        ttl: Duration | Missing | None = MISSING,
+        **values: Any,
+    ) -> Self:
+        """Set *values* in the record of that id and add to its numbers, created if there is none; return it.
+
+        ``incr``  what to add, by column, as in ``Hits.upsert(page, incr={Hits.n: 1})``; no value counts as 0.
+        ``ttl``   how long the record lasts from now on, as of :meth:`save`.
+
+        The other fields of a record that was there stay as they are; a new one has none, ``new=`` values
+        included: ValidationError where one is required. Neither compares with what was loaded. OutOfBounds
+        outside the bounds of a field. After OutcomeUnknown nobody knows whether it counted.
+
+        EVALSHA, one round trip.
+        """
+        return run(atomic.upsert(cls, model_id, values, incr, ttl))
 
     @classmethod
     def save_all(cls) -> None:

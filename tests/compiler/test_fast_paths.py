@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from aioredisca import Database, Integer, Model, String, conf
-from aioredisca.compiler.changes import Change, Increment, Mode
+from aioredisca.compiler.changes import Change, Increment, Mode, More
 from aioredisca.compiler.fast_single import MAX_SINGLE
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN
 from aioredisca.compiler.writes import write_call
@@ -56,7 +56,12 @@ async def test_each_change_goes_the_shortest_way_that_knows_its_indexes(
 
 @pytest.mark.parametrize(
     "more",
-    [{"expect": {"note": None}}, {"again": True}, {"skip": True}, {"increment": Increment("age", 1)}],
+    [
+        {"expect": {"note": None}},
+        {"again": True},
+        {"skip": True},
+        {"more": More(sums={"age": Increment("age", 1)})},
+    ],
 )
 async def test_what_must_be_compared_or_counted_goes_the_general_way(
     db: Database, more: dict[str, Any]

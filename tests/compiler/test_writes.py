@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aioredisca.compiler.batches import MAX_LAYOUTS, NoScore, WriteLayouts, fast_call, grouped
-from aioredisca.compiler.changes import Change, Increment, Mode, referrers_in, schemas_of
+from aioredisca.compiler.changes import Change, Increment, Mode, More, referrers_in, schemas_of
 from aioredisca.compiler.positions import ASKS_FAST, ASKS_PLAIN, Fast, Group
 from aioredisca.compiler.positions import Increment as Added
 from aioredisca.compiler.writes import (
+    Counted,
     FoundOrCreated,
+    Lost,
     Refusal,
     collect_outcome,
     get_or_create_call,
@@ -81,12 +83,14 @@ def arrived(arguments: list[Arg]) -> Iterator[Packed]:
         names = [take(n) for n in (head.free, head.drops, head.reads, head.sets, head.others, head.extras)]
         free, drops, reads, sets, others, extras = names
         parents = take(head.parents)
+        take(head.sums)
+        take(head.tokens)
         for _ in range(head.rows):
             values = dict(zip(sets + others, take(head.sets + head.others), strict=True))
             along = dict(zip(extras, take(head.extras), strict=True))
             expected = take(head.expected)
             checked = dict(zip(parents, take(head.parents), strict=True))
-            added = take(len(Added._fields) if head.mode == "n" else 0)
+            added = take(len(Added._fields) * head.sums)
             yield Packed(
                 head.class_number,
                 head.mode,
@@ -209,9 +213,9 @@ def test_the_other_members_of_a_compound_are_read() -> None:
 
 
 def test_an_increment_brings_its_bounds() -> None:
-    change = Change(ROW, "1", "incr", increment=Increment("size", 5, low=0))
+    change = Change(ROW, "1", "incr", more=More(sums={"size": Increment("size", 5, low=0)}))
     (found,) = arrived(grouped([change], NUMBERS, {}, alone=False))
-    assert (found.mode, found.sets, found.added) == ("n", {"size": ""}, [5, 0, "", 0])
+    assert (found.mode, found.sets, found.added) == ("u", {"size": b""}, [5, 0, "", 0])
 
 
 def test_a_value_without_a_score_stops_the_call() -> None:
@@ -265,7 +269,7 @@ def test_an_update_that_no_index_knows_of_names_the_record_only() -> None:
         Change(SIMPLE, "1", "update", {"size": b"1"}, expect={"size": None}),
         Change(SIMPLE, "1", "update", {"size": b"1"}, again=True),
         Change(SIMPLE, "1", "update", {"size": b"1"}, skip=True),
-        Change(SIMPLE, "1", "incr", increment=Increment("size", 1)),
+        Change(SIMPLE, "1", "incr", more=More(sums={"size": Increment("size", 1)})),
         Change(SIMPLE, "1", "index", {"size": b"1"}),
         Change(SIMPLE, "1", "create", {str(n): b"" for n in range(10_000)}),
         Change(ROW, "1", "update", {"size": b"1"}),  # an index over two fields
@@ -335,7 +339,9 @@ def test_get_or_create_names_the_unique_index(key: dict[str, bytes], tail: list[
 
 
 def test_outcomes() -> None:
-    assert write_outcome([b"OK", 1, 0, 2, b"7"]) == [True, False, None, b"7"]
+    counted = Counted(created=False, fields=("city",), sums=(b"7", b"8"))
+    told = [b"OK", 1, 0, 2, [1, b"city"], [0, [b"7", b"8"], b"city"]]
+    assert write_outcome(told) == [True, False, None, Lost(created=True, fields=("city",)), counted]
     assert collect_outcome([b"OK", [b"a"]]) == [b"a"]
     refused = [b"unique", 3, b"email", b"\xff"]
     refusal = Refusal("unique", 2, ("email", "\ufffd"))

@@ -145,6 +145,11 @@ async def finding() -> None:
     User("1").expires_at = dt.datetime.now(dt.UTC)  # E: mypy pyright pyrefly
     User("1").expires_at()  # E: mypy pyright pyrefly
     await User.save_many([Language("1")])  # E: mypy pyright pyrefly
+    async with session() as unit:
+        unit.require(User("1"), Language.name == "x")  # E: mypy pyright pyrefly
+        unit.incr(User("1"), User.name)  # E: mypy pyright pyrefly
+        unit.incr(User("1"), User.age, "1")  # E: mypy pyright pyrefly
+        unit.append(User("1"), User.age, 1)  # E: mypy pyright pyrefly
 
 
 async def colours(user: BlockingUser) -> None:

@@ -45,6 +45,7 @@ from aioredisca import (
     hexid,
     intid,
     reindex,
+    retry_on_conflict,
     session,
     sync,
     utcnow,
@@ -325,6 +326,24 @@ async def others() -> None:
     async with session(autosave=True) as unit:
         assert_type(unit, Session)
         await unit.flush()
+    user = User("1")
+    async with session(if_unchanged="record") as unit:
+        unit.require(user, User.integer >= 5, User.string == "x")
+        unit.require_unchanged(user, User.integer, User.string)
+        unit.incr(user, User.integer, -1, min=0)
+        unit.incr(user, User.money, 2)
+        unit.incr(user, User.visits)
+        unit.append(user, User.log, "x")
+        unit.add(user, User.numbers, 1)
+        unit.set_scores(user, User.board, {"x": 1.5})
+    assert_type(await User.upsert("1", incr={User.integer: 1}, string="x"), User)
+    assert_type(await user.incr(User.integer, create=True), int)
+    async for attempt in retry_on_conflict(5):
+        async with attempt as unit:
+            assert_type(unit, Session)
+    for again in sync.retry_on_conflict():
+        with again as blocking_unit:
+            assert_type(blocking_unit, sync.Session)
     conf.db = "memory://"
     assert_type(conf.db, Database)
     assert_type(hexid(), str)

@@ -63,6 +63,9 @@ class AsyncTransport(ABC):
             self._workers = anyio.CapacityLimiter(os.cpu_count() or 1)  # hashing takes 64 MiB at a time
         return await anyio.to_thread.run_sync(function, *args, limiter=self._workers)
 
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+
     def _own(self, close: Callable[[], Awaitable[None]]) -> None:
         """Have *close* awaited when the loop ends or the transport is dropped; it must not refer to it."""
         if self._keeper is None:

@@ -44,6 +44,9 @@ class BlockingManners:
     async def offload(self, function: Callable[..., T], *args: Any) -> T:
         return function(*args)
 
+    async def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 (there is no loop)
+
 
 class BlockingTransport(BlockingManners, PooledTransport):
     """Carries calls over up to ``max_connections`` connections; the one used last is used next."""

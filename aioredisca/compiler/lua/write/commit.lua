@@ -51,7 +51,16 @@ local function write_hash(g, i, key, hash)
   if g.lost then
     send(call, 'HDEL', key, g.lost, 1, #g.lost)
   end
-  return g.mode == 'n' and hash[2] or old and 0 or 1
+  return old and 0 or 1
+end
+
+-- The new texts of the numbers that were added to.
+local counted = reading and function(g, i)
+  local texts, row = {}, g.row + i * g.width
+  for n = 1, g.sums do
+    texts[n] = ARGV[row + g.columns[ARGV[g.first_sum + n]]]
+  end
+  return texts
 end
 
 -- A list with the fields that the records of a group set, and room for their values.
@@ -97,7 +106,12 @@ for _, g in ipairs(groups) do
     local key = g.key or KEYS[g.key_at + i]
     local outcome = g.passed and 2 or g.mode == 'd' and delete(g, i, key) or write_hash(g, i, key, hash)
     if not g.follows then
-      reply[#reply + 1] = g.lost and {outcome, unpack(g.lost)} or outcome
+      if g.sums and not g.passed and g.mode ~= 'd' then
+        outcome = {outcome, counted(g, i), unpack(g.lost or {})}
+      elseif g.lost then
+        outcome = {outcome, unpack(g.lost)}
+      end
+      reply[#reply + 1] = outcome
     end
   end
 end

@@ -4,7 +4,7 @@
 --
 -- CLASSES, KEYS and groups in ARGV: see README.md
 -- ARGV     the group of the record to create, and maybe one that updates the holder (its key is that of the
---          create, too), then number of the key of the unique index, what meta calls its state, its value,
+--          create, too), then number of the key of the unique index (0: its id is asked for), what meta calls its state, its value,
 --          how many fields it has, how many ids follow, those fields, their values, ids of records that must not be
 --          updated for their caller is about to delete them, fields to read of the holder
 -- reply    {'OK', 1, id} created  {'OK', 0, id, values ...} found (see get_or_create_reply.lua), or a refusal as of
@@ -13,10 +13,15 @@
 local fresh, update = groups[1], groups[2]
 local index, members = KEYS[tonumber(ARGV[at + $UNIQUE_INDEX_KEY])], tonumber(ARGV[at + $UNIQUE_MEMBERS])
 local waiting = tonumber(ARGV[at + $UNIQUE_WAITING])
-if call('HGET', KEYS[fresh.class.meta], ARGV[at + $UNIQUE_STATE]) ~= 'ready' then
+if index and call('HGET', KEYS[fresh.class.meta], ARGV[at + $UNIQUE_STATE]) ~= 'ready' then
   return {'UNBUILT', 1}
 end
-local holder, holder_key = call('HGET', index, ARGV[at + $UNIQUE_VALUE]), nil
+local holder, holder_key = nil, nil
+if index then
+  holder = call('HGET', index, ARGV[at + $UNIQUE_VALUE])
+elseif call('EXISTS', KEYS[fresh.key_at + 1]) == 1 then
+  holder = fresh.ids[1]
+end
 at = at + $UNIQUE_SIZE
 if holder then
   holder_key = fresh.class.base .. ':' .. holder

@@ -1,10 +1,10 @@
 -- needs: RULES
 -- gives:
--- Mode n: adds to the number in one field, exactly, and within bounds. The sum takes its place in ARGV.
+-- Adds to numbers in fields of a record, exactly, and within bounds. Sums take their places in ARGV.
 --
--- ARGV   a row has room for the sum, and for its score where the field has an extra; after the expectations:
---        what to add, least and greatest result or '', decimal places. All numbers but the last are whole:
---        units of the last decimal place.
+-- ARGV   behind the names of a group those of the fields that are added to; a row has room for the sums, and for the
+--        score of each where the field has an extra; at its end, for each: what to add, least and greatest result or
+--        '', decimal places. All numbers but the last are whole: units of the last decimal place.
 
 local EXACT = 9007199254740992 -- 2^53: up to here a double tells every integer from the next
 
@@ -25,12 +25,12 @@ local function text_of(count, places)
   return sign .. string.sub(digits, 1, -places - 1) .. (fraction ~= '' and '.' .. fraction or '')
 end
 
-RULES.sum = function(g, i)
-  local row, field = g.row + i * g.width, ARGV[g.first_set]
-  local last = row + g.width
+local function add(g, i, n)
+  local row, field = g.row + i * g.width, ARGV[g.first_sum + n]
+  local last = row + g.sum_at + n * $INCREMENT_SIZE
   local $INCREMENT_NAMES = unpack(ARGV, last - $INCREMENT_SIZE + 1, last)
   by, low, high, places = tonumber(by), tonumber(low), tonumber(high), tonumber(places)
-  local stored = g.old[i][field]
+  local stored = g.old[i] and g.old[i][field]
   local before = units(stored or '0', places)
   if not before or math.abs(before) > EXACT then
     return {'NUMBER', g.number + i, field}
@@ -40,8 +40,17 @@ RULES.sum = function(g, i)
   if inexact or low and after < low or high and after > high then
     return {'BOUNDS', g.number + i, field, stored or ''}
   end
-  ARGV[row + 1] = text_of(after, places)
-  if g.extras then
+  ARGV[row + g.columns[field]] = text_of(after, places)
+  if g.extras and g.extras[field] then
     ARGV[row + g.extras[field]] = string.format('%.0f', after)
+  end
+end
+
+RULES.sum = function(g, i)
+  for n = 1, g.sums do
+    local refusal = add(g, i, n)
+    if refusal then
+      return refusal
+    end
   end
 end

@@ -25,19 +25,21 @@ if reading then -- records that may be there
 
   judge = function(g, i)
     local mode, exists = g.mode, g.old[i]
-    if mode == 'd' then
-      return exists and g.care and RULES.stale(g, i)
+    if g.tokens and not exists then
+      return {'GONE', g.number + i}
+    elseif mode == 'd' then
+      return exists and (g.care and RULES.stale(g, i) or g.tokens and RULES.unmet(g, i))
     elseif mode == 'c' and exists and not (g.care == '1' and RULES.as_meant(g, i)) then
       return {'EXISTS', g.number + i}
     elseif mode ~= 'c' and mode ~= 's' and not exists then
       return {'GONE', g.number + i}
     end
-    local refusal = g.care and RULES.stale(g, i)
+    local refusal = g.care and RULES.stale(g, i) or g.tokens and RULES.unmet(g, i)
     local missing = not exists and g.class.missing and g.class.missing(g.columns)
     if missing and not refusal then
       return {'REQUIRED', g.number + i, missing}
     end
-    return refusal or mode == 'n' and RULES.sum(g, i)
+    return refusal or g.sums and RULES.sum(g, i)
   end
 end
 
@@ -51,7 +53,7 @@ for _, g in ipairs(groups) do
     if refusal and g.care ~= 'p' then
       return refusal
     end
-    g.passed = refusal
+    g.passed = refusal or g.mode == 'k' -- which was looked at, and is not written
   end
   local new = g.old and 0 or g.count -- one command asks whether any of these is there
   for first = 1, new, SLICE do

@@ -12,6 +12,8 @@
 --   first_set, last       where the names of what is set stand in ARGV; first_drop, last_drop: of what is dropped
 --   indexed, declared     whether it names a field that indexes know, whether it sets a declared one
 --   parents               see parents.lua; first_parent, parent_at: where the names and the numbers of keys stand
+--   sums                  see increment.lua; first_sum, sum_at: where the names and what is added stand
+--   tokens                see requirements.lua; token_at: where they stand
 --   old                   per record: field -> stored value of what was read, false where there is no record.
 --                         Records that are to be new have none: they are not read, nothing of them can be anywhere.
 --   ends                  of classes whose records end: see ends.lua
@@ -78,10 +80,14 @@ for number = 1, tonumber(ARGV[1]) do
   if parents ~= '0' then
     g.parents, g.first_parent, g.parent_at = tonumber(parents), last + extras, sets + others + extras + expected
   end
-  if mode == 'n' then
-    g.width = g.width + $INCREMENT_SIZE
-  end
   at = last + extras + parents
+  if sums ~= '0' then
+    g.sums, g.first_sum, g.sum_at = tonumber(sums), at, g.width
+    g.width, at = g.width + sums * $INCREMENT_SIZE, at + sums
+  end
+  if tokens ~= '0' then
+    g.tokens, g.token_at, at = tonumber(tokens), at, at + tokens
+  end
   g.row, at = at - g.width, at + g.count * g.width
   local head = #g.class.base + 2
   for i = 1, g.count do
@@ -90,4 +96,4 @@ for number = 1, tonumber(ARGV[1]) do
   records = records + g.count
   groups[number] = g
 end
-local RULES = {} -- what parts put in that only some scripts or calls have: stale, as_meant, sum
+local RULES = {} -- what parts put in that only some scripts or calls have: stale, as_meant, unmet, sum

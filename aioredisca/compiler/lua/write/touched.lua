@@ -4,7 +4,7 @@
 
 local touched, waiting = false, {} -- waiting: what indexes.lua has to do once the hashes are written
 for _, g in ipairs(groups) do
-  if not g.passed and (g.indexed or g.mode ~= 'u' and g.mode ~= 'n') then
+  if not g.passed and (g.indexed or g.mode ~= 'u') then
     local class = g.class
     touched, class.list = true, class.list or {}
     class.list[#class.list + 1] = g

@@ -1,0 +1,4 @@
+"""A shop: a checkout that neither sells what is not there nor sells it twice.
+
+uvicorn examples.shop.app:app
+"""
