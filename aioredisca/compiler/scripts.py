@@ -151,9 +151,9 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
         [f"write/{name}"] if name in extras else [] for name in WRITE_EXTRAS
     )
     judged = parts(*_ending(classes), *requires, *counts, "write/judge", *cascades, *checks, *adds)
-    after += ["write/added"] if adds else []
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
     taken = [*_taken(classes), *parts(*(["write/once"] if after else []))]
+    after += ["write/added"] if adds else []
     if not _claims(classes):
         return composed([*fast, *taken, *judged, *_written(classes, after), reply])
     fences, owed = part("write/fences"), part("write/owed")

@@ -159,15 +159,16 @@ def counting(record: Record, column: Any, by: Any, low: Any, high: Any) -> More:
 
 
 def appended(record: Record, collection: object, values: tuple[Any, ...]) -> More:
-    """*values* are to come at the end of a list."""
+    """*values* are to come at the end of a list, whose first ones go where it has a ``maxlen``."""
     of = _own(record, collection, "list", "append() takes a ListOf")
-    return _adding(record, of, "RPUSH", _raws(record, of, values))
+    appending = _adding(of, "RPUSH", _raws(record, of, values))
+    return appending.and_then(_adding(of, "LTRIM", (-of.__maxlen__, -1))) if of.__maxlen__ else appending
 
 
 def added(record: Record, collection: object, values: tuple[Any, ...]) -> More:
     """*values* are to be in a set."""
     of = _own(record, collection, "set", "add() takes a SetOf")
-    return _adding(record, of, "SADD", _raws(record, of, values))
+    return _adding(of, "SADD", _raws(record, of, values))
 
 
 def scored(record: Record, collection: object, scores: Mapping[Any, float]) -> More:
@@ -177,7 +178,7 @@ def scored(record: Record, collection: object, scores: Mapping[Any, float]) -> M
         raise UsageError("set_scores() takes values with their scores, as in {'a': 1.5}")
     raws = _raws(record, of, tuple(scores))
     texts = [_score(record, of, score) for score in scores.values()]
-    return _adding(record, of, "ZADD", [part for pair in zip(texts, raws, strict=True) for part in pair])
+    return _adding(of, "ZADD", [part for pair in zip(texts, raws, strict=True) for part in pair])
 
 
 def counted_on(record: Record, collection: object, by: Any) -> More:
@@ -186,7 +187,7 @@ def counted_on(record: Record, collection: object, by: Any) -> More:
     number = whole_in(by, 1 - MOST_COUNTED, MOST_COUNTED - 1)
     if number is None:
         raise _refused(record, of, "counts in a flush by a whole number of up to 18 digits")
-    return _adding(record, of, "INCRBY", [number])
+    return _adding(of, "INCRBY", [number])
 
 
 def _own(record: Record, collection: object, kind: str, takes: str) -> Any:
@@ -199,7 +200,7 @@ def _own(record: Record, collection: object, kind: str, takes: str) -> Any:
     return collection
 
 
-def _adding(record: Record, of: Any, command: str, arguments: Sequence[Arg]) -> More:
+def _adding(of: Any, command: str, arguments: Sequence[Arg]) -> More:
     return More(adds=(Add(of.key, command, (*arguments,)),))
 
 

@@ -49,6 +49,7 @@ class Product(Model):
     price = Decimal(places=2, index=True)
     sold = Integer()
     log = ListOf(String())
+    last = ListOf(String(), maxlen=2)
     buyers = SetOf(String())
     best = SortedSet(String())
     views = Counter()
@@ -92,6 +93,7 @@ async def test_deltas_ride_in_the_flush_and_the_instances_learn_of_them(db: Data
         unit.incr(one, Product.rank, 3)
         unit.incr(one, Product.price, D("0.25"))
         unit.append(one, Product.log, "x", "y")
+        unit.append(one, Product.last, "x", "y", "z")
         unit.add(one, Product.buyers, "ada")
         unit.set_scores(one, Product.best, {"ada": 2.5, "bob": 1})
         unit.incr(one, Product.views, 4)
@@ -100,7 +102,7 @@ async def test_deltas_ride_in_the_flush_and_the_instances_learn_of_them(db: Data
         await unit.flush()
         assert (one.stock, one.sold, one.rank, one.price) == (3, 9, 4, D("1.75"))
         assert (unit.dirty, one.getdiff()) == ((), {})
-        assert await one.log.range() == ["x", "y"]
+        assert (await one.log.range(), await one.last.range()) == (["x", "y"], ["y", "z"])
         assert (await one.buyers.members(), await one.best.top(2)) == ({"ada"}, [("ada", 2.5), ("bob", 1)])
         assert (await one.views.get(), await order.lines.range()) == (4, ["first"])
         before = db.round_trips

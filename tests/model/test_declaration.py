@@ -75,7 +75,7 @@ def test_the_reserved_names_are_pinned() -> None:
         "model_config model_construct model_copy model_dump model_dump_json model_extra model_fields "
         "model_fields_set model_json_schema model_parametrized_name model_post_init model_rebuild "
         "model_validate model_validate_json model_validate_strings new persist pop raw_export reload "
-        "revert save save_all save_many touch ttl unload update update_or_create watch where"
+        "revert save save_all save_many touch ttl unload update update_or_create upsert watch where"
     )
 
 

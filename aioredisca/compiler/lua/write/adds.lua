@@ -7,7 +7,7 @@
 -- reply  a refusal {'COUNTER', record, name} where a counter is no number of up to 18 digits
 
 local adds, add_at = {}, tonumber(ARGV[#ARGV])
-local LOOKS = {RPUSH = 'LLEN', LPUSH = 'LLEN', SADD = 'SCARD', ZADD = 'ZCARD', INCRBY = 'GET'}
+local LOOKS = {RPUSH = 'LLEN', LTRIM = 'LLEN', SADD = 'SCARD', ZADD = 'ZCARD', INCRBY = 'GET'}
 
 local there = {} -- by the number of a record: whether it is stored, and keeps what its collections hold
 for _, g in ipairs(groups) do
