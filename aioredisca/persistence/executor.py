@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.batches import NoScore
 from aioredisca.compiler.changes import COUNTING, MAX_BATCH, Change, referrers_in, schemas_of
+from aioredisca.compiler.taking.calls import CHANGED, Taken, TakeRefused, take_outcome
 from aioredisca.compiler.writes import (
     FoundOrCreated,
     Outcome,
@@ -43,7 +44,7 @@ from aioredisca.persistence import claims, foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
+from aioredisca.types import Arg, Call, Changed, Lock, Overlap, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -55,6 +56,9 @@ ATTEMPTS = 3
 
 FOUND_AGAIN = "called again, it finds the record that it has created or changed, but cannot say which"
 """The cure where nobody knows what came of a get-or-create."""
+
+LOOK_AT_THEM = "look at the records that are as this change makes them: which it chose, nobody can say"
+"""The cure where nobody knows what came of a change that chooses its records."""
 
 
 @asynccontextmanager
@@ -306,6 +310,28 @@ async def get_or_create(
     if isinstance(outcome, Refusal):
         raise _error(outcome, [(record, create)])
     return outcome
+
+
+async def take(store: Store, change: Change, call: Call, width: int, named: Callable[[str], Record]) -> Taken:
+    """Send *call*, which makes *change* to records that it chooses, and reads *width* fields. One round trip.
+
+    Changed where the store is not what the call believes. *named* makes the record of an error from its id.
+    """
+    schemas = [change.schema]
+    outcome: Taken | TakeRefused | Refusal
+    try:
+        with told(LOOK_AT_THEM):
+            outcome = await _settle(
+                store, schemas, lambda: store.transport().send(call), lambda reply: take_outcome(width, reply)
+            )
+    except RediscaError as error:
+        raise await foreign.explained(store, schemas, [change], error) from None
+    if isinstance(outcome, Taken):
+        return outcome
+    if isinstance(outcome, TakeRefused) and outcome.refusal.code == CHANGED:
+        raise Changed
+    id, refusal = (outcome.id, outcome.refusal) if isinstance(outcome, TakeRefused) else ("", outcome)
+    raise _error(replace(refusal, place=0), [(named(id), replace(change, id=id))])
 
 
 async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
