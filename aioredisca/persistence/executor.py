@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.batches import NoScore
 from aioredisca.compiler.changes import COUNTING, MAX_BATCH, Change, referrers_in, schemas_of
-from aioredisca.compiler.taking.calls import CHANGED, Taken, TakeRefused, take_outcome
 from aioredisca.compiler.writes import (
     FoundOrCreated,
     Outcome,
@@ -44,7 +43,7 @@ from aioredisca.persistence import claims, foreign, pending, readiness
 from aioredisca.persistence.pending import Begun
 from aioredisca.storage.replies import of_kind, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Arg, Call, Changed, Lock, Overlap, Reply, Store
+from aioredisca.types import Arg, Call, Lock, Overlap, Reply, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
@@ -56,9 +55,6 @@ ATTEMPTS = 3
 
 FOUND_AGAIN = "called again, it finds the record that it has created or changed, but cannot say which"
 """The cure where nobody knows what came of a get-or-create."""
-
-LOOK_AT_THEM = "look at the records that are as this change makes them: which it chose, nobody can say"
-"""The cure where nobody knows what came of a change that chooses its records."""
 
 
 @asynccontextmanager
@@ -148,7 +144,7 @@ async def carry_out(
         if readiness.declared(store, schemas):  # as nearly always
             outcomes = write_outcome(await _sent(store, prepared, overlap))
         else:
-            outcomes = await _settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
+            outcomes = await settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
         _check_outcomes(prepared, outcomes)
@@ -244,11 +240,11 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
     outcomes: list[Outcome] | Refusal = refusal
     if refusal.code == "SCHEMA":
         readiness.forget(store, prepared.schemas)
-        outcomes = await _settle(store, prepared.schemas, lambda: _sent(store, prepared), write_outcome)
+        outcomes = await settle(store, prepared.schemas, lambda: _sent(store, prepared), write_outcome)
     if isinstance(outcomes, Refusal):
         if outcomes.code == "UNBUILT":  # since it was asked
             readiness.forget(store, [one.schema for one in prepared.referrers])
-        raise _error(outcomes, prepared.begun)
+        raise error_of(outcomes, prepared.begun)
     return outcomes
 
 
@@ -296,7 +292,7 @@ async def get_or_create(
     call = get_or_create_call(create, update, key, waiting)
     try:
         with told(FOUND_AGAIN):
-            outcome = await _settle(
+            outcome = await settle(
                 store,
                 [create.schema],
                 lambda: store.transport().send(call),
@@ -308,37 +304,15 @@ async def get_or_create(
         readiness.forget(store, [create.schema])
         raise NotIndexed(create.schema.model, names, readiness.not_built(create.schema))
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, create)])
+        raise error_of(outcome, [(record, create)])
     return outcome
-
-
-async def take(store: Store, change: Change, call: Call, width: int, named: Callable[[str], Record]) -> Taken:
-    """Send *call*, which makes *change* to records that it chooses, and reads *width* fields. One round trip.
-
-    Changed where the store is not what the call believes. *named* makes the record of an error from its id.
-    """
-    schemas = [change.schema]
-    outcome: Taken | TakeRefused | Refusal
-    try:
-        with told(LOOK_AT_THEM):
-            outcome = await _settle(
-                store, schemas, lambda: store.transport().send(call), lambda reply: take_outcome(width, reply)
-            )
-    except RediscaError as error:
-        raise await foreign.explained(store, schemas, [change], error) from None
-    if isinstance(outcome, Taken):
-        return outcome
-    if isinstance(outcome, TakeRefused) and outcome.refusal.code == CHANGED:
-        raise Changed
-    id, refusal = (outcome.id, outcome.refusal) if isinstance(outcome, TakeRefused) else ("", outcome)
-    raise _error(replace(refusal, place=0), [(named(id), replace(change, id=id))])
 
 
 async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
     """Take away what is left of up to *most* records that are over; how many were seen, how many wait."""
     with told("sweep() again settles it"):
         call = sweep_call(schema, most)
-        outcome = await _settle(store, [schema], lambda: store.transport().send(call), sweep_outcome)
+        outcome = await settle(store, [schema], lambda: store.transport().send(call), sweep_outcome)
     assert not isinstance(outcome, Refusal)  # but for SCHEMA, which is settled, nothing is refused
     await claims.drain(store, schema)
     return outcome
@@ -355,14 +329,14 @@ async def collect(
     call = collect_call(schema, record.__state__.id, name, commands)
     try:
         with told("to do it again may do it twice: read the collection first"):
-            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
+            outcome = await settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except WrongType as error:
         found = await foreign.explained(store, [schema], (), error)
         if isinstance(found, WrongType) and found.key == schema.keys.meta:
             raise found from None
         raise WrongType(schema.keys.collection(name, record.__state__.id), place="collection") from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
+        raise error_of(outcome, [(record, Change(schema, record.__state__.id, "update"))])
     return of_kind(outcome, kinds, call)
 
 
@@ -376,15 +350,15 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
     call = field_end_call(schema, id, field, command)
     try:
         with told("expire_field() again settles it"):
-            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
+            outcome = await settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except RediscaError as error:
         raise await foreign.explained(store, [schema], (), error) from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, Change(schema, id, "update"))])
+        raise error_of(outcome, [(record, Change(schema, id, "update"))])
     return bool(outcome)
 
 
-async def _settle(
+async def settle(
     store: Store,
     schemas: Collection[Schema],
     send: Callable[[], Awaitable[Reply]],
@@ -402,7 +376,7 @@ async def _settle(
 
 
 @write_reader
-def _error(refusal: Refusal, begun: Begun) -> RediscaError:
+def error_of(refusal: Refusal, begun: Begun) -> RediscaError:
     record, change = begun[refusal.place]
     error = _plain_error(refusal, record, change)
     error.instance = record

@@ -19,7 +19,7 @@ from aioredisca.errors import BulkError, Conflict, TooManyArguments, UsageError,
 from aioredisca.fields.access import to_be_deleted
 from aioredisca.fields.numbers import Number
 from aioredisca.persistence import asking, executor
-from aioredisca.persistence.pending import begin_delete, learn, split, supersede
+from aioredisca.persistence.pending import begin_delete, learn, split, stamps, supersede
 from aioredisca.query import execution
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
@@ -89,6 +89,7 @@ def update_work(spec: QuerySpec[R], values: Mapping[str, Any]) -> Work:
     for name, value in values.items():
         field = mapper.field(name)
         sets[field.key] = field.__codec__.accept(value, mapper)[1]
+    sets |= stamps(mapper)
     return Work("update", lambda raw: sets, mapper.lifetime.of_save())
 
 
@@ -107,12 +108,12 @@ async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
     mapper, codec = spec.mapper, field.__codec__
     if not isinstance(field, Number):
         raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
-    step = codec.operand(by, mapper)
+    step, stamped = codec.operand(by, mapper), stamps(mapper)
 
     def add(raw: Raw) -> Sets:
         stored = raw.get(field.key)
         total = step if stored is None else codec.decode(stored) + step
-        return {field.key: codec.accept(total, mapper)[1]}
+        return {**stamped, field.key: codec.accept(total, mapper)[1]}
 
     return await _change(spec, Work("update", add, mapper.lifetime.of_save(), (field.key,)))
 

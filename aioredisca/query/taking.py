@@ -16,7 +16,7 @@ from aioredisca.compiler.changes import Change
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER
 from aioredisca.compiler.taking.calls import MOST_TAKEN, Taken, take_call
 from aioredisca.compiler.taking.judged import can_judge
-from aioredisca.persistence import executor, readiness
+from aioredisca.persistence import choosing, readiness
 from aioredisca.query import execution, prefetch
 from aioredisca.query.mutations import DELETE, Made, Work, begin, change_found, tell, update_work
 from aioredisca.query.scan import Scan
@@ -118,7 +118,7 @@ async def _call(
     call = take_call(
         scan.plan, scan.fields, change, scan.proof, limit=limit, cursor=cursor, left_out=left_out
     )
-    return await executor.take(scan.store, change, call, len(scan.fields), scan.mapper.detached)
+    return await choosing.take(scan.store, change, call, len(scan.fields), scan.mapper.detached)
 
 
 # -- read, then changed if they are still the same ---------------------------------------------------------
