@@ -215,6 +215,7 @@ class Pet(Model):
     owner = Reference(Owner, index=True, on_delete="cascade")
 
 
+@pytest.mark.one_slot
 async def test_a_delete_that_spreads_returns_what_was_asked_for(db: Database) -> None:
     owners = [await Owner.new(f"{i}", name=f"o{i}").save() for i in range(3)]
     for owner in owners:
