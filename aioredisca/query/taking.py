@@ -8,25 +8,30 @@ as they were read; as long as others were faster, more are asked for.
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from aioredisca.compiler.changes import Change
 from aioredisca.compiler.queries import ASK_WITHOUT_ORDER
-from aioredisca.compiler.taking.calls import MOST_TAKEN, Taken, take_call
+from aioredisca.compiler.taking.calls import CHANGED, MOST_TAKEN, Taken, TakeRefused, take_call, take_outcome
 from aioredisca.compiler.taking.judged import can_judge
-from aioredisca.persistence import choosing, readiness
+from aioredisca.compiler.writes import Refusal
+from aioredisca.errors import RediscaError
+from aioredisca.persistence import executor, foreign, readiness
 from aioredisca.query import execution, prefetch
 from aioredisca.query.mutations import DELETE, Made, Work, begin, change_found, tell, update_work
 from aioredisca.query.scan import Scan
 from aioredisca.query.spec import QuerySpec
-from aioredisca.types import Changed
+from aioredisca.types import Call, Changed, Store
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
 
 R = TypeVar("R", bound="Record")
+
+LOOK_AT_THEM = "look at the records that are as this change makes them: which it chose, nobody can say"
+"""The cure where nobody knows what came of a change that chooses its records."""
 
 ANYBODY = "-"
 """The id in a change of records that only the server finds."""
@@ -118,7 +123,31 @@ async def _call(
     call = take_call(
         scan.plan, scan.fields, change, scan.proof, limit=limit, cursor=cursor, left_out=left_out
     )
-    return await choosing.take(scan.store, change, call, len(scan.fields), scan.mapper.detached)
+    return await _send(scan.store, change, call, len(scan.fields), scan.mapper.detached)
+
+
+async def _send(
+    store: Store, change: Change, call: Call, width: int, named: Callable[[str], Record]
+) -> Taken:
+    """Send *call*, which makes *change* to records that it chooses, and reads *width* fields. One round trip.
+
+    Changed where the store is not what the call believes. *named* makes the record of an error from its id.
+    """
+    schemas = [change.schema]
+    outcome: Taken | TakeRefused | Refusal
+    try:
+        with executor.told(LOOK_AT_THEM):
+            outcome = await executor.settle(
+                store, schemas, lambda: store.transport().send(call), lambda reply: take_outcome(width, reply)
+            )
+    except RediscaError as error:
+        raise await foreign.explained(store, schemas, [change], error) from None
+    if isinstance(outcome, Taken):
+        return outcome
+    if isinstance(outcome, TakeRefused) and outcome.refusal.code == CHANGED:
+        raise Changed
+    id, refusal = (outcome.id, outcome.refusal) if isinstance(outcome, TakeRefused) else ("", outcome)
+    raise executor.error_of(replace(refusal, place=0), [(named(id), replace(change, id=id))])
 
 
 # -- read, then changed if they are still the same ---------------------------------------------------------
