@@ -129,7 +129,7 @@ async def _call(
 async def _send(
     store: Store, change: Change, call: Call, width: int, named: Callable[[str], Record]
 ) -> Taken:
-    """Send *call*, which makes *change* to records that it chooses, and reads *width* fields. One round trip.
+    """Send *call*, which makes *change* to records it chooses, and reads *width* fields. One round trip.
 
     Changed where the store is not what the call believes. *named* makes the record of an error from its id.
     """
