@@ -138,3 +138,15 @@ def test_the_whole_world(backend: str, url: str) -> None:
     saved, trips = (int(figure.replace(",", "")) for figure in count.groups())
     assert saved > 28_000
     assert trips == -(-saved // 100)
+
+
+def test_the_queue_does_every_job_and_sets_aside_what_always_fails() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "examples.jobs"],
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=limit(20),
+    )
+    wanted = "62 claims by 5 workers of 50 jobs; set aside 13 after 3 tries (RuntimeError('job 13 fails'))\n"
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", wanted)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from aioredisca.compiler.changes import MAX_BATCH
+from aioredisca.compiler.changes import BATCH, MAX_BATCH
 from aioredisca.storage.keys import LONG_VALUE, MARKER, MOMENT
 from aioredisca.types import Arg
 
@@ -105,6 +105,17 @@ class Build(NamedTuple):
     entries: int
     cursor: bytes
     mended: int
+
+
+class Take(NamedTuple):
+    """Before a query, its condition, and the change of one record: how many arguments and keys each has."""
+
+    word: bytes
+    records: str
+    query: int
+    query_keys: int
+    judged: int
+    fixed: int
 
 
 class Fast(NamedTuple):
@@ -244,6 +255,7 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "ADD": Add,
     "UNIQUE": Unique,
     "BUILD": Build,
+    "TAKE": Take,
     "FAST": Fast,
     "PLAIN": Plain,
     "COLLECT": Collect,
@@ -280,6 +292,7 @@ NAMES: dict[str, str] = {
     "MOMENT": "'{}'".format(MOMENT.replace("\0", "\\0")),
     "LONG_VALUE": str(LONG_VALUE),
     "MAX_BATCH": str(MAX_BATCH),
+    "BATCH": str(BATCH),
     "ALSO_OWED": "8",
 }
 """What stands for each ``$NAME`` in the Lua text."""

@@ -42,6 +42,12 @@ _BY_MOMENT = {
 MIGRATE_PARTS = ("exchange", "finish", "move", "nothing", "purge")
 """Scripts of migrations, each of its own."""
 
+TAKE_PARTS = (
+    *("read/tree_at", "read/leaves", "read/tree", "take/chosen", "read/walk", "read/fields", "read/rows"),
+    *("read/strategy", "read/ranks", "read/ordered"),
+)
+"""How the records are found that the same call changes: in an order, each judged by itself."""
+
 SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "look", "mend", "probe", "rights", "scan", "sweep")
 
 WriteExtra = Literal["requirements", "increment", "cascade", "parents", "after", "adds"]
@@ -116,11 +122,31 @@ def query_script(answer: Answer, expires: bool) -> Script:
     """The script of one step of a query, for classes whose records end, or for others."""
     names = QUERY_PARTS[answer]
     if expires:
-        both = ((_LIVING.get(name, name), _BY_MOMENT.get(name)) for name in names)
-        names = tuple(name for pair in both for name in pair if name)
+        names = _where_records_end(names)
         if answer == "count":
             names = ("read/living_at", "read/whole_count", *names)
     return composed(parts(*names))
+
+
+def _where_records_end(names: Sequence[str]) -> tuple[str, ...]:
+    both = ((_LIVING.get(name, name), _BY_MOMENT.get(name)) for name in names)
+    return tuple(name for pair in both for name in pair if name)
+
+
+@lru_cache(maxsize=1024)
+def take_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) -> Script:
+    """A script that changes the records of the class which it finds, by what :func:`write_script` does."""
+    names = _where_records_end(TAKE_PARTS) if classes[0].expires else TAKE_PARTS
+    given = Part("arguments", (), ("CONDITION",), "local CONDITION = CONDITION")
+    find = _function("find", "KEYS, ARGV, CONDITION", composed([given, *parts(*names)]))
+    write = _function("write", "KEYS, ARGV", write_script(classes, extras))
+    return composed([find, write, part("take/take")])
+
+
+def _function(name: str, arguments: str, script: Script) -> Part:
+    """*script* as a function in another one."""
+    text = script.text.removeprefix(UNDECLARED).rstrip()
+    return Part(name, (), (name,), f"local function {name}({arguments})\n{text}\nend")
 
 
 @cache
@@ -138,9 +164,7 @@ def migrate_script(name: str) -> Script:
 @lru_cache(maxsize=64)
 def journaled_script(script: Script) -> Script:
     """*script* between what stops it where another runner is at work and what records that it ran."""
-    text = script.text.removeprefix(UNDECLARED).rstrip()
-    batch = Part("batch", (), ("batch",), f"local function batch()\n{text}\nend")
-    return composed([part("migrate/fence"), batch, part("migrate/advance")])
+    return composed([part("migrate/fence"), _function("batch", "", script), part("migrate/advance")])
 
 
 @lru_cache(maxsize=1024)

@@ -16,13 +16,14 @@ from aioredisca.compiler.scripts import (
     field_end_script,
     get_or_create_script,
     sweep_script,
+    take_script,
     write_script,
 )
 from aioredisca.storage.keys import id_text, joined
 from aioredisca.storage.meta import STATE
 from aioredisca.storage.replies import MISREAD, strange, write_reader
 from aioredisca.storage.schema import Referrer, Schema
-from aioredisca.types import Arg, Call, Raw, Reply
+from aioredisca.types import Arg, Call, Raw, Reply, Script
 
 
 def write_call(changes: Sequence[Change], fences: Sequence[Fence] = ()) -> Call:
@@ -75,6 +76,26 @@ def get_or_create_call(
     script = get_or_create_script(scope.classes, _extras(changes, (), parents))
     reaches = _reached([schema] if update else ())
     return Call((*arguments,), script, (*scope.fixed, *records, *parents), writes=True, reaches=reaches)
+
+
+@dataclass(frozen=True, slots=True)
+class OneGroup:
+    """The change of records that only the server finds: the arguments of one, and the keys beside theirs."""
+
+    script: Script
+    arguments: list[Arg] = field(repr=False)
+    fixed: Sequence[Arg] = field(repr=False)
+    parents: Sequence[Arg] = field(repr=False)
+    reaches: tuple[str, ...]
+
+
+def one_group(change: Change, most: int) -> OneGroup:
+    """*change* for each of up to *most* records that the same script finds; see ``lua/take/take.lua``."""
+    scope = _scope([change], ())
+    parents = _numbered([change], len(scope.fixed) + most)
+    _, *arguments = batches.grouped([change], scope.numbers, parents, alone=True)
+    script = take_script(scope.classes, _extras([change], (), parents))
+    return OneGroup(script, arguments, scope.fixed, (*parents,), _reached([change.schema]))
 
 
 def build_call(schema: Schema, changes: Sequence[Change], step: Build) -> Call:

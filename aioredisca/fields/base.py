@@ -40,6 +40,7 @@ class Options(TypedDict, total=False):
     index: bool | IndexKind
     unique: bool
     new: Any
+    on_save: Any
     missing: Any
     secret: bool
     readonly: bool
@@ -55,6 +56,8 @@ class Field(Generic[T]):
                   ``"exact"`` / ``"range"`` / ``"sorted"``.
     ``unique``    no two records of the class hold the same value. None may repeat.
     ``new``       the value in ``Model.new()``: a value, or a function that is called for each.
+    ``on_save``   the value that every write of the record by this library gives it, whatever it was set to: a
+                  value, or a function that is called for each, as in ``on_save=utcnow``.
     ``required``  always holds a value: a record is not created without it and reading never gives None.
     ``missing``   what reading a stored record gives that is older than ``required=True``: a value, or a
                   function that is called for each. Nothing is stored by that, and no query finds it.
@@ -94,6 +97,7 @@ class Field(Generic[T]):
         self.unique = options.get("unique", False)
         self.index: IndexKind | None = _index_kind(self, options.get("index", False))
         self.new = options.get("new")
+        self.on_save = options.get("on_save")
         self.missing = options.get("missing")
         if self.missing is not None and not required:
             raise UsageError("missing= goes with required=True: without, what is missing reads as None")

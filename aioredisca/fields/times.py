@@ -26,6 +26,9 @@ class DateTimeCodec(Codec):
     def _fast_decode(self) -> FastDecode | None:
         return codecs.plain_datetime
 
+    def _digits_are_scores(self) -> bool:
+        return True
+
     def beyond(self, value: Any) -> int:
         return (1 if value.year > 2112 else -1) if self.keeps("score") else 0
 

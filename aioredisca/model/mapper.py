@@ -117,6 +117,7 @@ class Mapper:
         self.by_key = {field.key: field for field in self.fields.values()}
         self.asked = {**self.by_key, EXPIRES_AT.key: EXPIRES_AT}
         self.mutable = {name: field for name, field in self.fields.items() if field.mutable}
+        self.stamped = tuple(field for field in self.fields.values() if field.on_save is not None)
         self.checked = checked(self.fields.values())
         self.plain = declaration.makes_plainly(self.model)
         self.filling = declaration.fillings(self.fields, plain=self.plain)

@@ -23,6 +23,7 @@ from aioredisca.persistence.pending import (
     number_field,
     refuse_waiting,
     split,
+    stamps,
     supersede,
 )
 from aioredisca.storage import codecs
@@ -62,7 +63,9 @@ async def incr(
         refuse_waiting(record, field, "incr() counts in")
         ends = mapper.lifetime.of_save(ttl)
         mode: Mode = "incr_or_create" if create else "incr"
-        change = Change(schema, state.id, mode, more=More(sums={field.key: wanted}), ends=ends)
+        stamped = stamps(mapper)
+        sets, drops = split(schema, stamped)
+        change = Change(schema, state.id, mode, sets, drops, more=More(sums={field.key: wanted}), ends=ends)
         if field.key in schema.mirrors:
             if create:
                 raise counted_in_python(mapper, field)
@@ -70,6 +73,8 @@ async def incr(
         else:
             (outcome,) = await executor.write(store, [(record, change)])
             text = counted(change, outcome)[field.key]
+            if stamped:
+                learn(record, stamped)
     with suppress(*MISREAD):
         return field.__codec__.read(text, mapper)
     raise strange(writes=True)
@@ -94,11 +99,13 @@ async def _counted_twice(
         ):
             raise OutOfBounds(mapper.name, id, field.name, None if field.secret else before)
         text = codec.accept(total, mapper)[1]
-        sets, _ = split(schema, {field.key: text})
-        change = Change(schema, id, "update", sets, expect={field.key: raw}, skip=True, ends=counting.ends)
+        changes = {**stamps(mapper), field.key: text}
+        sets, drops = split(schema, changes)
+        expect = {field.key: raw}
+        change = Change(schema, id, "update", sets, drops, expect, skip=True, ends=counting.ends)
         (outcome,) = await executor.write(store, [(mapper.detached(id), change)])
         if outcome is not None:
-            learn(record, {field.key: text})
+            learn(record, changes)
             return sets[field.key]
         if not await asking.read(store, exists_call(schema, id)):
             raise Gone(mapper.name, id)
@@ -135,12 +142,16 @@ async def get_or_create(
     fresh.__state__.layers.become_new()
     mapper.fill(fresh, {**values, **key})
     ends = mapper.lifetime.of_save(ttl)
-    create = _change(schema, fresh, store, "create", ends)
+    stamped = stamps(mapper)
+    create = _change(schema, fresh, store, "create", {**fresh.__state__.layers.diff, **stamped}, ends)
     overlay = mapper.detached("")
     for name, value in values.items() if update else ():
         setattr(overlay, name, value)
     changed = overlay.__state__.layers.diff
-    updates = _change(schema, overlay, store, "update", ends) if changed or (update and ends) else None
+    changed = {**changed, **stamped} if changed else changed
+    updates = (
+        _change(schema, overlay, store, "update", changed, ends) if changed or (update and ends) else None
+    )
     before = mapper.pending() if changed else {}
     waiting = mapper.waiting()
     if id is not None and schema.claimed:
@@ -273,8 +284,8 @@ async def upsert(
     if waits := before.keys() & sums.keys():
         where = f"{mapper.name}({id!r}).{mapper.attribute(min(waits))}"
         raise UsageError(f"{where} has a change that is not saved: save() or revert() it first")
-    changed = dict(overlay.__state__.layers.diff)
-    change = _change(schema, overlay, store, "upsert", mapper.lifetime.of_save(ttl))
+    changed = {**overlay.__state__.layers.diff, **stamps(mapper)}
+    change = _change(schema, overlay, store, "upsert", changed, mapper.lifetime.of_save(ttl))
     change.more = More(sums=sums) if sums else None
     (outcome,) = await executor.write(store, [(overlay, change)])
     told: Raw = {**changed, **(counted(change, outcome) if sums else {})}
@@ -305,8 +316,8 @@ def _believe(record: Any, raw: Raw, *, complete: bool) -> None:
     record.__state__.layers.take(raw, complete=complete)
 
 
-def _change(schema: Schema, record: Any, store: Store, mode: Mode, ends: str) -> Change:
-    sets, drops = split(schema, record.__state__.layers.diff)
+def _change(schema: Schema, record: Any, store: Store, mode: Mode, changes: Raw, ends: str) -> Change:
+    sets, drops = split(schema, changes)
     parents = record.__mapper__.parents(sets, store, None)
     return Change(schema, record.__state__.id, mode, sets, drops, ends=ends, parents=parents)
 

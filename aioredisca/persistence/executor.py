@@ -144,7 +144,7 @@ async def carry_out(
         if readiness.declared(store, schemas):  # as nearly always
             outcomes = write_outcome(await _sent(store, prepared, overlap))
         else:
-            outcomes = await _settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
+            outcomes = await settle(store, schemas, lambda: _sent(store, prepared, overlap), write_outcome)
         if isinstance(outcomes, Refusal):
             outcomes = await _refused(store, prepared, outcomes)
         _check_outcomes(prepared, outcomes)
@@ -240,11 +240,11 @@ async def _refused(store: Store, prepared: Prepared, refusal: Refusal) -> list[O
     outcomes: list[Outcome] | Refusal = refusal
     if refusal.code == "SCHEMA":
         readiness.forget(store, prepared.schemas)
-        outcomes = await _settle(store, prepared.schemas, lambda: _sent(store, prepared), write_outcome)
+        outcomes = await settle(store, prepared.schemas, lambda: _sent(store, prepared), write_outcome)
     if isinstance(outcomes, Refusal):
         if outcomes.code == "UNBUILT":  # since it was asked
             readiness.forget(store, [one.schema for one in prepared.referrers])
-        raise _error(outcomes, prepared.begun)
+        raise error_of(outcomes, prepared.begun)
     return outcomes
 
 
@@ -292,7 +292,7 @@ async def get_or_create(
     call = get_or_create_call(create, update, key, waiting)
     try:
         with told(FOUND_AGAIN):
-            outcome = await _settle(
+            outcome = await settle(
                 store,
                 [create.schema],
                 lambda: store.transport().send(call),
@@ -304,7 +304,7 @@ async def get_or_create(
         readiness.forget(store, [create.schema])
         raise NotIndexed(create.schema.model, names, readiness.not_built(create.schema))
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, create)])
+        raise error_of(outcome, [(record, create)])
     return outcome
 
 
@@ -312,7 +312,7 @@ async def sweep(store: Store, schema: Schema, most: int) -> tuple[int, int]:
     """Take away what is left of up to *most* records that are over; how many were seen, how many wait."""
     with told("sweep() again settles it"):
         call = sweep_call(schema, most)
-        outcome = await _settle(store, [schema], lambda: store.transport().send(call), sweep_outcome)
+        outcome = await settle(store, [schema], lambda: store.transport().send(call), sweep_outcome)
     assert not isinstance(outcome, Refusal)  # but for SCHEMA, which is settled, nothing is refused
     await claims.drain(store, schema)
     return outcome
@@ -329,14 +329,14 @@ async def collect(
     call = collect_call(schema, record.__state__.id, name, commands)
     try:
         with told("to do it again may do it twice: read the collection first"):
-            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
+            outcome = await settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except WrongType as error:
         found = await foreign.explained(store, [schema], (), error)
         if isinstance(found, WrongType) and found.key == schema.keys.meta:
             raise found from None
         raise WrongType(schema.keys.collection(name, record.__state__.id), place="collection") from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, Change(schema, record.__state__.id, "update"))])
+        raise error_of(outcome, [(record, Change(schema, record.__state__.id, "update"))])
     return of_kind(outcome, kinds, call)
 
 
@@ -350,15 +350,15 @@ async def end_field(store: Store, record: Record, field: str, command: Sequence[
     call = field_end_call(schema, id, field, command)
     try:
         with told("expire_field() again settles it"):
-            outcome = await _settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
+            outcome = await settle(store, [schema], lambda: store.transport().send(call), collect_outcome)
     except RediscaError as error:
         raise await foreign.explained(store, [schema], (), error) from None
     if isinstance(outcome, Refusal):
-        raise _error(outcome, [(record, Change(schema, id, "update"))])
+        raise error_of(outcome, [(record, Change(schema, id, "update"))])
     return bool(outcome)
 
 
-async def _settle(
+async def settle(
     store: Store,
     schemas: Collection[Schema],
     send: Callable[[], Awaitable[Reply]],
@@ -376,7 +376,7 @@ async def _settle(
 
 
 @write_reader
-def _error(refusal: Refusal, begun: Begun) -> RediscaError:
+def error_of(refusal: Refusal, begun: Begun) -> RediscaError:
     record, change = begun[refusal.place]
     error = _plain_error(refusal, record, change)
     error.instance = record

@@ -68,6 +68,8 @@ def begin(
         return None
     guard = _guard_of(record) if if_unchanged is MISSING else if_unchanged
     expect = {} if guard is False else _expectation(record, changes, guard)
+    if mapper.stamped:
+        changes = _stamped(record, changes)
     sets, drops = split(schema, changes)
     change = Change(schema, state.id, mode or layers.mode, sets, drops, expect, layers.uncertain, ends=ends)
     if mapper.checked:
@@ -76,6 +78,22 @@ def begin(
         _need_required(record, change)
     layers.depart(changes)
     return change
+
+
+def _stamped(record: Record, changes: Raw) -> Raw:
+    """*changes* of *record*, with what ``on_save=`` says."""
+    for field in record.__mapper__.stamped:
+        record.__state__.values.pop(field.name, None)
+    return {**changes, **stamps(record.__mapper__)}
+
+
+def stamps(mapper: Mapper) -> Raw:
+    """What ``on_save=`` gives the fields of a record that is written now."""
+    found: Raw = {}
+    for field in mapper.stamped:
+        value = field.on_save() if callable(field.on_save) else field.on_save
+        found[field.key] = field.__codec__.accept(value, mapper)[1]
+    return found
 
 
 def _asked_outright(record: Record, mode: SaveMode | None) -> bool:
@@ -173,6 +191,10 @@ def with_more(record: Record, store: Store, change: Change | None, more: More) -
         schema = mapper.schema(store).of(state.id)
         mode: Mode = "update" if more.sums else "check"
         change = Change(schema, state.id, mode, ends=mapper.lifetime.of_save() if more.sums else AS_IT_WAS)
+        if more.sums and mapper.stamped:
+            changes = _stamped(record, {})
+            change.sets, change.drops = split(schema, changes)
+            state.layers.depart(changes)
     change.more = more
     for key in more.sums:
         change.expect.pop(key, None)  # others may count there as well

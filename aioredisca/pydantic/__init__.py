@@ -103,7 +103,7 @@ class _Read(BaseModel):
 def _create_fields(model: type[Record]) -> dict[str, Any]:
     given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
     return {
-        name: (taken(field, model), ... if field.required and field.new is None else _left_out())
+        name: (taken(field, model), ... if _must_be_given(field) else _left_out())
         for name, field in given.items()
     }
 
@@ -111,6 +111,11 @@ def _create_fields(model: type[Record]) -> dict[str, Any]:
 def _update_fields(model: type[Record]) -> dict[str, Any]:
     given = {name: field for name, field in model.__mapper__.fields.items() if not field.readonly}
     return {name: (taken(field, model), _left_out()) for name, field in given.items()}
+
+
+def _must_be_given(field: Any) -> bool:
+    """Whether nothing else than the input gives a new record its value."""
+    return field.required and field.new is None and field.on_save is None
 
 
 def _left_out() -> Any:

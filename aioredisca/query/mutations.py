@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -19,7 +19,7 @@ from aioredisca.errors import BulkError, Conflict, TooManyArguments, UsageError,
 from aioredisca.fields.access import to_be_deleted
 from aioredisca.fields.numbers import Number
 from aioredisca.persistence import asking, executor
-from aioredisca.persistence.pending import begin_delete, learn, split, supersede
+from aioredisca.persistence.pending import begin_delete, learn, split, stamps, supersede
 from aioredisca.query import execution
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
@@ -35,12 +35,53 @@ if TYPE_CHECKING:
 R = TypeVar("R", bound="Record")
 
 Sets: TypeAlias = "Mapping[str, bytes | None]"
-Work: TypeAlias = Callable[[Raw], Sets]
-"""What to set in a record, given what it holds; None removes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What to make of every record that is found.
+
+    ``sets``     what to set in a record, given what it holds; None removes.
+    ``ends``     when it ends, as ``lua/shared/ends.lua`` reads it.
+    ``counted``  the fields that ``sets`` looks at.
+    """
+
+    mode: Mode
+    sets: Callable[[Raw], Sets] = field(default=lambda raw: {}, repr=False)
+    ends: str = AS_IT_WAS
+    counted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A record that was changed: what it held in the fields of *scan* before, and the change."""
+
+    scan: Scan[Any]
+    before: Raw = field(repr=False)
+    change: Change
+
+
+DELETE = Work("delete")
 
 
 async def update(spec: QuerySpec[R], values: Mapping[str, Any]) -> int:
     """Set fields of every match; how many records were changed."""
+    return await _change(spec, update_work(spec, values))
+
+
+def asked_back(spec: QuerySpec[Any], values: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The attributes among what update() was given, and whether the records are asked for."""
+    if "returning" not in values or "returning" in spec.mapper.fields:
+        return values, False
+    rest = {**values}
+    returning = rest.pop("returning")
+    if not isinstance(returning, bool):
+        raise UsageError(f"returning= takes True or False, not {returning!r}")
+    return rest, returning
+
+
+def update_work(spec: QuerySpec[R], values: Mapping[str, Any]) -> Work:
+    """What sets these attributes."""
     if not values:
         raise UsageError("update() of a query takes the fields to set, as in update(age=3)")
     mapper = spec.mapper
@@ -48,17 +89,18 @@ async def update(spec: QuerySpec[R], values: Mapping[str, Any]) -> int:
     for name, value in values.items():
         field = mapper.field(name)
         sets[field.key] = field.__codec__.accept(value, mapper)[1]
-    return await _change(spec, (), "update", lambda raw: sets, mapper.lifetime.of_save())
+    sets |= stamps(mapper)
+    return Work("update", lambda raw: sets, mapper.lifetime.of_save())
 
 
 async def set_end(spec: QuerySpec[R], ends: str) -> int:
     """Give every match another end; how many there were."""
-    return await _change(spec, (), "update", lambda raw: {}, ends)
+    return await _change(spec, Work("update", ends=ends))
 
 
 async def delete(spec: QuerySpec[R]) -> int:
     """Delete every match; how many there were."""
-    return await _change(spec, (), "delete", lambda raw: {})
+    return await _change(spec, DELETE)
 
 
 async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
@@ -66,40 +108,43 @@ async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
     mapper, codec = spec.mapper, field.__codec__
     if not isinstance(field, Number):
         raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
-    step = codec.operand(by, mapper)
+    step, stamped = codec.operand(by, mapper), stamps(mapper)
 
     def add(raw: Raw) -> Sets:
         stored = raw.get(field.key)
         total = step if stored is None else codec.decode(stored) + step
-        return {field.key: codec.accept(total, mapper)[1]}
+        return {**stamped, field.key: codec.accept(total, mapper)[1]}
 
-    return await _change(spec, (field.key,), "update", add, mapper.lifetime.of_save())
+    return await _change(spec, Work("update", add, mapper.lifetime.of_save(), (field.key,)))
 
 
-async def _change(
-    spec: QuerySpec[R], fields: Sequence[str], mode: Mode, work: Work, ends: str = AS_IT_WAS
-) -> int:
-    found = await execution.rows(replace(spec, read_from="primary"), fields, bounded=False)
-    if mode != "delete":
-        _refuse_waiting(found, fields)
-    changed = 0
+async def _change(spec: QuerySpec[R], work: Work) -> int:
+    found = await execution.rows(replace(spec, read_from="primary"), work.counted, bounded=False)
+    return len(await change_found(found, work))
+
+
+async def change_found(found: Sequence[Found[R]], work: Work) -> list[Made]:
+    """Change the records of rows that were read, if they still meet the condition when their turn comes."""
+    if work.mode != "delete":
+        _refuse_waiting(found, work.counted)
+    made = list[Made]()
     for scan in dict.fromkeys(scan for _, _, scan in found):
         mine = {id: scan.raw(values) for id, values, of in found if of is scan}
         names, size = deque(mine), BATCH
         while names:
             batch = {id: mine[id] for id in islice(names, size)}
             try:
-                changed += await _change_batch(scan, batch, mode, work, ends)
+                made += await _change_batch(scan, batch, work)
             except TooManyArguments:
                 if len(batch) == 1:
                     raise
                 size = len(batch) // 2
                 continue
             except (Conflict, ValidationError) as error:
-                raise BulkError(changed, error) from None
+                raise BulkError(len(made), error) from None
             for _ in batch:
                 names.popleft()
-    return changed
+    return made
 
 
 def _refuse_waiting(found: Sequence[Found[Any]], counted: Sequence[str]) -> None:
@@ -114,23 +159,26 @@ def _refuse_waiting(found: Sequence[Found[Any]], counted: Sequence[str]) -> None
             raise UsageError(f"{where} has a change that is not saved: save() or revert() it first")
 
 
-async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], mode: Mode, work: Work, ends: str) -> int:
+async def _change_batch(scan: Scan[Any], batch: dict[str, Raw], work: Work) -> list[Made]:
     """Change the records of one batch, trying those again that were changed by others meanwhile."""
-    changed = 0
+    made = list[Made]()
     while batch:
-        begun = [_begin(scan, id, raw, mode, work, ends) for id, raw in batch.items()]
+        begun = [_begin(scan, id, raw, work) for id, raw in batch.items()]
         before = scan.mapper.pending()
         flags = await executor.write(scan.store, begun)
+        passed = list[str]()
         for (_, change), flag in zip(begun, flags, strict=True):
-            if mode != "delete" and flag is not None:
-                _tell(scan.mapper.known(change.id), change, before)
-        changed += sum(1 for flag in flags if (flag if mode == "delete" else flag is not None))
-        passed = [change.id for (_, change), flag in zip(begun, flags, strict=True) if flag is None]
+            if work.mode != "delete" and flag is not None:
+                tell(scan.mapper.known(change.id), change, before)
+            if flag if work.mode == "delete" else flag is not None:
+                made.append(Made(scan, batch[change.id], change))
+            elif flag is None:
+                passed.append(change.id)
         batch = await _judged_again(scan, passed)
-    return changed
+    return made
 
 
-def _tell(record: Any, change: Change, before: Mapping[str, Raw]) -> None:
+def tell(record: Any, change: Change, before: Mapping[str, Raw]) -> None:
     """The session's own instance of a record learns what was set, newer than what waited there *before*."""
     if record is not None:
         raw: Raw = {**change.sets, **dict.fromkeys(change.drops)}
@@ -138,19 +186,25 @@ def _tell(record: Any, change: Change, before: Mapping[str, Raw]) -> None:
         learn(record, raw)
 
 
-def _begin(scan: Scan[Any], id: str, raw: Raw, mode: Mode, work: Work, ends: str) -> tuple[Record, Change]:
-    record = scan.mapper.detached(id)
+def _begin(scan: Scan[Any], id: str, raw: Raw, work: Work) -> tuple[Record, Change]:
     expect = {name: raw.get(name) for name in scan.fields}
-    if mode == "delete":
-        return record, replace(begin_delete(record, scan.store), expect=expect, skip=True)
+    record, change = begin(scan, id, raw, work)
+    return record, replace(change, expect=expect, skip=True)
+
+
+def begin(scan: Scan[Any], id: str, raw: Raw, work: Work) -> tuple[Record, Change]:
+    """What *work* makes of the record of that id, which holds *raw*."""
+    record = scan.mapper.detached(id)
+    if work.mode == "delete":
+        return record, begin_delete(record, scan.store)
     try:
-        wanted = work(raw)
+        wanted = work.sets(raw)
     except ValidationError as error:
         error.instance = record
         raise
     sets, drops = split(scan.schema, {**wanted})
     parents = scan.mapper.parents(sets, scan.store, None)
-    return record, Change(scan.schema, id, mode, sets, drops, expect, skip=True, ends=ends, parents=parents)
+    return record, Change(scan.schema, id, work.mode, sets, drops, ends=work.ends, parents=parents)
 
 
 async def _judged_again(scan: Scan[Any], ids: Sequence[str]) -> dict[str, Raw]:

@@ -11,13 +11,13 @@ import decimal
 import math
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 from aioredisca.errors import UsageError
 from aioredisca.fields.collections import Collection
 from aioredisca.fields.times import EXPIRES_AT, refuse_moment
 from aioredisca.frames import hiding
-from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming
+from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming, taking
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
 from aioredisca.query.paging import Page
@@ -331,18 +331,40 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return await explain.explain(self._spec)
 
+    @overload
+    async def update(self, /, *, returning: Literal[True], **values: Any) -> list[R]: ...
+    @overload
+    async def update(self, /, *, returning: Literal[False] = False, **values: Any) -> int: ...
     @hiding
-    async def update(self, /, **values: Any) -> int:
-        """Set fields of every match; return how many records were changed.
+    async def update(self, /, **values: Any) -> Any:
+        """Set fields of every match; return how many records were changed, or, ``returning``, these records.
 
         Records are written in atomic batches of 100. One that no longer meets the condition when its turn
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
+
+        With ``limit(n).update(..., returning=True)``, n up to 100, the records are chosen, in the order of
+        the query, and changed by one script call: no two callers choose the same. EVALSHA, one round trip,
+        more where more than 2,000 candidates are looked at. What is otherwise where a class has partitions,
+        or a condition is not judged by the server: docs/queries.md. In a class with a field ``returning``
+        that is the field.
         """
+        values, returning = mutations.asked_back(self._spec, values)
+        if returning:
+            return await taking.update(self._spec, values)
         return await mutations.update(self._spec, values)
 
-    async def delete(self) -> int:
-        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+    @overload
+    async def delete(self, *, returning: Literal[True]) -> list[R]: ...
+    @overload
+    async def delete(self, *, returning: Literal[False] = False) -> int: ...
+    async def delete(self, *, returning: bool = False) -> Any:
+        """Delete every match; return how many there were, or, ``returning``, these records as they were.
+
+        Batches, atomicity and round trips as in :meth:`update`. What is returned belongs to no session.
+        """
+        if returning:
+            return await taking.delete(self._spec)
         return await mutations.delete(self._spec)
 
     async def expire(self, in_or_at: Duration | dt.datetime) -> int:

@@ -6,7 +6,7 @@ import datetime as dt
 import decimal
 import re
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar, cast, overload
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
 from aioredisca.compiler.conditions import exclusive
 from aioredisca.drivers.run import iterate, run
@@ -14,7 +14,7 @@ from aioredisca.fields import password
 from aioredisca.fields.password import Hash
 from aioredisca.frames import hiding
 from aioredisca.model.record import Record
-from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming
+from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming, taking
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import BaseColumn, Limited, Output, page, password_field
 from aioredisca.query.explain import Explanation
@@ -163,18 +163,40 @@ class Query(Select[R]):
         """Return how the query is answered: indexes, estimates, real counts, warnings. Two round trips."""
         return run(explain.explain(self._spec))
 
+    @overload
+    def update(self, /, *, returning: Literal[True], **values: Any) -> list[R]: ...
+    @overload
+    def update(self, /, *, returning: Literal[False] = False, **values: Any) -> int: ...
     @hiding
-    def update(self, /, **values: Any) -> int:
-        """Set fields of every match; return how many records were changed.
+    def update(self, /, **values: Any) -> Any:
+        """Set fields of every match; return how many records were changed, or, ``returning``, these records.
 
         Records are written in atomic batches of 100. One that no longer meets the condition when its turn
         comes is left alone. BulkError at the first batch that is refused, as by a unique field. EVALSHA,
         one round trip to read and one to write per batch.
+
+        With ``limit(n).update(..., returning=True)``, n up to 100, the records are chosen, in the order of
+        the query, and changed by one script call: no two callers choose the same. EVALSHA, one round trip,
+        more where more than 2,000 candidates are looked at. What is otherwise where a class has partitions,
+        or a condition is not judged by the server: docs/queries.md. In a class with a field ``returning``
+        that is the field.
         """
+        values, returning = mutations.asked_back(self._spec, values)
+        if returning:
+            return run(taking.update(self._spec, values))
         return run(mutations.update(self._spec, values))
 
-    def delete(self) -> int:
-        """Delete every match; return how many there were. Batches and round trips as in :meth:`update`."""
+    @overload
+    def delete(self, *, returning: Literal[True]) -> list[R]: ...
+    @overload
+    def delete(self, *, returning: Literal[False] = False) -> int: ...
+    def delete(self, *, returning: bool = False) -> Any:
+        """Delete every match; return how many there were, or, ``returning``, these records as they were.
+
+        Batches, atomicity and round trips as in :meth:`update`. What is returned belongs to no session.
+        """
+        if returning:
+            return run(taking.delete(self._spec))
         return run(mutations.delete(self._spec))
 
     def expire(self, in_or_at: Duration | dt.datetime) -> int:

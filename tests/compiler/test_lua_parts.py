@@ -48,6 +48,7 @@ from aioredisca.compiler.scripts import (
     query_script,
     small_script,
     sweep_script,
+    take_script,
     verify_script,
     write_script,
 )
@@ -170,6 +171,7 @@ def compositions(schemas: list[Schema]) -> list[Script]:
         alone, cascades = (rendered(schema, 1),), (rendered_for_cascade(schema, 1, ()),)
         found += [
             build_script(alone[0]),
+            take_script(alone, ()),
             get_or_create_script(alone, ()),
             get_or_create_script(alone, ("parents",)),
             write_script(alone, ()),
@@ -217,7 +219,9 @@ def test_every_part_is_in_some_composition() -> None:
     }
     used |= {f"migrate/{one}" for one in MIGRATE_PARTS}
     text = resources.files("aioredisca.compiler").joinpath("scripts.py").read_text("utf-8")
-    assert used | {*re.findall(r'"((?:read|write|small|migrate|claims)/\w+)"', text)} | {TEMPLATE} == {*FILES}
+    assert used | {*re.findall(r'"((?:read|take|write|small|migrate|claims)/\w+)"', text)} | {TEMPLATE} == {
+        *FILES
+    }
 
 
 def test_what_is_shared_stands_before_the_first_that_needs_it_and_once() -> None:

@@ -42,7 +42,7 @@ from tests.support.drift import drift
 
 FIELD_NAMES = frozenset(
     """
-    name key required unique index new secret readonly ttl also mutable index_kinds
+    name key required unique index new on_save secret readonly ttl also mutable index_kinds
     coerce check to_db from_db score coerce_stored view
     minlen maxlen maxbytes maxdigits maxdepth normalize minval maxval places
     """.split()

@@ -29,6 +29,7 @@ class Place(Model):
     name = String(index="sorted")
     tags = Tags(index=True)
     plain = String()
+    mark = String()  # that none has
 
 
 @conf(partitions=4)
@@ -113,6 +114,10 @@ async def _agrees(
     start, size = chance.randrange(30), chance.randrange(1, 40)
     assert await query[start : start + size].ids() == expected[start : start + size], (start, size)
     assert await query[start : start + size].count() == len(expected[start : start + size])
+    if chance.randrange(3) == 0:  # chosen by the server, and judged there
+        changed = await query.limit(size).update(mark=None, returning=True)
+        assert [place.id for place in changed] == expected[:size], size
+        assert all(place.export() == _held(rows[place.id]) for place in changed)
     if chance.randrange(4) == 0:
         size = chance.randrange(5, 60)
         assert await to_the_end(query, size) == expected, f"pages of {size}"

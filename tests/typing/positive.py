@@ -285,6 +285,8 @@ async def figures() -> None:
     assert_type(await User.all().explain(), Explanation)
     assert_type(await User.all().update(string="x"), int)
     assert_type(await User.all().delete(), int)
+    assert_type(await User.all().limit(1).update(string="x", returning=True), list[User])
+    assert_type(await User.all().limit(1).delete(returning=True), list[User])
     assert_type(await User.all().incr(User.integer, 5), int)
     assert_type(await User.all().incr(User.money), int)
     assert_type(await User.all().aggregate(User.integer), Aggregate[int | None])
@@ -300,6 +302,8 @@ def blocking_figures() -> None:
     assert_type(query.values(BlockingUser.age), list[int])
     assert_type(query.page(5), Page[BlockingUser])
     assert_type(query.update(name="x"), int)
+    assert_type(query.limit(1).update(name="x", returning=True), list[BlockingUser])
+    assert_type(query.delete(returning=True), list[BlockingUser])
     assert_type(query.aggregate(BlockingUser.age), Aggregate[int])
 
 

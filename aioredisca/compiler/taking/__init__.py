@@ -1,0 +1,1 @@
+"""Calls that choose records by a query and change them at once."""

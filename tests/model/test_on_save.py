@@ -1,0 +1,165 @@
+"""``on_save=``: set by every write of a record, on every path."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from aioredisca import BulkError, Database, Integer, Model, StaleWrite, String, ValidationError, conf, session
+
+from ..support.drift import drift
+
+CLOCK = itertools.count(1)
+
+
+@conf(index=[("name", "stamp")])
+class Stamped(Model):
+    name = String(index=True)
+    serial = String(unique=True)
+    number = Integer(index=True)
+    stamp = Integer(index=True, required=True, on_save=lambda: next(CLOCK))
+    kind = String(on_save="plain")
+
+
+async def save(record: Stamped) -> None:
+    record.name = "b"
+    await record.save()
+
+
+async def save_many(record: Stamped) -> None:
+    record.name = "b"
+    await Stamped.save_many([record])
+
+
+async def flush(record: Stamped) -> None:
+    async with session() as s:
+        mine = await Stamped.get("1")
+        mine.name = "b"
+        await s.flush()
+
+
+async def update_or_create(record: Stamped) -> None:
+    await Stamped.update_or_create(serial="s", defaults={"name": "b"})
+
+
+async def query_update(record: Stamped) -> None:
+    assert await (Stamped.serial == "s").update(name="b") == 1
+
+
+async def query_update_returning(record: Stamped) -> None:
+    (found,) = await (Stamped.serial == "s").limit(1).update(name="b", returning=True)
+    assert found.stamp == (await Stamped.get("1")).stamp
+
+
+async def query_incr(record: Stamped) -> None:
+    assert await (Stamped.serial == "s").incr(Stamped.number, 2) == 1
+
+
+async def incr(record: Stamped) -> None:
+    assert await record.incr(Stamped.number, 2) == 2
+    assert record.stamp == (await Stamped.get("1")).stamp
+
+
+async def incr_in_a_flush(record: Stamped) -> None:
+    async with session() as s:
+        mine = await Stamped.get("1")
+        s.incr(mine, Stamped.number, 2)
+        await s.flush()
+        assert (mine.number, mine.stamp) == (2, (await Stamped.get("1")).stamp)
+
+
+async def upsert(record: Stamped) -> None:
+    mine = await Stamped.upsert("1", name="b")
+    assert mine.stamp > record.stamp
+
+
+async def dict_api(record: Stamped) -> None:
+    record["name"] = "b"
+    await record.save()
+
+
+PATHS: list[Callable[[Stamped], Awaitable[None]]] = [
+    save,
+    save_many,
+    flush,
+    update_or_create,
+    query_update,
+    query_update_returning,
+    query_incr,
+    incr,
+    incr_in_a_flush,
+    upsert,
+    dict_api,
+]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.__name__)
+async def test_every_write_sets_it(
+    db: Database, raw: Any, path: Callable[[Stamped], Awaitable[None]]
+) -> None:
+    record = await Stamped.new("1", name="a", serial="s", number=0).save()
+    first = record.stamp
+    assert (first, record.kind) == ((await Stamped.get("1")).stamp, "plain")
+    await path(record)
+    found = await Stamped.get("1")
+    assert found.stamp > first
+    assert [one.stamp for one in await (Stamped.stamp == found.stamp)] == [found.stamp]
+    assert drift(raw, [Stamped]) == []
+
+
+async def test_creates_set_it(db: Database, raw: Any) -> None:
+    made, created = await Stamped.get_or_create(serial="x")
+    assert created
+    assert made.stamp == (await Stamped.get(made.getid())).stamp
+    again, created = await Stamped.get_or_create(serial="x")
+    assert (again.stamp, created) == (made.stamp, False)
+    async with session() as s:
+        other = Stamped.new("flushed")
+        await s.flush()
+    assert (await Stamped.get("flushed")).stamp == other.stamp
+    assert drift(raw, [Stamped]) == []
+
+
+async def test_what_writes_nothing_sets_nothing(db: Database) -> None:
+    record = await Stamped.new("1").save()
+    before = db.round_trips
+    first = record.stamp
+    await record.save()
+    assert (db.round_trips, record.stamp) == (before, first)
+
+
+async def test_it_wins_over_what_was_assigned_and_is_not_compared(db: Database) -> None:
+    await Stamped.new("1", name="a").save()
+    one, other = await Stamped.get("1"), await Stamped.get("1")
+    one.stamp, one.name = -5, "b"
+    await one.save()
+    assert one.stamp > 0
+    other.number = 3
+    await other.save(if_unchanged=True)  # another field than one has changed, though both set the stamp
+    assert other.stamp > one.stamp
+    other.name = "c"
+    await one.reload()
+    one.name = "d"
+    await one.save()
+    with pytest.raises(StaleWrite):
+        await other.save(if_unchanged=True)
+    await other.save()
+    assert other.stamp == (await Stamped.get("1")).stamp > one.stamp
+
+
+class Wrong(Model):
+    name = String()
+    stamp = Integer(on_save="no number")
+
+
+async def test_a_value_that_the_field_refuses_is_refused_before_io(db: Database) -> None:
+    record = Wrong.new("1", name="a")
+    before = db.round_trips
+    with pytest.raises(ValidationError, match="stamp"):
+        await record.save()
+    assert (db.round_trips, record.name) == (before, "a")
+    with pytest.raises(BulkError, match="stamp"):  # there is still something to save
+        await Wrong.save_many([record])
