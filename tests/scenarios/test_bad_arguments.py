@@ -205,9 +205,9 @@ async def test_the_cures(db: Database) -> None:
         (lambda: kind.get_or_create(email="x@x.de", defaults=5), "defaults= takes attributes with"),
         (
             lambda: notes.get(2**70),
-            "a place in a list is a whole number of 64 bits, not 1180591620717411303424",
+            "a place is a whole number of 64 bits, not 1180591620717411303424",
         ),
-        (lambda: notes.trim(0, "x"), "a place in a list is a whole number of 64 bits, not 'x'"),
+        (lambda: notes.trim(0, "x"), "a place is a whole number of 64 bits, not 'x'"),
         (lambda: ranks.top("x"), "a count is a whole number of at least 1, not 'x'"),
         (lambda: ranks.update([1]), "takes values with their scores"),
     ]
