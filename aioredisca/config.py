@@ -22,6 +22,9 @@ C = TypeVar("C", bound=type)
 
 Settings = dict[str, Any]
 
+FEED = 100_000
+"""Changes that ``conf(feed=True)`` keeps."""
+
 
 class Hooks:
     """What floors above do for those below, which must not import them. ``aioredisca/__init__.py`` fills it.
@@ -132,6 +135,7 @@ class Conf:
         sliding: Literal["save", "load"] | Missing | None = MISSING,
         auto_build: int | None = None,
         optimistic: bool | Literal["record"] | None = None,
+        feed: bool | int | None = None,
     ) -> Callable[[C], C]:
         """Set up a model class.
 
@@ -175,6 +179,10 @@ class Conf:
                        ``save(if_unchanged=True)``, or "record" for all fields; StaleWrite. A save that says
                        ``if_unchanged=False`` is not compared.
 
+        ``feed``       tell every change of a record in a stream, in the same atomic call, for
+                       ``async for change in User.changes()``: docs/feeds.md. A number is how many changes are
+                       kept at least, True is 100,000 (in each partition).
+
         ``unique`` and ``index`` of a subclass stand in the place of the inherited ones. The names are
         checked at the first I/O: UsageError.
 
@@ -193,6 +201,7 @@ class Conf:
             "cache": cache,
             "auto_build": auto_build,
             "optimistic": optimistic,
+            "feed": feed,
         }
         given = {name: plain(value) for name, value in settings.items() if value is not None}
         if ttl is not MISSING:
@@ -225,6 +234,8 @@ class Conf:
         most = given.get("auto_build", 0)
         if whole_in(most, 0, math.inf) is None:
             raise UsageError(f"conf(auto_build={most!r}): is how many records there may be at most")
+        if "feed" in given:
+            given["feed"] = _length_of_feed(given["feed"])
         if given.get("sliding", "") not in ("", "save", "load"):
             raise UsageError(f"conf(sliding={given['sliding']!r}): is 'save', 'load' or None")
         if given.get("sliding") and given.get("ttl") == 0:
@@ -237,6 +248,15 @@ class Conf:
             given[name] = _attribute_lists(name, given[name])
         if "db" in given:
             given["db"] = hooks.open_database(given["db"])
+
+
+def _length_of_feed(given: Any) -> int:
+    """How many changes ``feed=`` of a class keeps, 0 for none."""
+    if isinstance(given, bool):
+        return FEED if given else 0
+    if (length := whole_in(given, 1, math.inf)) is None:
+        raise UsageError(f"conf(feed={given!r}): is True, or how many changes are kept at least")
+    return length
 
 
 def _attribute_lists(setting: str, given: Any) -> tuple[tuple[str, ...], ...]:

@@ -305,7 +305,7 @@ def fast_call(change: Change, fence: Fence | None = None) -> Call | None:
     """
     sets, mode = change.sets, change.mode
     special = change.expect or change.again or change.skip or change.more
-    others = change.referrers or change.parents or change.after
+    others = change.referrers or change.parents or change.after or change.schema.feed
     if special or others or mode == "index" or len(sets) + len(change.drops) > MAX_SINGLE:
         return None
     known = _layouts_of(change.schema)

@@ -14,12 +14,12 @@ from string import Template
 from aioredisca.compiler.parts import (
     Part,
     bare,
-    claiming,
     declared,
     filled,
     joined,
     listed,
     maker,
+    marked,
     part,
     parts,
     quote,
@@ -136,7 +136,7 @@ def _ending(key: str) -> Row:
 
 def _over(claims: bool = False) -> str:
     """What takes away records that are over, which is not even built where there is none."""
-    some = [part("shared/vacate"), claiming("shared/over")] if claims else parts("shared/over")
+    some = [part("shared/vacate"), marked("shared/over", "claims")] if claims else parts("shared/over")
     return joined("over", [part("shared/clock"), *some]).code
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Literal
 
 from aioredisca.compiler.positions import NAMES
 
@@ -38,11 +39,20 @@ def part(name: str) -> Part:
 
 
 @cache
-def claiming(name: str) -> Part:
-    """The same of a class whose uniques hold over all its partitions: with the lines behind ``--claims``."""
+def marked(name: str, needed: Mark, *others: Mark) -> Part:
+    """The same with the lines behind ``--claims``, of a class whose uniques hold over all its partitions, or
+    behind ``--feed``, of one with a feed, or both."""
     text = source(name)
     needs, gives = declared(text, name)
-    return Part(name, (*needs, "vacate"), gives, filled(bare(text.replace("--claims ", ""))))
+    for mark in (needed, *others):
+        text, needs = text.replace(f"--{mark} ", ""), (*needs, _NEEDED[mark])
+    return Part(name, needs, gives, filled(bare(text)))
+
+
+Mark = Literal["claims", "feed"]
+
+_NEEDED: dict[Mark, str] = {"claims": "vacate", "feed": "tell"}
+"""What the lines behind each mark need."""
 
 
 def parts(*names: str) -> list[Part]:

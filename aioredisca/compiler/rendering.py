@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from aioredisca.compiler.fast_single import collection_keys, entries_of, fast_paths, tracked, witness
 from aioredisca.compiler.parts import Part, listed, maker, quote
+from aioredisca.errors import UsageError
 from aioredisca.storage.keys import Keys
 from aioredisca.storage.schema import Compound, FieldSpec, Referrer, Schema
 
@@ -21,7 +22,7 @@ class Rendered:
 
     ``judges`` answer a refusal or nothing, ``writes`` change one index each: see ``lua/write/indexes.lua``.
     ``kinds`` are the parts that have the functions. ``fences`` note what becomes of uniques which hold over
-    all partitions. ``fast`` is what a script of this one class begins with.
+    all partitions. ``tells``: it has a feed. ``fast`` is what a script of this one class begins with.
     """
 
     declaration: str
@@ -32,6 +33,7 @@ class Rendered:
     expires: bool
     fields_end: bool
     fences: tuple[str, ...]
+    tells: bool
     fast: tuple[Part, ...] = field(hash=False)  # scripts are looked up by this class: keep that short
 
 
@@ -51,7 +53,9 @@ def rendered_for_cascade(schema: Schema, first: int, referrers: Sequence[str]) -
 
 def _rendered(schema: Schema, first: int, more: str) -> Rendered:
     keys = {key: f"KEYS[{number}]" for number, key in enumerate(schema.fixed_keys, first)}
-    fast = fast_paths(schema) if first == 1 and not more else ()
+    fast = fast_paths(schema) if first == 1 and not (more or schema.feed) else ()
+    if schema.tells:
+        more += _told(schema)
     if schema.expires:
         more += entries_of(schema)
     calls = _Calls()
@@ -69,6 +73,7 @@ def _rendered(schema: Schema, first: int, more: str) -> Rendered:
         schema.expires,
         bool(schema.field_ttls),
         tuple(_fence(of, fields) for of, fields in schema.claimed.items()),
+        bool(schema.tells),
         fast,
     )
 
@@ -130,6 +135,18 @@ def _declaration(schema: Schema, first: int, more: str) -> str:
         lists += f"ttls=function() return {{{ttls}}} end,"
     head = f"meta={first},permit={quote(schema.permit)},witness={quote(witness(schema))}"
     return f"{{{head},base=false,list=false,{lists}{more}}}"
+
+
+MAX_TOLD = 1000
+"""Fields that an entry of a feed has, which is added by one command."""
+
+
+def _told(schema: Schema) -> str:
+    """How long the feed of a class is, and how it tells each field: see ``lua/shared/feed.lua``."""
+    if len(schema.fields) > MAX_TOLD:
+        raise UsageError(f"{schema.model}: a class with conf(feed=) has at most {MAX_TOLD:,} fields")
+    signs = ",".join(f"[{quote(one.key)}]={quote('?' if one.secret else '=')}" for one in schema.fields)
+    return f"feed={quote(str(schema.tells))},shown=function() return {{{signs}}} end,"
 
 
 def _missing(required: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache, lru_cache
 from typing import Literal
 
-from aioredisca.compiler.parts import Part, claiming, complete, only_if, part, parts
+from aioredisca.compiler.parts import Mark, Part, complete, marked, only_if, part, parts, quote
 from aioredisca.compiler.rendering import Rendered
 from aioredisca.types import Script
 
@@ -63,6 +63,7 @@ SHARED_PARTS = (
         "shared/call",
         "shared/stamp",
         "shared/permit",
+        "shared/feed",
         "shared/holds",
         "shared/leave",
         "shared/evicts",
@@ -91,15 +92,19 @@ def script_of(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def composed(some: Iterable[Part], *, claims: bool = False) -> Script:
+def composed(some: Iterable[Part], *, claims: bool = False, tells: bool = False) -> Script:
     """A script of these parts, with what they share right before the first that needs it.
 
     So a fast path, which returns, builds nothing that only others need. *claims*: of a class whose uniques
-    hold over all its partitions.
+    hold over all its partitions. *tells*: of one with a feed.
     """
-    left, found = parts(*SHARED_PARTS), list[Part]()
+    left, found, marks = parts(*SHARED_PARTS), list[Part](), list[Mark]()
     if claims:
-        left = [claiming(one.name) if one.name == OVER else one for one in left]
+        marks.append("claims")
+    if tells:
+        marks.append("feed")
+    if marks:
+        left = [marked(one.name, *marks) if one.name == OVER else one for one in left]
     for one in some:
         shared = _shared(one, left)
         left = [other for other in left if other not in shared]
@@ -177,12 +182,16 @@ def write_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra, ...]) 
     judged = parts(*_ending(classes), *requires, *counts, "write/judge", *cascades, *checks, *adds)
     reply = Part("the reply", ("reply", "refused"), (), "return refused or reply")
     taken = [*_taken(classes), *parts(*(["write/once"] if after else []))]
-    after += ["write/added"] if adds else []
+    if _tells(classes):
+        after, added = [*after, *(["write/after_told"] if after else [])], ["write/added", "write/adds_told"]
+    else:
+        added = ["write/added"]
+    after += added if adds else []
     if not _claims(classes):
-        return composed([*fast, *taken, *judged, *_written(classes, after), reply])
+        return composed([*fast, *taken, *judged, *_written(classes, after), reply], tells=_tells(classes))
     fences, owed = part("write/fences"), part("write/owed")
     written = [*taken, fences, *judged, *_written(classes, after, fenced=True)]
-    return composed([*fast, *written, owed, reply], claims=True)
+    return composed([*fast, *written, owed, reply], claims=True, tells=_tells(classes))
 
 
 @lru_cache(maxsize=1024)
@@ -192,7 +201,7 @@ def get_or_create_script(classes: tuple[Rendered, ...], extras: tuple[WriteExtra
     counts = ["write/increment"] if "increment" in extras else []
     judged = parts(*_ending(classes), "write/get_or_create_pick", *counts, "write/judge", *checks)
     reply = part("write/get_or_create_reply")
-    return composed([*_taken(classes), *judged, *_written(classes), reply])
+    return composed([*_taken(classes), *judged, *_written(classes), reply], tells=_tells(classes))
 
 
 @lru_cache(maxsize=1024)
@@ -200,13 +209,20 @@ def build_script(one: Rendered) -> Script:
     """A script that indexes records of the class anew, while indexes are built."""
     taken, judged = _taken((one,)), parts(*_ending((one,)), "write/judge")
     building, built = part("write/building"), part("write/built")
-    return composed([*taken, building, *judged, *_written((one,)), built], claims=_claims((one,)))
+    written = [*taken, building, *judged, *_written((one,)), built]
+    return composed(written, claims=_claims((one,)), tells=one.tells)
 
 
 @cache
-def collect_script(expires: bool) -> Script:
-    """A script that works on a collection of a record, of a class whose records end, or of another."""
-    return composed(parts(*(["small/ended"] if expires else []), "small/collect"))
+def collect_script(expires: bool, tells: int = 0) -> Script:
+    """A script that works on a collection of a record, of a class whose records end, or of another; *tells*:
+    how many changes its feed keeps, if it has one."""
+    ended, collect = parts(*(["small/ended"] if expires else [])), part("small/collect")
+    if not tells:
+        return composed([*ended, collect])
+    fed = Part("the class", (), ("CLASSES",), f"local CLASSES = {{{{meta=1,feed={quote(str(tells))}}}}}")
+    wrapped = Part("collect", collect.needs, ("collect",), f"local function collect()\n{collect.code}\nend")
+    return composed([fed, *ended, wrapped, part("small/collect_told")])
 
 
 @cache
@@ -224,7 +240,8 @@ def field_end_script(expires: bool) -> Script:
 @lru_cache(maxsize=1024)
 def sweep_script(one: Rendered) -> Script:
     """A script that takes away what is left of records of the class that are over."""
-    return composed([_declarations((one,)), part("small/bury")], claims=_claims((one,)))
+    declarations = _declarations((one,))
+    return composed([declarations, part("small/bury")], claims=_claims((one,)), tells=one.tells)
 
 
 @cache
@@ -247,12 +264,17 @@ def abort_script(one: Rendered) -> Script:
 
 def _of_claims(one: Rendered, name: str) -> Script:
     ends = "claims/ending" if one.expires else "claims/living"
-    return composed([_declarations((one,)), *parts(ends, name)], claims=True)
+    return composed([_declarations((one,)), *parts(ends, name)], claims=True, tells=one.tells)
 
 
 def _claims(classes: Sequence[Rendered]) -> bool:
     """Whether uniques of the classes hold over all their partitions."""
     return any(one.fences for one in classes)
+
+
+def _tells(classes: Sequence[Rendered]) -> bool:
+    """Whether one of the classes has a feed."""
+    return any(one.tells for one in classes)
 
 
 def _ending(classes: Sequence[Rendered]) -> list[str]:
@@ -286,6 +308,8 @@ def _written(classes: Sequence[Rendered], then: Sequence[str] = (), *, fenced: b
     fence = ["write/fence"] if fenced else []
     indexes = [*parts("write/indexes", *kinds, *fence), _index_calls(classes, fenced)]
     before, after = (parts(*names) for names in _fields_ending(classes))
+    if _tells(classes):
+        before, after = [*before, part("write/telling")], [*after, part("write/told")]
     after += parts(*then)
     ended = parts("write/ended") if _ending(classes) else []
     hashes = [part("write/touched"), only_if("touched", indexes), part("write/commit")]

@@ -36,6 +36,8 @@ def probe_call(schema: Schema) -> Call:
         checks += [part for of in schema.claimed for part in ("h", keys.claims(of))]
     if schema.expires:
         checks += ["z", keys.moments, "h", keys.notes, "e", keys.record(token)]
+    if schema.feed:
+        checks += ["f", keys.feed, "a", keys.nothing]
     return Call((token, *checks), probe_script(bool(schema.field_ttls)), schema.fixed_keys, writes=True)
 
 

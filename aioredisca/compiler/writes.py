@@ -167,8 +167,8 @@ def collect_call(schema: Schema, id: str, name: str, commands: Sequence[Arg]) ->
     """
     keys = schema.keys
     arguments = (*positions.Collect(permit=schema.permit), *commands)
-    places = (keys.meta, keys.record(id), keys.collection(name, id))
-    return Call(arguments, collect_script(schema.expires), places, writes=True)
+    places = [keys.meta, keys.record(id), keys.collection(name, id), *([keys.feed] if schema.tells else [])]
+    return Call(arguments, collect_script(schema.expires, schema.tells), (*places,), writes=True)
 
 
 def field_end_call(schema: Schema, id: str, field: str, command: Sequence[Arg]) -> Call:

@@ -130,6 +130,7 @@ class Codec:
             *(field.key, field.unique, field.index, field.required, score),
             indexable=indexable,
             ttl=field.ttl,
+            secret=field.secret,
             also=field.also,
         )
 

@@ -15,7 +15,7 @@ from aioredisca.storage.entries import Entry, KeyType, Places, demanded, places_
 from aioredisca.storage.keys import MARKER, Keys, id_text
 from aioredisca.storage.meta import BARRED, READY, read_meta
 from aioredisca.storage.replies import LIST, NUMBER, check_values, of_kind
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, Schema, fields_of
+from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, FEED_ENTRY, IDS_ENTRY, Schema, fields_of
 from aioredisca.types import Arg, Call, Raw, Reply, Store
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ _KINDS = {
     "c": "compound",
     "n": NO_VALUE,
     "e": "ends of records",
+    "F": "feed of changes",
 }
 """The indexes by the first letter of what signatures call them."""
 
@@ -138,8 +139,8 @@ async def index_states(store: Store, schema: Schema) -> dict[str, str]:
     for reply in metas:
         of_part = read_meta(of_kind(reply, LIST, meta_call(schema.keys))).states
         states |= {entry: state for entry, state in of_part.items() if states.get(entry, READY) == READY}
-    ends = {EXPIRY_ENTRY} if schema.expires else set[str]()
-    wanted = schema.index_entries | ends | states.keys()
+    beside = schema.entries & {EXPIRY_ENTRY, FEED_ENTRY}
+    wanted = schema.index_entries | beside | states.keys()
     return {
         entry: states.get(entry, "not declared yet")
         for entry in sorted(wanted, key=_for_people)
@@ -253,6 +254,8 @@ def _number(reply: Reply) -> int:
 
 
 def _places(keys: Keys, entry: str) -> Places:
+    if entry == FEED_ENTRY:
+        return Places({keys.feed: "stream"})
     if entry == EXPIRY_ENTRY:
         return Places({keys.moments: "zset", keys.notes: "hash"})
     return places_of(keys, frozenset([entry]))

@@ -33,7 +33,7 @@ from aioredisca.types import MISSING, Raw, ReadFrom, Store, Stored
 if TYPE_CHECKING:
     from aioredisca.model.metaclass import ModelType
 
-FIXED_BY_USE = frozenset({"prefix", "namespace", "tag", "partitions", "db", "unique", "index"})
+FIXED_BY_USE = frozenset({"prefix", "namespace", "tag", "partitions", "db", "unique", "index", "feed"})
 """Settings of the storage, which come too late once the class is in use."""
 
 
@@ -288,7 +288,8 @@ class Mapper:
         self.lifetime.check()
         refuse_slots(self, store)
         ends, built = self.lifetime.limited, self.setting("auto_build")
-        schema = Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, built)
+        keys, feed = self.keys(store), self.setting("feed") or 0
+        schema = Schema(self.name, keys, specs, indexes, collections, cache, ends, feed, built)
         return spread(schema, self.partitions) if self.partitions > 1 else schema
 
     # -- ids ---------------------------------------------------------------------------------------

@@ -75,6 +75,8 @@ def _fixed(schema: Schema) -> Iterator[Place]:
     """The keys that no value is part of."""
     yield schema.keys.meta, schema.keys.meta, "hash"
     yield schema.keys.bad, schema.keys.bad, "zset"
+    if schema.feed:
+        yield schema.keys.feed, schema.keys.feed, "stream"
     if schema.expires:
         yield schema.keys.moments, schema.keys.moments, "zset"
         yield schema.keys.notes, schema.keys.notes, "hash"

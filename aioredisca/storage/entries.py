@@ -14,7 +14,7 @@ from aioredisca.storage.keys import Keys, joined, long_digest, sortable
 from aioredisca.storage.schema import IDS_ENTRY, Compound, FieldSpec, Schema, fields_of
 from aioredisca.types import Raw
 
-KeyType = Literal["set", "zset", "hash"]
+KeyType = Literal["set", "zset", "hash", "stream"]
 
 Entry = tuple[bytes, bytes]
 """A key and a member of it (of a hash: a field of it)."""

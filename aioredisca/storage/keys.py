@@ -92,6 +92,11 @@ class Keys:
         return f"{self.base}/migrations"
 
     @property
+    def nothing(self) -> str:
+        """What is never there: commands are tried on it."""
+        return f"{self.base}/-"
+
+    @property
     def ids(self) -> str:
         """Sorted set of all ids, score 0."""
         return f"{self.base}/ids"
@@ -121,6 +126,11 @@ class Keys:
         return f"{self.base}/l/{name}/{id}"
 
     @property
+    def feed(self) -> str:
+        """Stream: an entry for each change of a record, see docs/feeds.md."""
+        return f"{self.base}/f"
+
+    @property
     def moments(self) -> str:
         """Sorted set: the ids of the records that end, by the millisecond in which they do."""
         return f"{self.base}/t"
@@ -146,6 +156,11 @@ class Keys:
     def owed(self) -> str:
         """List, in the partition of a record: claims given up and not yet released, each as :class:`Owed`."""
         return f"{self.base}/o"
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """What goes with the records when they go for good, but for their indexes and meta."""
+        return (self.ids, self.moments, self.notes, self.bad, self.epochs, self.owed, self.feed)
 
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""

@@ -43,6 +43,12 @@ COLLECTION_ENTRY = "l:"
 EXPIRY_ENTRY = "e:"
 """That records may end, as signatures name it."""
 
+FEED_ENTRY = "F:"
+"""That changes are told in a stream, as signatures name it."""
+
+UNBUILT = (COLLECTION_ENTRY, EXPIRY_ENTRY, FEED_ENTRY)
+"""What entries begin with that are no indexes: nothing of them is built from the records."""
+
 _FIELDS_END = "f:"
 """That fields may end, in the name of a schema."""
 
@@ -54,7 +60,7 @@ class FieldSpec:
     ``score`` gives the text of the number that a range index orders a stored value by, ``elements`` the
     encoded elements of a stored value that an index of elements knows it by. ``indexable`` tells whether
     there is an index that a field of its kind could have. ``ttl`` is how many milliseconds a value lasts, 0
-    if until it is told to end, None if it never ends by itself.
+    if until it is told to end, None if it never ends by itself. ``secret``: no feed has its values.
     """
 
     key: str
@@ -65,6 +71,7 @@ class FieldSpec:
     elements: Callable[[bytes], tuple[bytes, ...]] | None = field(default=None, compare=False, repr=False)
     indexable: bool = field(default=True, compare=False, repr=False)
     ttl: int | None = field(default=None, compare=False, repr=False)
+    secret: bool = field(default=False, compare=False, repr=False)
     also: Mapping[str, Converter | None] = field(
         default_factory=dict[str, Converter | None], compare=False, repr=False
     )
@@ -157,6 +164,8 @@ class Schema:
     cache: int = 0
     expires: bool = False
     """Whether records may end by themselves."""
+    feed: int = 0
+    """How many changes the feed keeps at least; 0 where there is none."""
     auto_build: int | None = None
     """How many records there may be for any process to build what is not ready."""
     parts: tuple[Schema, ...] = field(default=(), repr=False)
@@ -172,6 +181,12 @@ class Schema:
         """The class where the record of *id* is: in its partition, if there are such."""
         parts = self.parts
         return parts[partition_of_id(id, len(parts))] if parts else self
+
+    @property
+    def tells(self) -> int:
+        """How many changes the feed is to keep of those that writes tell; 0 where they tell none, as who
+        moves records to another place does not: that changes none of them."""
+        return 0 if self.moving else self.feed
 
     @property
     def all_parts(self) -> tuple[Schema, ...]:
@@ -285,9 +300,9 @@ class Schema:
     @cached_property
     def entries(self) -> frozenset[str]:
         """What the store keeps beside the records: the indexes, the collections, when they end."""
-        ends = {EXPIRY_ENTRY} if self.expires else set[str]()
-        moving = {self.moving} if self.moving else set[str]()
-        return self.index_entries | {COLLECTION_ENTRY + name for name in self.collections} | ends | moving
+        collections = {COLLECTION_ENTRY + name for name in self.collections}
+        flags = {EXPIRY_ENTRY: self.expires, FEED_ENTRY: self.feed, self.moving: self.moving}
+        return self.index_entries | collections | {entry for entry, there in flags.items() if there}
 
     @cached_property
     def index_entries(self) -> frozenset[str]:
@@ -345,8 +360,9 @@ class Schema:
         single = (key for spec in self.tracked for _, key in self.slots(spec))
         together = (self.keys.unique_together(c.fields) for c in self.compounds if c.unique)
         claims = (self.keys.epochs, self.keys.owed) if self.claimed else ()
+        feed = (self.keys.feed,) if self.feed else ()
         ends = (self.keys.moments, self.keys.notes) if self.expires else ()
-        return (self.keys.meta, self.keys.ids, *single, *together, *claims, *ends)
+        return (self.keys.meta, self.keys.ids, *single, *together, *claims, *feed, *ends)
 
     def with_dependents(self, entries: frozenset[str]) -> frozenset[str]:
         """*entries* and the compound indexes that take their scores from one of them."""

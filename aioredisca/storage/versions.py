@@ -38,12 +38,12 @@ from aioredisca.storage.meta import (
     Meta,
     word,
 )
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, Schema
+from aioredisca.storage.schema import EXPIRY_ENTRY, UNBUILT, Schema
 
 
 def is_index(entry: str) -> bool:
-    """Whether an entry is built from the records. Collections and the ends of records are not."""
-    return not entry.startswith((COLLECTION_ENTRY, EXPIRY_ENTRY))
+    """Whether an entry is built from the records. Collections, the ends of records and the feed are not."""
+    return not entry.startswith(UNBUILT)
 
 
 def lacked(meta: Meta, schema: Schema) -> frozenset[str]:

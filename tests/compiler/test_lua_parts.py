@@ -178,6 +178,11 @@ def compositions(schemas: list[Schema]) -> list[Script]:
             write_script(alone, ("increment",)),
         ]
         found += [write_script(cascades, ("cascade",)), write_script(cascades, WRITE_EXTRAS)]
+    found += [collect_script(expires, 100) for expires in (False, True)]
+    for schema in (replace(one, feed=100, compiled=Compiled()) for one in (schemas[0], ending[0], *spreads)):
+        alone = (rendered(schema, 1),)
+        found += [write_script(alone, ()), write_script(alone, ("after",)), get_or_create_script(alone, ())]
+        found += [build_script(alone[0]), sweep_script(alone[0])]
     both = (rendered(schemas[0], 1), rendered(schemas[-1], 1 + len(schemas[0].fixed_keys)))
     return [*found, write_script(both, ())]
 

@@ -78,6 +78,8 @@ class Layout:
         self.references: list[Any] = [one for one in mapper.fields.values() if isinstance(one, Reference)]
         own = [schema.keys.meta, schema.keys.bad, schema.keys.lease]
         own += [f"{schema.keys.journal}{end}" for end in ("", "/left", "/lease")]
+        if schema.feed:
+            own.append(schema.keys.feed)
         if schema.expires:
             own += [schema.keys.moments, schema.keys.notes]
         if schema.claimed:

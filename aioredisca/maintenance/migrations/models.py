@@ -21,7 +21,7 @@ from aioredisca.maintenance.migrations.walking import Prepared, Refused, Step
 from aioredisca.persistence import adoption, asking
 from aioredisca.storage.entries import Places, places_of
 from aioredisca.storage.keys import Keys
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
+from aioredisca.storage.schema import IDS_ENTRY, UNBUILT, fields_of
 from aioredisca.types import Arg, Call, Reply, Store
 
 
@@ -152,7 +152,7 @@ async def _delete(step: Step, title: str, parts: Sequence[Keys], names: Sequence
         await step.hold()
         await unlink_indexes(step.store, keys, (await kept(step.store, keys)).entries, names)
         await step.hold()
-        last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.epochs, keys.owed, keys.lease, keys.meta)
+        last = (*keys.beside, keys.lease, keys.meta)
         await asking.read(step.store, Call(("UNLINK", *last), writes=True))
 
 
@@ -179,7 +179,7 @@ class _Purge:
 
 def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places:
     """Where the indexes lie, and the collections whose records went without the library."""
-    beside = (COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY)
+    beside = (*UNBUILT, IDS_ENTRY)
     places = places_of(keys, frozenset(one for one in entries if not one.startswith(beside)))
     for name in names:
         places.stems[keys.collection(name, "")] = "set"

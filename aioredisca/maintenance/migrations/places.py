@@ -13,7 +13,7 @@ from aioredisca.storage.keys import Keys, Tag, bad_namespace, bad_prefix, bad_ta
 from aioredisca.storage.meta import ANNOUNCED, BARRED, MOVED, READY, RETIRING, read_meta, word
 from aioredisca.storage.partitions import tags
 from aioredisca.storage.replies import LIST
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, IDS_ENTRY, fields_of
+from aioredisca.storage.schema import COLLECTION_ENTRY, IDS_ENTRY, UNBUILT, fields_of
 from aioredisca.types import Call, Store
 
 GONE, COMING = f"{BARRED}gone", f"{BARRED}coming"
@@ -79,7 +79,7 @@ class Kept:
             kind, _, name = entry.partition(":")
             if kind in ("U", "c"):
                 found.update(fields_of(entry))
-            elif not entry.startswith((IDS_ENTRY, COLLECTION_ENTRY, EXPIRY_ENTRY)):
+            elif not entry.startswith((IDS_ENTRY, *UNBUILT)):
                 found.add(name)
         return frozenset(found)
 

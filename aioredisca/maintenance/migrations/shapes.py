@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from aioredisca.storage.schema import COLLECTION_ENTRY, EXPIRY_ENTRY, Schema
+from aioredisca.storage.schema import UNBUILT, Schema
 
 Shape = dict[str, Any]
 """``prefix``, ``fields`` (hash field -> kind and options, as in "Email unique"), and what else is set."""
@@ -163,9 +163,8 @@ def index_difference(
     """What the store keeps otherwise than *model* declares; None if that is the same, or nothing so far."""
     if not entries:
         return None
-    beside = (COLLECTION_ENTRY, EXPIRY_ENTRY)
     more = schema.index_entries - entries
-    less = {one for one in entries - schema.entries if not one.startswith(beside)}
+    less = {one for one in entries - schema.entries if not one.startswith(UNBUILT)}
     parts = [
         f"the store {verb} {', '.join(sorted(some))}"
         for verb, some in (("lacks", more), ("still has", less), ("has not built", unbuilt - more))

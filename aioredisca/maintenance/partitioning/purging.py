@@ -33,5 +33,4 @@ async def purge(store: Store, keys: Keys, lease: Lease) -> None:
             await asking.read(store, call)
     await unlink_indexes(store, keys, there.entries, names)
     await lease.keep()
-    last = (keys.ids, keys.moments, keys.notes, keys.bad, keys.epochs, keys.owed)
-    await asking.read(store, Call(("UNLINK", *last), writes=True))
+    await asking.read(store, Call(("UNLINK", *keys.beside), writes=True))

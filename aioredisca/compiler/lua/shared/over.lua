@@ -6,7 +6,8 @@
 -- base/t/n  hash: id -> what stands of it in indexes, for the hash is gone then: entries of a letter and texts,
 --           each after its length and a colon (see noted.lua)
 --
--- Lines behind --claims are code where uniques hold over all partitions of a class.
+-- Lines behind --claims are code where uniques hold over all partitions of a class, those behind --feed where one has
+-- a feed: an end is told with the first look at what is left of the record.
 
 -- Whether there is no record any more. On servers before 7.2 the time of keys stands still in a script, and the clock
 -- does not: what has no time left may be over.
@@ -36,6 +37,9 @@ local function bury(base, id, collections)
     at = last + 1
     return string.sub(note, colon + 1, last)
   end
+  --feed if call('ZSCORE', base .. '/t', id) then
+  --feed   tell(base, 'e', id, {})
+  --feed end
   call('UNLINK', base .. ':' .. id)
   while at <= #note do
     local kind = string.sub(note, at, at)

@@ -3,7 +3,8 @@
 -- Asks, before the first write, which rights this database user lacks; changes nothing that stays.
 --
 -- KEYS   meta, ids and the other fixed keys of the model
--- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, l list, e its end), key
+-- ARGV   a token that names nothing, then per check: kind (h hash, s set, z sorted set, r its scores, l list, e its end,
+--        f feed, a what no feed is added to), key
 -- reply  {fields and values of meta, number of records, eviction policy or '', then command and key of every right
 --        that is missing}
 local token = ARGV[1]
@@ -14,6 +15,8 @@ local TRIES = {
   r = {{'ZSCORE', token}},
   l = {{'LREM', '0', token}, {'LLEN'}, {'LRANGE', '0', '0'}, {'RPUSH', token}},
   e = {{'PTTL'}, {'PERSIST'}, {'PEXPIREAT', '1'}},
+  f = {{'XLEN'}},
+  a = {{'XADD', 'NOMKSTREAM', '*', '-', '-'}},
 }
 local UNDO = {HSET = 'HDEL', SADD = 'SREM'}
 

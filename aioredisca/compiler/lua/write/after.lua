@@ -1,5 +1,5 @@
 -- needs: call, send
--- gives:
+-- gives: after_key
 -- What a call does besides, once its records are written: commands on their collections, or on the ends of their
 -- fields. None of it can fail: a collection is emptied first. The last is SET, value, PX, milliseconds: see once.lua.
 --
