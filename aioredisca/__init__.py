@@ -72,6 +72,9 @@ from aioredisca.persistence.expiry import sweep
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import Column
 from aioredisca.query.explain import Explanation
+from aioredisca.query.feeds.change import Change, FeedGap
+from aioredisca.query.feeds.changes import Changes, Watch
+from aioredisca.query.feeds.watching import Watched
 from aioredisca.query.paging import Page
 from aioredisca.query.query import Query
 from aioredisca.storage.codecs import utcnow
@@ -88,6 +91,8 @@ __all__ = (
     "Bool",
     "BulkError",
     "Bytes",
+    "Change",
+    "Changes",
     "Checked",
     "Column",
     "Conflict",
@@ -103,6 +108,7 @@ __all__ = (
     "Explanation",
     "Field",
     "EvictionWarning",
+    "FeedGap",
     "FieldUnset",
     "Finding",
     "Float",
@@ -151,6 +157,8 @@ __all__ = (
     "Unsupported",
     "UsageError",
     "ValidationError",
+    "Watch",
+    "Watched",
     "WrongType",
     "adopt",
     "check",

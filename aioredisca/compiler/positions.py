@@ -218,6 +218,25 @@ class Abort(NamedTuple):
     id: bytes
 
 
+class FeedRead(NamedTuple):
+    """All of a read of a feed."""
+
+    place: str
+    exact: int
+    most: int
+
+
+class FeedGroup(NamedTuple):
+    """All of what a consumer of a feed asks for."""
+
+    group: str
+    consumer: str
+    most: int
+    idle: int
+    own: str
+    start: str
+
+
 class Exchange(NamedTuple):
     """Before the records whose fields are exchanged: what their meta held."""
 
@@ -268,6 +287,8 @@ RUNS: dict[str, type[tuple[object, ...]]] = {
     "RELEASE": Release,
     "VERIFY": Verify,
     "ABORT": Abort,
+    "FEED_READ": FeedRead,
+    "FEED_GROUP": FeedGroup,
     "EXCHANGE": Exchange,
     "FINISH": Finish,
     "JOURNAL": Journal,

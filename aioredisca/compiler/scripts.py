@@ -48,7 +48,10 @@ TAKE_PARTS = (
 )
 """How the records are found that the same call changes: in an order, each judged by itself."""
 
-SMALL_PARTS = ("change_meta", "choose", "evicts", "lease", "look", "mend", "probe", "rights", "scan", "sweep")
+SMALL_PARTS = (
+    *("change_meta", "choose", "evicts", "feed_group", "feed_read", "lease", "look", "mend", "probe"),
+    *("rights", "scan", "sweep"),
+)
 
 WriteExtra = Literal["requirements", "increment", "cascade", "parents", "after", "adds"]
 
@@ -71,7 +74,7 @@ SHARED_PARTS = (
         "shared/score",
     ),
     *("shared/joined", "shared/elements", "shared/clock", "shared/vacate", "shared/over", "shared/noted"),
-    *("shared/ends", "shared/claimed"),
+    *("shared/ends", "shared/claimed", "shared/stream"),
 )
 """What several parts need, put in where it is needed first."""
 

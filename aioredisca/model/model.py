@@ -22,6 +22,8 @@ from aioredisca.persistence.bulk import as_list
 from aioredisca.persistence.collections import HANDLES
 from aioredisca.persistence.pending import SaveMode
 from aioredisca.query.columns import Column, LimitedColumn, Output, PasswordColumn
+from aioredisca.query.feeds.changes import Changes
+from aioredisca.query.feeds.reading import Feed
 from aioredisca.query.query import Asked, Query
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import Duration
@@ -119,6 +121,32 @@ class Model(Record):
     def all(cls) -> Query[Self]:
         """Return the query of all records of this class, in the order of their ids. No I/O."""
         return Query(QuerySpec(cls))
+
+    @classmethod
+    def changes(
+        cls,
+        since: str | dt.datetime | None = None,
+        *,
+        group: str | None = None,
+        consumer: str | None = None,
+        claim_after: Duration = 60,
+    ) -> Changes[Self]:
+        """Return the changes of this class: ``async for change in User.changes()``. No I/O.
+
+        ``since``        behind what: the cursor of a change, a moment, "0" for all that is kept; None, the
+                         default: from now on.
+        ``group``        share them with the other consumers of the group, each change once. It keeps its
+                         place, and begins at ``since`` if it is new.
+        ``consumer``     the name of this one in the group. What it has not acknowledged by ``ack()`` it is
+                         given again when it is started anew, and others once *claim_after* (a timedelta or
+                         seconds) has passed.
+
+        It never ends. FeedGap where changes are lost that were to come next; Unavailable where the server is
+        away for a minute. UsageError for a class without ``conf(feed=)``, ValidationError for what is no
+        cursor. EVALSHA for each partition, one round trip per 100 changes; XREAD, which blocks, on a
+        connection of its own while there are none. See docs/feeds.md.
+        """
+        return Changes(Feed(cls, since, group, consumer, claim_after))
 
     @classmethod
     def where(cls, *conditions: Asked[Self]) -> Query[Self]:

@@ -20,6 +20,8 @@ from aioredisca.frames import hiding
 from aioredisca.query import aggregates, execution, explain, mutations, paging, samples, streaming, taking
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation, describe
+from aioredisca.query.feeds.changes import Watch
+from aioredisca.query.feeds.watching import Live
 from aioredisca.query.paging import Page
 from aioredisca.query.prefetch import path_of
 from aioredisca.query.spec import Ordering, QuerySpec
@@ -251,6 +253,19 @@ class Query(Select[R]):
         if not isinstance(wanted, slice):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError("a query takes slices: write query[n:n + 1], or .offset(n).first()")
         return self._slice(wanted)
+
+    def watch(self) -> Watch[R]:
+        """Return what happens to the matches: ``async for kind, id, record in query.watch()``. No I/O.
+
+        First all matches enter; then they change and exit and others enter, by the whole condition, as
+        :class:`Watched` tells. It never ends. What changes several times in a moment may be told once, as it
+        is then.
+
+        UsageError for a class without ``conf(feed=)``, and for a query that is more than conditions and an
+        order. TooManyRows beyond ``conf.max_rows``. The round trips of the query; then those of
+        ``changes()``, and HMGETs in one more per batch of changes.
+        """
+        return Watch(Live(self._spec))
 
     async def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""

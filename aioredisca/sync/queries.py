@@ -18,10 +18,12 @@ from aioredisca.query import aggregates, execution, explain, mutations, paging, 
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.columns import BaseColumn, Limited, Output, page, password_field
 from aioredisca.query.explain import Explanation
+from aioredisca.query.feeds.watching import Live
 from aioredisca.query.paging import Page
 from aioredisca.query.query import Select, field_of, whole
 from aioredisca.query.spec import QuerySpec
 from aioredisca.storage.moments import NEVER, Duration, ending
+from aioredisca.sync.feeds import Watch
 from aioredisca.types import MISSING, Missing
 
 T = TypeVar("T")
@@ -83,6 +85,19 @@ class Query(Select[R]):
     def stream(self) -> Iterator[R]:
         """Yield the matches, a round trip per 1,000 records, without any limit and without keeping them."""
         return iterate(streaming.stream(self._spec))
+
+    def watch(self) -> Watch[R]:
+        """Return what happens to the matches: ``for kind, id, record in query.watch()``. No I/O.
+
+        First all matches enter; then they change and exit and others enter, by the whole condition, as
+        :class:`Watched` tells. It never ends. What changes several times in a moment may be told once, as it
+        is then.
+
+        UsageError for a class without ``conf(feed=)``, and for a query that is more than conditions and an
+        order. TooManyRows beyond ``conf.max_rows``. The round trips of the query; then those of
+        ``changes()``, and HMGETs in one more per batch of changes.
+        """
+        return Watch(Live(self._spec))
 
     def first(self) -> R | None:
         """Return the first match, or None. EVALSHA, one round trip."""

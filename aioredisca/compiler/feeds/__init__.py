@@ -1,0 +1,1 @@
+"""Feeds of changes: what asks for entries, and what they say."""

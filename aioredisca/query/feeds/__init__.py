@@ -1,0 +1,1 @@
+"""Reading the feed of a class, and queries that are told what changes in them."""
