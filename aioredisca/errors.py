@@ -14,7 +14,7 @@
       CorruptRecord         stored bytes that a field cannot read
       StoreError            the database
         Unavailable OutcomeUnknown SchemaMismatch PermissionDenied Unsupported WrongType
-        AlreadyRunning IncompatibleServer
+        AlreadyRunning IncompatibleServer FeedGap
       MigrationError        the folder of migrations and the store do not agree, or a step came to no end
 
 Every error can be pickled. Models are named, not referenced, and ``instance`` stays behind, so that errors

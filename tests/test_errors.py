@@ -21,6 +21,7 @@ from aioredisca import (
     Database,
     DriverMisuse,
     Email,
+    FeedGap,
     FieldUnset,
     Gone,
     IncompatibleServer,
@@ -227,6 +228,13 @@ ERRORS: list[tuple[RediscaError, tuple[type, ...], dict[str, Any], str]] = [
         {"model": "User", "command": "HPEXPIRE"},
         "User has fields that end, and this server has no HPEXPIRE: use Redis from 7.4 or Valkey from 9 on, or "
         "declare the fields without ttl=",
+    ),
+    (
+        FeedGap("User", "0-0"),
+        (StoreError,),
+        {"model": "User", "cursor": "0-0"},
+        "changes of User are lost: the feed was cut, or taken away, behind the place that was read last. Read the "
+        "records anew, then go on with changes(since=error.cursor); conf(feed=n) keeps more",
     ),
 ]
 

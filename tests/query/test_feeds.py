@@ -182,7 +182,7 @@ async def test_bad_input_is_refused_before_any_io(db: Database) -> None:
         Guest.changes(dt.datetime(2020, 1, 1))
     for names in ({"group": "g"}, {"consumer": "c"}, {"group": "", "consumer": ""}):
         with pytest.raises(UsageError, match="consumer"):
-            Guest.changes(**names)
+            Guest.changes(**names)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="group"):
         await Guest.changes("0").ack()
     for query in (Guest.all().limit(1), Guest.all().only(Guest.name)):

@@ -36,6 +36,7 @@ class Layout:
     pairs: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     collections: set[bytes] = field(default_factory=set[bytes])
     expires: bool = False
+    feeds: bool = False
     fields_end: bool = False
     whole: bytes = b""
     """Of a partition: the base of the class without partitions, which keeps a meta alone."""
@@ -77,7 +78,7 @@ def layout_of(model: Any) -> Layout:
         else:
             layout.pairs.append((names[0], names[1]))
     layout.collections = {name.encode() for name in schema.collections}
-    layout.expires = schema.expires
+    layout.expires, layout.feeds = schema.expires, bool(schema.feed)
     layout.fields_end = bool(schema.field_ttls)
     return layout
 
@@ -142,6 +143,9 @@ def _demanded(raw: Any, models: Iterable[Any]) -> tuple[set[bytes], dict[bytes, 
         if meta in keys and raw.type(meta) != b"hash":
             problems.append(f"{meta!r} is no hash")
         keys -= {meta, layout.whole + b"/meta", layout.base + b"/bad", layout.base + b"/lease"}
+        keys -= (
+            {layout.base + b"/f"} if layout.feeds else set()
+        )  # what it says is compared in support/feeds.py
         keys -= {layout.base + b"/e"} if layout.parts else set()
     notes = {key for key in keys if b"/import/" in key}
     keys -= {key for key in notes if raw.pttl(key) > 0}  # of imports that were cut short
