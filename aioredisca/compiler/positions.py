@@ -224,6 +224,7 @@ class FeedRead(NamedTuple):
     place: str
     exact: int
     most: int
+    kept: int
 
 
 class FeedGroup(NamedTuple):

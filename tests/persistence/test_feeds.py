@@ -66,6 +66,8 @@ class Spread(Model):
 
 PIN = "0000-SECRET"
 
+pytestmark = pytest.mark.one_slot
+
 
 async def test_every_way_to_write_is_told(db: Database, raw: Any) -> None:
     ada = await Owner.new("ada", name="Ada", age=36, pin=PIN).save()

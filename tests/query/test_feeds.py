@@ -122,6 +122,9 @@ async def test_what_was_cut_is_told(db: Database, raw: Any) -> None:
     raw.delete("guest/f")
     with pytest.raises(FeedGap):
         await first(Guest.changes(two.cursor), 1)
+    await Guest.new("anew").save()
+    with pytest.raises(FeedGap):
+        await first(Guest.changes(two.cursor), 1)
 
 
 @pytest.mark.one_node

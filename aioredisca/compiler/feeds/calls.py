@@ -56,7 +56,7 @@ def read_last(reply: Reply) -> str:
 
 def read_call(schema: Schema, place: str, *, exact: bool) -> Call:
     """Ask for the entries behind *place*; *exact*: an entry stood there."""
-    head = positions.FeedRead(place=place, exact=int(exact), most=COUNT)
+    head = positions.FeedRead(place=place, exact=int(exact), most=COUNT, kept=schema.feed)
     return Call((*head,), small_script("feed_read"), (schema.keys.feed,))
 
 
