@@ -19,6 +19,7 @@ from aioredisca import (
     Integer,
     ListOf,
     Model,
+    PermissionDenied,
     Reference,
     String,
     UniqueViolation,
@@ -28,12 +29,15 @@ from aioredisca import (
     conf,
     export_records,
     import_records,
+    partition,
     reindex,
     session,
     sweep,
 )
 
 from ..support.feeds import replayed, stored, told
+from ..support.servers import Server
+from .test_rights import close, restrict
 
 
 @conf(feed=True, ttl=None)
@@ -293,3 +297,34 @@ async def test_control_one_entry_that_is_left_out_is_seen(db: Database, raw: Any
     await Owner.new("last", age=3).save()
     with pytest.raises(AssertionError):
         assert replayed(told(raw, "owner/f")[:-1]) == stored(raw, "owner", without=("pin",))
+
+
+@pytest.mark.parametrize("command", ["xadd", "xlen"])
+async def test_a_right_that_is_missing_is_named_before_anything_is_written(
+    server: Server, raw: Any, db: Database, driver: str, command: str
+) -> None:
+    limited = restrict(server, raw, "~*", "&*", "+@all", f"-{command}")
+    async with session(limited):
+        with pytest.raises(PermissionDenied, match=command):
+            await Owner.new("1", name="x").save()
+    await close(limited, driver)
+    assert raw.keys("owner*") == []
+
+
+async def test_records_that_move_into_partitions_have_not_changed(db: Database, raw: Any) -> None:
+    def declared(partitions: int) -> Any:
+        class Mover(Model):
+            name = String(index=True)
+
+        return conf(feed=True, prefix="mover", partitions=partitions)(Mover)
+
+    one = declared(1)
+    await one.save_many([one.new(str(n), name="a") for n in range(12)])
+    spread = declared(4)
+    assert (await partition(spread)).done
+    assert await spread.all().count() == 12
+    feeds = [part.keys.feed for part in spread.__mapper__.schema(db).all_parts]
+    assert [told(raw, feed) for feed in feeds] == [[], [], [], []]
+    await spread.new("new").save()
+    assert sum(len(told(raw, feed)) for feed in feeds) == 1
+    assert not raw.exists("mover/f")

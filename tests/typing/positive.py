@@ -14,6 +14,8 @@ from aioredisca import (
     Aggregate,
     Bool,
     Bytes,
+    Change,
+    Changes,
     Column,
     Counter,
     Database,
@@ -354,6 +356,28 @@ async def others() -> None:
     assert_type(intid(), int)
     done = await reindex(User)
     assert_type(done.records, int)
+
+
+async def feeds(user: User) -> None:
+    async with User.changes("0", group="g", consumer="c") as changes:
+        assert_type(changes, Changes[User])
+        async for change in changes:
+            assert_type(change, Change[User])
+            assert_type(change.id, str)
+            assert_type(await changes.ack(change), int)
+    assert_type(changes.cursor, str)
+    async for kind, id, record in (User.integer >= 5).watch():
+        assert_type(id, str)
+        assert_type(record, User | None)
+        if kind == "exit":
+            break
+
+
+def blocking_feeds() -> None:
+    for change in BlockingUser.changes():
+        assert_type(change, Change[BlockingUser])
+    for _, _, record in BlockingUser.all().watch():
+        assert_type(record, BlockingUser | None)
 
 
 class Slug(String[None]):
