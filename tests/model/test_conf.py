@@ -84,6 +84,7 @@ def test_settings_unknown_to_conf_are_refused_by_python() -> None:
         "ttl",
         "sliding",
         "auto_build",
+        "optimistic",
         "feed",
     ]
     assert list(inspect.signature(conf.__call__).parameters) == names

@@ -328,3 +328,16 @@ async def test_records_that_move_into_partitions_have_not_changed(db: Database, 
     await spread.new("new").save()
     assert sum(len(told(raw, feed)) for feed in feeds) == 1
     assert not raw.exists("mover/f")
+
+
+async def test_what_a_session_adds_is_told(db: Database, raw: Any) -> None:
+    await Owner.new("ada", age=1).save()
+    async with session() as s:
+        ada = await Owner.get("ada")
+        s.incr(ada, Owner.age, 5)
+        s.append(ada, Owner.marks, "m", "n")
+        await s.flush()
+    assert told(raw, "owner/f")[1:] == [("update", "ada", {"=age": "6"}), ("update", "ada", {"@marks": ""})]
+    assert raw.lrange("owner/l/marks/ada", 0, -1) == [b"m", b"n"]
+    await Owner.upsert("new", incr={Owner.age: 2})
+    assert told(raw, "owner/f")[3:] == [("create", "new", {"=age": "2"})]
