@@ -287,9 +287,8 @@ class Mapper:
         indexes, cache = declaration.compounds(self), self.setting("cache") or 0
         self.lifetime.check()
         refuse_slots(self, store)
-        ends, built = self.lifetime.limited, self.setting("auto_build")
-        keys, feed = self.keys(store), self.setting("feed") or 0
-        schema = Schema(self.name, keys, specs, indexes, collections, cache, ends, feed, built)
+        ends, feed, built = self.lifetime.limited, self.setting("feed") or 0, self.setting("auto_build")
+        schema = Schema(self.name, self.keys(store), specs, indexes, collections, cache, ends, feed, built)
         return spread(schema, self.partitions) if self.partitions > 1 else schema
 
     # -- ids ---------------------------------------------------------------------------------------

@@ -341,3 +341,17 @@ async def test_what_a_session_adds_is_told(db: Database, raw: Any) -> None:
     assert raw.lrange("owner/l/marks/ada", 0, -1) == [b"m", b"n"]
     await Owner.upsert("new", incr={Owner.age: 2})
     assert told(raw, "owner/f")[3:] == [("create", "new", {"=age": "2"})]
+
+
+async def test_an_update_that_returns_is_told(db: Database, raw: Any) -> None:
+    await Owner.save_many([Owner.new(str(n), age=n) for n in range(4)])
+    taken = await Owner.all().order_by(Owner.age).limit(2).update(name="taken", returning=True)
+    assert [one.id for one in taken] == ["0", "1"]
+    gone = await (Owner.age == 3).limit(1).delete(returning=True)
+    assert [one.id for one in gone] == ["3"]
+    assert told(raw, "owner/f")[4:] == [
+        ("update", "0", {"=name": "taken"}),
+        ("update", "1", {"=name": "taken"}),
+        ("delete", "3", {}),
+    ]
+    assert replayed(told(raw, "owner/f")) == stored(raw, "owner")
