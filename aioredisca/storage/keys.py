@@ -143,6 +143,12 @@ class Keys:
         return f"{self.base}/e"
 
     @property
+    def dirty(self) -> str:
+        """Sorted set: the ids of records that were written since they were copied to another place, by how
+        often."""
+        return f"{self.base}/d"
+
+    @property
     def owed(self) -> str:
         """List, in the partition of a record: claims given up and not yet released, each as :class:`Owed`."""
         return f"{self.base}/o"
