@@ -77,10 +77,11 @@ def sentinel(session: nox.Session) -> None:
 
 @nox.session
 def protocol(session: nox.Session) -> None:
-    """Look at every state of both protocols, of changes and of claims, in large scenarios too: an hour."""
+    """Look at every state of the protocols, of changes, claims and moves, in large scenarios too: an hour."""
     session.install("-e", ".[test]")
     session.run("python", "-m", "tests.protocol.test_protocol", *session.posargs)
     session.run("python", "-m", "tests.protocol.test_claims", *session.posargs)
+    session.run("python", "-m", "tests.protocol.test_moving", *session.posargs)
 
 
 @nox.session

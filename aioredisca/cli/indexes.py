@@ -96,10 +96,10 @@ def partition_command(
 ) -> None:
     """Move the records of a model into another number of partitions, or back into one place.
 
-    Nobody writes the model until this is done; who reads it by the old number goes on until then.
+    Who reads and writes it by the old number goes on, but that nobody writes for the last moments.
 
     It may be stopped at any moment and goes on where it was. Restart the processes of the old number when it
-    is done.
+    is done: they are refused from then on.
     """
     kind = model_of(model)
     if not (dry_run or undo or yes):
@@ -113,8 +113,11 @@ def partition_command(
 def _ask(name: str) -> None:
     """Go on only if somebody wants that."""
     if not errors.is_terminal:
-        raise failure("nobody writes the model until it has moved: --yes says that this is wanted")
-    if not typer.confirm(f"Nobody writes {name} until its records have moved. Go on?", err=True):
+        raise failure(
+            "processes of the old number are refused once it has moved: --yes says that this is wanted"
+        )
+    text = f"Processes of the old number are refused once the records of {name} have moved. Go on?"
+    if not typer.confirm(text, err=True):
         raise typer.Exit(1)
 
 
@@ -128,10 +131,12 @@ def _tell_move(done: Partitioned, *, dry_run: bool, undo: bool) -> None:
         verb = "can be moved" if dry_run else "moved"
         console.print(f"{done.model}: {records_text(done.records)} {verb} into {into}.", highlight=False)
         if dry_run and done.begun:
-            warn("begun", "nobody writes them any more: run it without --dry-run to go on, or with --undo")
+            warn("begun", "run it without --dry-run to go on, or with --undo")
+        if done.unwritten:
+            console.print(f"Nobody could write for {done.unwritten:.2f} seconds.", highlight=False)
     tell_left_out((repr(id), error) for id, error in done.problems)
     if done.left_out:
-        cure = "mend these records and run it again; where the move has begun, --undo lets them be written"
+        cure = "mend these records and run it again; where the move has begun, --undo gives it up"
         warn("not moved", f"{records_text(done.left_out)} cannot be: {cure}")
         raise typer.Exit(2)
 

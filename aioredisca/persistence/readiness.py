@@ -224,6 +224,8 @@ async def _in_partitions(store: Store, schema: Schema, *, writes: bool = False) 
             return
         if count:
             raise SchemaMismatch(schema.model, [], refusals.in_partitions(count))
+        if versions.under_way(meta.states):
+            raise SchemaMismatch(schema.model, [], refusals.elsewhere(meta.states))
         if not await is_empty(store, replace(schema, keys=of.whole, part=None), meta):
             raise SchemaMismatch(schema.model, [], refusals.NOT_SPREAD)
         if not writes:

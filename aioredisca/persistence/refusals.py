@@ -9,10 +9,10 @@ from collections.abc import Collection, Mapping
 
 from aioredisca.errors import SchemaMismatch
 from aioredisca.storage import versions
-from aioredisca.storage.meta import ENDED, READY, STAMPS, WRITES, Meta
+from aioredisca.storage.meta import ENDED, MARKS, READY, STAMPS, WRITES, Meta
 from aioredisca.storage.schema import EXPIRY_ENTRY, Schema
 
-WRITERS = (WRITES, STAMPS)
+WRITERS = (WRITES, STAMPS, MARKS)
 """The permits of versions that may write."""
 
 ENDS_DIFFER = (
@@ -43,11 +43,14 @@ def in_partitions(count: int) -> str:
 
 def elsewhere(states: Mapping[str, str]) -> str:
     """Why nobody may write here: the records move, or have; empty where they stay."""
-    if count := versions.moving(states):
+    if count := versions.under_way(states):
         return (
-            f"its records move into {_places(count)}, and are not written meanwhile: `aioredisca partition` "
-            "says when that is done, and goes on where it was cut short"
+            f"its records move into {_places(count)}, and only who wrote them before writes them meanwhile, "
+            "but for the last moments: `aioredisca partition` says when that is done, and goes on where it "
+            "was cut short"
         )
+    if versions.filled(states):
+        return "its records move to here, and are not all here yet: `aioredisca partition` goes on with it"
     if count := versions.partitions(states):
         return in_partitions(count)
     return MOVING if versions.barred(states) else ""
@@ -56,7 +59,7 @@ def elsewhere(states: Mapping[str, str]) -> str:
 def misplaced(meta: Meta, count: int) -> str:
     """Why a class with so many partitions, 1 for none, is not where its records are; empty where it is."""
     kept = versions.partitions(meta.states)
-    if versions.moving(meta.states):
+    if versions.under_way(meta.states):
         return elsewhere(meta.states)
     if (kept or 1) == count:
         return ""

@@ -153,6 +153,12 @@ class Keys:
         return f"{self.base}/e"
 
     @property
+    def dirty(self) -> str:
+        """Sorted set: the ids of records that were written since they were copied to another place, by how
+        often."""
+        return f"{self.base}/d"
+
+    @property
     def owed(self) -> str:
         """List, in the partition of a record: claims given up and not yet released, each as :class:`Owed`."""
         return f"{self.base}/o"
@@ -160,7 +166,7 @@ class Keys:
     @property
     def beside(self) -> tuple[str, ...]:
         """What goes with the records when they go for good, but for their indexes and meta."""
-        return (self.ids, self.moments, self.notes, self.bad, self.epochs, self.owed, self.feed)
+        return (self.ids, self.moments, self.notes, self.bad, self.epochs, self.owed, self.feed, self.dirty)
 
     def none(self, field: str) -> str:
         """Set of the ids that hold no value."""

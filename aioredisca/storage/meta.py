@@ -22,8 +22,8 @@ VER = "ver"
 PERMIT, SIGNATURE, SEEN, STATE, CURSOR = "w:", "sig:", "seen:", "e:", "cur:"
 """What the fields of a version, and those of an entry, start with."""
 
-WRITES, STAMPS, ENDED = "1", "s", "x"
-"""Permits: may write; may write and leaves the time of it; may not any more."""
+WRITES, STAMPS, MARKS, ENDED = "1", "s", "m", "x"
+"""Permits: may write; may write and leaves the time of it; may write and marks what; may not any more."""
 
 ANNOUNCED, WIPE, PASS, READY, RETIRING = "announced", "wipe", "pass", "ready", "retiring"
 """States of an entry. Of one that nobody keeps there is no field."""
@@ -43,8 +43,14 @@ BARRED = "!:"
 PARTITIONS = f"{BARRED}partitions="
 """What the entry starts with that says in how many partitions the records of the class are kept."""
 
+COPYING = f"{BARRED}copying="
+"""What the entry starts with that says into how many the records are copied, while they are written here."""
+
 MOVING = f"{BARRED}moving="
-"""What the entry starts with that says into how many the records move."""
+"""What the entry starts with that says into how many the records move, while nobody writes."""
+
+FILLING = f"{BARRED}filling="
+"""What the entry starts with that stands where records come to, and are not all there yet."""
 
 OLD_VERSION = "1"
 """What stands for layout 1 among the names of versions."""

@@ -15,8 +15,10 @@ from aioredisca.storage.meta import (
     ACTIVE,
     ANNOUNCED,
     BARRED,
+    COPYING,
     CURSOR,
     ENDED,
+    FILLING,
     MOVED,
     MOVING,
     OLD_SIGNATURE,
@@ -57,20 +59,28 @@ def barred(states: Mapping[str, str]) -> bool:
 
 
 def moving(states: Mapping[str, str]) -> int:
-    """Into how many partitions the records move from here, or to here; 0 where they stay."""
-    found = [entry for entry, state in states.items() if entry.startswith(MOVING) and state in ACTIVE]
-    return int(found[0].removeprefix(MOVING)) if found else 0
+    """Into how many partitions the records move from here, so that nobody writes; 0 where somebody may."""
+    return _number(states, MOVING)
+
+
+def under_way(states: Mapping[str, str]) -> int:
+    """The same, and where they are copied, so that whoever wrote may write on; 0 where they stay."""
+    return _number(states, MOVING) or _number(states, COPYING)
 
 
 def filled(states: Mapping[str, str]) -> bool:
     """Whether records move to here, and are not all here yet."""
-    return any(entry.startswith(MOVING) and state == PASS for entry, state in states.items())
+    return any(entry.startswith(FILLING) and state == PASS for entry, state in states.items())
 
 
 def partitions(states: Mapping[str, str]) -> int:
     """In how many partitions the records are kept that have gone from here; 0 where none have."""
-    found = [entry for entry, state in states.items() if entry.startswith(PARTITIONS) and state in ACTIVE]
-    return int(found[0].removeprefix(PARTITIONS)) if found else 0
+    return _number(states, PARTITIONS)
+
+
+def _number(states: Mapping[str, str], kind: str) -> int:
+    found = [entry for entry, state in states.items() if entry.startswith(kind) and state in ACTIVE]
+    return int(found[0].removeprefix(kind)) if found else 0
 
 
 def ends_differ(meta: Meta, schema: Schema) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -28,6 +29,8 @@ from aioredisca import (
     partition,
 )
 from aioredisca.maintenance.inspecting import summary
+from aioredisca.maintenance.partitioning import steps
+from aioredisca.maintenance.partitioning.copying import Copying
 from aioredisca.maintenance.partitioning.moving import _Move
 from aioredisca.storage.partitions import tags
 
@@ -87,8 +90,19 @@ class Died(BaseException):
     """The process is no more."""
 
 
-async def died(*arguments: object) -> None:
-    raise Died
+@contextmanager
+def dying_at(cursor: bytes) -> Generator[None]:
+    """Who moves the class dies when it is so far."""
+    go_on = _Move.go_on
+
+    async def died(self: Any, reached: bytes) -> None:
+        if reached.startswith(cursor):
+            raise Died
+        await go_on(self, reached)
+
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(Died):
+        patched.setattr(_Move, "go_on", died)
+        yield
 
 
 @pytest.mark.slow
@@ -126,19 +140,33 @@ async def _while_it_moves(raw: Any, url: str, before: int, now: int) -> None:
     old_db = as_another(url)
     old = place(before, Small)
     await fill_small(old)
-    wanted = await dumped(old)
     await old.where(old.age == 1).count()
     as_another(url)
     new = place(now, Small)
     with pytest.raises(SchemaMismatch):
         await new.new("x").save()
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_Move, "go_on", died)
-        with pytest.raises(Died):
-            await partition(new)
+    with dying_at(steps.ONCE):
+        await partition(new)
+
+    for number, begun in enumerate((old_db, as_another(url))):  # who read and wrote goes on, and nobody else
+        conf.db = begun
+        await old.new(f"w{number}", name=f"w{number}", age=1).save()
+        await old("03").log.append(str(number))
+        await old(f"0{number}").delete()
+        for record in await old.where(old.age == 1):
+            await record.incr(old.age, 0)
+        with pytest.raises(SchemaMismatch, match=r"move into|stand in one|are kept in"):
+            await new.new("x").save()
+        with pytest.raises(SchemaMismatch):
+            await new.all()
+    wanted = await dumped(old)
+    raw.delete(f"{PREFIX}/lease")
+    as_another(url)
+    with dying_at(steps.COPIED):
+        await partition(new)
 
     conf.db = old_db  # who reads goes on, and nobody writes
-    assert await old.where(old.age == 1).count() == 4
+    assert await old.where(old.age == 1).count() == 5
     assert (await old.get("03")).name == "n3"
     assert await dumped(old) == wanted
     for refused in (old.new("x").save, old.where(old.age == 1).delete):
@@ -235,10 +263,16 @@ async def cut_anywhere(
     as_another(url)
     flipped = undo and (await partition(new, dry_run=True)).before == now
     if undo and random.random() < 0.3:
-        await cut_short(conf.db, lambda: partition(new, undo=True), random.randrange(30), answers)
+        with suppress(StoreError):  # all is copied: too late
+            await cut_short(conf.db, lambda: partition(new, undo=True), random.randrange(30), answers)
         raw.delete(f"{PREFIX}/lease")
         as_another(url)
-    done = await partition(new, undo=undo)
+    begun = undo and not flipped
+    try:
+        done = await partition(new, undo=undo)
+    except StoreError:  # all is copied: it is not undone any more
+        done, flipped = await partition(new), True
+        assert begun
     stays = old if undo and not flipped else new
     assert done.done
     as_another(url)
@@ -270,15 +304,15 @@ async def test_who_stood_still_and_goes_on_when_all_is_done_writes_nothing(
     old, new = place(1, Small), place(4, Small)
     await fill_small(old)
     reached, go_on = asyncio.Event(), asyncio.Event()
-    write = _Move.write
+    write = Copying.copy
 
-    async def stand_still(self: Any, *arguments: Any) -> None:
+    async def stand_still(self: Any, *arguments: Any, **how: Any) -> Any:
         reached.set()
         await go_on.wait()
-        await write(self, *arguments)
+        return await write(self, *arguments, **how)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(_Move, "write", stand_still)
+        patched.setattr(Copying, "copy", stand_still)
         conf.db = Database(url)
         first = asyncio.ensure_future(partition(new))
         await asyncio.wait_for(reached.wait(), 30)

@@ -76,7 +76,7 @@ class Layout:
             for one in mapper.collections.values()
         }
         self.references: list[Any] = [one for one in mapper.fields.values() if isinstance(one, Reference)]
-        own = [schema.keys.meta, schema.keys.bad, schema.keys.lease]
+        own = [schema.keys.meta, schema.keys.bad, schema.keys.lease, schema.keys.dirty]
         own += [f"{schema.keys.journal}{end}" for end in ("", "/left", "/lease")]
         if schema.feed:
             own.append(schema.keys.feed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from aioredisca.compiler.changes import BATCH
 from aioredisca.compiler.scripts import migrate_script
@@ -191,15 +191,24 @@ def _places(keys: Keys, entries: frozenset[str], names: Sequence[str]) -> Places
     return places
 
 
-async def unlink_indexes(store: Store, keys: Keys, entries: frozenset[str], names: Sequence[str]) -> None:
-    """Remove indexes as a whole. UNLINK, 100 keys to a round trip, and a SCAN where keys name values."""
+async def unlink_indexes(
+    store: Store,
+    keys: Keys,
+    entries: frozenset[str],
+    names: Sequence[str],
+    unlink: Callable[[Iterable[str | bytes]], Call] = lambda some: Call(("UNLINK", *some), writes=True),
+) -> None:
+    """Remove indexes as a whole by what *unlink* makes of their keys.
+
+    UNLINK, 100 keys to a round trip, and a SCAN where keys name values.
+    """
     places = _places(keys, entries, names)
     if places.fixed:
-        await asking.read(store, Call(("UNLINK", *places.fixed), writes=True))
+        await asking.read(store, unlink(places.fixed))
     for stem in places.stems:
         async for found in asking.scan_keys(store, stem):
             for first in range(0, len(found), BATCH):
-                await asking.read(store, Call(("UNLINK", *found[first : first + BATCH]), writes=True))
+                await asking.read(store, unlink(found[first : first + BATCH]))
 
 
 async def _foreign(store: Store, keys: Keys) -> int:

@@ -104,7 +104,7 @@ async def parts_of(store: Store, keys: Keys) -> tuple[Keys, ...]:
     MigrationError while they move. HGETALL, one round trip.
     """
     states = read_meta(await asking.read(store, Call(("HGETALL", keys.meta)), LIST)).states
-    if versions.moving(states):
+    if versions.under_way(states):
         raise MigrationError(
             "", f"the records of {keys.base!r} move: `aioredisca partition` is to be done first"
         )

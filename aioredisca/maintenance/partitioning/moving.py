@@ -1,40 +1,53 @@
 """``aioredisca partition``: the records of a class go into another number of partitions, or into one place.
 
-First the places that they leave are closed to writers. Then they are written where they are to be, by the
-ordinary writes of these places, page by page in the order of their ids. When all are there, the meta of the
-whole class says so, and what they have left is taken away. steps.py tells what meta holds meanwhile. Each
-step finds what was done of it before, so whoever is cut short goes on there.
+First they are copied, by the ordinary writes of the places where they are to be, page by page in the order
+of their ids, while whoever wrote them writes on and marks what (copying.py). Then what is marked is copied
+again, until it is little; then nobody writes, and the last of it is copied. The meta of the whole class says
+that the records are there now, and what they have left is taken away. steps.py tells what meta holds
+meanwhile. Each step finds what was done of it before, so whoever is cut short goes on there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import secrets
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.signature import change_meta_call, meta_call
-from aioredisca.errors import RediscaError, SchemaMismatch, StoreError, UsageError, ValidationError
+from aioredisca.errors import RediscaError, StoreError, UsageError, ValidationError
 from aioredisca.maintenance.dumping import Export
-from aioredisca.maintenance.importing import Entry, Import, OnConflict
 from aioredisca.maintenance.indexing import MAX_NAMED
 from aioredisca.maintenance.lease import Lease
 from aioredisca.maintenance.lines import Reader, bytes_of
 from aioredisca.maintenance.pacing import Steps
-from aioredisca.maintenance.partitioning import steps
+from aioredisca.maintenance.partitioning import guards, steps
+from aioredisca.maintenance.partitioning.checking import check
+from aioredisca.maintenance.partitioning.copying import Copying, Passed
+from aioredisca.maintenance.partitioning.guards import Plan, overtaken
 from aioredisca.maintenance.partitioning.purging import purge
-from aioredisca.persistence import asking, readiness, refusals
+from aioredisca.persistence import asking, readiness
 from aioredisca.storage import versions
 from aioredisca.storage.keys import id_text
-from aioredisca.storage.meta import BARRED, ENDED, READY, Edit, Meta, read_meta
+from aioredisca.storage.meta import Edit, Meta, read_meta
 from aioredisca.storage.partitions import bad_partitions
 from aioredisca.storage.replies import LIST
-from aioredisca.storage.schema import IDS_ENTRY, Compiled, Schema, spread
+from aioredisca.storage.schema import Compiled, Schema, spread
 from aioredisca.types import Store
 
 if TYPE_CHECKING:
     from aioredisca.model.mapper import Mapper
     from aioredisca.model.record import Record
+
+
+FEW = 100
+"""How many records may wait to be copied once more when nobody writes any more."""
+
+CHANCES, ROUNDS = 3, 100
+"""How often what waits may have become no less than half, and be copied at all, before nobody writes all the
+same."""
 
 
 @dataclass
@@ -44,6 +57,7 @@ class Partitioned:
     ``before`` ``now``  in how many partitions the records were, and are; 1 is one place.
     ``records``         how many were moved, or would be; in a run that went on, of those that were left.
     ``left_out``        how many cannot be: nothing is moved, or the move waits for them or for its undoing.
+    ``unwritten``       for how many seconds nobody could write, at the end of the move.
     ``problems``        (id, error) of the first 1,000 of these. No error shows a value.
     ``begun``           whether somebody has begun to move them before, and that is not done.
     ``done``            whether the records are where they are to be, and nothing is left where they were.
@@ -55,6 +69,7 @@ class Partitioned:
     records: int = 0
     left_out: int = 0
     problems: list[tuple[str, RediscaError]] = field(default_factory=list[tuple[str, RediscaError]])
+    unwritten: float = 0.0
     begun: bool = False
     done: bool = False
 
@@ -71,10 +86,10 @@ async def partition(
     """Move the records of *model* into *to* partitions, by default as many as the class declares; 1 is one
     place.
 
-    All records are looked at first; where one cannot be moved, nothing is. Then nobody writes
-    (SchemaMismatch) until this is done. Processes that read where the records were go on until then; those of
-    a class that declares *to* are refused until then, and those of any other number afterwards: restart them,
-    for what they load by id would be gone.
+    All records are looked at first; where one cannot be moved, nothing is. Processes that read and write
+    where the records were go on, but that nobody writes (SchemaMismatch) in the last moments, until what was
+    written last is copied. Those of a class that declares *to* are refused until the records have moved, and
+    those of any other number afterwards: restart them, for what they load by id would be gone.
 
     ``dry_run``   only look at all records.
     ``undo``      give up a move that was begun and is not done: the records stay where they were.
@@ -85,7 +100,9 @@ async def partition(
     another process is at work on the class, StoreError where the records are not all listed (`aioredisca
     reindex`), SchemaMismatch where the store keeps what this class does not. Per 200 records: ZRANGEBYLEX,
     what :func:`export_records` reads of them, an EVALSHA for each partition, HGETALL of meta and an EVALSHA
-    that changes it: five round trips, more where values are unique; one more with HKEYS after a stop.
+    that changes it: five round trips, more where values are unique. What was written meanwhile takes as many
+    again: ZRANGE, an EVALSHA for each partition that takes copies away, reading, writing, and an EVALSHA for
+    each record.
     """
     if not isinstance(model, type) or not hasattr(model, "__mapper__"):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError(f"partition() takes a model class, not {model!r}")
@@ -115,22 +132,21 @@ class _Move:
         self.store: Store = mapper.store()
         self.schema = replace(mapper.schema(self.store), parts=())
         self.lease = Lease(self.store, self.schema.keys.lease, self.schema.model)
+        self.mover = b"0-" + secrets.token_hex(4).encode()
         self.done = Partitioned(self.schema.model, 1, count)
-        self.resumed = False
 
-    def places(self, count: int, *, moving: str = "") -> tuple[Schema, ...]:
-        """Where the records are in so many partitions; *moving* is what only who moves them keeps."""
+    def places(self, count: int, *, moving: str = "") -> Schema:
+        """The class in so many partitions; *moving* is what only who moves its records keeps."""
         schema = replace(self.schema, moving=moving, compiled=Compiled())
-        return (spread(schema, count) if count > 1 else schema).all_parts
+        return spread(schema, count) if count > 1 else schema
 
     @property
-    def targets(self) -> tuple[Schema, ...]:
-        return self.places(self.count, moving=steps.moving(self.count))
+    def sources(self) -> Schema:
+        return self.places(self.done.before)
 
     @property
-    def _whole(self) -> Schema:
-        """The class in one place, as who moves records there writes."""
-        return replace(self.schema, moving=steps.moving(self.count), compiled=Compiled())
+    def targets(self) -> Schema:
+        return self.places(self.count, moving=steps.filling(self.count, self.mover))
 
     # -- the order ---------------------------------------------------------------------------------
 
@@ -139,7 +155,7 @@ class _Move:
         meta = await self.begin()
         if self.done.before != self.count:
             if not self.under_way(meta):
-                await self.check()
+                await check(self.store, self.schema, self.sources)
             await self.look_through()
         self.done.done = self.done.before == self.count and not self.done.begun
         return self.done
@@ -147,22 +163,25 @@ class _Move:
     async def carry_out(self) -> Partitioned:
         meta = await self.begin()
         if count := steps.to_purge(meta):
+            await self.take_over_purge()
             await self.purge(count)
-        under_way = self.resumed = self.under_way(meta)
+        under_way = self.under_way(meta)
         if not under_way and self.done.before != self.count:
-            await self.check()
+            await check(self.store, self.schema, self.sources)
             await self.look_through()
             if self.done.left_out:
                 return self.done
             self.pacing.done, self.done.records = 0, 0
+            for place in self.sources.all_parts:  # else nobody could write there for the first time
+                await readiness.ready_to_write(self.store, place)
         if under_way or self.done.before != self.count:
-            await self.move()
+            await self.move(resumed=under_way)
         self.done.done = not self.done.left_out
         return self.done
 
     def under_way(self, meta: Meta) -> bool:
         """Whether the records move by now. StoreError where that is into another number."""
-        count = versions.moving(meta.states)
+        count = versions.under_way(meta.states)
         if count and count != self.count:
             raise StoreError(
                 f"the records of {self.schema.model} move into {count} partitions: let that be done by "
@@ -170,44 +189,119 @@ class _Move:
             )
         return bool(count)
 
-    async def move(self) -> None:
+    async def move(self, *, resumed: bool) -> None:
         """Move the records, from wherever that was cut short."""
-        before = self.done.before
-        await self.change(self.schema, self.begun)
-        for place in self.places(before) if before > 1 else ():
-            await self.change(place, partial(steps.barred, count=self.count))
-        if steps.cursor_of(await self.meta(self.schema)) != steps.COPIED:  # else some may be open by now
-            for place in self.targets:
-                await self.change(place, partial(steps.prepared, schema=place))
-            await self.copy()
+        last = await self.take_over(resumed=resumed)
+        targets = self.targets
+        meta = await self.meta(self.schema)
+        by = steps.copied_by(meta)
+        copying = Copying(self.mapper, self.sources, targets, self.mover)
+        if not by:  # else some may be open by now
+            anew = await self.prepare(targets, last, steps.cursor_of(meta))
+            if not versions.moving(meta.states) or anew is None:
+                await self.copy(copying, anew=bool(anew))
+                await self.catch_up(copying)
             if self.done.left_out:
                 return
-            await self.go_on(steps.COPIED)
+        began = monotonic()
+        barred = self.mine(partial(steps.barred, count=self.count))
+        await self.change(self.schema, barred)
+        await self.change_all(self.sources, barred)
+        if not by:
+            await self.copy_rest(copying)
+            if self.done.left_out:
+                return
+            by = self.mover
+            await self.go_on(steps.COPIED + by)
         if self.count > 1:
-            for place in self.targets:
-                await self.change(place, partial(steps.opened, schema=place))
-        plan = partial(steps.flipped, schema=self._whole, before=before, now=self.count)
-        await self.change(self.schema, plan)
-        await self.purge(before)
+            await self.change_all(targets, self.only(steps.opened, by))
+        flipped = partial(steps.flipped, before=self.done.before, now=self.count)
+        await self.change(self.schema, self.mine(flipped))
+        self.done.unwritten = monotonic() - began
+        await copying.writer.forget()
+        await self.purge(self.done.before)
 
-    def begun(self, meta: Meta) -> Edit | None:
-        """How the move begins, if the records are still where they were."""
+    async def take_over(self, *, resumed: bool) -> bytes:
+        """Let nobody change meta any more who was at it before, and who that was."""
+        last = b""
+
+        def begun(meta: Meta) -> Edit:
+            nonlocal last
+            last = steps.mover_of(meta)
+            self.be_next(meta)
+            return self.begun(meta, resumed=resumed)
+
+        await self.change(self.schema, begun)
+        copied = partial(steps.copied, count=self.count, mover=self.mover)
+        await self.change_all(self.sources, guards.newest(self.schema.model, self.mover, copied))
+        return last
+
+    async def take_over_purge(self) -> None:
+        """The same where it is but to be taken away what a move has left."""
+
+        def named(meta: Meta) -> Edit:
+            self.be_next(meta)
+            return steps.named(meta, self.mover)
+
+        await self.change(self.schema, named)
+
+    def be_next(self, meta: Meta) -> None:
+        number = steps.number_of(steps.mover_of(meta)) + 1
+        self.mover = b"%d-%b" % (number, self.mover.partition(b"-")[2])
+
+    async def prepare(self, targets: Schema, last: bytes, cursor: bytes) -> bool | None:
+        """Let nobody else write where records come to. Whether the move goes on where the *last* one was.
+
+        None where it begins: then what is there goes. So it does where another one than the last came there
+        meanwhile, who may have taken away what was copied.
+        """
+        places = targets.all_parts
+        if cursor:
+            metas = await asking.read_together(self.store, [meta_call(place.keys) for place in places])
+            filling = steps.filling(self.count, last)
+            if not all(filling in read_meta(reply).states for reply in metas):
+                cursor = b""
+                await self.go_on(cursor)
+        for place in places:
+            plan = partial(steps.prepared, schema=place)
+            await self.change(
+                place, self.only(plan, last, self.mover) if cursor else guards.free(self.schema.model, plan)
+            )
+        if cursor:
+            return True
+        for place in places:
+            await self._purge(place)
+        await self.go_on(b"0:")
+        return None
+
+    def mine(self, plan: Plan) -> Plan:
+        return guards.mine(self.schema.model, self.mover, plan)
+
+    def only(self, plan: Plan, *movers: bytes) -> Plan:
+        return guards.only(self.schema.model, [steps.filling(self.count, mover) for mover in movers], plan)
+
+    def begun(self, meta: Meta, *, resumed: bool) -> Edit:
+        """How the move begins, or goes on, if the records are still where they were."""
         if (versions.partitions(meta.states) or 1) != self.done.before:
-            raise self._overtaken()
-        return steps.barred(meta, self.count)
-
-    def _overtaken(self) -> StoreError:
-        return StoreError(f"another process went on with {self.schema.model}: run it again")
+            raise overtaken(self.schema.model)
+        if bool(versions.under_way(meta.states)) != resumed:
+            raise overtaken(self.schema.model)
+        return steps.copied(meta, self.count, self.mover)
 
     async def give_up(self) -> Partitioned:
         """Leave the records where they are, and take away what was copied."""
         meta = await self.begin()
-        self.count = versions.moving(meta.states)
-        if self.count:
-            for place in self.places(self.done.before) if self.done.before > 1 else ():
-                await self.change(place, steps.freed)
-            plan = partial(steps.given_up, schema=self._whole, count=self.count)
-            await self.change(self.schema, plan)
+        if count := versions.under_way(meta.states):
+            self.count = count
+            await self.take_over(resumed=True)
+            if steps.copied_by(await self.meta(self.schema)):
+                raise StoreError(f"all records of {self.schema.model} are copied: run it again without undo")
+            for place in self.targets.all_parts:
+                await self.change(place, partial(steps.taken_back, schema=place))
+            given_up = partial(steps.given_up, schema=self.schema, count=count)
+            await self.change(self.schema, self.mine(given_up))
+        elif steps.to_purge(meta):
+            await self.take_over_purge()
         if count := steps.to_purge(await self.meta(self.schema)):
             await self.purge(count)
         self.done.now, self.done.done = self.done.before, True
@@ -216,24 +310,36 @@ class _Move:
     async def begin(self) -> Meta:
         meta = await self.meta(self.schema)
         self.done.before = versions.partitions(meta.states) or 1
-        self.done.begun = bool(versions.moving(meta.states) or steps.to_purge(meta))
+        self.done.begun = bool(versions.under_way(meta.states) or steps.to_purge(meta))
         return meta
 
     async def purge(self, count: int) -> None:
         """Take away what is left in so many places, which the records have left or never came to."""
         now = versions.partitions((await self.meta(self.schema)).states) or 1
-        for place in self.places(count):
-            await purge(self.store, place.keys, self.lease)
-            await self.change(place, partial(steps.left, now=now, whole=count == 1))
+        for place in self.places(now).all_parts if now > 1 else ():  # where a move was given up
+            freed = partial(steps.freed, schema=place)
+            await self.change(place, guards.newest(self.schema.model, self.mover, freed))
+        targets = self.places(count, moving=steps.filling(count, self.mover))
+        for place in targets.all_parts:
+            await self.change(place, partial(steps.taken_back, schema=place))
+            await self._purge(place)
+            left = partial(steps.left, filling=place.moving, now=now, whole=count == 1)
+            await self.change(place, left)
         if count > 1:
             await self.change(self.schema, partial(steps.done, before=count))
+
+    async def _purge(self, place: Schema) -> None:
+        """Take away what stands in a place, if that is nobody's."""
+        meta = await self.meta(place)
+        if steps.is_left(meta, place.moving):
+            await purge(self.store, place.keys, meta.ver, self.lease)
 
     # -- meta --------------------------------------------------------------------------------------
 
     async def meta(self, place: Schema) -> Meta:
         return read_meta(await asking.read(self.store, meta_call(place.keys), LIST))
 
-    async def change(self, place: Schema, plan: Callable[[Meta], Edit | None]) -> None:
+    async def change(self, place: Schema, plan: Plan) -> None:
         """Make the change of meta that *plan* makes of what it is, once nobody else changes it meanwhile."""
         for _ in range(readiness.DECLARATIONS):
             await self.lease.keep()
@@ -242,39 +348,31 @@ class _Move:
                 return
         raise readiness.unsettled(place)
 
+    async def change_all(self, schema: Schema, plan: Plan) -> None:
+        """The same for all places of *schema*: two round trips where nobody else changes them."""
+        places = schema.all_parts
+        await self.lease.keep()
+        metas = await asking.read_together(self.store, [meta_call(place.keys) for place in places])
+        edits = [plan(read_meta(reply)) for reply in metas]
+        planned = [(place, edit) for place, edit in zip(places, edits, strict=True) if edit is not None]
+        calls = [change_meta_call(place.keys, edit) for place, edit in planned]
+        for (place, _), made in zip(planned, await asking.read_together(self.store, calls), strict=True):
+            if not made:
+                await self.change(place, plan)
+
     async def go_on(self, cursor: bytes) -> None:
         """The move is so far. StoreError where somebody else is at it."""
         await self.lease.keep()
-        meta = await self.meta(self.schema)
-        if versions.moving(meta.states) != self.count or not await asking.read(
-            self.store, change_meta_call(self.schema.keys, steps.gone_on(meta, cursor))
-        ):
-            raise self._overtaken()
-
-    async def check(self) -> None:
-        """StoreError or SchemaMismatch where the records cannot be moved as they are kept."""
-        places = self.places(self.done.before)
-        replies = await asking.read_together(self.store, [meta_call(place.keys) for place in places])
-        for place, reply in zip(places, replies, strict=True):
-            meta = read_meta(reply)
-            if not meta.ver and await readiness.is_empty(self.store, place, meta):
-                continue
-            kept = {entry for entry in meta.states if not entry.startswith(BARRED)}
-            if unknown := sorted(kept - self.schema.entries):
-                raise SchemaMismatch(self.schema.model, unknown, _LOST)
-            if meta.permits.get(self.schema.version) == ENDED:
-                raise refusals.ended(self.schema)
-            if meta.states.get(IDS_ENTRY) != READY or not meta.ver:
-                raise StoreError(
-                    f"the records of {place.keys.base!r} are not listed: `aioredisca reindex` first"
-                )
+        edit = steps.gone_on(await self.meta(self.schema), self.mover, cursor)
+        if edit is None or not await asking.read(self.store, change_meta_call(self.schema.keys, edit)):
+            raise overtaken(self.schema.model)
 
     # -- records -----------------------------------------------------------------------------------
 
     async def look_through(self) -> None:
         """Look whether each record can be written as it is stored."""
-        reader = Reader(self.mapper, self.places(self.count)[0], False, {})
-        for place in self.places(self.done.before):
+        reader = Reader(self.mapper, self.places(self.count), False, {})
+        for place in self.sources.all_parts:
             export = Export(self.mapper, place)
             async for ids in export.ids():
                 for record in await export.records(ids):
@@ -285,52 +383,59 @@ class _Move:
                         self.leave_out(record["id"], error)
                 await self.pacing.passed(len(ids), self.lease)
 
-    async def copy(self) -> None:
+    async def copy(self, copying: Copying, *, anew: bool) -> None:
         """Write all records where they are to be, from where the cursor is."""
-        where, _, last = steps.cursor_of(await self.meta(self.schema)).partition(b":")
+        cursor = steps.cursor_of(await self.meta(self.schema))
+        if cursor.startswith((steps.ONCE, steps.COPIED)):
+            return
+        where, _, last = cursor.partition(b":")
         first = int(where or 0)
-        into = spread(self._whole, self.count) if self.count > 1 else self._whole
-        mode: OnConflict = "replace" if self.resumed else "skip"  # what one that was cut short has left
-        writer = Import((), mode, strict=False, checks=False, dry_run=False)
-        writer.reader = Reader(self.mapper, into, False, {})
-        for number, place in enumerate(self.places(self.done.before)):
+        for number, place in enumerate(self.sources.all_parts):
             if number < first:
                 continue
             export = Export(self.mapper, place)
             async for ids in export.ids(last if number == first else b""):
-                await self.write(writer, await export.records(ids))
+                self.passed(await copying.copy(ids, anew=anew))
                 if not self.done.left_out:  # else they are to be looked at once more
                     await self.go_on(b"%d:%b" % (number, ids[-1]))
                 await self.pacing.passed(len(ids), self.lease)
-        await writer.forget()
+        if not self.done.left_out:
+            await self.go_on(steps.ONCE)
 
-    async def write(self, writer: Import, records: Sequence[dict[str, Any]]) -> None:
-        """Write a page. StoreError where somebody else has written it."""
-        assert writer.reader is not None
-        entries = list[Entry]()
-        for number, record in enumerate(records):
-            try:
-                entries.append(Entry(number, writer.reader.change(record)))
-            except ValidationError as error:
-                writer.bad(number, error)
-        before = writer.done.records
-        if self.resumed:
-            entries = await writer.without_conflicts(entries)
-        await writer.write(entries)
-        if writer.done.skipped:
-            raise self._overtaken()
-        self.done.records += writer.done.records - before
-        for number, problem in writer.done.problems:
-            self.leave_out(records[number]["id"], problem)
-        writer.done.problems.clear()
+    async def catch_up(self, copying: Copying) -> None:
+        """Copy what is written meanwhile, until little is left of it, or it becomes no less."""
+        waits, chances = await copying.waiting(), CHANCES
+        for _ in range(ROUNDS):
+            blocked = await self._once_more(copying, waits)
+            before, waits = waits, await copying.waiting()
+            if waits > FEW:
+                chances -= waits > before / 2
+            if self.done.left_out or not chances or (waits <= FEW and not blocked):
+                break
+
+    async def _once_more(self, copying: Copying, count: int) -> int:
+        """Copy so many records that wait; how many were in each other's way."""
+        blocked = 0
+        while count > 0 and not self.done.left_out:
+            passed = await copying.catch_up()
+            self.passed(passed)
+            count -= max(passed.seen, 1)
+            blocked += passed.blocked
+            await self.lease.keep()
+        return blocked
+
+    async def copy_rest(self, copying: Copying) -> None:
+        """Copy what was written before nobody could any more."""
+        while await copying.waiting() and not self.done.left_out:
+            self.passed(await copying.catch_up())
+            await self.lease.keep()
+
+    def passed(self, passed: Passed) -> None:
+        self.done.records += passed.copied
+        for id, error in passed.problems:
+            self.leave_out(id, error)
 
     def leave_out(self, id: Any, error: RediscaError) -> None:
         self.done.left_out += 1
         if self.done.left_out <= MAX_NAMED:
             self.done.problems.append((id if isinstance(id, str) else id_text(bytes_of(id)), error))
-
-
-_LOST = (
-    "the store keeps what this class does not, and it would be lost: deploy the class that has it, or let go "
-    "of it by `aioredisca reindex` first"
-)

@@ -7,12 +7,15 @@
 -- reply  {'OK', {what each command answers}}, or a refusal with nothing written: {'SCHEMA', 1, permit}
 --        {'GONE', 1}
 
-local refusal = permit_refusal(KEYS[1], ARGV[$COLLECT_PERMIT], 1)
+local refusal, permit = permit_refusal(KEYS[1], ARGV[$COLLECT_PERMIT], 1)
 if refusal then
   return refusal
 end
 if call('EXISTS', KEYS[2]) == 0 then
   return {'GONE', 1}
+end
+if permit == 'm' then -- see permit.lua
+  call('ZADD', string.sub(KEYS[1], 1, -5) .. 'd', 'INCR', '1', string.sub(KEYS[2], #KEYS[1] - 3))
 end
 
 local function behind(at)

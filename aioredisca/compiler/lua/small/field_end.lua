@@ -7,13 +7,16 @@
 -- reply  {'OK', 1, or 0 if the field holds no value}, or a refusal with nothing written:
 --        {'SCHEMA', 1, permit}  {'GONE', 1}  {'TYPE', 1}
 
-local refusal = permit_refusal(KEYS[1], ARGV[$FIELD_END_PERMIT], 1)
+local refusal, permit = permit_refusal(KEYS[1], ARGV[$FIELD_END_PERMIT], 1)
 if refusal then
   return refusal
 end
 local kind = call('TYPE', KEYS[2]).ok
 if kind ~= 'hash' then
   return {kind == 'none' and 'GONE' or 'TYPE', 1}
+end
+if permit == 'm' then -- see permit.lua
+  call('ZADD', string.sub(KEYS[1], 1, -5) .. 'd', 'INCR', '1', string.sub(KEYS[2], #KEYS[1] - 3))
 end
 local function set_end(key, field)
   local command = {ARGV[$FIELD_END_COMMAND], key, unpack(ARGV, $FIELD_END_SIZE + 1)}

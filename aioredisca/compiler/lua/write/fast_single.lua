@@ -25,11 +25,14 @@ if ARGV[1] == $asks then
   local key = KEYS[#KEYS]
   local permit = call('HGET', KEYS[1], $permit)
   if permit ~= '1' then -- the rule of permit.lua: to build its function here is 3 % of a call
-    if permit ~= 's' then
+    if permit == 'm' then
+      call('ZADD', string.sub(KEYS[1], 1, -5) .. 'd', 'INCR', '1', string.sub(key, #KEYS[1] - 3))
+    elseif permit ~= 's' then
       return {'SCHEMA', 1, permit or ''}
+    else
+      $stamp
+      stamp(KEYS[1], $permit)
     end
-    $stamp
-    stamp(KEYS[1], $permit)
   end
   --each plain, lasts
   local new = {}
