@@ -62,7 +62,7 @@ def faults(session: nox.Session) -> None:
     session.install("-e", ".[test]")
     tests = [
         f"tests/scenarios/test_{name}.py"
-        for name in ("campaign", "foreign_types", "revoked_rights", "faults")
+        for name in ("campaign", "foreign_types", "revoked_rights", "faults", "feeds")
     ]
     session.run("pytest", *(session.posargs or ["-n", WORKERS, *tests]), env={"REDISCA_FULL": "1"})
 

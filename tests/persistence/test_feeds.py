@@ -311,6 +311,7 @@ async def test_a_right_that_is_missing_is_named_before_anything_is_written(
     assert raw.keys("owner*") == []
 
 
+@pytest.mark.one_node
 async def test_records_that_move_into_partitions_have_not_changed(db: Database, raw: Any) -> None:
     def declared(partitions: int) -> Any:
         class Mover(Model):
