@@ -210,7 +210,7 @@ class Owner(Model):
     name = String()
 
 
-class Pet(Model):
+class Parrot(Model):
     name = String(index=True)
     owner = Reference(Owner, index=True, on_delete="cascade")
 
@@ -219,7 +219,7 @@ class Pet(Model):
 async def test_a_delete_that_spreads_returns_what_was_asked_for(db: Database) -> None:
     owners = [await Owner.new(f"{i}", name=f"o{i}").save() for i in range(3)]
     for owner in owners:
-        await Pet.new(name="rex", owner=owner).save()
+        await Parrot.new(name="rex", owner=owner).save()
     found = await Owner.all().limit(2).delete(returning=True)
     assert [owner.name for owner in found] == ["o0", "o1"]
-    assert await Pet.all().count() == 1
+    assert await Parrot.all().count() == 1
