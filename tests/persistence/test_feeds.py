@@ -41,7 +41,7 @@ from .test_rights import close, restrict
 
 
 @conf(feed=True, ttl=None)
-class Owner(Model):
+class Breeder(Model):
     name = String(index=True)
     age = Integer(index=True)
     email = Email(unique=True)
@@ -52,13 +52,13 @@ class Owner(Model):
 
 @conf(feed=1000)
 class Pet(Model):
-    owner = Reference(Owner, on_delete="cascade", index=True)
+    owner = Reference(Breeder, on_delete="cascade", index=True)
     name = String()
 
 
 @conf(feed=1000)
 class Toy(Model):
-    owner = Reference(Owner, on_delete="nullify", index=True)
+    owner = Reference(Breeder, on_delete="nullify", index=True)
     name = String()
 
 
@@ -74,26 +74,26 @@ pytestmark = pytest.mark.one_slot
 
 
 async def test_every_way_to_write_is_told(db: Database, raw: Any) -> None:
-    ada = await Owner.new("ada", name="Ada", age=36, pin=PIN).save()
+    ada = await Breeder.new("ada", name="Ada", age=36, pin=PIN).save()
     ada.name, ada.pin = None, PIN + "2"
     await ada.save()
-    await ada.incr(Owner.age, 2)
-    await Owner.save_many([Owner.new("bob", age=1), Owner.new("eve", age=2)])
-    await Owner.get_or_create(email="new@example.com", defaults={"name": "New"})
-    new, _ = await Owner.update_or_create(email="new@example.com", defaults={"age": 9})
-    await (Owner.age <= 2).update(name="young")
-    await (Owner.age == 9).incr(Owner.age)
-    await (Owner.age == 2).delete()
+    await ada.incr(Breeder.age, 2)
+    await Breeder.save_many([Breeder.new("bob", age=1), Breeder.new("eve", age=2)])
+    await Breeder.get_or_create(email="new@example.com", defaults={"name": "New"})
+    new, _ = await Breeder.update_or_create(email="new@example.com", defaults={"age": 9})
+    await (Breeder.age <= 2).update(name="young")
+    await (Breeder.age == 9).incr(Breeder.age)
+    await (Breeder.age == 2).delete()
     await ada.marks.append("x")
     assert (await ada.marks.pop(), await ada.marks.pop()) == ("x", None)
     await ada.visits.incr()
     await ada.save()  # nothing is to be saved
-    await Owner.delete_many(["bob", "nobody"])
+    await Breeder.delete_many(["bob", "nobody"])
     async with session() as s:
-        mine = await Owner.get("ada")
+        mine = await Breeder.get("ada")
         mine.age = 40
         await s.flush()
-    assert told(raw, "owner/f") == [
+    assert told(raw, "breeder/f") == [
         ("create", "ada", {"=name": "Ada", "=age": "36", "?pin": ""}),
         ("update", "ada", {"?pin": "", "-name": ""}),
         ("update", "ada", {"=age": "38"}),
@@ -111,19 +111,19 @@ async def test_every_way_to_write_is_told(db: Database, raw: Any) -> None:
         ("delete", "bob", {}),
         ("update", "ada", {"=age": "40"}),
     ]
-    assert replayed(told(raw, "owner/f")) == stored(raw, "owner", without=("pin",))
-    assert PIN.encode() not in repr(raw.xrange("owner/f")).encode()
+    assert replayed(told(raw, "breeder/f")) == stored(raw, "breeder", without=("pin",))
+    assert PIN.encode() not in repr(raw.xrange("breeder/f")).encode()
 
 
 async def test_what_goes_along_with_a_delete_is_told_in_its_class(db: Database, raw: Any) -> None:
-    ada = await Owner.new("ada").save()
+    ada = await Breeder.new("ada").save()
     await Pet.new("rex", owner=ada, name="Rex").save()
     await Toy.new("ball", owner=ada, name="Ball").save()
     await ada.delete()
-    assert told(raw, "owner/f")[-1] == ("delete", "ada", {})
+    assert told(raw, "breeder/f")[-1] == ("delete", "ada", {})
     assert told(raw, "pet/f")[-1] == ("delete", "rex", {})
     assert told(raw, "toy/f")[-1] == ("update", "ball", {"-owner": ""})
-    assert [told(raw, f"{key}/f")[1:] for key in ("owner", "pet", "toy")] == [
+    assert [told(raw, f"{key}/f")[1:] for key in ("breeder", "pet", "toy")] == [
         [("delete", "ada", {})],
         [("delete", "rex", {})],
         [("update", "ball", {"-owner": ""})],
@@ -131,24 +131,24 @@ async def test_what_goes_along_with_a_delete_is_told_in_its_class(db: Database, 
 
 
 async def test_the_end_of_a_record_is_told_when_it_is_taken_away(db: Database, raw: Any) -> None:
-    await Owner.new("past").save()
-    await (await Owner.get("past")).expire(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
-    await Owner.new("swept").save(ttl=0.05)
-    await Owner.new("anew").save(ttl=0.05)
-    await Owner.new("stays").save(ttl=900)
-    stays = await Owner.get("stays")
+    await Breeder.new("past").save()
+    await (await Breeder.get("past")).expire(dt.datetime(2000, 1, 1, tzinfo=dt.UTC))
+    await Breeder.new("swept").save(ttl=0.05)
+    await Breeder.new("anew").save(ttl=0.05)
+    await Breeder.new("stays").save(ttl=900)
+    stays = await Breeder.get("stays")
     await stays.persist()  # when a record ends is no field of it
     time.sleep(0.1)
-    await Owner.new("anew", name="second").save(mode="create")
-    await sweep(Owner)
-    await sweep(Owner)
-    assert [(kind, id) for kind, id, _ in told(raw, "owner/f") if id != "stays"][:3] == [
+    await Breeder.new("anew", name="second").save(mode="create")
+    await sweep(Breeder)
+    await sweep(Breeder)
+    assert [(kind, id) for kind, id, _ in told(raw, "breeder/f") if id != "stays"][:3] == [
         ("create", "past"),
         ("expire", "past"),
         ("create", "swept"),
     ]
     kinds = {
-        id: [kind for kind, other, _ in told(raw, "owner/f") if other == id]
+        id: [kind for kind, other, _ in told(raw, "breeder/f") if other == id]
         for id in ("swept", "anew", "stays")
     }
     assert kinds == {
@@ -159,30 +159,30 @@ async def test_the_end_of_a_record_is_told_when_it_is_taken_away(db: Database, r
 
 
 async def test_what_is_refused_is_not_told(db: Database, raw: Any) -> None:
-    await Owner.new("ada", email="a@example.com", age=1).save()
-    before = told(raw, "owner/f")
+    await Breeder.new("ada", email="a@example.com", age=1).save()
+    before = told(raw, "breeder/f")
     with pytest.raises(UniqueViolation):
-        await Owner.new("bob", email="a@example.com").save()
+        await Breeder.new("bob", email="a@example.com").save()
     with pytest.raises(Gone):
-        await Owner("nobody").incr(Owner.age)
+        await Breeder("nobody").incr(Breeder.age)
     with pytest.raises(Gone):
-        await Owner("nobody").marks.append("x")
-    assert not await Owner("nobody").delete()
-    assert told(raw, "owner/f") == before
+        await Breeder("nobody").marks.append("x")
+    assert not await Breeder("nobody").delete()
+    assert told(raw, "breeder/f") == before
 
 
 async def test_an_import_is_told_and_a_class_without_a_feed_has_none(db: Database, raw: Any) -> None:
-    await Owner.new("ada", name="Ada").save()
-    await (await Owner.get("ada")).marks.append("x")
-    lines = [line async for line in export_records(Owner)]
-    await Owner("ada").delete()
-    await import_records(lines, Owner)
-    assert [one[:2] for one in told(raw, "owner/f")][-3:] == [
+    await Breeder.new("ada", name="Ada").save()
+    await (await Breeder.get("ada")).marks.append("x")
+    lines = [line async for line in export_records(Breeder)]
+    await Breeder("ada").delete()
+    await import_records(lines, Breeder)
+    assert [one[:2] for one in told(raw, "breeder/f")][-3:] == [
         ("delete", "ada"),
         ("create", "ada"),
         ("update", "ada"),
     ]
-    assert told(raw, "owner/f")[-1][2] == {"@marks": ""}
+    assert told(raw, "breeder/f")[-1][2] == {"@marks": ""}
 
 
 async def test_a_feed_of_partitions_is_one_stream_in_each(db: Database, raw: Any) -> None:
@@ -202,16 +202,16 @@ async def test_a_feed_of_partitions_is_one_stream_in_each(db: Database, raw: Any
 async def test_a_foreign_key_in_the_place_of_the_feed_stops_a_write_before_it_begins(
     db: Database, raw: Any
 ) -> None:
-    ada = await Owner.new("ada", name="Ada").save()
-    raw.delete("owner/f")
-    raw.set("owner/f", "foreign")
+    ada = await Breeder.new("ada", name="Ada").save()
+    raw.delete("breeder/f")
+    raw.set("breeder/f", "foreign")
     ada.name = "Bob"
-    with pytest.raises(WrongType, match="owner/f"):
+    with pytest.raises(WrongType, match="breeder/f"):
         await ada.save()
     with pytest.raises(WrongType):
         await ada.marks.append("x")
-    assert raw.hget("owner:ada", "name") == b"Ada"
-    assert not raw.exists("owner/l/marks/ada")
+    assert raw.hget("breeder:ada", "name") == b"Ada"
+    assert not raw.exists("breeder/l/marks/ada")
 
 
 async def test_settings_are_checked() -> None:
@@ -221,13 +221,13 @@ async def test_settings_are_checked() -> None:
 
 
 async def test_repair_and_reindex_leave_the_feed_alone(db: Database, raw: Any) -> None:
-    await Owner.new("ada", name="Ada").save()
-    before = raw.xrange("owner/f")
-    done = await check(Owner)
+    await Breeder.new("ada", name="Ada").save()
+    before = raw.xrange("breeder/f")
+    done = await check(Breeder)
     assert not done.found
     assert not done.foreign
-    await reindex(Owner, everything=True)
-    assert raw.xrange("owner/f") == before
+    await reindex(Breeder, everything=True)
+    assert raw.xrange("breeder/f") == before
 
 
 class Steps:
@@ -245,32 +245,32 @@ class Steps:
             await verb(self.random.choice(self.ids))
 
     async def create(self, id: str) -> None:
-        await Owner.new(id, name=self.random.choice("abc"), age=self.random.randrange(9), pin=PIN).save()
+        await Breeder.new(id, name=self.random.choice("abc"), age=self.random.randrange(9), pin=PIN).save()
         await Pet.new(id, owner=id, name="x").save(mode="upsert")
         await Toy.new(id, owner=id).save(mode="upsert")
 
     async def change(self, id: str) -> None:
-        owner = Owner(id)
+        owner = Breeder(id)
         owner.name, owner.email = self.random.choice(["a", None]), self.random.choice(["a@example.com", None])
         await owner.save(mode=self.random.choice(["update", "upsert"]))
 
     async def delete(self, id: str) -> None:
-        await Owner(id).delete()
+        await Breeder(id).delete()
 
     async def incr(self, id: str) -> None:
-        await Owner(id).incr(Owner.age, self.random.randrange(-3, 4), min=0, max=9)
+        await Breeder(id).incr(Breeder.age, self.random.randrange(-3, 4), min=0, max=9)
 
     async def bulk(self, id: str) -> None:
-        some = [Owner.new(one, age=1) for one in self.random.sample(self.ids, 3)]
-        await Owner.save_many(some, skip_conflicts=True)
+        some = [Breeder.new(one, age=1) for one in self.random.sample(self.ids, 3)]
+        await Breeder.save_many(some, skip_conflicts=True)
 
     async def query(self, id: str) -> None:
-        found = Owner.age == self.random.randrange(9)
+        found = Breeder.age == self.random.randrange(9)
         await (found.update(name="q") if self.random.random() < 0.7 else found.delete())
 
     async def unit(self, id: str) -> None:
         async with session() as s:
-            one, two = await Owner.get_many(self.random.sample(self.ids, 2))
+            one, two = await Breeder.get_many(self.random.sample(self.ids, 2))
             if one is not None and two is not None:
                 one.age, two.name = 5, "unit"
                 if self.random.random() < 0.5:
@@ -284,7 +284,7 @@ async def test_a_feed_played_back_is_the_store(db: Database, raw: Any, full: boo
         steps = Steps(seed)
         for _ in range(60):
             await steps.step()
-        for prefix in ("owner", "pet", "toy"):
+        for prefix in ("breeder", "pet", "toy"):
             assert replayed(told(raw, f"{prefix}/f")) == stored(raw, prefix, without=("pin",)), seed
 
 
@@ -292,11 +292,11 @@ async def test_control_one_entry_that_is_left_out_is_seen(db: Database, raw: Any
     steps = Steps(0)
     for _ in range(30):
         await steps.step()
-    entries, store = told(raw, "owner/f"), stored(raw, "owner", without=("pin",))
+    entries, store = told(raw, "breeder/f"), stored(raw, "breeder", without=("pin",))
     assert replayed(entries) == store
-    await Owner.new("last", age=3).save()
+    await Breeder.new("last", age=3).save()
     with pytest.raises(AssertionError):
-        assert replayed(told(raw, "owner/f")[:-1]) == stored(raw, "owner", without=("pin",))
+        assert replayed(told(raw, "breeder/f")[:-1]) == stored(raw, "breeder", without=("pin",))
 
 
 @pytest.mark.parametrize("command", ["xadd", "xlen"])
@@ -306,9 +306,9 @@ async def test_a_right_that_is_missing_is_named_before_anything_is_written(
     limited = restrict(server, raw, "~*", "&*", "+@all", f"-{command}")
     async with session(limited):
         with pytest.raises(PermissionDenied, match=command):
-            await Owner.new("1", name="x").save()
+            await Breeder.new("1", name="x").save()
     await close(limited, driver)
-    assert raw.keys("owner*") == []
+    assert raw.keys("breeder*") == []
 
 
 @pytest.mark.one_node
@@ -332,27 +332,27 @@ async def test_records_that_move_into_partitions_have_not_changed(db: Database, 
 
 
 async def test_what_a_session_adds_is_told(db: Database, raw: Any) -> None:
-    await Owner.new("ada", age=1).save()
+    await Breeder.new("ada", age=1).save()
     async with session() as s:
-        ada = await Owner.get("ada")
-        s.incr(ada, Owner.age, 5)
-        s.append(ada, Owner.marks, "m", "n")
+        ada = await Breeder.get("ada")
+        s.incr(ada, Breeder.age, 5)
+        s.append(ada, Breeder.marks, "m", "n")
         await s.flush()
-    assert told(raw, "owner/f")[1:] == [("update", "ada", {"=age": "6"}), ("update", "ada", {"@marks": ""})]
-    assert raw.lrange("owner/l/marks/ada", 0, -1) == [b"m", b"n"]
-    await Owner.upsert("new", incr={Owner.age: 2})
-    assert told(raw, "owner/f")[3:] == [("create", "new", {"=age": "2"})]
+    assert told(raw, "breeder/f")[1:] == [("update", "ada", {"=age": "6"}), ("update", "ada", {"@marks": ""})]
+    assert raw.lrange("breeder/l/marks/ada", 0, -1) == [b"m", b"n"]
+    await Breeder.upsert("new", incr={Breeder.age: 2})
+    assert told(raw, "breeder/f")[3:] == [("create", "new", {"=age": "2"})]
 
 
 async def test_an_update_that_returns_is_told(db: Database, raw: Any) -> None:
-    await Owner.save_many([Owner.new(str(n), age=n) for n in range(4)])
-    taken = await Owner.all().order_by(Owner.age).limit(2).update(name="taken", returning=True)
+    await Breeder.save_many([Breeder.new(str(n), age=n) for n in range(4)])
+    taken = await Breeder.all().order_by(Breeder.age).limit(2).update(name="taken", returning=True)
     assert [one.id for one in taken] == ["0", "1"]
-    gone = await (Owner.age == 3).limit(1).delete(returning=True)
+    gone = await (Breeder.age == 3).limit(1).delete(returning=True)
     assert [one.id for one in gone] == ["3"]
-    assert told(raw, "owner/f")[4:] == [
+    assert told(raw, "breeder/f")[4:] == [
         ("update", "0", {"=name": "taken"}),
         ("update", "1", {"=name": "taken"}),
         ("delete", "3", {}),
     ]
-    assert replayed(told(raw, "owner/f")) == stored(raw, "owner")
+    assert replayed(told(raw, "breeder/f")) == stored(raw, "breeder")

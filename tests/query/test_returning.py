@@ -206,20 +206,20 @@ async def test_with_partitions_each_gives_its_share(db: Database) -> None:
     assert len(await (Spread.status == "held").limit(30).delete(returning=True)) == 30
 
 
-class Owner(Model):
+class Sailor(Model):
     name = String()
 
 
 class Parrot(Model):
     name = String(index=True)
-    owner = Reference(Owner, index=True, on_delete="cascade")
+    owner = Reference(Sailor, index=True, on_delete="cascade")
 
 
 @pytest.mark.one_slot
 async def test_a_delete_that_spreads_returns_what_was_asked_for(db: Database) -> None:
-    owners = [await Owner.new(f"{i}", name=f"o{i}").save() for i in range(3)]
+    owners = [await Sailor.new(f"{i}", name=f"o{i}").save() for i in range(3)]
     for owner in owners:
         await Parrot.new(name="rex", owner=owner).save()
-    found = await Owner.all().limit(2).delete(returning=True)
+    found = await Sailor.all().limit(2).delete(returning=True)
     assert [owner.name for owner in found] == ["o0", "o1"]
     assert await Parrot.all().count() == 1
