@@ -81,10 +81,13 @@ def begin(
 
 
 def _stamped(record: Record, changes: Raw) -> Raw:
-    """*changes* of *record*, with what ``on_save=`` says."""
+    """*changes* of *record*, with what ``on_save=`` says; what may have been written is sent as it was."""
+    state, found = record.__state__, stamps(record.__mapper__)
     for field in record.__mapper__.stamped:
-        record.__state__.values.pop(field.name, None)
-    return {**changes, **stamps(record.__mapper__)}
+        state.values.pop(field.name, None)
+        if state.layers.uncertain and field.key in changes:
+            found[field.key] = changes[field.key]
+    return {**changes, **found}
 
 
 def stamps(mapper: Mapper) -> Raw:
@@ -281,7 +284,8 @@ def _expectation(record: Record, changes: Raw, if_unchanged: IfUnchanged) -> Raw
     if layers.fresh:
         return {}
     expect: Raw = {}
-    for key in sorted({*changes, *_guarded(mapper, if_unchanged)}):
+    changed = changes.keys() - {field.key for field in mapper.stamped}  # which every save sets: no conflict
+    for key in sorted({*changed, *_guarded(mapper, if_unchanged)}):
         if key in layers.raw:
             expect[key] = layers.raw[key]
         elif layers.blank or layers.complete:

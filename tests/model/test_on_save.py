@@ -8,9 +8,22 @@ from typing import Any
 
 import pytest
 
-from aioredisca import BulkError, Database, Integer, Model, StaleWrite, String, ValidationError, conf, session
+from aioredisca import (
+    BulkError,
+    Database,
+    Integer,
+    Model,
+    OutcomeUnknown,
+    OutOfBounds,
+    StaleWrite,
+    String,
+    ValidationError,
+    conf,
+    session,
+)
 
 from ..support.drift import drift
+from ..support.proxy import Proxy
 
 CLOCK = itertools.count(1)
 
@@ -163,3 +176,49 @@ async def test_a_value_that_the_field_refuses_is_refused_before_io(db: Database)
     assert (db.round_trips, record.name) == (before, "a")
     with pytest.raises(BulkError, match="stamp"):  # there is still something to save
         await Wrong.save_many([record])
+
+
+class Note(Model):
+    text = String()
+    other = String()
+    number = Integer(index=True, minval=0)
+    stamp = Integer(index=True, on_save=lambda: next(CLOCK))
+
+
+async def test_what_every_save_sets_is_no_conflict_of_a_guard(db: Database, raw: Any) -> None:
+    await Note.new("1", text="a", number=0).save()
+    async with session(if_unchanged=True) as unit:
+        note = await Note.get("1")
+        async with session(autosave=True):
+            (await Note.get("1")).other = "theirs"
+        note.text = "b"
+        raw.hset("note:1", "text", "theirs")
+        with pytest.raises(StaleWrite) as caught:
+            await unit.flush()
+        assert caught.value.fields == ("text",)
+        raw.hset("note:1", "text", "a")
+        await unit.flush()
+        handle = Note("1")
+        unit.incr(handle, Note.number, -1)
+        with pytest.raises(OutOfBounds):
+            await unit.flush()
+        unit.incr(handle, Note.number, 3)
+        await unit.flush()
+        assert (handle.number, handle.stamp) == (2, int(raw.hget("note:1", "stamp")))
+    assert drift(raw, [Note]) == []
+
+
+async def test_a_write_that_got_no_answer_is_sent_with_the_same_stamp(
+    raw: Any, proxied: Database, proxy: Proxy
+) -> None:
+    await Note.new("0").save()
+    async with session(if_unchanged=True) as unit:
+        note = Note.new("1", text="a")
+        for text in ("a", "b"):
+            note.text = text
+            proxy.lose_next_reply()
+            with pytest.raises(OutcomeUnknown):
+                await unit.flush()
+            await unit.flush()
+            assert note.stamp == int(raw.hget("note:1", "stamp"))
+    assert drift(raw, [Note]) == []
