@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Literal, NamedTuple, TypeAlias
 
+from aioredisca.storage.codecs import EXACT_INTEGERS
 from aioredisca.storage.schema import Referrer, Schema
 from aioredisca.types import Arg, Raw
 
@@ -23,6 +24,10 @@ BATCH = 100
 
 MAX_BATCH = 5000
 """Records of one atomic write."""
+
+
+MOST_COUNTED = 10**18
+"""By how much a Counter changes in a flush at most: the sum of two such numbers has 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,13 @@ class More:
     adds: tuple[Add, ...] = field(default=(), repr=False)
 
     @property
+    def too_much(self) -> str | None:
+        """The number or counter to which more is added, by several, than the server can add exactly."""
+        found = [key for key, one in self.sums.items() if abs(one.by) > EXACT_INTEGERS]
+        found += [name for name, by in _counts(self.adds).items() if abs(by) >= MOST_COUNTED]
+        return found[0] if found else None
+
+    @property
     def writes(self) -> bool:
         """Whether anything changes, and would once more if it were asked twice."""
         return bool(self.sums or self.adds)
@@ -84,7 +96,22 @@ class More:
         sums = dict(self.sums)
         for key, one in other.sums.items():
             sums[key] = sums[key].and_then(one) if key in sums else one
-        return More((*self.requires, *other.requires), sums, (*self.adds, *other.adds))
+        return More((*self.requires, *other.requires), sums, _summed((*self.adds, *other.adds)))
+
+
+def _counts(adds: Sequence[Add]) -> dict[str, int]:
+    """What *adds* add to counters."""
+    counts = dict[str, int]()
+    for one in adds:
+        if one.command == "INCRBY":
+            counts[one.name] = counts.get(one.name, 0) + int(one.arguments[0])
+    return counts
+
+
+def _summed(adds: Sequence[Add]) -> tuple[Add, ...]:
+    """*adds* with one command for each counter, which cannot fail once the counter was looked at."""
+    others = (one for one in adds if one.command != "INCRBY")
+    return (*others, *(Add(name, "INCRBY", (by,)) for name, by in _counts(adds).items()))
 
 
 NO_MORE = More()

@@ -39,6 +39,10 @@ if TYPE_CHECKING:
     from aioredisca.model.record import Record
     from aioredisca.query.columns import Output
 
+TOO_MUCH = (
+    "is counted in one flush by more than the server can add exactly: up to 2**53, a Counter up to 18 digits"
+)
+
 SaveMode = Literal["create", "update", "upsert"]
 IfUnchanged: TypeAlias = "bool | Literal['record'] | Sequence[Output[Any, Any]]"
 Begun: TypeAlias = "Sequence[tuple[Record, Change]]"
@@ -208,6 +212,11 @@ def with_more(record: Record, store: Store, change: Change | None, more: More) -
     if more.sums and change.mode == "create":
         state.layers.put_back()
         raise not_yet_stored(record, "incr() counts in")
+    if (key := more.too_much) is not None:
+        state.layers.put_back()
+        error = ValidationError(mapper.name, mapper.attribute(key), TOO_MUCH)
+        error.instance = record
+        raise error
     return change
 
 

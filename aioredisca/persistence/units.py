@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from aioredisca.compiler.changes import Add, More, Requirement
+from aioredisca.compiler.changes import MOST_COUNTED, Add, More, Requirement
 from aioredisca.compiler.conditions import (
     All,
     And,
@@ -46,9 +46,6 @@ if TYPE_CHECKING:
 
 MOST = 1000
 """Values that one call adds."""
-
-MOST_COUNTED = 10**18
-"""By how much a Counter changes in a flush at most: the sum of two such numbers has 64 bits."""
 
 _Texts = Callable[[Between], tuple[str, str, str]]
 """How a range is asked for by what is stored: see ``as_texts`` in fields/predicates.py."""

@@ -224,6 +224,31 @@ async def test_collections_of_another_type_and_counters_that_are_full_stop_the_f
         unit.discard()
 
 
+async def test_several_counts_are_one_that_is_exact_or_refused(db: Database, raw: Any) -> None:
+    await product(rank=-(2**53)).save()
+    most = 10**18 - 1
+    raw.set("product/l/views/1", most)
+    async with session() as unit:
+        one = await Product.get("1")
+        one.kind = "b"
+        unit.incr(one, Product.rank, 2**53)
+        unit.incr(one, Product.rank, 2**53 - 1)  # together no double: it would end at 2**53
+        with pytest.raises(ValidationError, match="rank: is counted in one flush by more") as caught:
+            await unit.flush()
+        assert caught.value.instance is one
+        unit.incr(one, Product.rank, 1 - 2**53)
+        for _ in range(10):
+            unit.incr(one, Product.views, most)  # ten of them overflow 64 bits
+        with pytest.raises(ValidationError, match="views: is counted in one flush by more"):
+            await unit.flush()
+        assert raw.hget("product:1", "kind") == b"a"
+        for _ in range(9):
+            unit.incr(one, Product.views, -most)
+        await unit.flush()
+        assert (one.rank, await one.views.get()) == (0, 2 * most)
+    assert drift(raw, [Product]) == []
+
+
 async def test_what_a_delete_takes_along_gets_no_collection(db: Database, raw: Any) -> None:
     await product().save()
     await Order.new("1", product=Product("1"), count=1).save()
