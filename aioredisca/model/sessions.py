@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import decimal
 import random
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import Token
@@ -307,9 +308,17 @@ PAUSE, LONGEST = 0.002, 0.2
 
 MOST_ATTEMPTS = 100
 
+LEFT = (
+    "retry_on_conflict(): somebody else was faster, so nothing of the block was saved. It did not run again, "
+    "for `return` or `break` has left the loop: leave the block by its end, and return behind the loop"
+)
+"""What is told where no error can be raised any more."""
+
 
 class BaseRetry:
     """What both colours of :func:`retry_on_conflict` share: which attempt is on, and what came of it."""
+
+    _state = "begun"
 
     def __init__(self, attempts: int, db: object, if_unchanged: Guard) -> None:
         if whole_in(attempts, 1, MOST_ATTEMPTS) is None:
@@ -317,7 +326,10 @@ class BaseRetry:
         self.db = None if db is None else hooks.open_database(db)
         self.if_unchanged: Guard = if_unchanged
         self._attempts, self._made = attempts, 0
-        self._state = "begun"
+
+    def __del__(self) -> None:
+        if self._state == "again":
+            warnings.warn(LEFT, RuntimeWarning, stacklevel=2)
 
     def begin(self) -> bool:
         """Whether there is to be one more attempt. UsageError where the last one was not entered."""
@@ -399,8 +411,10 @@ def retry_on_conflict(attempts: int = 5, db: object = None, *, if_unchanged: Gua
     StaleWrite leaves it. Every other error leaves it at once: OutOfBounds, UniqueViolation and Gone are
     answers, and after OutcomeUnknown nobody knows.
 
-    What the block does beside its session is done again each time: send mails behind the loop. Records from
-    outside of the block are of no use in it. For numbers ``incr()`` of the session needs no second attempt.
+    Leave the block by its end: left by ``return`` or ``break`` it is saved as well, but cannot run again
+    where that is refused (RuntimeWarning). What the block does beside its session is done again each time:
+    send mails behind the loop. Records from outside of the block are of no use in it. For numbers ``incr()``
+    of the session needs no second attempt.
     UsageError for less than 1 and more than 100 attempts.
     """
     return Retry(attempts, db, if_unchanged)

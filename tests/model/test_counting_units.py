@@ -447,6 +447,24 @@ async def test_attempts_end_with_the_last_refusal_or_any_other_error(db: Databas
             retry_on_conflict(wrong)  # type: ignore[arg-type]
 
 
+async def test_a_block_that_is_left_by_return_tells_what_it_did_not_save(db: Database, raw: Any) -> None:
+    await product(sold=0).save()
+
+    async def sell(steal: bool) -> None:
+        async for attempt in retry_on_conflict():
+            async with attempt:
+                one = await Product.get("1")
+                one.sold = (one.sold or 0) + 1
+                if steal:
+                    raw.hset("product:1", "sold", 9)
+                return
+
+    await sell(steal=False)
+    with pytest.warns(RuntimeWarning, match="nothing of the block was saved"):
+        await sell(steal=True)
+    assert raw.hget("product:1", "sold") == b"9"
+
+
 class Plain(sync.Model):
     n = sync.Integer(index=True)
     log = sync.ListOf(sync.String())
