@@ -269,6 +269,8 @@ async def upsert(
     ttl: Duration | Missing | None = MISSING,
 ) -> R:
     """The record of that id, whether it is there or not, with these values set and these numbers added to."""
+    if not isinstance(counts, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("incr= takes columns with numbers, as in incr={Hits.n: 1}")
     mapper = model.__mapper__
     id = mapper.record_id(model_id)
     store = mapper.store()

@@ -332,6 +332,8 @@ async def test_a_count_by_id_is_one_round_trip_created_or_not(db: Database, raw:
     assert raw.hget("hits:1", "of") == b"page"
     with pytest.raises(UsageError, match="is set and counted"):
         await Hits.upsert("1", incr={Hits.n: 1}, n=3)
+    with pytest.raises(UsageError, match="takes columns with numbers"):
+        await Hits.upsert("1", incr=[Hits.n])  # type: ignore[arg-type]
     await Spread.upsert("9", incr={Spread.stock: 2, Spread.number: 7}, name="nine")
     assert [one.stock for one in await Spread.number.find(7)] == [2]
     async with session() as unit:
