@@ -212,9 +212,9 @@ def with_more(record: Record, store: Store, change: Change | None, more: More) -
     if more.sums and change.mode == "create":
         state.layers.put_back()
         raise not_yet_stored(record, "incr() counts in")
-    if (key := more.too_much) is not None:
+    if (excess := more.too_much) is not None:
         state.layers.put_back()
-        error = ValidationError(mapper.name, mapper.attribute(key), TOO_MUCH)
+        error = ValidationError(mapper.name, mapper.attribute(excess), TOO_MUCH)
         error.instance = record
         raise error
     return change
