@@ -84,8 +84,9 @@ class IsNone:
 class Between:
     """The score of the field's value lies within the bounds; None is an open end.
 
-    ``digits``  a value that is stored as up to 15 digits has that number as its score.
-    ``exact``   scores are decimal numbers of any size, which only rows are judged by: no index holds them.
+    ``digits``   a value that is stored as up to 15 digits has that number as its score.
+    ``spelled``  the number that a value spells is its score: the server judges it without knowing the kind.
+    ``exact``    scores are decimal numbers of any size, which only rows are judged by: no index holds them.
     """
 
     key: str
@@ -93,6 +94,7 @@ class Between:
     high: Bound | None
     score: Callable[[bytes], str] = field(compare=False, repr=False)
     digits: bool = field(default=False, compare=False, repr=False)
+    spelled: bool = field(default=False, compare=False, repr=False)
     exact: bool = field(default=False, compare=False, repr=False)
     _from: float | Decimal = field(init=False, compare=False, repr=False)
     _to: float | Decimal = field(init=False, compare=False, repr=False)
@@ -124,7 +126,7 @@ class Between:
         number = Decimal if self.exact else float
         low = max(lows, key=lambda bound: (number(bound.score), not bound.inclusive), default=None)
         high = min(highs, key=lambda bound: (number(bound.score), bound.inclusive), default=None)
-        return Between(self.key, low, high, self.score, self.digits, self.exact)
+        return Between(self.key, low, high, self.score, self.digits, self.spelled, self.exact)
 
 
 @dataclass(frozen=True, slots=True)

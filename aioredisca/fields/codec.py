@@ -41,10 +41,11 @@ class Codec:
     ``decode_fast``        what :meth:`read` does, in one step, for most stored values; ValueError for others.
                            It makes reading 2.7 times as fast.
     ``digits_are_scores``  a value that is stored as up to 15 digits has that number as its score.
+    ``spells_score``       the number that a stored value spells is its score, where it is one of the field at all.
     ``sets_plainly``       an assignment does nothing but accept the value and keep it.
     """
 
-    __slots__ = ("accept_fast", "decode_fast", "digits_are_scores", "field", "sets_plainly")
+    __slots__ = ("accept_fast", "decode_fast", "digits_are_scores", "field", "sets_plainly", "spells_score")
 
     field: Any
     """The field, of which a checker would make the value of an attribute."""
@@ -53,7 +54,7 @@ class Codec:
         self.field = field
         self.accept_fast: FastAccept = _never
         self.decode_fast: FastDecode | None = None
-        self.digits_are_scores = self.sets_plainly = False
+        self.digits_are_scores = self.spells_score = self.sets_plainly = False
 
     def settle(self) -> None:
         """Look at the field once, now that it is complete and its name is known: a class has it."""
@@ -61,7 +62,9 @@ class Codec:
         accepts, decodes = self._fast_accept(), self._fast_decode()
         self.accept_fast = accepts if accepts and self.keeps(*_HOOKS_OF_ACCEPTING) else _never
         self.decode_fast = decodes if decodes and self.keeps(*_HOOKS_OF_DECODING) else None
-        self.digits_are_scores = self._digits_are_scores() and self.keeps(*_HOOKS_OF_SCORES)
+        scores = self.keeps(*_HOOKS_OF_SCORES)
+        self.digits_are_scores = scores and self._digits_are_scores()
+        self.spells_score = scores and self._spells_score()
         self.sets_plainly = self.keeps("__set__")
         field.__access__ = (field.name, field.key, self.decode_fast)  # a look at one object the less
 
@@ -83,6 +86,9 @@ class Codec:
 
     def _digits_are_scores(self) -> bool:
         return False
+
+    def _spells_score(self) -> bool:
+        return self._digits_are_scores()
 
     def coerce(self, value: Any, mapper: Mapper) -> Any:
         """A given value as the type of the field. ValueError says why not."""

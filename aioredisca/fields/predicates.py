@@ -142,7 +142,7 @@ def _encoded(field: Field[Any], value: Any, mapper: Mapper) -> bytes:
 def _between(field: Field[Any], low: Bound | None, high: Bound | None) -> Between:
     codec = field.__codec__
     if not _measured(field):
-        return Between(field.key, low, high, codec.raw_score, codec.digits_are_scores)
+        return Between(field.key, low, high, codec.raw_score, codec.digits_are_scores, codec.spells_score)
     measure, decode = codec.measure, codec.decode
     return Between(
         field.key, low, high, lambda raw: measure(decode(raw)), codec.digits_are_scores, exact=True

@@ -26,7 +26,7 @@ class DateTimeCodec(Codec):
     def _fast_decode(self) -> FastDecode | None:
         return codecs.plain_datetime
 
-    def _digits_are_scores(self) -> bool:
+    def _spells_score(self) -> bool:
         return True
 
     def beyond(self, value: Any) -> int:

@@ -251,6 +251,7 @@ def test_the_commands_that_are_asked_for_are_those_of_the_storage_page() -> None
         *("@CONNECTION", "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "SORT_RO", "INFO"),
         *("HPEXPIRE", "HPEXPIREAT", "HPERSIST", "HPTTL"),
         *("ROLE", "WAIT"),  # with Sentinel, with wait=
+        *"XLEN XADD XREAD XRANGE XREVRANGE XINFO XGROUP XREADGROUP XAUTOCLAIM XACK".split(),  # of feeds
     }
 
 

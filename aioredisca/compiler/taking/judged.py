@@ -37,7 +37,7 @@ def can_judge(condition: Condition) -> bool:
 
 
 def _is_plain(leaf: Leaf) -> bool:
-    return not isinstance(leaf, Between) or (leaf.digits and not leaf.exact)
+    return not isinstance(leaf, Between) or (leaf.spelled and not leaf.exact)
 
 
 def judged(condition: Condition, left_out: Collection[str]) -> list[Arg]:
