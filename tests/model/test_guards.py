@@ -84,6 +84,21 @@ async def test_a_guarded_session_compares_what_it_changes_with_what_it_loaded(db
     assert drift(raw, [Order, Part]) == []
 
 
+async def test_what_nothing_meets_refuses_all_though_it_names_no_field(db: Database, raw: Any) -> None:
+    await Order.new("1", status="open", total=1).save()
+    nothing = ~Order.all()
+    for condition in (nothing, (Order.total == 1) & nothing, nothing | (Order.total > 5) | (Order.total < 0)):
+        async with session() as unit:
+            order = await Order.get("1")
+            order.note = "mine"
+            unit.require(order, condition)
+            with pytest.raises(StaleWrite, match="is not as required") as caught:
+                await unit.flush()
+            assert len({*caught.value.fields}) == len(caught.value.fields)
+            unit.discard()
+    assert raw.hget("order:1", "note") is None
+
+
 async def test_record_compares_all_fields_and_deletes_too(db: Database, raw: Any) -> None:
     await Order.save_many([Order.new(str(i), status="open", total=1) for i in range(3)])
     async with session(if_unchanged="record") as unit:
