@@ -33,8 +33,8 @@ UNCUT = (
 """What to do about a flush of more than one call can hold."""
 
 IN_DOUBT = (
-    "the last flush got no answer, and it counts or adds: to send it again may do so twice. Look at what is "
-    "stored, discard() what waits, and do what is missing"
+    "the last flush got no answer, or was denied a right, and it counts or adds: to send it again may do so "
+    "twice. Look at what is stored, discard() what waits, and do what is missing"
 )
 """Why a unit is not flushed again of which nobody knows whether it was written."""
 

@@ -323,8 +323,18 @@ def number_field(mapper: Mapper, column: object) -> Number[Any]:
     if field is None:
         refuse_moment(mapper.name, column)
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
+    return countable(mapper, field)
+
+
+def countable(mapper: Mapper, field: Field[Any]) -> Number[Any]:
+    """*field*, in which can be counted. UsageError for any other."""
     if not isinstance(field, Number):
         raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    if field.on_save is not None:
+        raise UsageError(
+            f"{mapper.name}.{field.name} has on_save=, by which every write gives it another value: nothing "
+            f"can count in it"
+        )
     return field
 
 
