@@ -4,15 +4,12 @@
 --
 -- ARGV   behind the groups, per command: number of the record, number of the key, name of the collection, the command,
 --        how many arguments follow, and these. At the very end: where the first begins.
--- reply  a refusal {'COUNTER', record, name} where a counter is no number of up to 18 digits, or all that is added to
---        it in this call might leave 64 bits
-
-local LARGEST = 9e18 -- so far from 2^63 that no double is mistaken for a number that fits
+-- reply  a refusal {'COUNTER', record, name} where a counter is no number of up to 18 digits
 
 local adds, add_at = {}, tonumber(ARGV[#ARGV])
 local LOOKS = {RPUSH = 'LLEN', LTRIM = 'LLEN', SADD = 'SCARD', ZADD = 'ZCARD', INCRBY = 'GET'}
 local TRIES = {RPUSH = {'0'}, LTRIM = {'0', '-1'}, SADD = {'0'}, ZADD = {'0', '0'}, INCRBY = {'0'}}
-local sums, untried = {}, {} -- what counters will hold, by key; commands with the arguments to try them with
+local untried = {} -- commands with the arguments to try them with
 
 local there = {} -- by the number of a record: whether it is stored, and keeps what its collections hold
 for _, g in ipairs(groups) do
@@ -28,12 +25,9 @@ while add_at < #ARGV do
   adds[#adds + 1] = {record = record, key = KEYS[tonumber(key)], command = command, first = first, last = first + arguments - 1}
   add_at = first + arguments
   local held = there[record] and call(LOOKS[command], KEYS[tonumber(key)]) -- another type stops the script here
-  if command == 'INCRBY' then
-    local digits, counter = string.match(held or '0', '^-?(%d+)$'), KEYS[tonumber(key)]
-    sums[counter] = (sums[counter] or tonumber(held or '0') or 0) + tonumber(ARGV[first])
-    if not digits or #digits > 18 or math.abs(sums[counter]) > LARGEST then
-      return {'COUNTER', record, name}
-    end
+  local digits = command == 'INCRBY' and string.match(held or '0', '^-?(%d+)$')
+  if command == 'INCRBY' and not (digits and #digits < 19) then
+    return {'COUNTER', record, name}
   end
   untried[command] = TRIES[command]
 end
