@@ -26,7 +26,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
-from aioredisca.fields.numbers import Number
+from aioredisca.fields.numbers import Number, countable
 from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
 from aioredisca.storage.replies import check_values, strange
@@ -334,18 +334,6 @@ def number_field(mapper: Mapper, column: object) -> Number[Any]:
         refuse_moment(mapper.name, column)
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
     return countable(mapper, field)
-
-
-def countable(mapper: Mapper, field: Field[Any]) -> Number[Any]:
-    """*field*, in which can be counted. UsageError for any other."""
-    if not isinstance(field, Number):
-        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
-    if field.on_save is not None:
-        raise UsageError(
-            f"{mapper.name}.{field.name} has on_save=, by which every write gives it another value: nothing "
-            f"can count in it"
-        )
-    return field
 
 
 def counted_in_python(mapper: Mapper, field: Field[Any]) -> UsageError:

@@ -17,8 +17,9 @@ from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call, moment_call, read_moment
 from aioredisca.errors import BulkError, Conflict, TooManyArguments, UsageError, ValidationError
 from aioredisca.fields.access import to_be_deleted
+from aioredisca.fields.numbers import countable
 from aioredisca.persistence import asking, executor
-from aioredisca.persistence.pending import begin_delete, countable, learn, split, stamps, supersede
+from aioredisca.persistence.pending import begin_delete, learn, split, stamps, supersede
 from aioredisca.query import execution
 from aioredisca.query.scan import Found, Scan
 from aioredisca.query.spec import QuerySpec
