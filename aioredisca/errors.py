@@ -218,7 +218,7 @@ class StaleWrite(Conflict):
     def __str__(self) -> str:
         record, names = f"{self.model}({self.id!r})", ", ".join(self.fields)
         if self.required:
-            return f"{record} is not as required in {names}: begin anew with what is stored"
+            return f"{record} is not as required{names and f' in {names}'}: begin anew with what is stored"
         cure = "reload() keeps your changes and takes theirs; then decide and save again"
         return f"{record} was changed by somebody else in {names}: {cure}"
 

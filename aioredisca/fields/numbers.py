@@ -51,6 +51,18 @@ def _digits(given: int, least: int, cure: str = "") -> int:
     return given
 
 
+def countable(mapper: Mapper, field: Field[Any]) -> Number[Any]:
+    """*field*, in which can be counted. UsageError for any other."""
+    if not isinstance(field, Number):
+        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
+    if field.on_save is not None:
+        raise UsageError(
+            f"{mapper.name}.{field.name} has on_save=, by which every write gives it another value: nothing "
+            f"can count in it"
+        )
+    return field
+
+
 def increment(field: Number[Any], by: Any, low: Any, high: Any, mapper: Mapper) -> Increment:
     """What to add on the server, and the bounds of the result: those given and the field's own."""
     places = field.places

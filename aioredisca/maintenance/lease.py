@@ -11,7 +11,7 @@ import os
 import platform
 import secrets
 from contextlib import suppress
-from time import monotonic, sleep
+from time import monotonic
 from types import TracebackType
 
 from aioredisca.compiler import positions
@@ -59,7 +59,7 @@ class Lease:
 
     async def wait(self, seconds: float) -> None:
         """Hold it for so many seconds, one at most."""
-        await self._store.transport().offload(sleep, min(seconds, 1.0))
+        await self._store.transport().sleep(min(seconds, 1.0))
         await self.keep()
 
     async def _ask(self, seconds: float) -> None:

@@ -29,7 +29,7 @@ class Pace:
             return
         self._due = max(self._due, time.monotonic() - 1) + count / self._rate
         while (rest := self._due - time.monotonic()) > 0:
-            await self._store.transport().offload(time.sleep, min(rest, _LONGEST))
+            await self._store.transport().sleep(min(rest, _LONGEST))
 
 
 @dataclass

@@ -113,7 +113,9 @@ class BaseSession:
         the record and the fields, and nothing is written. Without conditions the record must be there: Gone.
 
         UsageError for a condition on another class, on ``expires_at``, and on the order of a field of your
-        own. In a cluster it is asked for what is written in the slot of the record: docs/cluster.md.
+        own. In a cluster it is asked for what is written in the slot of the record: docs/cluster.md. Where
+        the record is saved, deleted or counted in by itself before the flush, that is asked in the flush's
+        place.
         """
         self._unit.need_own(record)
         specs = [spec_of(condition) for condition in conditions]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from weakref import WeakValueDictionary
 
-from aioredisca.compiler.changes import MAX_BATCH, NO_MORE, More
+from aioredisca.compiler.changes import MAX_BATCH, NO_MORE, More, Requirement
 from aioredisca.errors import RediscaError, TooManyArguments, UsageError
 from aioredisca.fields.access import (
     changed_in_place,
@@ -33,8 +34,8 @@ UNCUT = (
 """What to do about a flush of more than one call can hold."""
 
 IN_DOUBT = (
-    "the last flush got no answer, and it counts or adds: to send it again may do so twice. Look at what is "
-    "stored, discard() what waits, and do what is missing"
+    "the last flush got no answer, or was denied a right, and it counts or adds: to send it again may do so "
+    "twice. Look at what is stored, discard() what waits, and do what is missing"
 )
 """Why a unit is not flushed again of which nobody knows whether it was written."""
 
@@ -137,6 +138,13 @@ class UnitOfWork:
         """Forget what was to be asked of *record*, and let it go if nothing else is to be done."""
         self.more.pop(id(record), None)
         self.release(record)
+
+    def take_requirements(self, record: Record) -> tuple[Requirement, ...]:
+        """What is required of *record*, which another write than the flush asks now."""
+        more = self.more.pop(id(record), NO_MORE)
+        if more.writes:
+            self.more[id(record)] = replace(more, requires=())
+        return more.requires
 
     def take_back(self, record: Record, more: More, *, asked: bool) -> None:
         """*more* was not written, or nobody knows if *asked*: it waits again, before what came since."""

@@ -17,6 +17,7 @@ from aioredisca.fields.access import check_changeable, decoded, keep_touched, ne
 from aioredisca.fields.numbers import Number, increment
 from aioredisca.persistence import asking, claims, executor, readiness
 from aioredisca.persistence.pending import (
+    as_required,
     counted,
     counted_in_python,
     learn,
@@ -71,7 +72,7 @@ async def incr(
                 raise counted_in_python(mapper, field)
             text = await _counted_twice(store, record, field, by, change, wanted)
         else:
-            (outcome,) = await executor.write(store, [(record, change)])
+            (outcome,) = await executor.write(store, [(record, as_required(record, change))])
             text = counted(change, outcome)[field.key]
             if stamped:
                 learn(record, stamped)

@@ -401,7 +401,7 @@ def _plain_error(refusal: Refusal, record: Record, change: Change) -> RediscaErr
         case "STALE":
             return StaleWrite(model, change.id, names)
         case "UNMET":
-            return StaleWrite(model, change.id, names, required=True)
+            return StaleWrite(model, change.id, [*dict.fromkeys(names)], required=True)
         case "COUNTER":
             return OutOfBounds(model, change.id, names[0])
         case "UNIQUE":

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aioredisca.compiler.changes import COUNTING, Change, Mode, More
+from aioredisca.compiler.changes import COUNTING, NO_MORE, Change, Mode, More
 from aioredisca.compiler.writes import Counted, Lost, Outcome
 from aioredisca.errors import (
     Conflict,
@@ -26,7 +26,7 @@ from aioredisca.fields.access import (
     need_id,
     touched,
 )
-from aioredisca.fields.numbers import Number
+from aioredisca.fields.numbers import Number, countable
 from aioredisca.fields.times import refuse_moment
 from aioredisca.storage.moments import AS_IT_WAS, Duration
 from aioredisca.storage.replies import check_values, strange
@@ -157,10 +157,20 @@ def begin_all(
     store: Store, records: Sequence[Any], mode: Mode | None, ttl: Duration | Missing | None = MISSING
 ) -> list[tuple[Any, Change]]:
     """Begin every record that has something to write; where one cannot, none is."""
-    return _begun(
-        records,
-        lambda record: begin_delete(record, store) if mode == "delete" else begin(record, store, ttl=ttl),
-    )
+
+    def begin_one(record: Record) -> Change | None:
+        change = begin_delete(record, store) if mode == "delete" else begin(record, store, ttl=ttl)
+        return change and as_required(record, change)
+
+    return _begun(records, begin_one)
+
+
+def as_required(record: Record, change: Change) -> Change:
+    """*change*, which asks what the session requires of *record*: its flush would find what this wrote."""
+    unit = record.__state__.unit
+    if unit is not None and unit.more and (requires := unit.take_requirements(record)):
+        change.more = More(requires=requires).and_then(change.more or NO_MORE)
+    return change
 
 
 def begin_flush(
@@ -323,9 +333,7 @@ def number_field(mapper: Mapper, column: object) -> Number[Any]:
     if field is None:
         refuse_moment(mapper.name, column)
         raise UsageError(f"incr() takes a column of {mapper.name}; not {column!r}")
-    if not isinstance(field, Number):
-        raise UsageError(f"{mapper.name}.{field.name}: incr() counts Integer and Decimal fields")
-    return field
+    return countable(mapper, field)
 
 
 def counted_in_python(mapper: Mapper, field: Field[Any]) -> UsageError:
@@ -354,8 +362,7 @@ def finish(record: Record, change: Change, outcome: Outcome) -> None:
     state = record.__state__
     if change.mode in COUNTING:
         learn(record, {**counted(change, outcome)})
-        return
-    if change.mode == "check":
+    elif change.mode == "check":
         pass  # nothing was written
     elif change.mode == "delete" or (outcome is None and not change.skip):  # it went along with one
         state.layers.be_gone()
@@ -407,9 +414,11 @@ def supersede(record: Record, changed: Raw, before: Raw) -> None:
 
 def put_back(record: Record, change: Change, error: BaseException) -> None:
     """The write failed: its changes are pending again, below those made since."""
-    if change.mode in COUNTING:
-        return  # nothing was on its way, and nothing may count as done at the next save
     state = record.__state__
+    if change.mode in COUNTING:  # nothing was on its way, and nothing may count as done at the next save
+        if state.unit is not None and change.more is not None and change.more.requires:
+            state.unit.take_back(record, More(requires=change.more.requires), asked=False)
+        return
     layers = state.layers
     layers.put_back()
     if change.more is not None and state.unit is not None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from aioredisca.errors import UsageError
 from aioredisca.fields.access import need_record
 from aioredisca.persistence import executor
-from aioredisca.persistence.pending import begin, begin_delete
+from aioredisca.persistence.pending import as_required, begin, begin_delete
 from aioredisca.types import MISSING
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def save(
     try:
         change = begin(record, store, mode, if_unchanged, ttl)
         if change is not None:
-            await executor.write(store, [(record, change)])
+            await executor.write(store, [(record, as_required(record, change))])
     finally:
         lock.release()
     return record
@@ -50,7 +50,8 @@ async def delete(record: Record) -> bool:
     lock = state.lock(store.transport())
     await lock.acquire()
     try:
-        (deleted,) = await executor.write(store, [(record, begin_delete(record, store))])
+        change = as_required(record, begin_delete(record, store))
+        (deleted,) = await executor.write(store, [(record, change)])
         return deleted is True
     finally:
         lock.release()

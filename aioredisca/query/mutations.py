@@ -17,7 +17,7 @@ from aioredisca.compiler.changes import BATCH, Change, Mode
 from aioredisca.compiler.loads import load_call, moment_call, read_moment
 from aioredisca.errors import BulkError, Conflict, TooManyArguments, UsageError, ValidationError
 from aioredisca.fields.access import to_be_deleted
-from aioredisca.fields.numbers import Number
+from aioredisca.fields.numbers import countable
 from aioredisca.persistence import asking, executor
 from aioredisca.persistence.pending import begin_delete, learn, split, stamps, supersede
 from aioredisca.query import execution
@@ -106,8 +106,7 @@ async def delete(spec: QuerySpec[R]) -> int:
 async def incr(spec: QuerySpec[R], field: Field[Any], by: Any) -> int:
     """Add *by* to a number of every match, None counting as 0; how many records were changed."""
     mapper, codec = spec.mapper, field.__codec__
-    if not isinstance(field, Number):
-        raise UsageError(f"incr() counts in a field of numbers; {field.name} is a {type(field).__name__}")
+    countable(mapper, field)
     step, stamped = codec.operand(by, mapper), stamps(mapper)
 
     def add(raw: Raw) -> Sets:

@@ -207,7 +207,6 @@ async def test_collections_of_another_type_and_counters_that_are_full_stop_the_f
 ) -> None:
     await product().save()
     raw.set("product/l/log/1", "foreign")
-    raw.set("product/l/views/1", str(10**18))
     async with session() as unit:
         one = Product("1")
         one.kind = "b"
@@ -216,12 +215,17 @@ async def test_collections_of_another_type_and_counters_that_are_full_stop_the_f
             await unit.flush()
         assert raw.hget("product:1", "kind") == b"a"
         unit.discard()
+        raw.set("product/l/views/1", str(10**18))
         one.kind = "b"
         unit.incr(one, Product.views)
         with pytest.raises(OutOfBounds):
             await unit.flush()
         assert raw.hget("product:1", "kind") == b"a"
         unit.discard()
+        raw.set("product/l/views/1", str(1 - 10**18))  # 18 digits, whatever the sign
+        unit.incr(one, Product.views)
+        await unit.flush()
+        assert await one.views.get() == 2 - 10**18
 
 
 async def test_several_counts_are_one_that_is_exact_or_refused(db: Database, raw: Any) -> None:

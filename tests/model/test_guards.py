@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from aioredisca import (
+    BulkError,
     Database,
     Date,
     DateTime,
@@ -82,6 +83,54 @@ async def test_a_guarded_session_compares_what_it_changes_with_what_it_loaded(db
         await unit.flush()
     assert raw.hget("order:1", "note") == b"over it"
     assert drift(raw, [Order, Part]) == []
+
+
+async def test_what_nothing_meets_refuses_all_though_it_names_no_field(db: Database, raw: Any) -> None:
+    await Order.new("1", status="open", total=1).save()
+    nothing = ~Order.all()
+    for condition in (nothing, (Order.total == 1) & nothing, nothing | (Order.total > 5) | (Order.total < 0)):
+        async with session() as unit:
+            order = await Order.get("1")
+            order.note = "mine"
+            unit.require(order, condition)
+            with pytest.raises(StaleWrite, match="is not as required") as caught:
+                await unit.flush()
+            assert len({*caught.value.fields}) == len(caught.value.fields)
+            unit.discard()
+    assert raw.hget("order:1", "note") is None
+
+
+async def test_what_writes_a_record_by_itself_asks_what_is_required_of_it(db: Database, raw: Any) -> None:
+    """The flush would find what that has written, and refuse it."""
+
+    async def save(order: Order) -> None:
+        order.total = 2
+        await order.save()
+
+    async def save_many(order: Order) -> None:
+        order.total = 2
+        await Order.save_many([order])
+
+    writes = (save, save_many, lambda order: order.incr(Order.total), lambda order: order.delete())
+    for write in writes:
+        for theirs in (False, True):
+            await Order.new("1", status="open", total=1).save(mode="upsert")
+            async with session(autosave=True) as unit:
+                order = await Order.get("1")
+                unit.require_unchanged(order)
+                if theirs:
+                    raw.hset("order:1", "note", "theirs")
+                    with pytest.raises((StaleWrite, BulkError)):
+                        await write(order)
+                    assert raw.hget("order:1", "total") == b"1"
+                    with pytest.raises(StaleWrite):  # it waits with the changes
+                        await unit.flush()
+                    unit.discard()
+                else:
+                    await write(order)
+                    assert unit.dirty == ()
+            raw.hdel("order:1", "note")
+    assert drift(raw, [Order]) == []
 
 
 async def test_record_compares_all_fields_and_deletes_too(db: Database, raw: Any) -> None:

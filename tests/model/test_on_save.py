@@ -17,6 +17,7 @@ from aioredisca import (
     OutOfBounds,
     StaleWrite,
     String,
+    UsageError,
     ValidationError,
     conf,
     session,
@@ -222,3 +223,22 @@ async def test_a_write_that_got_no_answer_is_sent_with_the_same_stamp(
             await unit.flush()
             assert note.stamp == int(raw.hget("note:1", "stamp"))
     assert drift(raw, [Note]) == []
+
+
+async def test_nothing_counts_in_what_every_write_sets(db: Database) -> None:
+    record = await Stamped.new("1").save()
+    async with session() as unit:
+        mine = await Stamped.get("1")
+        counts: list[Callable[[], Any]] = [
+            lambda: record.incr(Stamped.stamp, 5),
+            lambda: Stamped.upsert("1", incr={Stamped.stamp: 5}),
+            lambda: Stamped.all().incr(Stamped.stamp, 5),
+        ]
+        before = db.round_trips
+        for count in counts:
+            with pytest.raises(UsageError, match="has on_save="):
+                await count()
+        with pytest.raises(UsageError, match="has on_save="):
+            unit.incr(mine, Stamped.stamp, 5)
+        assert db.round_trips == before
+    assert (await Stamped.get("1")).stamp == record.stamp

@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 import redis
 
-from aioredisca import Database, Model, PermissionDenied, Reference, String, session
+from aioredisca import (
+    Counter,
+    Database,
+    Integer,
+    ListOf,
+    Model,
+    PermissionDenied,
+    Reference,
+    SetOf,
+    SortedSet,
+    String,
+    session,
+)
 
 from ..support.drift import drift
 from ..support.models import User
@@ -181,3 +193,33 @@ async def test_a_right_that_is_granted_later_is_used_without_a_restart(
         await user.save()
     await close(restricted, driver)
     assert drift(admin, [User]) == []
+
+
+class Cart(Model):
+    count = Integer()
+    lines = ListOf(String(), maxlen=3)
+    tags = SetOf(String())
+    best = SortedSet(String())
+    visits = Counter()
+
+
+@pytest.mark.parametrize("command", ["rpush", "ltrim", "sadd", "zadd", "incrby"])
+async def test_a_flush_that_may_not_add_writes_nothing(
+    server: Server, db: Database, admin: Any, driver: str, command: str
+) -> None:
+    """The rights to add are not probed for with the first write: few who write use them."""
+    await Cart.new("1", count=1).save()
+    before = {key: admin.dump(key) for key in admin.keys("*")}
+    restricted = restrict(server, admin, "~*", "&*", "+@all", f"-{command}")
+    async with session(restricted) as unit:
+        cart = await Cart.get("1")
+        cart.count = 2
+        unit.append(cart, Cart.lines, "a")
+        unit.add(cart, Cart.tags, "b")
+        unit.set_scores(cart, Cart.best, {"c": 1})
+        unit.incr(cart, Cart.visits)
+        with pytest.raises(PermissionDenied):
+            await unit.flush()
+        assert {key: admin.dump(key) for key in admin.keys("*")} == before
+        unit.discard()
+    await close(restricted, driver)

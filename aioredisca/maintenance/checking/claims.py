@@ -8,7 +8,6 @@ while later, and taken away only as docs/storage.md has it, so that such a write
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
@@ -179,7 +178,7 @@ async def stray(store: Store, schema: Schema, claims: Sequence[Release]) -> list
     """Those of the *claims* in a partition whose record does not hold the value, now and a while later."""
     suspects = await _unheld(store, schema, claims)
     if suspects:
-        await store.transport().offload(time.sleep, WHILE)
+        await store.transport().sleep(WHILE)
         calls = [Call(("HGET", schema.keys.claims(one.of), one.value)) for one in suspects]
         now = await asking.read_together(store, calls)
         same = [

@@ -6,7 +6,6 @@ again, in ever smaller parts; so writers go on, and no change of theirs is lost.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -146,7 +145,7 @@ class Step:
         if self._progress is not None:
             self._progress(sum(one.looked for one in self.counts))
         if self._rate and not self.dry_run:
-            await self.store.transport().offload(time.sleep, records / self._rate)
+            await self.store.transport().sleep(records / self._rate)
 
 
 class _Walk:

@@ -193,7 +193,7 @@ class Feed(Generic[R]):
             self._away_since = None
             raise error
         pause = min(1.0, 0.05 + (now - self._away_since) / 4)
-        await self.store.transport().offload(time.sleep, pause)
+        await self.store.transport().sleep(pause)
 
     async def acknowledge(self, changes: Sequence[Change[R]]) -> int:
         """Tell the group that these are dealt with; how many it did not know so. XACK, one round trip."""

@@ -8,6 +8,8 @@
 
 local adds, add_at = {}, tonumber(ARGV[#ARGV])
 local LOOKS = {RPUSH = 'LLEN', LTRIM = 'LLEN', SADD = 'SCARD', ZADD = 'ZCARD', INCRBY = 'GET'}
+local TRIES = {RPUSH = {'0'}, LTRIM = {'0', '-1'}, SADD = {'0'}, ZADD = {'0', '0'}, INCRBY = {'0'}}
+local untried = {} -- commands with the arguments to try them with
 
 local there = {} -- by the number of a record: whether it is stored, and keeps what its collections hold
 for _, g in ipairs(groups) do
@@ -23,7 +25,17 @@ while add_at < #ARGV do
   adds[#adds + 1] = {record = record, key = KEYS[tonumber(key)], command = command, first = first, last = first + arguments - 1}
   add_at = first + arguments
   local held = there[record] and call(LOOKS[command], KEYS[tonumber(key)]) -- another type stops the script here
-  if command == 'INCRBY' and held and not (string.match(held, '^-?%d+$') and #held < 19) then
+  local digits = command == 'INCRBY' and string.match(held or '0', '^-?(%d+)$')
+  if command == 'INCRBY' and not (digits and #digits < 19) then
     return {'COUNTER', record, name}
   end
+  untried[command] = TRIES[command]
+end
+
+-- The server judges the right to each command when it comes: each is tried on a key that holds nothing.
+local nothing = groups[1].class.base .. '/-'
+call('UNLINK', nothing)
+for command, arguments in pairs(untried) do
+  call(command, nothing, unpack(arguments))
+  call('UNLINK', nothing)
 end

@@ -110,16 +110,17 @@ end
 
 -- A refusal with the fields that are not as they are required to be.
 RULES.unmet = function(g, i)
-  local refusal, last = {'UNMET', g.number + i}, g.token_at + g.tokens
+  local refusal, met, last = {'UNMET', g.number + i}, true, g.token_at + g.tokens
   place, old = g.token_at, g.old[i]
   while place < last do
     take()
     looked_at = {}
     if not meets() then
+      met = false
       for _, field in ipairs(looked_at) do
         refusal[#refusal + 1] = field
       end
     end
   end
-  return #refusal > 2 and refusal
+  return not met and refusal
 end
