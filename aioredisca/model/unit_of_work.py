@@ -139,6 +139,17 @@ class UnitOfWork:
         self.more[id(record)] = self.more.get(id(record), NO_MORE).and_then(more)
         self.hold(record)
 
+    def refuse_required(self, record: Record) -> None:
+        """UsageError for a write at once of a record of which the next flush requires something.
+
+        It would not ask, and the flush would find what it has written itself.
+        """
+        if id(record) in self.more and self.more[id(record)].requires:
+            where = f"{record.__mapper__.name}({record.__state__.id!r})"
+            raise UsageError(
+                f"what is required of {where} is asked by the flush: flush() the session instead"
+            )
+
     def ask_no_more(self, record: Record) -> None:
         """Forget what was to be asked of *record*, and let it go if nothing else is to be done."""
         self.more.pop(id(record), None)

@@ -30,6 +30,8 @@ async def save(
     if mode not in (None, "create", "update", "upsert"):
         raise UsageError(f"mode is 'create', 'update' or 'upsert'; not {mode!r}")
     state = record.__state__
+    if state.unit is not None:
+        state.unit.refuse_required(record)
     store = record.__mapper__.store(state.unit)
     lock = state.lock(store.transport())
     await lock.acquire()  # what is closed meanwhile is opened anew: the transport is asked for once more
@@ -46,6 +48,8 @@ async def delete(record: Record) -> bool:
     """Delete *record*; whether there was one. EVALSHA, one round trip."""
     need_record(record)
     state = record.__state__
+    if state.unit is not None:
+        state.unit.refuse_required(record)
     store = record.__mapper__.store(state.unit)
     lock = state.lock(store.transport())
     await lock.acquire()

@@ -222,7 +222,7 @@ def _score(record: Record, of: Any, score: Any) -> str:
         with suppress(OverflowError):
             if math.isfinite(score):
                 return repr(float(score))
-    raise _refused(record, of, "takes a finite number as score")
+    raise _refused(record, of, "takes a finite int or float as score")
 
 
 def _refused(record: Record, of: Any, reason: str) -> ValidationError:

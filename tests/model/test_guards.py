@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import pickle
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -304,3 +305,20 @@ async def test_what_cannot_be_required_is_refused_before_any_io(db: Database) ->
             conf(optimistic="some")  # type: ignore[arg-type]
         assert db.round_trips == before
         unit.discard()
+
+
+async def test_what_is_required_is_not_passed_over_by_a_write_at_once(db: Database, raw: Any) -> None:
+    await Order.new("1", total=1).save()
+    async with session() as unit:
+        order = await Order.get("1")
+        unit.require_unchanged(order)  # as check_match() does
+        order.total = 2
+        writes: tuple[Callable[[], Awaitable[object]], ...] = (order.save, order.delete)
+        for write in writes:
+            with pytest.raises(UsageError, match="flush\\(\\) the session instead"):
+                await write()
+        assert raw.hget("order:1", "total") == b"1"
+        await unit.flush()
+        order.total = 3
+        await order.save()  # nothing is required any more
+    assert raw.hget("order:1", "total") == b"3"
