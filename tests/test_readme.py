@@ -157,6 +157,12 @@ def test_the_readme_has_exactly_two_set_up_commands() -> None:
     assert second in ci
 
 
+def test_the_settings_of_a_class_are_in_their_table() -> None:
+    text = (ROOT / "docs/fields.md").read_text().partition("## Settings of a class")[2]
+    named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+    assert named == inspect.signature(type(conf).__call__).parameters.keys() - {"self"}
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of the headings of a page, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", FENCE.sub("", text), re.MULTILINE)

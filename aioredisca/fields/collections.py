@@ -48,6 +48,9 @@ class Collection:
         key: str = self.__key or self.name
         return key
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name or 'of no model'}>"
+
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = self.name or plain(name)
 

@@ -71,6 +71,8 @@ def increment(field: Number[Any], by: Any, low: Any, high: Any, mapper: Mapper) 
         raise UsageError(f"{mapper.name}.{field.name}: incr() must be exact: {cure}")
     lows = [limit for limit in (field.minval, _limit(field, low, mapper)) if limit is not None]
     highs = [limit for limit in (field.maxval, _limit(field, high, mapper)) if limit is not None]
+    if lows and highs and max(lows) > min(highs):
+        raise UsageError(f"{mapper.name}.{field.name}: no number lies within: min= is above max=")
     scale = 10**places
     return Increment(
         field.key,

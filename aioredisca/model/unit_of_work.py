@@ -124,10 +124,16 @@ class UnitOfWork:
         return id(record) in self.more and self.more[id(record)].writes
 
     def need_own(self, record: Record) -> None:
-        """UsageError for a record of another session, or of none."""
-        state = getattr(record, "__state__", None)
-        if state is None or state.unit is not self:
-            raise UsageError(f"{record!r} does not belong to this session")
+        """UsageError for a record of another session, or of none, and SessionClosed when this one is over."""
+        if isinstance(record, type) or not hasattr(record, "__state__"):
+            given = record.__name__ if isinstance(record, type) else type(record).__name__
+            raise UsageError(f'this verb of a session takes a record, as in User("5"), and not {given}')
+        if record.__state__.unit is not self:
+            cure = "load or name it anew inside of it"
+            if self.closed:
+                cure = "it is closed: open a new one, and load or name it there"
+            raise UsageError(f"{record!r} does not belong to this session: {cure}")
+        check_writable(record)
 
     def ask(self, record: Record, more: More) -> None:
         """Let the next flush ask *more* of *record*."""
@@ -156,7 +162,6 @@ class UnitOfWork:
     def delete(self, record: Record) -> None:
         """Delete *record* with the next flush."""
         self.need_own(record)
-        check_writable(record)
         with suppress(Exception):  # what cannot be saved need not be
             keep_touched(record)  # what changed in place so far goes with it, and is told from what will
         self._deleted[id(record)] = record

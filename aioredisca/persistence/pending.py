@@ -126,7 +126,7 @@ def check_not_gone(record: Record, mode: SaveMode | None = None) -> None:
 def not_yet_stored(record: Record, does: str) -> UsageError:
     """Why a verb is refused: what it *does* is of the stored record, and this one is none."""
     where = f"{record.__mapper__.name}({record.__state__.id!r})"
-    return UsageError(f"{where} is not saved yet: {does} the stored record")
+    return UsageError(f"{where} is not saved yet, and {does} the stored record: save() it first")
 
 
 def refuse_waiting(record: Record, field: Field[Any], does: str) -> None:
@@ -344,13 +344,12 @@ def counted_in_python(mapper: Mapper, field: Field[Any]) -> UsageError:
     )
 
 
-def own_field(mapper: Mapper, column: object) -> Any:
-    """The field of a column of the class. UsageError for what is none."""
+def own_field(mapper: Mapper, column: object, takes: str = "if_unchanged takes 'record', True, or") -> Any:
+    """The field of a column of the class. UsageError for what is none: what *takes* which columns."""
     field = mapper.field_of(column)
     if field is None:
         refuse_moment(mapper.name, column)
-        wanted = "if_unchanged takes 'record', True, or columns"
-        raise UsageError(f"{wanted} of {mapper.name}; not {column!r}")
+        raise UsageError(f"{takes} columns of {mapper.name}; not {column!r}")
     return field
 
 

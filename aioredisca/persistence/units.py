@@ -77,7 +77,8 @@ def required_unchanged(record: Record, columns: Sequence[object]) -> More:
     mapper, layers = record.__mapper__, record.__state__.layers
     _need_stored(record, "require_unchanged() looks at")
     loaded: Raw = {}
-    for key in [own_field(mapper, column).key for column in columns] or mapper.by_key:
+    asked = [own_field(mapper, column, "require_unchanged() takes").key for column in columns]
+    for key in asked or mapper.by_key:
         if key not in layers.raw and not layers.complete:
             cure = "require_unchanged() compares with what was loaded: load() first"
             raise NotLoaded(mapper.name, record.__state__.id, mapper.attribute(key), cure)
@@ -192,7 +193,8 @@ def _own(record: Record, collection: object, kind: str, takes: str) -> Any:
     check_changeable(record)
     need_id(record)
     mapper = record.__mapper__
-    if collection not in mapper.collections.values() or getattr(collection, "__kind__", "") != kind:
+    own = any(one is collection for one in mapper.collections.values())  # `in` would ask a column for `==`
+    if not own or getattr(collection, "__kind__", "") != kind:
         raise UsageError(f"{takes} of {mapper.name}, as the class has it; not {collection!r}")
     return collection
 
@@ -220,7 +222,7 @@ def _score(record: Record, of: Any, score: Any) -> str:
         with suppress(OverflowError):
             if math.isfinite(score):
                 return repr(float(score))
-    raise _refused(record, of, "takes a finite number as score")
+    raise _refused(record, of, "takes a finite int or float as score")
 
 
 def _refused(record: Record, of: Any, reason: str) -> ValidationError:

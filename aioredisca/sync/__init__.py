@@ -55,9 +55,12 @@ from aioredisca.fields.times import Date, DateTime
 from aioredisca.model.metaclass import ModelType
 from aioredisca.query.aggregates import Aggregate
 from aioredisca.query.explain import Explanation
+from aioredisca.query.feeds.change import Change, FeedGap
+from aioredisca.query.feeds.watching import Watched
 from aioredisca.query.paging import Page
 from aioredisca.storage.codecs import utcnow
 from aioredisca.storage.ids import hexid, intid
+from aioredisca.sync.feeds import Changes, Watch
 from aioredisca.sync.models import Model
 from aioredisca.sync.queries import Column, Query
 from aioredisca.sync.queries import PasswordColumn as PasswordColumn
@@ -72,6 +75,8 @@ __all__ = (
     "Bool",
     "BulkError",
     "Bytes",
+    "Change",
+    "Changes",
     "Column",
     "Conflict",
     "CorruptRecord",
@@ -84,6 +89,7 @@ __all__ = (
     "Email",
     "Enum",
     "Explanation",
+    "FeedGap",
     "Field",
     "EvictionWarning",
     "FieldUnset",
@@ -128,6 +134,8 @@ __all__ = (
     "Unsupported",
     "UsageError",
     "ValidationError",
+    "Watch",
+    "Watched",
     "WrongType",
     "allow_blocking",
     "conf",

@@ -206,7 +206,7 @@ class SetHandle(CollectionHandle["handles.SetHandle[V]"], Generic[V]):
         """The handles that others of this class run. UsageError for what is none."""
         for other in others:
             if not isinstance(other, SetHandle):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise UsageError(f"{self!r}: is combined with sets of records, not {other!r:.50}")
+                raise UsageError(f"{self!r}: is combined with sets of records, not {type(other).__name__}")
         return [other._handle for other in others]
 
 

@@ -186,6 +186,12 @@ async def test_what_is_set_deleted_new_or_gone_is_not_counted(db: Database, raw:
             (lambda: any_unit.add(one, Product.log, "x"), "takes a SetOf of Product"),
             (lambda: unit.append(one, Product.log), "1 to 1,000 values"),
             (lambda: any_unit.incr(one, Product.views, 1, min=0), "has no bounds"),
+            (lambda: any_unit.append(one, Product.name, "x"), "takes a ListOf of Product"),
+            (lambda: any_unit.incr(one, Product.log), "not <ListOf log>"),
+            (lambda: unit.incr(one, Product.stock, min=5, max=1), "no number lies within"),
+            (lambda: unit.incr(one, Product.stock, max=-1), "no number lies within"),  # of minval=0
+            (lambda: any_unit.incr(Product, Product.stock), "takes a record, as in .* and not Product"),
+            (lambda: any_unit.incr("1", Product.stock), "takes a record, as in .* and not str"),
         ]
         for refused, reason in wrong:
             with pytest.raises(UsageError, match=reason):

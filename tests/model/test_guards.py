@@ -345,6 +345,8 @@ async def test_what_cannot_be_required_is_refused_before_any_io(db: Database) ->
             unit.require(Order.new("9"), Order.total == 1)
         with pytest.raises(UsageError, match="does not belong"):
             unit.require(Order.__mapper__.detached("1"), Order.total == 1)
+        with pytest.raises(UsageError, match=r"require_unchanged\(\) takes columns of Order"):
+            unit.require_unchanged(order, "total")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="is True, 'record' or False"):
             session(if_unchanged="some")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="optimistic"):

@@ -11,6 +11,7 @@ from aioredisca import (
     Database,
     Email,
     Model,
+    SessionClosed,
     StaleWrite,
     String,
     UniqueViolation,
@@ -213,10 +214,19 @@ async def test_a_refused_delete_is_still_to_come(db: Database, raw: Any) -> None
 async def test_a_session_deletes_its_own_records_only(db: Database) -> None:
     outside = await User.new("1", name="Ada").save()
     async with session() as unit:
-        for wrong in (outside, "1"):
-            with pytest.raises(UsageError, match="does not belong to this session"):
+        for wrong, reason in (
+            (outside, "belong to this session: load or name it anew"),
+            ("1", "takes a record"),
+            (User, "and not User"),
+        ):
+            with pytest.raises(UsageError, match=reason):
                 unit.delete(wrong)  # type: ignore[arg-type]
         assert unit.dirty == ()
+        inside = User("1")
+    with pytest.raises(SessionClosed):
+        unit.require(inside)  # no flush would ask for it
+    with pytest.raises(UsageError, match="it is closed: open a new one"):
+        unit.require(User("1"))
 
 
 async def test_an_explicit_save_is_at_once_and_stays(db: Database, raw: Any) -> None:

@@ -403,6 +403,8 @@ async def test_the_blocking_face_has_the_same_verbs(db: Database, raw: Any) -> N
     assert ({*shop.likes.random(5)}, other.likes.pop()) == ({1, 2}, 2)
     with pytest.raises(UsageError, match="sets of records"):
         shop.likes.union(Shop("2").likes)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=r"not set$"):  # which may hold what no text shows
+        shop.likes.union({1})  # type: ignore[arg-type]
     assert shop.board.update({"a": 1, "b": 2, "c": 3}) == 3
     assert (shop.board.count(1, 2), shop.board.contains("a"), shop.board.trim_by_rank(0, 1)) == (2, True, 1)
     assert (shop.board.pop_min(), shop.board.pop_max(), shop.board.trim_by_score(0, 1)) == (

@@ -93,7 +93,7 @@ class User(Shared, Model):
     log = ListOf(String())
     numbers = SetOf(Integer())
     board = SortedSet(String())
-    recent = ListOf(Reference(Language), maxlen=10)
+    recent = ListOf(String(), maxlen=10)
     prices = HashOf(Decimal(places=2))
     visits = Counter()
     tight = Json[list[str], Never](required=True)

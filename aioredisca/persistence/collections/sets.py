@@ -111,7 +111,7 @@ class SetHandle(CollectionHandle, Generic[V]):
         slot = self._schema(store).keys.slot
         for other in others:
             if not isinstance(other, SetHandle):
-                raise UsageError(f"{self!r}: is combined with sets of records, not {other!r:.50}")
+                raise UsageError(f"{self!r}: is combined with sets of records, not {type(other).__name__}")
             if type(other._of.of) is not type(self._of.of):
                 raise UsageError(f"{self!r} and {other!r} hold values of different kinds")
             if other._store() is not store:

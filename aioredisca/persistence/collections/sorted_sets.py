@@ -147,14 +147,14 @@ class SortedHandle(CollectionHandle, Generic[V]):
     def _score(self, score: Any) -> str:
         text = self._end(score)
         if text in ("inf", "-inf"):
-            raise self._refuse("takes a finite number as score")
+            raise self._refuse("takes a finite int or float as score")
         return text
 
     def _end(self, score: Any) -> str:
         """One end of a range of scores, which may be infinite."""
         score = plain(score)
         if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
-            raise self._refuse("takes a finite number as score")
+            raise self._refuse("takes a finite int or float as score")
         try:
             return repr(float(score))
         except OverflowError:
