@@ -41,7 +41,7 @@ class Codec:
     ``decode_fast``        what :meth:`read` does, in one step, for most stored values; ValueError for others.
                            It makes reading 2.7 times as fast.
     ``digits_are_scores``  a value that is stored as up to 15 digits has that number as its score.
-    ``spells_score``       the number that a stored value spells is its score, if it is one of the field at all.
+    ``spells_score``       the number that a stored value spells is its score, if the field can hold it.
     ``sets_plainly``       an assignment does nothing but accept the value and keep it.
     """
 
