@@ -158,7 +158,7 @@ def without(rule: str) -> Iterator[None]:
 @pytest.mark.parametrize("rule", WRONG)
 async def test_control_without_a_rule_two_hold_one_value(server: Any, db: Database, rule: str) -> None:
     with without(rule):
-        for seed in range(30):
+        for seed in range(300):
             await storm(db, 60, seed)
             if (await state_of(db)).broken:
                 return
