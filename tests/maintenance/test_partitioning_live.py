@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import threading
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -213,10 +214,10 @@ class Blocking(sync.Model):
     log = sync.ListOf(sync.String())
 
 
-def write_blocking(model: Any, dice: random.Random) -> int:
-    """Write until nobody may; how often."""
+def write_blocking(model: Any, dice: random.Random, over: threading.Event) -> int:
+    """Write until nobody may, or the test is over; how often."""
     written = 0
-    while True:
+    while not over.is_set():
         try:
             record = model(f"b{dice.choice(IDS)}")
             if dice.random() < 0.2:
@@ -229,6 +230,7 @@ def write_blocking(model: Any, dice: random.Random) -> int:
             return written
         except RediscaError:
             pass
+    return written
 
 
 class Crowd:
@@ -309,9 +311,10 @@ class Crowd:
         await self.old.save_many([self.old.new(f"x{number}", name="rest") for number in range(200)])
         others = [asyncio.ensure_future(self.write()) for _ in range(4)]
         others.append(asyncio.ensure_future(self.read()))
-        with self.patched():
-            thread = asyncio.to_thread(write_blocking, self.blocking, random.Random(self.dice.random()))
-            blocked = asyncio.ensure_future(thread)
+        over, dice = threading.Event(), random.Random(self.dice.random())
+        with self.patched(), ExitStack() as at_the_end:
+            at_the_end.callback(over.set)  # a thread that is not told goes on for ever
+            blocked = asyncio.ensure_future(asyncio.to_thread(write_blocking, self.blocking, dice, over))
             await self.operate()
             await asyncio.gather(*others)
             await blocked
