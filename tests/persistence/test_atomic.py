@@ -103,9 +103,11 @@ async def test_a_number_that_would_leave_its_bounds_stays(db: Database, raw: Any
     assert error.instance is user
     assert "3" not in str(error)
     assert pickle.loads(pickle.dumps(error)).value == 3
-    for by, bounds in [(1, {"max": 3}), (-1004, {}), (2**53 - 2, {}), (2**53, {}), (-1, {"min": 2**60})]:
+    for by, bounds in [(1, {"max": 3}), (-1004, {}), (2**53 - 2, {}), (2**53, {})]:
         with pytest.raises(OutOfBounds):
             await user.incr(User.credits, by, **bounds)
+    with pytest.raises(UsageError, match="no number lies within"):
+        await user.incr(User.credits, -1, min=2**60)
     assert await user.incr(User.credits, -3, min=0) == 0
     assert await user.incr(User.credits, 2**53, max=2**53) == 2**53
     with pytest.raises(OutOfBounds):
