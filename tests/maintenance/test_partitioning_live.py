@@ -281,9 +281,8 @@ class Crowd:
             self.operators[operator.db] = operator
             patience = self.dice.uniform(0.05, 0.3) * 1.4 ** len(self.operators)  # machines are slow
             await asyncio.wait([operator.task], timeout=patience)
-            if operator.task.done() and not operator.task.exception():
-                assert operator.task.result().done
-                return
+            if operator.task.done() and not operator.task.exception() and operator.task.result().done:
+                return  # else values went from one record to another too fast: it is ordered again
             if self.dice.random() < 0.5:
                 operator.goes_on.clear()  # it stands still, and wakes when all is done
             elif not operator.task.done():
@@ -325,7 +324,9 @@ class Crowd:
             tasks = [operator.task for operator in self.operators.values()]
             await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
             assert await dumped(new) == self.frozen
-        assert (await check(new)).healthy
+        assert (await check(new)).found.counts.keys() <= {
+            "stray-claim"
+        }  # of a writer that was refused: harmless
         assert self.written > 10
 
 
