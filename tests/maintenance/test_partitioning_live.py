@@ -334,8 +334,10 @@ class Crowd:
 @pytest.mark.asyncio_only
 @pytest.mark.parametrize(("before", "now"), [(1, 8), (8, 4), (4, 1)])
 async def test_writers_readers_and_operators_at_once_in_a_cluster(
-    clustered: Database, cluster: Any, before: int, now: int
+    clustered: Database, cluster: Any, before: int, now: int, full: bool
 ) -> None:
+    if not full:  # writers without a pause may keep the mover from its end for minutes
+        pytest.skip("in the full session")
     await Crowd(cluster.url, before, now).run()
 
 
