@@ -45,6 +45,11 @@ class Edge:
     inclusive: bool = True
 
 
+def edge_text(edge: Edge | None) -> bytes:
+    """An end as scripts take it: the text behind [ or (, nothing where it is open."""
+    return b"" if edge is None else (b"[" if edge.inclusive else b"(") + edge.value
+
+
 # -- conditions on one field -----------------------------------------------------------------------
 
 

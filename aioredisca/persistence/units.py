@@ -4,9 +4,7 @@ all their changes. Each function makes of what a program gives what the next flu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from aioredisca.compiler.changes import MOST_COUNTED, Add, More, Requirement
@@ -16,7 +14,6 @@ from aioredisca.compiler.conditions import (
     AnyOf,
     Between,
     Condition,
-    Edge,
     Equals,
     Has,
     IsNone,
@@ -24,12 +21,14 @@ from aioredisca.compiler.conditions import (
     Or,
     StartsWith,
     TextBetween,
+    edge_text,
     keys_of,
 )
 from aioredisca.errors import NotLoaded, UsageError, ValidationError
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.fields.numbers import increment
 from aioredisca.fields.predicates import as_texts
+from aioredisca.persistence.collections.handle import ENDLESS, MOST, score_text
 from aioredisca.persistence.pending import (
     counted_in_python,
     not_yet_stored,
@@ -37,15 +36,12 @@ from aioredisca.persistence.pending import (
     own_field,
     refuse_waiting,
 )
-from aioredisca.storage.codecs import plain, whole_in
+from aioredisca.storage.codecs import whole_in
 from aioredisca.storage.replies import check_values
 from aioredisca.types import Arg, Raw
 
 if TYPE_CHECKING:
     from aioredisca.model.record import Record
-
-MOST = 1000
-"""Values that one call adds."""
 
 _Texts = Callable[[Between], tuple[str, str, str]]
 """How a range is asked for by what is stored: see ``as_texts`` in fields/predicates.py."""
@@ -126,7 +122,7 @@ def _tokens(condition: Condition, texts: _Texts) -> list[Arg]:
             kind, low, high = texts(condition)
             return [kind, key, low, high]
         case TextBetween(key, low, high):
-            return ["<", key, _edge(low), _edge(high)]
+            return ["<", key, edge_text(low), edge_text(high)]
         case StartsWith(key, prefix):
             return ["^", key, prefix]
         case Has(key, element):
@@ -135,10 +131,6 @@ def _tokens(condition: Condition, texts: _Texts) -> list[Arg]:
 
 def _several(parts: Sequence[Condition], texts: _Texts) -> list[Arg]:
     return [len(parts), *(token for part in parts for token in _tokens(part, texts))]
-
-
-def _edge(edge: Edge | None) -> bytes:
-    return b"" if edge is None else (b"[" if edge.inclusive else b"(") + edge.value
 
 
 # -- what is counted and added ---------------------------------------------------------------------
@@ -217,12 +209,9 @@ def _raws(record: Record, of: Any, values: tuple[Any, ...]) -> list[Arg]:
 
 
 def _score(record: Record, of: Any, score: Any) -> str:
-    score = plain(score)
-    if isinstance(score, int | float) and not isinstance(score, bool):
-        with suppress(OverflowError):
-            if math.isfinite(score):
-                return repr(float(score))
-    raise _refused(record, of, "takes a finite int or float as score")
+    if (text := score_text(score)) is None or text in ENDLESS:
+        raise _refused(record, of, "takes a finite int or float as score")
+    return text
 
 
 def _refused(record: Record, of: Any, reason: str) -> ValidationError:

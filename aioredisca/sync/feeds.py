@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from aioredisca.drivers.run import run
 from aioredisca.model.record import Record
 from aioredisca.query.feeds.change import Change
-from aioredisca.query.feeds.changes import Source
-from aioredisca.query.feeds.reading import Feed
+from aioredisca.query.feeds.changes import BaseChanges, BaseStream
 from aioredisca.query.feeds.watching import Live, Watched
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
 
 
-class Stream(Generic[T]):
+class Stream(BaseStream[T]):
     """What happens, one by one, for ever.
 
     One that is broken off goes on where it was when it is iterated again. As a context manager it finds its
     place when it is entered.
     """
-
-    def __init__(self, source: Source[T]) -> None:
-        self._source = source
-        self._ready = deque[T]()
 
     def __iter__(self) -> Iterator[T]:
         while True:
@@ -34,9 +28,6 @@ class Stream(Generic[T]):
                 self._ready.extend(run(self._source.take()))
             while self._ready:
                 yield self._next()
-
-    def _next(self) -> T:
-        return self._ready.popleft()
 
     def __enter__(self) -> Self:
         run(self._source.begin())
@@ -46,26 +37,8 @@ class Stream(Generic[T]):
         pass
 
 
-class Changes(Stream[Change[R]]):
+class Changes(BaseChanges[R], Stream[Change[R]]):
     """The changes of a class: ``for change in User.changes()``."""
-
-    def __init__(self, feed: Feed[R]) -> None:
-        super().__init__(feed)
-        self._feed = feed
-        self._cursor: str | None = None
-
-    @property
-    def cursor(self) -> str:
-        """Where it is: behind the change that was handed out last. ``changes(since=cursor)`` goes on there.
-
-        Empty before the first step where it begins now, and with a group, which keeps its place.
-        """
-        return self._feed.cursor if self._cursor is None else self._cursor
-
-    def _next(self) -> Change[R]:
-        change = super()._next()
-        self._cursor = change.cursor
-        return change
 
     def ack(self, *changes: Change[Any]) -> int:
         """Tell the group that *changes* are dealt with; return how many it did not know so.

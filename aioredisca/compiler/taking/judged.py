@@ -10,7 +10,6 @@ from aioredisca.compiler.conditions import (
     AnyOf,
     Between,
     Condition,
-    Edge,
     Equals,
     Has,
     IsNone,
@@ -19,6 +18,7 @@ from aioredisca.compiler.conditions import (
     Or,
     StartsWith,
     TextBetween,
+    edge_text,
     keys_of,
     leaves,
 )
@@ -74,12 +74,8 @@ def _leaf(leaf: Leaf) -> tuple[Arg, ...]:
         case Between():
             return "n", *score_bounds(leaf)
         case TextBetween(_, low, high):
-            return "t", _edge(low), _edge(high)
+            return "t", edge_text(low), edge_text(high)
         case StartsWith(_, prefix):
             return "^", prefix
         case Has(_, element):
             return "#", element
-
-
-def _edge(edge: Edge | None) -> bytes:
-    return b"" if edge is None else (b"[" if edge.inclusive else b"(") + edge.value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from aioredisca.errors import CorruptRecord, UsageError, ValidationError, WrongType
 from aioredisca.fields.access import check_changeable, need_id
 from aioredisca.persistence import asking, executor
-from aioredisca.storage.codecs import whole_in
+from aioredisca.storage.codecs import plain, whole_in
 from aioredisca.storage.replies import LIST, MISREAD, NUMBER, TEXT, check_values, of_kind, strange
 from aioredisca.types import Arg, Call, Reply, Store
 
@@ -22,6 +22,8 @@ MOST = 1000
 """Values that one call adds or takes away."""
 
 INT64 = 2**63
+
+ENDLESS = ("inf", "-inf")
 
 STATUS = (bytes,)
 """The kind of what a command answers that has nothing to tell."""
@@ -149,6 +151,17 @@ class CollectionHandle:
         if (number := whole_in(by, -INT64, INT64 - 1)) is None:
             raise self._refuse("counts in integers of 64 bits")
         return number
+
+
+def score_text(score: Any) -> str | None:
+    """A score as it is sent, one of ENDLESS beyond all numbers; None for what is none."""
+    score = plain(score)
+    if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
+        return None
+    try:
+        return repr(float(score))
+    except OverflowError:
+        return "inf" if score > 0 else "-inf"
 
 
 def number_in(text: Any, kind: type[float] = float, *, writes: bool = False) -> float:

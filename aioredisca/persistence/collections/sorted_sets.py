@@ -9,8 +9,13 @@ from typing_extensions import TypeVar
 
 from aioredisca.errors import CorruptRecord, UsageError
 from aioredisca.frames import hiding
-from aioredisca.persistence.collections.handle import CollectionHandle, number_in
-from aioredisca.storage.codecs import plain
+from aioredisca.persistence.collections.handle import (
+    ENDLESS,
+    MOST,
+    CollectionHandle,
+    number_in,
+    score_text,
+)
 from aioredisca.storage.replies import LIST, NUMBER, TEXT, strange
 from aioredisca.types import Arg
 
@@ -140,25 +145,21 @@ class SortedHandle(CollectionHandle, Generic[V]):
         return size
 
     async def _popped(self, command: str, count: Any) -> list[tuple[V, float]]:
-        if self._count(count) > 1000:
-            raise UsageError(f"{self!r}: one call takes away up to 1,000 values, not {count:,}")
+        if self._count(count) > MOST:
+            raise UsageError(f"{self!r}: one call takes away up to {MOST:,} values, not {count:,}")
         return self._scored(await self._write(LIST, command, self._count(count)), writes=True)
 
     def _score(self, score: Any) -> str:
         text = self._end(score)
-        if text in ("inf", "-inf"):
+        if text in ENDLESS:
             raise self._refuse("takes a finite int or float as score")
         return text
 
     def _end(self, score: Any) -> str:
         """One end of a range of scores, which may be infinite."""
-        score = plain(score)
-        if isinstance(score, bool) or not isinstance(score, int | float) or score != score:
+        if (text := score_text(score)) is None:
             raise self._refuse("takes a finite int or float as score")
-        try:
-            return repr(float(score))
-        except OverflowError:
-            return "inf" if score > 0 else "-inf"
+        return text
 
     def _scored(self, flat: list[bytes], *, writes: bool = False) -> list[tuple[V, float]]:
         if len(flat) % 2:

@@ -29,37 +29,19 @@ class Source(Protocol[T]):
         ...
 
 
-class Stream(Generic[T]):
-    """What happens, one by one, for ever.
-
-    One that is broken off goes on where it was when it is iterated again. As a context manager it finds its
-    place when it is entered.
-    """
+class BaseStream(Generic[T]):
+    """What both colours of a stream share: where it comes from, and what is ready to be handed out."""
 
     def __init__(self, source: Source[T]) -> None:
         self._source = source
         self._ready = deque[T]()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        while True:
-            if not self._ready:
-                self._ready.extend(await self._source.take())
-            while self._ready:
-                yield self._next()
-
     def _next(self) -> T:
         return self._ready.popleft()
 
-    async def __aenter__(self) -> Self:
-        await self._source.begin()
-        return self
 
-    async def __aexit__(self, *raised: object) -> None:
-        pass
-
-
-class Changes(Stream[Change[R]]):
-    """The changes of a class: ``async for change in User.changes()``."""
+class BaseChanges(BaseStream[Change[R]]):
+    """What both colours of the changes of a class share."""
 
     def __init__(self, feed: Feed[R]) -> None:
         super().__init__(feed)
@@ -78,6 +60,32 @@ class Changes(Stream[Change[R]]):
         change = super()._next()
         self._cursor = change.cursor
         return change
+
+
+class Stream(BaseStream[T]):
+    """What happens, one by one, for ever.
+
+    One that is broken off goes on where it was when it is iterated again. As a context manager it finds its
+    place when it is entered.
+    """
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        while True:
+            if not self._ready:
+                self._ready.extend(await self._source.take())
+            while self._ready:
+                yield self._next()
+
+    async def __aenter__(self) -> Self:
+        await self._source.begin()
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        pass
+
+
+class Changes(BaseChanges[R], Stream[Change[R]]):
+    """The changes of a class: ``async for change in User.changes()``."""
 
     async def ack(self, *changes: Change[Any]) -> int:
         """Tell the group that *changes* are dealt with; return how many it did not know so.
