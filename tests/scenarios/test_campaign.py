@@ -182,11 +182,12 @@ async def test_memory_that_ends_within_many_writes_leaves_whole_batches(
 ) -> None:
     met = 0
     for room in range(0, 2_000_000, 20_000 if full else 400_000):
-        raw.flushall()
+        raw.execute_command("FLUSHALL", "SYNC")  # what is freed later would be room as well
+        await until(lambda: raw.info("memory")["lazyfree_pending_objects"] == 0)
         db.facts.index_states.clear()
         await Note.new("first").save()
         raw.config_set("maxmemory", raw.info("memory")["used_memory"] + room)
-        notes = [Note.new(str(n), owner=str(n), name="x" * 500 + str(n), age=n) for n in range(300)]
+        notes = [Note.new(str(n), owner=str(n), name="x" * 5000 + str(n), age=n) for n in range(300)]
         try:
             await Note.save_many(notes, batch=10)
         except StoreError:
